@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The one question of the boot service, and its one answer; and what it saw of a boot.
+
+use crate::ids::{MacAddr, SystemUuid};
+use crate::reason::Reason;
+use crate::units::Bytes;
+use alloc::string::String;
+use serde::{Deserialize, Serialize};
+
+/// How the machine's firmware boots from the network (RFC 4578 option 93, IANA processor architecture types).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Firmware {
+    /// Legacy BIOS PXE (type 0).
+    Bios,
+    /// UEFI x64 PXE (types 7 and 9).
+    UefiPxe,
+    /// UEFI x64 HTTP Boot (type 16).
+    UefiHttp,
+}
+
+impl Firmware {
+    /// As it stands in JSON and on a command line: `bios`, `uefi-pxe`, `uefi-http`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bios => "bios",
+            Self::UefiPxe => "uefi-pxe",
+            Self::UefiHttp => "uefi-http",
+        }
+    }
+    /// Whether the firmware is UEFI.
+    #[must_use]
+    pub const fn is_uefi(self) -> bool {
+        match self {
+            Self::Bios => false,
+            Self::UefiPxe | Self::UefiHttp => true,
+        }
+    }
+}
+
+/// "What shall this machine boot?"
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootQuestion {
+    /// The MAC address that asks.
+    pub mac: MacAddr,
+    /// The system UUID (option 97), where it was sent.
+    pub uuid: Option<SystemUuid>,
+    /// The firmware, where it is known from option 93; iPXE tells it too.
+    pub firmware: Option<Firmware>,
+}
+
+/// What the machine shall boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "boot", rename_all = "kebab-case")]
+pub enum BootAnswer {
+    /// The maintenance OS.
+    MaintenanceOs,
+    /// Its own disk: the firmware gets no boot file and goes on to the next boot entry.
+    LocalDisk,
+    /// Nothing, and here is why.
+    Refuse {
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// One step of a boot that the boot service saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "saw", rename_all = "kebab-case")]
+pub enum BootSighting {
+    /// A DHCP address was leased.
+    Leased {
+        /// The address in dotted form.
+        address: String,
+        /// The firmware that asked, where option 93 said so (an operating system's DHCP client does not).
+        firmware: Option<Firmware>,
+    },
+    /// A boot file was sent whole, by TFTP or HTTP.
+    FileSent {
+        /// Its name.
+        file: String,
+        /// Its length.
+        length: Bytes,
+        /// `tftp` or `http`.
+        by: String,
+    },
+    /// A boot file is being sent by HTTP (at most one of these per second and machine).
+    FileProgress {
+        /// Its name.
+        file: String,
+        /// Bytes sent so far.
+        done: Bytes,
+        /// Its length.
+        length: Bytes,
+    },
+    /// The machine got no boot file, and why.
+    Refused {
+        /// Why.
+        reason: Reason,
+    },
+    /// The machine was told to boot its own disk.
+    SentToLocalDisk,
+}
+
+/// What the boot image carries about its site. Public: it holds no secret. Placed in the initramfs at
+/// [`BOOT_CONFIG_PATH`] when the boot image is assembled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BootConfig {
+    /// [`crate::SCHEMA`].
+    pub schema: u32,
+    /// The site's name, shown on the node's screen.
+    pub site: String,
+    /// `https://address:port` of the provisioner.
+    pub provisioner: String,
+    /// The site CA, PEM: the only authority that PID 1 trusts.
+    pub ca_pem: String,
+}
+
+/// Where PID 1 finds its [`BootConfig`].
+pub const BOOT_CONFIG_PATH: &str = "/etc/groundstate/boot.json";

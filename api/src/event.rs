@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The journal's events: append-only, numbered, and the only truth about a node.
+//!
+//! A node's state is the fold of its events; a fabric controller follows the same events over the API.
+
+use crate::boot::BootSighting;
+use crate::host::Change;
+use crate::ids::{BootId, NodeId, PlanId, RunId};
+use crate::inventory::{Finding, Inventory};
+use crate::plan::{HandOver, Plan, Step};
+use crate::reason::Reason;
+use crate::run::StepState;
+use crate::units::{Bytes, Millis};
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// One entry of the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// 1, 2, 3, … over the whole journal; the cursor of followers.
+    pub number: u64,
+    /// Milliseconds since 1970 (UTC) by the provisioner's clock.
+    pub at: Millis,
+    /// The node; `None` for what concerns no known node (an unknown machine).
+    pub node: Option<NodeId>,
+    /// What happened.
+    pub what: Happened,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "happened", rename_all = "kebab-case")]
+pub enum Happened {
+    /// The node was read from the site file for the first time.
+    NodeAdded,
+    /// A run was ordered and its enrolment window opened.
+    RunOrdered {
+        /// The run.
+        run: RunId,
+        /// How to hand over.
+        hand_over: HandOver,
+        /// When the enrolment window closes, milliseconds since 1970.
+        window_closes: Millis,
+    },
+    /// The boot service saw something of this machine's boot.
+    BootSeen {
+        /// What it saw.
+        sighting: BootSighting,
+    },
+    /// The first key was bound to node, boot and run.
+    Enrolled {
+        /// The run.
+        run: RunId,
+        /// The boot.
+        boot_id: BootId,
+        /// SHA-256 of the public key (SubjectPublicKeyInfo), `sha256:…`.
+        key: String,
+    },
+    /// An enrolment was refused. `SecondKey` and `IdentityMismatch` are alarms.
+    EnrolRefused {
+        /// Why.
+        reason: Reason,
+        /// Whether a person should look at once.
+        alarm: bool,
+    },
+    /// An inventory arrived.
+    InventoryTaken {
+        /// What the probes saw.
+        inventory: Box<Inventory>,
+        /// The judgement on it, gravest first.
+        findings: Vec<Finding>,
+    },
+    /// The plan was written.
+    Planned {
+        /// The plan.
+        plan: Box<Plan>,
+    },
+    /// A step of the plan moved.
+    StepMoved {
+        /// The run.
+        run: RunId,
+        /// The report's number within the run.
+        number: u64,
+        /// The step.
+        step: Step,
+        /// How it stands.
+        state: StepState,
+        /// Peak memory of PID 1.
+        peak_memory: Bytes,
+    },
+    /// The host's certificate was issued.
+    HostCredentialIssued {
+        /// The plan it is bound to.
+        plan: PlanId,
+        /// SHA-256 of the public key, `sha256:…`.
+        key: String,
+    },
+    /// The host's agent registered.
+    HostRegistered {
+        /// The plan that made the host.
+        plan: PlanId,
+        /// The host's boot.
+        boot_id: BootId,
+        /// Operating system and kernel.
+        os: String,
+        /// What first boot changed.
+        changes: Vec<Change>,
+    },
+    /// The node moved to another phase.
+    PhaseChanged {
+        /// From.
+        from: crate::view::Phase,
+        /// To.
+        to: crate::view::Phase,
+        /// Why, where it is a waiting or a held phase.
+        reason: Option<Reason>,
+    },
+}

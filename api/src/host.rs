@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the maintenance OS leaves for the host, and what the host's agent says to the provisioner.
+
+use crate::boot::Firmware;
+use crate::ids::{BootId, MacAddr, NodeId, PlanId, RunId};
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// Where the maintenance OS places the seed, below the host's root; mode 0600, owned by root.
+pub const SEED_PATH: &str = "var/lib/groundstate/seed.json";
+/// Where the agent moves the credential: a directory of mode 0700 with `host.key`, `host.crt`, `ca.crt`.
+pub const CREDENTIAL_DIR: &str = "etc/groundstate/credential";
+/// Where the agent keeps what it did at first boot.
+pub const SPECIALISED_PATH: &str = "var/lib/groundstate/specialised.json";
+
+/// First-boot data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostSeed {
+    /// [`crate::SCHEMA`].
+    pub schema: u32,
+    /// Who the host is; its host name.
+    pub node: NodeId,
+    /// The run that made it.
+    pub run: RunId,
+    /// The plan that made it.
+    pub plan: PlanId,
+    /// `https://address:port` of the provisioner.
+    pub provisioner: String,
+    /// The site CA, PEM.
+    pub ca_pem: String,
+    /// The host's certificate, PEM.
+    pub certificate_pem: String,
+    /// The host's private key, PEM. The agent moves it to root-only storage and removes it here.
+    pub key_pem: String,
+    /// GUID of the root partition, upper-case text.
+    pub root_guid: String,
+    /// The data volumes to mount.
+    pub volumes: Vec<SeedVolume>,
+    /// How to boot from the network again.
+    pub network_boot: NetworkBoot,
+}
+
+/// A data volume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeedVolume {
+    /// File system UUID, lower-case text.
+    pub uuid: String,
+    /// Where to mount it.
+    pub mount_point: String,
+    /// Serial number of its disk.
+    pub disk_serial: String,
+}
+
+/// How the machine boots from the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkBoot {
+    /// The interface.
+    pub mac: MacAddr,
+    /// The firmware's way.
+    pub firmware: Firmware,
+}
+
+/// One thing that specialisation changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// What: `host name`, `machine-id`, `ssh host keys`, `root file system`, `credential`, `volume /data/…`.
+    pub what: String,
+    /// Before; never a secret.
+    pub before: String,
+    /// After; never a secret.
+    pub after: String,
+}
+
+/// The first call of a host's agent in a boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Register {
+    /// [`crate::SCHEMA`].
+    pub schema: u32,
+    /// Who it is.
+    pub node: NodeId,
+    /// The run that made it.
+    pub run: RunId,
+    /// The plan that made it.
+    pub plan: PlanId,
+    /// This boot of the host.
+    pub boot_id: BootId,
+    /// `PRETTY_NAME` of `/etc/os-release`.
+    pub os: String,
+    /// `uname -r`.
+    pub kernel: String,
+    /// Seconds since the host's kernel started.
+    pub uptime_secs: u64,
+    /// What this boot changed; empty on every boot but the first.
+    pub changes: Vec<Change>,
+    /// The host's disks by serial number, for the report.
+    pub disk_serials: Vec<String>,
+}
+
+/// A later call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// Who it is.
+    pub node: NodeId,
+    /// The plan that made it.
+    pub plan: PlanId,
+    /// This boot of the host.
+    pub boot_id: BootId,
+    /// 1, 2, 3, … within the boot.
+    pub number: u64,
+    /// Seconds since the host's kernel started.
+    pub uptime_secs: u64,
+}
+
+/// What the provisioner answers to a register or a heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum HostInstruction {
+    /// Go on.
+    CarryOn,
+    /// Set the next boot to the network and restart: a new run is ordered.
+    RebootToNetwork,
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The words: everything the rooms of Groundstate say to each other, or over the network, is a type of this crate.
+//!
+//! This crate refuses to do anything: no I/O, no clock, no randomness. It is `no_std` + `alloc`, and it depends on
+//! nothing of ours. A document that travels or is stored carries a `schema` number; a reader refuses a number it
+//! does not know.
+#![cfg_attr(not(test), no_std)]
+extern crate alloc;
+
+pub mod boot;
+pub mod digest;
+pub mod enrol;
+pub mod event;
+pub mod host;
+pub mod ids;
+pub mod image;
+pub mod inventory;
+pub mod limits;
+pub mod paths;
+pub mod plan;
+pub mod reason;
+pub mod run;
+pub mod site;
+pub mod units;
+pub mod view;
+
+pub use digest::Digest;
+pub use ids::{BootId, MacAddr, NodeId, ParseIdError, PlanId, RunId, SystemUuid};
+pub use reason::{Part, Reason, ReasonCode};
+pub use units::{Bytes, Millis};
+
+/// The schema number that every document of this version carries.
+pub const SCHEMA: u32 = 1;

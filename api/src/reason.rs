@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Why something waits, is refused or is held: one value, shown the same on the CLI, the web page and the node's screen.
+
+use crate::units::Millis;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use serde::{Deserialize, Serialize};
+
+/// What kind of reason it is. A program may branch on this; people read the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReasonCode {
+    /// The machine's MAC address is not in this closed site's file.
+    UnknownMachine,
+    /// The machine asked to enrol, but nobody ordered a run for it.
+    NothingOrdered,
+    /// The enrolment window closed before the machine enrolled.
+    EnrolmentExpired,
+    /// A second key asked for an enrolment that a first key holds.
+    SecondKey,
+    /// MAC, UUID and serial number do not belong to the same node.
+    IdentityMismatch,
+    /// A DIMM that the node should have is not there.
+    DimmMissing,
+    /// The kernel sees less memory than the DIMMs add up to.
+    MemoryShort,
+    /// A disk reports that it is failing.
+    DiskFailing,
+    /// A disk that the node should have is not there.
+    DiskMissing,
+    /// A disk is not the one that the site or the plan names.
+    WrongDisk,
+    /// A disk is too small for what should go on it, or a volume is full.
+    DiskFull,
+    /// A disk did not do what it was asked (I/O error, time-out).
+    DiskError,
+    /// A disk holds something that the plan does not allow to be wiped.
+    DiskInUse,
+    /// Bytes of an image are not what its manifest says.
+    ChunkCorrupt,
+    /// The image is not in the repository.
+    ImageMissing,
+    /// No network interface has a link.
+    NoLink,
+    /// No DHCP server answered.
+    NoLease,
+    /// The provisioner does not answer.
+    ProvisionerUnreachable,
+    /// The provisioner's certificate is not of this site.
+    TlsRefused,
+    /// The node's clock is too far off for certificates.
+    ClockWrong,
+    /// The hand-over did not work (kexec refused, no boot entry).
+    HandOverFailed,
+    /// The new host did not report in time.
+    HostSilent,
+    /// The maintenance OS stopped reporting.
+    NodeSilent,
+    /// The policy or the plan cannot be fulfilled or understood.
+    PlanRefused,
+    /// Something in Groundstate itself is wrong.
+    Internal,
+}
+
+impl ReasonCode {
+    /// The code as it stands in JSON and in `RESULT` lines, for example `dimm-missing`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownMachine => "unknown-machine",
+            Self::NothingOrdered => "nothing-ordered",
+            Self::EnrolmentExpired => "enrolment-expired",
+            Self::SecondKey => "second-key",
+            Self::IdentityMismatch => "identity-mismatch",
+            Self::DimmMissing => "dimm-missing",
+            Self::MemoryShort => "memory-short",
+            Self::DiskFailing => "disk-failing",
+            Self::DiskMissing => "disk-missing",
+            Self::WrongDisk => "wrong-disk",
+            Self::DiskFull => "disk-full",
+            Self::DiskError => "disk-error",
+            Self::DiskInUse => "disk-in-use",
+            Self::ChunkCorrupt => "chunk-corrupt",
+            Self::ImageMissing => "image-missing",
+            Self::NoLink => "no-link",
+            Self::NoLease => "no-lease",
+            Self::ProvisionerUnreachable => "provisioner-unreachable",
+            Self::TlsRefused => "tls-refused",
+            Self::ClockWrong => "clock-wrong",
+            Self::HandOverFailed => "hand-over-failed",
+            Self::HostSilent => "host-silent",
+            Self::NodeSilent => "node-silent",
+            Self::PlanRefused => "plan-refused",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl fmt::Display for ReasonCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The part that a reason is about, with what a technician needs to find it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Part {
+    /// A memory module.
+    Dimm {
+        /// The slot's silkscreen name (SMBIOS type 17 Device Locator).
+        slot: String,
+        /// The serial number, where it is known.
+        serial: Option<String>,
+        /// The size in words, for example `512 MiB`.
+        size: Option<String>,
+    },
+    /// A disk.
+    Disk {
+        /// The bay or the controller address.
+        slot: String,
+        /// The serial number.
+        serial: String,
+        /// The size in words.
+        size: Option<String>,
+        /// The model, where it is known.
+        model: Option<String>,
+    },
+    /// An image in the repository.
+    Image {
+        /// Name and version, for example `debian-host 12.1`.
+        image: String,
+        /// The chunk or blob, as `sha256:...`.
+        digest: Option<String>,
+    },
+    /// The machine as a whole.
+    Machine {
+        /// MAC address, UUID or serial number: what it said of itself.
+        said: String,
+    },
+    /// A field of a configuration file or of a request.
+    Field {
+        /// The path of the field, for example `node[0].mac`.
+        path: String,
+    },
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let join = |parts: &[Option<String>]| {
+            parts
+                .iter()
+                .flatten()
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let text = match self {
+            Self::Dimm { slot, serial, size } => {
+                format!(
+                    "DIMM {}",
+                    join(&[
+                        Some(slot.clone()),
+                        size.clone(),
+                        serial.as_ref().map(|s| format!("serial {s}"))
+                    ])
+                )
+            }
+            Self::Disk {
+                slot,
+                serial,
+                size,
+                model,
+            } => {
+                format!(
+                    "disk {}",
+                    join(&[
+                        Some(slot.clone()),
+                        Some(format!("serial {serial}")),
+                        size.clone(),
+                        model.clone()
+                    ])
+                )
+            }
+            Self::Image { image, digest } => {
+                format!("image {}", join(&[Some(image.clone()), digest.clone()]))
+            }
+            Self::Machine { said } => format!("machine {said}"),
+            Self::Field { path } => format!("field {path}"),
+        };
+        f.pad(&text)
+    }
+}
+
+impl Part {
+    /// The part in one word without spaces, for `RESULT ... part=`: `dimm:DIMM_A2`, `disk:GS-DATA-1`.
+    #[must_use]
+    pub fn token(&self) -> String {
+        let text = match self {
+            Self::Dimm { slot, .. } => format!("dimm:{slot}"),
+            Self::Disk { serial, .. } => format!("disk:{serial}"),
+            Self::Image { image, .. } => format!("image:{image}"),
+            Self::Machine { said } => format!("machine:{said}"),
+            Self::Field { path } => format!("field:{path}"),
+        };
+        text.chars()
+            .map(|c| {
+                if c.is_whitespace() || c.is_control() {
+                    '_'
+                } else {
+                    c
+                }
+            })
+            .collect()
+    }
+}
+
+/// Why something waits, is refused or is held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// What kind of reason it is.
+    pub code: ReasonCode,
+    /// The part it is about, if it is about one.
+    pub part: Option<Part>,
+    /// What is wrong or waited for, in one sentence.
+    pub what: String,
+    /// What was seen, a line each; never guessed.
+    pub evidence: Vec<String>,
+    /// Since when, in milliseconds since 1970 by the clock of the one who says it; `None` where that is not known.
+    pub since: Option<Millis>,
+    /// Until when it is waited for, same clock; `None` when nothing happens by itself.
+    pub deadline: Option<Millis>,
+    /// What Groundstate does next by itself.
+    pub next_automatic: String,
+    /// The one next step for a person.
+    pub next_step: String,
+}
+
+impl Reason {
+    /// A reason with its sentence and the person's next step; nothing happens by itself.
+    #[must_use]
+    pub fn new(code: ReasonCode, what: impl Into<String>, next_step: impl Into<String>) -> Self {
+        Self {
+            code,
+            part: None,
+            what: what.into(),
+            evidence: Vec::new(),
+            since: None,
+            deadline: None,
+            next_automatic: String::from("nothing: it waits for a person"),
+            next_step: next_step.into(),
+        }
+    }
+    /// The same reason about `part`.
+    #[must_use]
+    pub fn about(mut self, part: Part) -> Self {
+        self.part = Some(part);
+        self
+    }
+    /// The same reason with one more line of evidence.
+    #[must_use]
+    pub fn seen(mut self, line: impl Into<String>) -> Self {
+        self.evidence.push(line.into());
+        self
+    }
+    /// The same reason with what happens next by itself.
+    #[must_use]
+    pub fn then(mut self, next: impl Into<String>) -> Self {
+        self.next_automatic = next.into();
+        self
+    }
+    /// The reason as lines of text, the same on every screen: what, part, evidence, next.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        lines.push(format!("{} [{}]", self.what, self.code));
+        if let Some(part) = &self.part {
+            lines.push(format!("  part:      {part}"));
+        }
+        for line in &self.evidence {
+            lines.push(format!("  seen:      {line}"));
+        }
+        lines.push(format!("  by itself: {}", self.next_automatic));
+        lines.push(format!("  do now:    {}", self.next_step));
+        lines
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.lines().join("\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_prints_as_it_is_in_json() {
+        for code in [
+            ReasonCode::DimmMissing,
+            ReasonCode::SecondKey,
+            ReasonCode::ProvisionerUnreachable,
+        ] {
+            assert_eq!(serde_json::to_string(&code).unwrap(), format!("\"{code}\""));
+        }
+    }
+}

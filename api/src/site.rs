@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The site file (`site.toml`): what the operator declares. Unknown keys are refused by name.
+
+use crate::ids::{MacAddr, NodeId, SystemUuid};
+use crate::plan::HandOver;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::Ipv4Addr;
+use serde::{Deserialize, Serialize};
+
+/// The whole file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Site {
+    /// The site's name, shown on screens.
+    pub name: String,
+    /// The provisioning network.
+    pub network: Network,
+    /// What holds for every node that does not say otherwise.
+    pub policy: Policy,
+    /// The nodes.
+    #[serde(default, rename = "node")]
+    pub nodes: Vec<Node>,
+}
+
+/// The provisioning network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// Our own address on the provisioning interface.
+    pub address: Ipv4Addr,
+    /// Length of the network prefix, 8 to 30.
+    pub prefix: u8,
+    /// First address to lease.
+    pub pool_first: Ipv4Addr,
+    /// Last address to lease.
+    pub pool_last: Ipv4Addr,
+    /// Default gateway (option 3).
+    #[serde(default)]
+    pub router: Option<Ipv4Addr>,
+    /// Name servers (option 6).
+    #[serde(default)]
+    pub dns: Vec<Ipv4Addr>,
+    /// Lease time in seconds, 300 to 604,800.
+    #[serde(default = "lease_secs_default")]
+    pub lease_secs: u32,
+    /// TCP port of HTTP boot files. 80 where nothing else is there.
+    #[serde(default = "http_port_default")]
+    pub http_port: u16,
+    /// TCP port of the HTTPS API, images included.
+    #[serde(default = "https_port_default")]
+    pub https_port: u16,
+}
+
+fn lease_secs_default() -> u32 {
+    3_600
+}
+fn http_port_default() -> u16 {
+    80
+}
+fn https_port_default() -> u16 {
+    8443
+}
+
+/// What holds for every node that does not say otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// The image's name in the repository; its newest version is used.
+    pub image: String,
+    /// How to hand over.
+    pub hand_over: HandOver,
+    /// Whether a machine that is not in this file is refused an address and a boot file. Closed is the default.
+    #[serde(default = "closed_default")]
+    pub closed: bool,
+    /// The VHDs on every data volume.
+    #[serde(default, rename = "vhd")]
+    pub vhds: Vec<VhdPolicy>,
+}
+
+fn closed_default() -> bool {
+    true
+}
+
+/// VHDs on every data volume: `vm-0.vhd`, `vm-1.vhd`, …
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VhdPolicy {
+    /// The files' name without number: 1 to 32 of `a-z`, `0-9`, `-`.
+    pub name: String,
+    /// Size, for example `64GiB`; a whole number of MiB.
+    pub size: String,
+    /// How many.
+    pub count: u16,
+}
+
+/// One machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// Its name, which becomes the host name.
+    pub name: NodeId,
+    /// The MAC address it boots from.
+    pub mac: MacAddr,
+    /// SMBIOS UUID.
+    pub uuid: SystemUuid,
+    /// SMBIOS serial number.
+    pub serial: String,
+    /// How to hand over, where it differs from the policy.
+    #[serde(default)]
+    pub hand_over: Option<HandOver>,
+    /// Serial number of the disk for the OS. Without it: the smallest healthy non-rotating disk, then the smallest.
+    #[serde(default)]
+    pub os_disk: Option<String>,
+    /// Serial numbers of disks whose data volume outlives a reprovision.
+    #[serde(default)]
+    pub keep: Vec<String>,
+    /// The hardware it should have. Without it: what its last good report had.
+    #[serde(default)]
+    pub hardware: Option<Hardware>,
+}
+
+/// Expected hardware.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hardware {
+    /// Each DIMM by slot.
+    #[serde(default, rename = "dimm")]
+    pub dimms: Vec<ExpectedDimm>,
+    /// Each disk by serial number.
+    #[serde(default, rename = "disk")]
+    pub disks: Vec<ExpectedDisk>,
+}
+
+/// An expected DIMM.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectedDimm {
+    /// Device Locator.
+    pub slot: String,
+    /// Size, for example `32GiB`.
+    pub size: String,
+    /// Serial number.
+    #[serde(default)]
+    pub serial: Option<String>,
+}
+
+/// An expected disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectedDisk {
+    /// Serial number.
+    pub serial: String,
+    /// Where it sits, as the inventory writes it.
+    #[serde(default)]
+    pub slot: Option<String>,
+    /// Size, for example `960197124096`, `4GiB`.
+    #[serde(default)]
+    pub size: Option<String>,
+}

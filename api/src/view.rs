@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What people and programs see of a node.
+
+use crate::boot::Firmware;
+use crate::event::Event;
+use crate::host::Change;
+use crate::ids::{BootId, MacAddr, NodeId, PlanId, RunId};
+use crate::inventory::{Finding, Inventory};
+use crate::plan::{HandOver, Plan, Step};
+use crate::reason::Reason;
+use crate::run::StepState;
+use crate::units::{Bytes, Millis};
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// Where a node is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// In the site file; nothing is ordered.
+    Known,
+    /// A run is ordered; waiting for the machine to boot from the network.
+    Ordered,
+    /// The boot service serves it; waiting for the maintenance OS to enrol.
+    Booting,
+    /// The maintenance OS is enrolled and looks at the hardware.
+    Checking,
+    /// The plan is being carried out.
+    Deploying,
+    /// The host was started; waiting for its agent.
+    HandedOver,
+    /// The host's agent of this plan has called.
+    Ready,
+    /// A Ready host has stopped reporting.
+    Silent,
+    /// Stopped; a person is needed.
+    Held,
+}
+
+impl Phase {
+    /// As it stands in JSON, for example `handed-over`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Known => "known",
+            Self::Ordered => "ordered",
+            Self::Booting => "booting",
+            Self::Checking => "checking",
+            Self::Deploying => "deploying",
+            Self::HandedOver => "handed-over",
+            Self::Ready => "ready",
+            Self::Silent => "silent",
+            Self::Held => "held",
+        }
+    }
+}
+
+/// A node in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeView {
+    /// Its name.
+    pub node: NodeId,
+    /// The MAC address it boots from.
+    pub mac: MacAddr,
+    /// Where it is on its way.
+    pub phase: Phase,
+    /// Since when, milliseconds since 1970.
+    pub since: Millis,
+    /// Why it waits or is held.
+    pub reason: Option<Reason>,
+    /// The run, if there was one.
+    pub run: Option<RunId>,
+    /// The step it is at and how that stands, while it is being deployed.
+    pub step: Option<(Step, StepState)>,
+    /// The host's last report, milliseconds since 1970.
+    pub last_heard: Option<Millis>,
+    /// Number of the node's newest event: the entity tag.
+    pub version: u64,
+}
+
+/// Every node of the site.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeList {
+    /// The nodes by name.
+    pub nodes: Vec<NodeView>,
+}
+
+/// A node in full: the report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeReport {
+    /// As in the list.
+    pub view: NodeView,
+    /// How it boots, as far as it was seen.
+    pub firmware: Option<Firmware>,
+    /// How the run hands over.
+    pub hand_over: Option<HandOver>,
+    /// The last inventory.
+    pub inventory: Option<Inventory>,
+    /// The judgement on it.
+    pub findings: Vec<Finding>,
+    /// The plan of the run.
+    pub plan: Option<Plan>,
+    /// Each phase and step of the run with the time it took.
+    pub timings: Vec<Timing>,
+    /// What each done step said of itself.
+    pub facts: Vec<(Step, Vec<String>)>,
+    /// Peak memory of PID 1 in the run.
+    pub peak_memory: Option<Bytes>,
+    /// The host that runs, if one does.
+    pub host: Option<HostView>,
+    /// Refused enrolments and other things that a person should look at, newest last.
+    pub alarms: Vec<Reason>,
+}
+
+/// How long something took.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timing {
+    /// What, for people: `boot file`, `image`.
+    pub what: String,
+    /// When it began, milliseconds since 1970.
+    pub began: Millis,
+    /// How long it took; `None` while it goes on.
+    pub took: Option<Millis>,
+}
+
+/// The host on a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostView {
+    /// The plan that made it.
+    pub plan: PlanId,
+    /// Its boot.
+    pub boot_id: BootId,
+    /// Operating system and kernel.
+    pub os: String,
+    /// What its first boot changed.
+    pub changes: Vec<Change>,
+}
+
+/// A page of events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventPage {
+    /// Events by rising number.
+    pub events: Vec<Event>,
+    /// Ask for events after this number next.
+    pub next_after: u64,
+}
+
+/// The body of an order: `POST /v1/nodes/{node}/provision` and `/reprovision`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// How to hand over; the node's policy where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hand_over: Option<HandOver>,
+}
+
+/// What a server of ours says when it refuses: RFC 9457 problem details (`application/problem+json`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `urn:groundstate:reason:<code>`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The reason's sentence.
+    pub title: String,
+    /// HTTP status.
+    pub status: u16,
+    /// The whole reason.
+    pub reason: Reason,
+}
