@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Decides.
+//! Decides what the maintenance OS does: the disk plan, the guard, VHDs, the phases, the firmware's boot entries.
 #![cfg_attr(not(test), no_std)]
+#![warn(clippy::indexing_slicing, clippy::wildcard_enum_match_arm)]
 extern crate alloc;
+
+pub mod efi;

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The executors of the maintenance OS: each carries out one wish of `mos-core` and reports what happened.
+//!
+//! Nothing here decides: what may be written, where and in which order stands in the plan.
+
+pub mod disk;
+pub mod handover;
+pub mod image;
