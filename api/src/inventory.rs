@@ -168,6 +168,39 @@ pub struct FoundLayout {
     pub disk_guid: String,
     /// The partition GUIDs in order, upper-case text.
     pub partition_guids: Vec<String>,
+    /// The partitions in order with what they hold: enough to name the table in a plan that keeps it.
+    #[serde(default)]
+    pub partitions: Vec<FoundPartition>,
+}
+
+/// A partition as it was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundPartition {
+    /// Its number, from 1.
+    pub number: u32,
+    /// Its GPT name.
+    pub name: String,
+    /// Its type GUID, upper-case text.
+    pub type_guid: String,
+    /// Its unique GUID, upper-case text.
+    pub guid: String,
+    /// First byte.
+    pub start: Bytes,
+    /// Length in bytes.
+    pub length: Bytes,
+    /// The file system on it, where exactly one was recognised.
+    pub file_system: Option<FoundFileSystem>,
+}
+
+/// A file system as it was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundFileSystem {
+    /// Its common name, for example `ext4`.
+    pub what: String,
+    /// Its UUID or volume id as its own tools print it.
+    pub uuid: Option<String>,
+    /// Its label.
+    pub label: Option<String>,
 }
 
 /// A verdict on a disk. Unknown is never ok.
