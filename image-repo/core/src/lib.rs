@@ -1,4 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Decides.
+//! Decides which bytes are the image: what a manifest may say, whether bytes are what it says, in which order they are
+//! asked for and written, and what happens when they do not come.
+//!
+//! This crate refuses to open, fetch, decompress or write anything. The repository and the maintenance OS do that.
 #![cfg_attr(not(test), no_std)]
+#![warn(clippy::indexing_slicing, clippy::wildcard_enum_match_arm)]
 extern crate alloc;
+
+pub mod answer;
+pub mod fetch;
+pub mod limits;
+pub mod manifest;
+pub mod patience;
+pub mod proof;
+pub mod range;
+pub mod refusal;
+
+pub use fetch::{Action, Event, Fetch};
+pub use refusal::ManifestError;

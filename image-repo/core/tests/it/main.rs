@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The decisions of the image repository, as a whole.
+#![allow(clippy::unwrap_used)]
+
+mod fetch;
+mod manifest;
