@@ -60,6 +60,12 @@ pub enum ReasonCode {
     NodeSilent,
     /// The policy or the plan cannot be fulfilled or understood.
     PlanRefused,
+    /// Nothing is wrong: it takes its time.
+    UnderWay,
+    /// The caller's certificate does not allow what it asked.
+    NotAllowed,
+    /// A request or a file is not what it should be; the part names the field.
+    BadRequest,
     /// Something in Groundstate itself is wrong.
     Internal,
 }
@@ -93,6 +99,9 @@ impl ReasonCode {
             Self::HostSilent => "host-silent",
             Self::NodeSilent => "node-silent",
             Self::PlanRefused => "plan-refused",
+            Self::UnderWay => "under-way",
+            Self::NotAllowed => "not-allowed",
+            Self::BadRequest => "bad-request",
             Self::Internal => "internal",
         }
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What people and programs see of a node.
 
-use crate::boot::Firmware;
+use crate::boot::{BootSighting, Firmware};
 use crate::event::Event;
 use crate::host::Change;
 use crate::ids::{BootId, MacAddr, NodeId, PlanId, RunId};
@@ -73,6 +73,9 @@ pub struct NodeView {
     pub run: Option<RunId>,
     /// The step it is at and how that stands, while it is being deployed.
     pub step: Option<(Step, StepState)>,
+    /// What the boot service saw last of its boot, while the maintenance OS has not enrolled.
+    #[serde(default)]
+    pub boot: Option<BootSighting>,
     /// The host's last report, milliseconds since 1970.
     pub last_heard: Option<Millis>,
     /// Number of the node's newest event: the entity tag.

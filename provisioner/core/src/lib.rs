@@ -1,4 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Decides.
+//! Decides each node's next state.
+//!
+//! A node is the fold of its journal events ([`Node::apply`]); a decision is a list of wishes ([`Wish`]) that the
+//! shell carries out: append these events, answer that, write a plan. This crate refuses to know clocks, sockets,
+//! files, certificates or randomness: time comes in as an argument, a key comes in as its digest.
 #![cfg_attr(not(test), no_std)]
+#![warn(clippy::indexing_slicing, clippy::wildcard_enum_match_arm)]
 extern crate alloc;
+
+pub mod access;
+pub mod boot_policy;
+pub mod deadline;
+pub mod decide;
+mod enrolment;
+mod fleet;
+pub mod fold;
+pub mod headline;
+mod host;
+mod node;
+pub mod reasons;
+mod run;
+pub mod site_check;
+mod timings;
+mod view;
+
+pub use access::{Peer, Route, Who};
+pub use decide::{Input, Note, Reply, Wish};
+pub use fleet::{Fleet, Found};
+pub use node::{BoundKey, Host, Live, Node, Run};

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The node machine: what came in, and what we wish for.
+//!
+//! `decide` looks and wishes; it changes nothing. The shell makes the appended events durable, folds them in, and
+//! only then answers.
+
+use crate::node::Node;
+use crate::reasons;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use groundstate_api::boot::{BootSighting, Firmware};
+use groundstate_api::enrol::EnrolRequest;
+use groundstate_api::event::Happened;
+use groundstate_api::host::{Heartbeat, HostInstruction, Register};
+use groundstate_api::inventory::{Finding, Inventory};
+use groundstate_api::plan::{HandOver, Plan, Step};
+use groundstate_api::run::{Progress, StepState};
+use groundstate_api::view::Phase;
+use groundstate_api::{Millis, PlanId, Reason, RunId};
+
+/// What came in for one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// It stands in the site file and has no event yet.
+    Added,
+    /// A person or a program orders a run. The shell made the id.
+    Ordered {
+        /// The new run.
+        run: RunId,
+        /// How to hand over, where the order says so.
+        hand_over: Option<HandOver>,
+        /// Whether the order says that a host or a held run may be replaced.
+        again: bool,
+    },
+    /// The boot service saw something.
+    Sighted(BootSighting),
+    /// A machine with this node's MAC address asks to enrol.
+    EnrolAsked {
+        /// What it says.
+        request: Box<EnrolRequest>,
+        /// Digest of its public key.
+        key: String,
+    },
+    /// The maintenance OS of this run called, whatever it asked.
+    Spoke {
+        /// The run that its certificate names.
+        run: RunId,
+    },
+    /// The inventory and the judgement on it.
+    InventoryReceived {
+        /// The run that its certificate names.
+        run: RunId,
+        /// What the probes saw.
+        inventory: Box<Inventory>,
+        /// The judgement.
+        findings: Vec<Finding>,
+    },
+    /// The planner has answered.
+    PlanMade {
+        /// The run that it was asked for.
+        run: RunId,
+        /// The plan, or why there is none.
+        plan: Result<Box<Plan>, Reason>,
+    },
+    /// A step moved.
+    ProgressReceived(Progress),
+    /// The node asks for its host's certificate.
+    CredentialAsked {
+        /// The run that its certificate names.
+        run: RunId,
+        /// Digest of the host's public key.
+        key: String,
+    },
+    /// A host's agent calls for the first time in its boot. `plan` is the one of its certificate.
+    HostRegistered {
+        /// The plan that its certificate names.
+        plan: PlanId,
+        /// What it says.
+        register: Box<Register>,
+    },
+    /// A host's agent calls again.
+    HostBeat {
+        /// The plan that its certificate names.
+        plan: PlanId,
+        /// What it says.
+        beat: Heartbeat,
+    },
+    /// [`Node::deadline`] has passed.
+    Timeout,
+    /// We have just begun to listen; the journal has been folded.
+    Restarted,
+}
+
+/// What is wished for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Append this event to the journal, and fold it in once it is durable.
+    Append(Happened),
+    /// Remember this, without the journal.
+    Note(Note),
+    /// Verify the image, run the planner for this run, and come back with [`Input::PlanMade`].
+    MakePlan(RunId),
+    /// Answer the caller, after everything above is durable.
+    Reply(Reply),
+}
+
+/// What is remembered without the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The host's agent called.
+    Heard,
+    /// The maintenance OS called.
+    Spoke,
+    /// A running step's figures.
+    Running(u64, Step, StepState),
+    /// A sighting.
+    Boot(BootSighting),
+    /// A refusal was journalled.
+    Refused(Reason),
+}
+
+/// What the caller gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// It was done, or had been done before.
+    Accepted,
+    /// The key is the node's for this run: sign it.
+    Enrolled {
+        /// The run.
+        run: RunId,
+        /// How the machine was booted, as the boot service saw it.
+        firmware: Option<Firmware>,
+    },
+    /// Start the host that this plan put on disk.
+    BootLocal(Box<Plan>),
+    /// No enrolment.
+    NotEnrolled {
+        /// Why.
+        reason: Reason,
+        /// When to ask again.
+        retry: Millis,
+    },
+    /// Sign this host's key for this plan.
+    Credential(PlanId),
+    /// What the host shall do.
+    Host(HostInstruction),
+    /// No; the state does not allow it.
+    Conflict(Reason),
+}
+
+impl Node {
+    /// Decides on one input. Looks only; the wishes say what changes.
+    pub fn decide(&self, now: Millis, input: Input, out: &mut Vec<Wish>) {
+        match input {
+            Input::Added => out.push(Wish::Append(Happened::NodeAdded)),
+            Input::Ordered {
+                run,
+                hand_over,
+                again,
+            } => self.ordered(now, run, hand_over, again, out),
+            Input::Sighted(sighting) => self.sighted(now, sighting, out),
+            Input::EnrolAsked { request, key } => self.enrol(now, &request, &key, out),
+            Input::Spoke { run } => self.spoke(&run, out),
+            Input::InventoryReceived {
+                run,
+                inventory,
+                findings,
+            } => self.inventory(now, &run, inventory, findings, out),
+            Input::PlanMade { run, plan } => self.planned(now, &run, plan, out),
+            Input::ProgressReceived(progress) => self.progress(now, progress, out),
+            Input::CredentialAsked { run, key } => self.credential(&run, key, out),
+            Input::HostRegistered { plan, register } => self.register(&plan, &register, out),
+            Input::HostBeat { plan, beat } => self.beat(&plan, &beat, out),
+            Input::Timeout => self.timeout(now, out),
+            Input::Restarted => self.resume(out),
+        }
+    }
+
+    /// Takes a note in.
+    pub fn note(&mut self, now: Millis, note: Note) {
+        match note {
+            Note::Heard => self.live.heard = Some(now),
+            Note::Spoke => self.live.spoke = Some(now),
+            Note::Running(number, step, state) => self.live.running = Some((number, step, state)),
+            Note::Boot(sighting) => self.live.boot = Some((now, sighting)),
+            Note::Refused(reason) => self.live.refusal = Some((now, reason)),
+        }
+    }
+
+    /// Wishes to move to another phase.
+    pub(crate) fn go(&self, to: Phase, reason: Option<Reason>, out: &mut Vec<Wish>) {
+        out.push(Wish::Append(Happened::PhaseChanged {
+            from: self.phase,
+            to,
+            reason,
+        }));
+    }
+
+    /// Wishes to stop until a person orders.
+    pub(crate) fn hold(&self, now: Millis, mut reason: Reason, out: &mut Vec<Wish>) {
+        reason.since.get_or_insert(now);
+        self.go(Phase::Held, Some(reason), out);
+    }
+
+    fn ordered(
+        &self,
+        now: Millis,
+        run: RunId,
+        hand_over: Option<HandOver>,
+        again: bool,
+        out: &mut Vec<Wish>,
+    ) {
+        let refusal = match self.phase {
+            Phase::Known => again.then(|| reasons::nothing_to_do_again(self.id())),
+            Phase::Held => {
+                (!again && self.host.is_some()).then(|| reasons::host_is_there(self.id()))
+            }
+            Phase::Ready | Phase::Silent => (!again).then(|| reasons::host_is_there(self.id())),
+            Phase::Ordered
+            | Phase::Booting
+            | Phase::Checking
+            | Phase::Deploying
+            | Phase::HandedOver => Some(reasons::run_under_way(
+                self.id(),
+                self.phase,
+                self.deadline(),
+            )),
+        };
+        if let Some(reason) = refusal {
+            out.push(Wish::Reply(Reply::Conflict(reason)));
+            return;
+        }
+        let window_closes = now.plus(groundstate_api::limits::ENROLMENT_WINDOW_MAX);
+        out.push(Wish::Append(Happened::RunOrdered {
+            run,
+            hand_over: hand_over.unwrap_or_else(|| self.hand_over()),
+            window_closes,
+        }));
+        let by_itself = match self.phase {
+            Phase::Ready | Phase::Silent => self.host.is_some(),
+            Phase::Known
+            | Phase::Ordered
+            | Phase::Booting
+            | Phase::Checking
+            | Phase::Deploying
+            | Phase::HandedOver
+            | Phase::Held => false,
+        };
+        let reason = reasons::waiting_for_machine(now, window_closes, by_itself);
+        self.go(Phase::Ordered, Some(reason), out);
+        out.push(Wish::Reply(Reply::Accepted));
+    }
+
+    fn timeout(&self, now: Millis, out: &mut Vec<Wish>) {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        match self.phase {
+            Phase::Known | Phase::Silent | Phase::Held => {}
+            Phase::Ordered | Phase::Booting => {
+                let closed = self.run.as_ref().map_or(now, |run| run.window_closes);
+                self.hold(now, reasons::window_closed(closed, self.phase), out);
+            }
+            Phase::Checking | Phase::Deploying => {
+                let step = self.run.as_ref().and_then(|run| run.step.as_ref());
+                let heard = self.live.spoke.unwrap_or(self.since);
+                self.hold(
+                    now,
+                    reasons::node_silent(heard, now, step.map(|(s, _)| *s)),
+                    out,
+                );
+            }
+            Phase::HandedOver => self.hold(now, reasons::host_never_called(self.since, now), out),
+            Phase::Ready => {
+                let reason = reasons::host_silent(self.live.heard, now);
+                self.go(Phase::Silent, Some(reason), out);
+            }
+        }
+    }
+
+    fn resume(&self, out: &mut Vec<Wish>) {
+        if self.phase == Phase::Checking
+            && let Some(run) = &self.run
+            && run.inventory.is_some()
+            && run.plan.is_none()
+        {
+            out.push(Wish::MakePlan(run.id.clone()));
+        }
+    }
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Every node of the site, found by name or by MAC address, and the machines that belong to no node.
+
+use crate::deadline::{ENROL_RETRY_SLOW, UNKNOWN_AGAIN, UNKNOWN_MACHINES_MAX};
+use crate::decide::{Input, Reply, Wish};
+use crate::node::Node;
+use crate::reasons;
+use alloc::collections::BTreeMap;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use groundstate_api::boot::BootSighting;
+use groundstate_api::event::{Event, Happened};
+use groundstate_api::site::Site;
+use groundstate_api::{MacAddr, Millis, NodeId, Reason};
+
+/// The nodes of one site.
+#[derive(Clone, Debug)]
+pub struct Fleet {
+    nodes: BTreeMap<NodeId, Node>,
+    closed: bool,
+    unknown: BTreeMap<MacAddr, Millis>,
+}
+
+/// Whose MAC address it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// This node's.
+    Node(NodeId),
+    /// Nobody's.
+    Nobody(Reason),
+}
+
+impl Fleet {
+    /// The nodes of a site file, before any event.
+    #[must_use]
+    pub fn new(site: &Site, began: Millis) -> Self {
+        let node = |node: &groundstate_api::site::Node| {
+            let value = Node::new(node.clone(), site.policy.hand_over, began);
+            (node.name.clone(), value)
+        };
+        Self {
+            nodes: site.nodes.iter().map(node).collect(),
+            closed: site.policy.closed,
+            unknown: BTreeMap::new(),
+        }
+    }
+
+    /// Whether machines that are not in the site file are refused.
+    #[must_use]
+    pub fn closed(&self) -> bool {
+        self.closed
+    }
+
+    /// The nodes by name.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.values()
+    }
+
+    /// One node.
+    #[must_use]
+    pub fn node(&self, id: &NodeId) -> Option<&Node> {
+        self.nodes.get(id)
+    }
+
+    /// One node, to note something in it.
+    pub fn node_mut(&mut self, id: &NodeId) -> Option<&mut Node> {
+        self.nodes.get_mut(id)
+    }
+
+    /// The node that boots from this MAC address.
+    #[must_use]
+    pub fn by_mac(&self, mac: MacAddr) -> Option<&Node> {
+        self.nodes.values().find(|node| node.site.mac == mac)
+    }
+
+    /// Takes one event in. Events of nodes that left the site file change nothing.
+    pub fn apply(&mut self, event: &Event) {
+        if let Some(node) = event.node.as_ref().and_then(|id| self.nodes.get_mut(id)) {
+            node.apply(event);
+        }
+    }
+
+    /// The nodes whose deadline has passed.
+    #[must_use]
+    pub fn due(&self, now: Millis) -> Vec<NodeId> {
+        let due = |node: &&Node| node.deadline().is_some_and(|deadline| deadline <= now);
+        self.nodes
+            .values()
+            .filter(due)
+            .map(|n| n.id().clone())
+            .collect()
+    }
+
+    /// Who asks to enrol from this MAC address.
+    #[must_use]
+    pub fn find(&self, mac: MacAddr) -> Found {
+        self.by_mac(mac).map_or_else(
+            || Found::Nobody(reasons::unknown_machine(&mac.to_string())),
+            |node| Found::Node(node.id().clone()),
+        )
+    }
+
+    /// Decides for one node. An unknown name wishes for nothing.
+    pub fn decide(&self, now: Millis, node: &NodeId, input: Input, out: &mut Vec<Wish>) {
+        if let Some(node) = self.nodes.get(node) {
+            node.decide(now, input, out);
+        }
+    }
+
+    /// A machine of no node asks to enrol: refused, and journalled once in a while.
+    pub fn stranger_enrols(&mut self, now: Millis, mac: MacAddr, out: &mut Vec<Wish>) {
+        let reason = reasons::unknown_machine(&mac.to_string());
+        if self.stranger_is_news(now, mac) {
+            out.push(Wish::Append(Happened::EnrolRefused {
+                reason: reason.clone(),
+                alarm: false,
+            }));
+        }
+        out.push(Wish::Reply(Reply::NotEnrolled {
+            reason,
+            retry: ENROL_RETRY_SLOW,
+        }));
+    }
+
+    /// The boot service saw a machine of no node.
+    pub fn stranger_boots(
+        &mut self,
+        now: Millis,
+        mac: MacAddr,
+        sighting: BootSighting,
+        out: &mut Vec<Wish>,
+    ) {
+        if self.stranger_is_news(now, mac) {
+            out.push(Wish::Append(Happened::BootSeen { sighting }));
+        }
+    }
+
+    fn stranger_is_news(&mut self, now: Millis, mac: MacAddr) -> bool {
+        let recent = |at: &Millis| now.since(*at) < UNKNOWN_AGAIN;
+        if self.unknown.get(&mac).is_some_and(recent) {
+            return false;
+        }
+        self.unknown.retain(|_, at| recent(at));
+        if self.unknown.len() >= UNKNOWN_MACHINES_MAX {
+            return false;
+        }
+        self.unknown.insert(mac, now);
+        true
+    }
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The fold: what each event means. It never fails; an event that does not fit (an old journal, a lost run) changes
+//! only what it can.
+
+use crate::deadline::ALARMS_MAX;
+use crate::node::{BoundKey, Host, Node, Run};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use groundstate_api::boot::BootSighting;
+use groundstate_api::event::{Event, Happened};
+use groundstate_api::inventory::Gravity;
+use groundstate_api::plan::Step;
+use groundstate_api::run::StepState;
+use groundstate_api::view::{HostView, Phase};
+use groundstate_api::{Bytes, Millis, Reason, RunId};
+
+impl Node {
+    /// Takes one event of this node in.
+    pub fn apply(&mut self, event: &Event) {
+        self.version = event.number;
+        let at = event.at;
+        match &event.what {
+            Happened::NodeAdded => self.since = at,
+            Happened::RunOrdered {
+                run,
+                hand_over,
+                window_closes,
+            } => {
+                self.runs = self.runs.saturating_add(1);
+                self.live.running = None;
+                let mut new = Run::new(run.clone(), *hand_over, *window_closes);
+                new.begin("waiting for the machine", at);
+                self.run = Some(new);
+            }
+            Happened::BootSeen { sighting } => self.saw(at, sighting),
+            Happened::Enrolled { run, boot_id, key } => self.in_run(run, |run| {
+                run.key.get_or_insert_with(|| BoundKey {
+                    boot_id: boot_id.clone(),
+                    key: key.clone(),
+                });
+                run.end_all(at);
+                run.begin("checks", at);
+            }),
+            Happened::EnrolRefused { reason, alarm } => {
+                if *alarm {
+                    self.alarm(reason.clone());
+                }
+            }
+            Happened::InventoryTaken {
+                inventory,
+                findings,
+            } => {
+                if !findings.iter().any(|f| f.gravity == Gravity::Stop) {
+                    self.last_good = Some(inventory.clone());
+                }
+                if let Some(run) = &mut self.run {
+                    run.inventory = Some(inventory.clone());
+                    run.findings.clone_from(findings);
+                    run.end_all(at);
+                    run.begin("plan", at);
+                }
+            }
+            Happened::Planned { plan } => self.in_run(&plan.run, |run| {
+                run.plan = Some(plan.clone());
+                run.end_all(at);
+            }),
+            Happened::StepMoved {
+                run,
+                number,
+                step,
+                state,
+                peak_memory,
+            } => self.moved(at, run, *number, *step, state, *peak_memory),
+            Happened::HostCredentialIssued { plan, key } => {
+                if let Some(run) = &mut self.run
+                    && run.plan.as_ref().is_some_and(|p| p.id == *plan)
+                {
+                    run.host_key.get_or_insert_with(|| key.clone());
+                }
+            }
+            Happened::HostRegistered {
+                plan,
+                boot_id,
+                os,
+                changes,
+            } => {
+                if let Some(host) = &mut self.host
+                    && host.plan.id == *plan
+                {
+                    // The first boot's changes stay in the report: later boots change nothing.
+                    let first = host.seen.take().map(|s| s.changes).unwrap_or_default();
+                    let changes = if changes.is_empty() {
+                        first
+                    } else {
+                        changes.clone()
+                    };
+                    host.seen = Some(HostView {
+                        plan: plan.clone(),
+                        boot_id: boot_id.clone(),
+                        os: os.clone(),
+                        changes,
+                    });
+                }
+            }
+            Happened::PhaseChanged { to, reason, .. } => {
+                self.phase_changed(at, *to, reason.as_ref())
+            }
+        }
+    }
+
+    fn in_run(&mut self, id: &RunId, change: impl FnOnce(&mut Run)) {
+        if let Some(run) = self.run.as_mut().filter(|run| run.id == *id) {
+            change(run);
+        }
+    }
+
+    fn alarm(&mut self, reason: Reason) {
+        self.alarms.push(reason);
+        if self.alarms.len() > ALARMS_MAX {
+            self.alarms.remove(0);
+        }
+    }
+
+    fn saw(&mut self, at: Millis, sighting: &BootSighting) {
+        if let BootSighting::Leased {
+            firmware: Some(firmware),
+            ..
+        } = sighting
+        {
+            self.firmware = Some(*firmware);
+        }
+        let booting = matches!(self.phase, Phase::Ordered | Phase::Booting);
+        let Some(run) = self.run.as_mut().filter(|run| booting && run.key.is_none()) else {
+            return;
+        };
+        match sighting {
+            BootSighting::Leased { .. } => {
+                run.end("waiting for the machine", at);
+                run.begin_once("firmware and DHCP", at);
+            }
+            BootSighting::FileProgress { .. } => {
+                run.end("firmware and DHCP", at);
+                run.begin_once("boot files", at);
+            }
+            BootSighting::FileSent { .. } => {
+                run.end("firmware and DHCP", at);
+                run.begin_once("boot files", at);
+                run.end_again("boot files", at);
+                run.restart("kernel and network", at);
+            }
+            BootSighting::Refused { .. } | BootSighting::SentToLocalDisk => {}
+        }
+    }
+
+    fn moved(
+        &mut self,
+        at: Millis,
+        run: &RunId,
+        number: u64,
+        step: Step,
+        state: &StepState,
+        peak: Bytes,
+    ) {
+        let mut wrote = false;
+        self.in_run(run, |run| {
+            run.reports = run.reports.max(number);
+            run.step = Some((step, state.clone()));
+            run.peak_memory = run.peak_memory.max(Some(peak));
+            wrote = !matches!(step, Step::Guard | Step::HandOver);
+            match state {
+                StepState::Started => run.begin_once(step.as_str(), at),
+                StepState::Done { facts } => {
+                    run.facts.insert(step, facts.clone());
+                    run.end(step.as_str(), at);
+                }
+                StepState::Failed { .. } => run.end(step.as_str(), at),
+                StepState::Running { .. } | StepState::Waiting { .. } => {}
+            }
+        });
+        if wrote {
+            // From the first wipe on, no host is on these disks until the new one was started.
+            self.host = None;
+        }
+        if self
+            .live
+            .running
+            .as_ref()
+            .is_some_and(|(n, ..)| *n <= number)
+        {
+            self.live.running = None;
+        }
+    }
+
+    fn phase_changed(&mut self, at: Millis, to: Phase, reason: Option<&Reason>) {
+        self.phase = to;
+        self.since = at;
+        self.reason = reason.cloned();
+        let Some(run) = &mut self.run else { return };
+        match to {
+            Phase::HandedOver => {
+                if let Some(plan) = &run.plan {
+                    self.host = Some(Host {
+                        plan: plan.clone(),
+                        seen: None,
+                    });
+                }
+                run.end_all(at);
+                run.begin("host boot and agent call", at);
+            }
+            Phase::Ready => run.end("host boot and agent call", at),
+            Phase::Held => run.end_all(at),
+            Phase::Known
+            | Phase::Ordered
+            | Phase::Booting
+            | Phase::Checking
+            | Phase::Deploying
+            | Phase::Silent => {}
+        }
+    }
+}
+
+impl Run {
+    fn new(id: RunId, hand_over: groundstate_api::plan::HandOver, window_closes: Millis) -> Self {
+        Self {
+            id,
+            hand_over,
+            window_closes,
+            key: None,
+            inventory: None,
+            findings: Vec::new(),
+            plan: None,
+            step: None,
+            facts: BTreeMap::new(),
+            reports: 0,
+            peak_memory: None,
+            host_key: None,
+            timings: Vec::new(),
+        }
+    }
+}
+
+/// The events of one decision as they will stand in the journal: for tests and simulations without a journal.
+#[must_use]
+pub fn number(first: u64, at: Millis, node: &Node, what: Vec<Happened>) -> Vec<Event> {
+    (first..)
+        .zip(what)
+        .map(|(number, what)| Event {
+            number,
+            at,
+            node: Some(node.id().clone()),
+            what,
+        })
+        .collect()
+}

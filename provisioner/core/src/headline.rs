@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One line of text for an event, the same in `groundstate up` and on the page.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use groundstate_api::Reason;
+use groundstate_api::boot::{BootSighting, Firmware};
+use groundstate_api::event::Happened;
+use groundstate_api::plan::Step;
+use groundstate_api::run::StepState;
+
+/// The event in one line.
+#[must_use]
+pub fn headline(what: &Happened) -> String {
+    match what {
+        Happened::NodeAdded => "added from the site file".to_string(),
+        Happened::RunOrdered { run, .. } => format!("run {run} ordered"),
+        Happened::BootSeen { sighting } => boot(sighting),
+        Happened::Enrolled { boot_id, .. } => format!("enrolled, boot {boot_id}"),
+        Happened::EnrolRefused { reason, alarm } => {
+            let grave = if *alarm { "ALARM: " } else { "" };
+            format!("{grave}enrolment refused: {}", short(reason))
+        }
+        Happened::InventoryTaken {
+            inventory,
+            findings,
+        } => {
+            let dimms = inventory.memory.dimms.iter().filter(|d| d.populated);
+            let (disks, dimms, findings) = (inventory.disks.len(), dimms.count(), findings.len());
+            format!("inventory: disks {disks}, DIMMs {dimms}, findings {findings}")
+        }
+        Happened::Planned { plan } => {
+            let id = plan.id.as_str().get(..12).unwrap_or_default();
+            format!("plan {id} for {} disks", plan.disks.len())
+        }
+        Happened::StepMoved { step, state, .. } => moved(*step, state),
+        Happened::HostCredentialIssued { .. } => "host certificate issued".to_string(),
+        Happened::HostRegistered { os, .. } => format!("host registered: {os}"),
+        Happened::PhaseChanged { from, to, reason } => {
+            let why = reason.as_ref().map(|r| format!(": {}", short(r)));
+            format!(
+                "{} -> {}{}",
+                from.as_str(),
+                to.as_str(),
+                why.unwrap_or_default()
+            )
+        }
+    }
+}
+
+fn short(reason: &Reason) -> String {
+    let part = reason.part.as_ref().map(|p| format!(" ({p})"));
+    format!(
+        "{} [{}]{}",
+        reason.what,
+        reason.code,
+        part.unwrap_or_default()
+    )
+}
+
+fn boot(sighting: &BootSighting) -> String {
+    match sighting {
+        BootSighting::Leased { address, firmware } => {
+            let to = firmware.map_or("an operating system", Firmware::as_str);
+            format!("leased {address} to {to}")
+        }
+        BootSighting::FileSent { file, length, by } => format!("{file} sent by {by}, {length}"),
+        BootSighting::FileProgress { file, done, length } => format!("{file}: {done} of {length}"),
+        BootSighting::Refused { reason } => format!("no boot file: {}", short(reason)),
+        BootSighting::SentToLocalDisk => "sent to its own disk".to_string(),
+    }
+}
+
+fn moved(step: Step, state: &StepState) -> String {
+    let name = step.as_str();
+    match state {
+        StepState::Started => format!("{name}: {}", step.says()),
+        StepState::Running { done, total } => format!("{name}: {done} of {total}"),
+        StepState::Done { .. } => format!("{name}: done"),
+        StepState::Failed { reason } => format!("{name}: failed: {}", short(reason)),
+        StepState::Waiting { reason } => format!("{name}: waits: {}", short(reason)),
+    }
+}

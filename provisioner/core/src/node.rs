@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is known of a node: the fold of its events, and beside it what is only remembered while we run.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use groundstate_api::boot::{BootSighting, Firmware};
+use groundstate_api::inventory::{Finding, Inventory};
+use groundstate_api::plan::{HandOver, Plan, Step};
+use groundstate_api::run::StepState;
+use groundstate_api::site;
+use groundstate_api::view::{HostView, Phase, Timing};
+use groundstate_api::{BootId, Bytes, Millis, NodeId, Reason, RunId};
+
+/// One node. Everything but `site`, `policy_hand_over` and `live` is the fold of its events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// What the site file says of it.
+    pub site: site::Node,
+    /// How the site hands over where neither order nor node says otherwise.
+    pub policy_hand_over: HandOver,
+    /// Where it is on its way.
+    pub phase: Phase,
+    /// Since when.
+    pub since: Millis,
+    /// Why it waits or is held.
+    pub reason: Option<Reason>,
+    /// The newest run.
+    pub run: Option<Run>,
+    /// How many runs were ordered.
+    pub runs: u64,
+    /// How its firmware booted from the network last.
+    pub firmware: Option<Firmware>,
+    /// The last inventory whose judgement let the run go on: what is expected where the site file says nothing.
+    pub last_good: Option<Box<Inventory>>,
+    /// The host on its disks: set when it was started, gone when the first disk is wiped.
+    pub host: Option<Host>,
+    /// What a person should look at, newest last; at most [`crate::deadline::ALARMS_MAX`].
+    pub alarms: Vec<Reason>,
+    /// Number of its newest event.
+    pub version: u64,
+    /// What is remembered while we run, and is not in the journal.
+    pub live: Live,
+}
+
+/// One provisioning run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Its id.
+    pub id: RunId,
+    /// How it hands over.
+    pub hand_over: HandOver,
+    /// When its enrolment window closes.
+    pub window_closes: Millis,
+    /// The key that the run is bound to.
+    pub key: Option<BoundKey>,
+    /// What the probes saw.
+    pub inventory: Option<Box<Inventory>>,
+    /// The judgement on it.
+    pub findings: Vec<Finding>,
+    /// The plan.
+    pub plan: Option<Box<Plan>>,
+    /// The step it is at and how that stood at its last journalled move.
+    pub step: Option<(Step, StepState)>,
+    /// What each done step said of itself.
+    pub facts: BTreeMap<Step, Vec<String>>,
+    /// Number of the last journalled progress report.
+    pub reports: u64,
+    /// Peak memory of PID 1.
+    pub peak_memory: Option<Bytes>,
+    /// Digest of the host's public key, once its certificate was issued.
+    pub host_key: Option<String>,
+    /// Each phase and step with the time it took.
+    pub timings: Vec<Timing>,
+}
+
+/// The key that enrolled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundKey {
+    /// The boot in which it was made.
+    pub boot_id: BootId,
+    /// Digest of the public key.
+    pub key: String,
+}
+
+/// The host on a node's disks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// The plan that made it.
+    pub plan: Box<Plan>,
+    /// What its agent said in its last registration.
+    pub seen: Option<HostView>,
+}
+
+/// What is remembered while we run. After a restart it is empty, and every deadline begins anew at `began`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Live {
+    /// When we began to listen.
+    pub began: Millis,
+    /// When the host's agent last called.
+    pub heard: Option<Millis>,
+    /// When the maintenance OS last called.
+    pub spoke: Option<Millis>,
+    /// A running step's newest figures, with the report's number.
+    pub running: Option<(u64, Step, StepState)>,
+    /// The newest sighting of its boot.
+    pub boot: Option<(Millis, BootSighting)>,
+    /// The last refusal that was journalled, with its time: the same one is not journalled again at once.
+    pub refusal: Option<(Millis, Reason)>,
+}
+
+impl Node {
+    /// A node of the site file, before any event.
+    #[must_use]
+    pub fn new(site: site::Node, policy_hand_over: HandOver, began: Millis) -> Self {
+        Self {
+            site,
+            policy_hand_over,
+            phase: Phase::Known,
+            since: began,
+            reason: None,
+            run: None,
+            runs: 0,
+            firmware: None,
+            last_good: None,
+            host: None,
+            alarms: Vec::new(),
+            version: 0,
+            live: Live {
+                began,
+                ..Live::default()
+            },
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> &NodeId {
+        &self.site.name
+    }
+
+    /// How a run that is ordered now hands over where the order does not say.
+    #[must_use]
+    pub fn hand_over(&self) -> HandOver {
+        self.site.hand_over.unwrap_or(self.policy_hand_over)
+    }
+
+    /// Whether a run is ordered and has not yet started its host.
+    #[must_use]
+    pub fn run_is_open(&self) -> bool {
+        match self.phase {
+            Phase::Ordered | Phase::Booting | Phase::Checking | Phase::Deploying => true,
+            Phase::Known | Phase::HandedOver | Phase::Ready | Phase::Silent | Phase::Held => false,
+        }
+    }
+}

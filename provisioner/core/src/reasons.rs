@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Every sentence that the provisioner says: what, what was seen, what happens by itself, the one next step.
+
+use crate::deadline::{HOST_START_MAX, READY_SILENCE_MAX};
+use crate::node::BoundKey;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use groundstate_api::enrol::EnrolRequest;
+use groundstate_api::limits::ENROLMENT_WINDOW_MAX;
+use groundstate_api::plan::Step;
+use groundstate_api::view::Phase;
+use groundstate_api::{Millis, NodeId, Part, PlanId, Reason, ReasonCode, RunId};
+
+const ORDER_AGAIN: &str = "order again: groundstate node reprovision NODE";
+
+fn machine(said: &str) -> Part {
+    Part::Machine {
+        said: said.to_string(),
+    }
+}
+
+/// The MAC address is nobody's.
+#[must_use]
+pub fn unknown_machine(mac: &str) -> Reason {
+    Reason::new(
+        ReasonCode::UnknownMachine,
+        "this machine is not in the site file",
+        "if it belongs here, add a [[node]] with its MAC address, UUID and serial number to the site file and restart groundstate",
+    )
+    .about(machine(mac))
+    .seen(format!("boot MAC address {mac}"))
+    .then("nothing: it gets no boot file and cannot enrol")
+}
+
+/// The machine asks, but nobody ordered.
+#[must_use]
+pub fn nothing_ordered(phase: Phase) -> Reason {
+    Reason::new(
+        ReasonCode::NothingOrdered,
+        "nobody has ordered anything for this machine",
+        "order a run (groundstate node provision NODE), or restart the machine to boot its own disk",
+    )
+    .seen(format!("the node is {}", phase.as_str()))
+    .then("the machine asks again; nothing is written")
+}
+
+/// The window closed.
+#[must_use]
+pub fn window_closed(closed: Millis, phase: Phase) -> Reason {
+    let seen = match phase {
+        Phase::Booting => {
+            "the boot service saw the machine, but its maintenance OS did not enrol in time"
+        }
+        Phase::Known
+        | Phase::Ordered
+        | Phase::Checking
+        | Phase::Deploying
+        | Phase::HandedOver
+        | Phase::Ready
+        | Phase::Silent
+        | Phase::Held => "the machine did not enrol in time",
+    };
+    let mut reason = Reason::new(
+        ReasonCode::EnrolmentExpired,
+        format!("the enrolment window of {ENROLMENT_WINDOW_MAX} has closed"),
+        "check that the machine has power and boots from the network, then order again: groundstate node reprovision NODE",
+    )
+    .seen(seen);
+    reason.since = Some(closed);
+    reason
+}
+
+/// A second key.
+#[must_use]
+pub fn second_key(first: &BoundKey, request: &EnrolRequest, key: &str) -> Reason {
+    Reason::new(
+        ReasonCode::SecondKey,
+        "another key already holds this enrolment",
+        "if the machine restarted in the middle of its run, order again (groundstate node reprovision NODE); if it did not, somebody else uses its identity: find the machine",
+    )
+    .about(machine(&request.boot_mac.to_string()))
+    .seen(format!("first key {} in boot {}", first.key, first.boot_id))
+    .seen(format!("second key {key} in boot {}", request.boot_id))
+    .then("the second key gets no certificate; the first one goes on")
+}
+
+/// The host's certificate was asked for with another key.
+#[must_use]
+pub fn second_host_key(first: &str, key: &str) -> Reason {
+    Reason::new(
+        ReasonCode::SecondKey,
+        "the host's certificate was already issued for another key",
+        ORDER_AGAIN,
+    )
+    .seen(format!("first key {first}"))
+    .seen(format!("second key {key}"))
+    .then("the second key gets no certificate")
+}
+
+/// MAC, UUID and serial number do not belong together.
+#[must_use]
+pub fn identity_mismatch(node: &NodeId, differs: Vec<String>) -> Reason {
+    let mut reason = Reason::new(
+        ReasonCode::IdentityMismatch,
+        format!("this machine has a MAC address of {node}, but it is not {node}"),
+        "if the mainboard or the network card was replaced, correct the site file and restart groundstate; if not, find the machine that uses this MAC address",
+    )
+    .about(machine(node.as_str()))
+    .then("nothing: it cannot enrol");
+    reason.evidence = differs;
+    reason
+}
+
+/// Waiting for the machine to appear.
+#[must_use]
+pub fn waiting_for_machine(now: Millis, closes: Millis, by_itself: bool) -> Reason {
+    let next = if by_itself {
+        "no action needed: the host restarts into the network at its next report"
+    } else {
+        "power the machine on, and let it boot from the network"
+    };
+    let mut reason = Reason::new(
+        ReasonCode::UnderWay,
+        "waiting for the machine to boot from the network",
+        next,
+    )
+    .then("the run stops when the enrolment window closes");
+    reason.since = Some(now);
+    reason.deadline = Some(closes);
+    reason
+}
+
+/// The machine boots.
+#[must_use]
+pub fn booting(now: Millis, closes: Option<Millis>) -> Reason {
+    let mut reason = Reason::new(
+        ReasonCode::UnderWay,
+        "the machine boots; waiting for its maintenance OS to enrol",
+        "no action needed; if it takes minutes, look at the machine's screen",
+    )
+    .then("the run stops when the enrolment window closes");
+    reason.since = Some(now);
+    reason.deadline = closes;
+    reason
+}
+
+/// The plan is being made.
+#[must_use]
+pub fn planning(since: Millis) -> Reason {
+    let mut reason = Reason::new(
+        ReasonCode::UnderWay,
+        "the provisioner checks the image and writes the plan",
+        "no action needed",
+    )
+    .then("the plan follows");
+    reason.since = Some(since);
+    reason
+}
+
+/// The planner answered for another run.
+#[must_use]
+pub fn plan_of_another(run: &RunId) -> Reason {
+    Reason::new(
+        ReasonCode::Internal,
+        format!("the planner's answer is not for run {run}"),
+        ORDER_AGAIN,
+    )
+}
+
+/// The maintenance OS belongs to a run that is over.
+#[must_use]
+pub fn run_is_over(run: &RunId) -> Reason {
+    Reason::new(
+        ReasonCode::NothingOrdered,
+        "this run is over",
+        "restart the machine: a newer run, if one is ordered, begins with a new boot",
+    )
+    .seen(format!("run {run} is not the node's current run"))
+    .then("nothing more is written")
+}
+
+/// The maintenance OS stopped reporting.
+#[must_use]
+pub fn node_silent(heard: Millis, now: Millis, step: Option<Step>) -> Reason {
+    let at = step.map_or("looking at the hardware", Step::says);
+    Reason::new(
+        ReasonCode::NodeSilent,
+        "the maintenance OS has stopped reporting",
+        "look at the machine's screen, its power and its link; then order again: groundstate node reprovision NODE",
+    )
+    .seen(format!("last report {} ago", now.since(heard)))
+    .seen(format!("it was {at}"))
+}
+
+/// The host was started.
+#[must_use]
+pub fn host_starting(now: Millis) -> Reason {
+    let mut reason = Reason::new(
+        ReasonCode::UnderWay,
+        "the host was started; waiting for its agent's first call",
+        "no action needed; if it takes minutes, look at the machine's screen",
+    )
+    .then("the node is held when the host has not called in time");
+    reason.since = Some(now);
+    reason.deadline = Some(now.plus(HOST_START_MAX));
+    reason
+}
+
+/// The new host never called.
+#[must_use]
+pub fn host_never_called(since: Millis, now: Millis) -> Reason {
+    Reason::new(
+        ReasonCode::HostSilent,
+        "the new host has not called",
+        "look at the machine's screen and at its network; then order again: groundstate node reprovision NODE",
+    )
+    .seen(format!("started {} ago", now.since(since)))
+}
+
+/// A Ready host stopped calling.
+#[must_use]
+pub fn host_silent(heard: Option<Millis>, now: Millis) -> Reason {
+    let seen = heard.map_or_else(
+        || "no report since groundstate was started".to_string(),
+        |at| format!("last report {} ago", now.since(at)),
+    );
+    Reason::new(
+        ReasonCode::HostSilent,
+        format!("the host has not reported for {READY_SILENCE_MAX}"),
+        "look at the machine's power, link and screen",
+    )
+    .seen(seen)
+    .then("the node is ready again when its host reports")
+}
+
+/// `provision` where there is a host.
+#[must_use]
+pub fn host_is_there(node: &NodeId) -> Reason {
+    Reason::new(
+        ReasonCode::PlanRefused,
+        format!("{node} has a host, and provision replaces none"),
+        format!("if the host may go: groundstate node reprovision {node}"),
+    )
+}
+
+/// `reprovision` where nothing was.
+#[must_use]
+pub fn nothing_to_do_again(node: &NodeId) -> Reason {
+    Reason::new(
+        ReasonCode::PlanRefused,
+        format!("{node} was never provisioned"),
+        format!("order its first run: groundstate node provision {node}"),
+    )
+}
+
+/// A run is under way.
+#[must_use]
+pub fn run_under_way(node: &NodeId, phase: Phase, deadline: Option<Millis>) -> Reason {
+    let mut reason = Reason::new(
+        ReasonCode::PlanRefused,
+        format!("a run of {node} is under way"),
+        format!("wait for it: groundstate node wait {node}"),
+    )
+    .seen(format!("the node is {}", phase.as_str()))
+    .then("the run goes on");
+    reason.deadline = deadline;
+    reason
+}
+
+/// A host's certificate is asked for without a plan.
+#[must_use]
+pub fn no_plan_for_host(run: &RunId) -> Reason {
+    Reason::new(
+        ReasonCode::PlanRefused,
+        "there is no plan that this host could belong to",
+        "ask for the instruction and follow it",
+    )
+    .seen(format!("run {run}"))
+}
+
+/// A host of a plan that is not this node's.
+#[must_use]
+pub fn host_of_another_plan(node: &NodeId, plan: &PlanId) -> Reason {
+    Reason::new(
+        ReasonCode::PlanRefused,
+        format!("{node} has no host of this plan"),
+        "this host was replaced, or was never started by us: take it off the network",
+    )
+    .seen(format!("plan {plan}"))
+}
+
+/// A heartbeat before a registration in this boot.
+#[must_use]
+pub fn host_not_registered(node: &NodeId, plan: &PlanId) -> Reason {
+    Reason::new(
+        ReasonCode::PlanRefused,
+        format!("no host of {node} has registered in this boot"),
+        "the agent registers first",
+    )
+    .seen(format!("plan {plan}"))
+}
+
+/// A node that the site does not have.
+#[must_use]
+pub fn no_such_node(name: &str, known: &[String]) -> Reason {
+    let reason = Reason::new(
+        ReasonCode::UnknownMachine,
+        format!("the site has no node {name:?}"),
+        "groundstate node list names them all",
+    )
+    .about(Part::Field {
+        path: "node".to_string(),
+    });
+    // A short list helps; a long one does not.
+    if known.len() <= 12 {
+        reason.seen(format!("nodes: {}", known.join(", ")))
+    } else {
+        reason.seen(format!("{} nodes", known.len()))
+    }
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The run: what the boot service saw, what the maintenance OS reports, and what it shall do now.
+
+use crate::deadline::SIGHTING_AGAIN;
+use crate::decide::{Note, Reply, Wish};
+use crate::node::{Node, Run};
+use crate::reasons;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use groundstate_api::boot::BootSighting;
+use groundstate_api::event::Happened;
+use groundstate_api::inventory::{Finding, Gravity, Inventory};
+use groundstate_api::plan::{Plan, Step};
+use groundstate_api::run::{Instruction, Progress, StepState};
+use groundstate_api::view::Phase;
+use groundstate_api::{Millis, Reason, RunId};
+
+impl Node {
+    /// What the maintenance OS of `run` shall do now: a function of the state and nothing else.
+    #[must_use]
+    pub fn instruction(&self, run: &RunId) -> Instruction {
+        let Some(current) = self.run.as_ref().filter(|current| current.id == *run) else {
+            return Instruction::Hold {
+                reason: reasons::run_is_over(run),
+            };
+        };
+        match self.phase {
+            Phase::Known | Phase::Ordered | Phase::Booting => Instruction::Hold {
+                reason: reasons::run_is_over(run),
+            },
+            Phase::Checking if current.inventory.is_none() => Instruction::SendInventory,
+            Phase::Checking => Instruction::Wait {
+                reason: reasons::planning(self.since),
+            },
+            Phase::Deploying | Phase::HandedOver | Phase::Ready | Phase::Silent => {
+                match &current.plan {
+                    Some(plan) => Instruction::CarryOut { plan: plan.clone() },
+                    None => Instruction::Wait {
+                        reason: reasons::planning(self.since),
+                    },
+                }
+            }
+            Phase::Held => Instruction::Hold {
+                reason: self
+                    .reason
+                    .clone()
+                    .unwrap_or_else(|| reasons::run_is_over(run)),
+            },
+        }
+    }
+
+    fn open_run(&self, run: &RunId, phase: Phase) -> Option<&Run> {
+        self.run
+            .as_ref()
+            .filter(|current| current.id == *run && self.phase == phase)
+    }
+
+    pub(crate) fn spoke(&self, run: &RunId, out: &mut Vec<Wish>) {
+        if self.run.as_ref().is_some_and(|current| current.id == *run) {
+            out.push(Wish::Note(Note::Spoke));
+        }
+        out.push(Wish::Reply(Reply::Accepted));
+    }
+
+    pub(crate) fn sighted(&self, now: Millis, sighting: BootSighting, out: &mut Vec<Wish>) {
+        let netboot = match &sighting {
+            BootSighting::Leased { firmware, .. } => firmware.is_some(),
+            BootSighting::FileSent { .. } | BootSighting::FileProgress { .. } => true,
+            BootSighting::Refused { .. } | BootSighting::SentToLocalDisk => false,
+        };
+        if self.sighting_is_news(now, &sighting) {
+            out.push(Wish::Append(Happened::BootSeen {
+                sighting: sighting.clone(),
+            }));
+        }
+        out.push(Wish::Note(Note::Boot(sighting)));
+        if self.phase == Phase::Ordered && netboot {
+            let deadline = self.run.as_ref().map(|run| run.window_closes);
+            self.go(Phase::Booting, Some(reasons::booting(now, deadline)), out);
+        }
+    }
+
+    /// Whether the journal should know: the same thing again at once, a file's further progress and the leases of a
+    /// running operating system are not news.
+    fn sighting_is_news(&self, now: Millis, sighting: &BootSighting) -> bool {
+        let same_file = |old: &BootSighting| match (old, sighting) {
+            (
+                BootSighting::FileProgress { file: old, .. },
+                BootSighting::FileProgress { file: new, .. },
+            ) => old == new,
+            _ => false,
+        };
+        let again = self.live.boot.as_ref().is_some_and(|(at, old)| {
+            same_file(old) || (old == sighting && now.since(*at) < SIGHTING_AGAIN)
+        });
+        let renewal = match sighting {
+            BootSighting::Leased { firmware: None, .. } => !self.run_is_open(),
+            BootSighting::Leased { .. }
+            | BootSighting::FileSent { .. }
+            | BootSighting::FileProgress { .. }
+            | BootSighting::Refused { .. }
+            | BootSighting::SentToLocalDisk => false,
+        };
+        !again && !renewal
+    }
+
+    pub(crate) fn inventory(
+        &self,
+        now: Millis,
+        run: &RunId,
+        inventory: Box<Inventory>,
+        findings: Vec<Finding>,
+        out: &mut Vec<Wish>,
+    ) {
+        self.spoke(run, out);
+        let Some(current) = self.open_run(run, Phase::Checking) else {
+            return;
+        };
+        if current.inventory.is_some() {
+            return; // A retry; the first one counts.
+        }
+        let stop = findings.iter().find(|f| f.gravity == Gravity::Stop);
+        let stop = stop.map(|finding| finding.reason.clone());
+        out.push(Wish::Append(Happened::InventoryTaken {
+            inventory,
+            findings,
+        }));
+        match stop {
+            Some(reason) => self.hold(now, reason, out),
+            None => out.push(Wish::MakePlan(run.clone())),
+        }
+    }
+
+    pub(crate) fn planned(
+        &self,
+        now: Millis,
+        run: &RunId,
+        plan: Result<Box<Plan>, Reason>,
+        out: &mut Vec<Wish>,
+    ) {
+        match self.open_run(run, Phase::Checking) {
+            Some(current) if current.plan.is_none() => {}
+            Some(_) | None => return,
+        }
+        match plan {
+            Ok(plan) if plan.run == *run && plan.node == *self.id() => {
+                out.push(Wish::Append(Happened::Planned { plan }));
+                self.go(Phase::Deploying, None, out);
+            }
+            Ok(_) => self.hold(now, reasons::plan_of_another(run), out),
+            Err(reason) => self.hold(now, reason, out),
+        }
+    }
+
+    pub(crate) fn progress(&self, now: Millis, progress: Progress, out: &mut Vec<Wish>) {
+        self.spoke(&progress.run, out);
+        let Some(run) = self.open_run(&progress.run, Phase::Deploying) else {
+            return;
+        };
+        let running = self.live.running.as_ref().map_or(0, |(number, ..)| *number);
+        if progress.number <= run.reports.max(running) {
+            return; // Seen before.
+        }
+        let Progress {
+            number,
+            step,
+            state,
+            peak_memory,
+            ..
+        } = progress;
+        if let StepState::Running { .. } = state {
+            out.push(Wish::Note(Note::Running(number, step, state)));
+            return;
+        }
+        if let (Some((old_step, StepState::Waiting { reason: old })), StepState::Waiting { reason }) =
+            (&run.step, &state)
+            && *old_step == step
+            && old.code == reason.code
+            && old.what == reason.what
+        {
+            return; // It still waits for the same thing.
+        }
+        let failed = match &state {
+            StepState::Failed { reason } => Some(reason.clone()),
+            StepState::Started
+            | StepState::Running { .. }
+            | StepState::Done { .. }
+            | StepState::Waiting { .. } => None,
+        };
+        let left = step == Step::HandOver && matches!(state, StepState::Done { .. });
+        out.push(Wish::Append(Happened::StepMoved {
+            run: progress.run,
+            number,
+            step,
+            state,
+            peak_memory,
+        }));
+        if let Some(reason) = failed {
+            self.hold(now, reason, out);
+        } else if left {
+            self.go(Phase::HandedOver, Some(reasons::host_starting(now)), out);
+        }
+    }
+
+    pub(crate) fn credential(&self, run: &RunId, key: String, out: &mut Vec<Wish>) {
+        self.spoke(run, out);
+        // The wish above is a note and an answer; this one's answer comes in its place.
+        out.retain(|wish| !matches!(wish, Wish::Reply(_)));
+        let asked = self.open_run(run, Phase::Deploying);
+        let Some((current, plan)) = asked.and_then(|r| r.plan.as_ref().map(|plan| (r, plan)))
+        else {
+            out.push(Wish::Reply(Reply::Conflict(reasons::no_plan_for_host(run))));
+            return;
+        };
+        match &current.host_key {
+            Some(first) if *first != key => {
+                let reason = reasons::second_host_key(first, &key);
+                out.push(Wish::Append(Happened::EnrolRefused {
+                    reason: reason.clone(),
+                    alarm: true,
+                }));
+                out.push(Wish::Reply(Reply::Conflict(reason)));
+            }
+            Some(_) => out.push(Wish::Reply(Reply::Credential(plan.id.clone()))),
+            None => {
+                out.push(Wish::Append(Happened::HostCredentialIssued {
+                    plan: plan.id.clone(),
+                    key,
+                }));
+                out.push(Wish::Reply(Reply::Credential(plan.id.clone())));
+            }
+        }
+    }
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Checks a site file for what its types cannot say. Each fault names the field by its path, and what it should be.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::Ipv4Addr;
+use groundstate_api::Bytes;
+use groundstate_api::site::{Hardware, Network, Node, Policy, Site, VhdPolicy};
+use groundstate_api::units::MIB;
+
+/// Shorter prefixes would lease to more machines than one provisioner serves; longer ones hold no pool.
+const PREFIX: core::ops::RangeInclusive<u8> = 8..=30;
+/// Shorter leases make every machine ask all the time; longer ones outlive a week's work.
+const LEASE_SECS: core::ops::RangeInclusive<u32> = 300..=604_800;
+/// QEMU and Hyper-V hold a fixed VHD to 2,040 GiB.
+const VHD_MAX: Bytes = Bytes::gib(2_040);
+/// A VHD below this has no room for a partition table and a file system.
+const VHD_MIN: Bytes = Bytes::mib(3);
+/// More VHDs per volume than any host runs machines.
+const VHD_COUNT_MAX: u16 = 1_024;
+
+/// What is wrong with a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The field's path, for example `node[1].mac`.
+    pub path: String,
+    /// What it is and what it should be.
+    pub should: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.should)
+    }
+}
+
+/// Every fault of a site file, in the file's order.
+#[must_use]
+pub fn check(site: &Site) -> Vec<Fault> {
+    let mut faults = Faults(Vec::new());
+    if site.name.trim().is_empty() || site.name.chars().any(char::is_control) {
+        faults.add(
+            "name",
+            "a name for people, without control characters".to_string(),
+        );
+    }
+    network(&site.network, &mut faults);
+    policy(&site.policy, &mut faults);
+    nodes(&site.nodes, &mut faults);
+    faults.0
+}
+
+struct Faults(Vec<Fault>);
+
+impl Faults {
+    fn add(&mut self, path: impl Into<String>, should: String) {
+        self.0.push(Fault {
+            path: path.into(),
+            should,
+        });
+    }
+}
+
+fn network(network: &Network, faults: &mut Faults) {
+    if !PREFIX.contains(&network.prefix) {
+        faults.add(
+            "network.prefix",
+            format!("{} should be 8 to 30", network.prefix),
+        );
+        return;
+    }
+    let mask = u32::MAX << (32 - u32::from(network.prefix));
+    let ours = u32::from(network.address);
+    let subnet = ours & mask;
+    let broadcast = subnet | !mask;
+    let in_words = format!("{}/{}", Ipv4Addr::from(subnet), network.prefix);
+    let usable = |address: Ipv4Addr| {
+        let bits = u32::from(address);
+        bits > subnet && bits < broadcast
+    };
+    let mut inside = |path: &str, address: Ipv4Addr| {
+        if !usable(address) {
+            let text = format!("{address} should be a host address inside {in_words}");
+            faults.add(path, text);
+        }
+    };
+    inside("network.address", network.address);
+    inside("network.pool_first", network.pool_first);
+    inside("network.pool_last", network.pool_last);
+    if let Some(router) = network.router {
+        inside("network.router", router);
+    }
+    if network.pool_first > network.pool_last {
+        let text = format!(
+            "{} should not be below pool_first, {}",
+            network.pool_last, network.pool_first
+        );
+        faults.add("network.pool_last", text);
+    }
+    let pool = network.pool_first..=network.pool_last;
+    if pool.contains(&network.address) {
+        let text = format!(
+            "{} should not be in the pool, {} to {}",
+            network.address, network.pool_first, network.pool_last
+        );
+        faults.add("network.address", text);
+    }
+    if network.router.is_some_and(|router| pool.contains(&router)) {
+        faults.add(
+            "network.router",
+            "the router should not be in the pool".to_string(),
+        );
+    }
+    if !LEASE_SECS.contains(&network.lease_secs) {
+        faults.add(
+            "network.lease_secs",
+            format!("{} should be 300 to 604800", network.lease_secs),
+        );
+    }
+    if network.http_port == 0 {
+        faults.add("network.http_port", "0 should be 1 to 65535".to_string());
+    }
+    if network.https_port == 0 {
+        faults.add("network.https_port", "0 should be 1 to 65535".to_string());
+    }
+    if network.http_port == network.https_port {
+        let text = format!("{} should differ from http_port", network.https_port);
+        faults.add("network.https_port", text);
+    }
+}
+
+fn policy(policy: &Policy, faults: &mut Faults) {
+    if policy.image.trim().is_empty() {
+        faults.add(
+            "policy.image",
+            "the name of an image in the repository".to_string(),
+        );
+    }
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    for (index, rule) in policy.vhds.iter().enumerate() {
+        let path = format!("policy.vhd[{index}]");
+        vhd(&path, rule, faults);
+        if let Some(first) = names.insert(&rule.name, index) {
+            faults.add(
+                format!("{path}.name"),
+                format!("{:?} is taken by policy.vhd[{first}]", rule.name),
+            );
+        }
+    }
+}
+
+fn vhd(path: &str, rule: &VhdPolicy, faults: &mut Faults) {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if !(1..=32).contains(&rule.name.len()) || !rule.name.chars().all(allowed) {
+        faults.add(
+            format!("{path}.name"),
+            format!("{:?} should be 1 to 32 of a-z, 0-9 and '-'", rule.name),
+        );
+    }
+    let size = format!("{path}.size");
+    match Bytes::parse(&rule.size) {
+        None => faults.add(
+            size,
+            format!(
+                "{:?} should be a number and KiB, MiB, GiB or TiB, for example 64GiB",
+                rule.size
+            ),
+        ),
+        Some(bytes) if bytes.0 % MIB != 0 => faults.add(
+            size,
+            format!("{:?} should be a whole number of MiB", rule.size),
+        ),
+        Some(bytes) if !(VHD_MIN..=VHD_MAX).contains(&bytes) => {
+            faults.add(
+                size,
+                format!("{bytes} should be {VHD_MIN} to {VHD_MAX}, the range of a fixed VHD"),
+            );
+        }
+        Some(_) => {}
+    }
+    if !(1..=VHD_COUNT_MAX).contains(&rule.count) {
+        faults.add(
+            format!("{path}.count"),
+            format!("{} should be 1 to {VHD_COUNT_MAX}", rule.count),
+        );
+    }
+}
+
+fn nodes(nodes: &[Node], faults: &mut Faults) {
+    let mut seen: BTreeMap<(&str, String), usize> = BTreeMap::new();
+    for (index, node) in nodes.iter().enumerate() {
+        let path = format!("node[{index}]");
+        let unique = [
+            ("name", node.name.to_string()),
+            ("mac", node.mac.to_string()),
+            ("uuid", node.uuid.to_string()),
+        ];
+        for (field, value) in unique {
+            if let Some(first) = seen.insert((field, value.clone()), index) {
+                faults.add(
+                    format!("{path}.{field}"),
+                    format!("{value} is taken by node[{first}]"),
+                );
+            }
+        }
+        let group_address = node.mac.0.first().is_some_and(|byte| byte & 1 == 1);
+        if group_address || node.mac.0 == [0; 6] {
+            faults.add(
+                format!("{path}.mac"),
+                format!("{} should be the address of one interface", node.mac),
+            );
+        }
+        if node.serial.trim().is_empty() {
+            faults.add(
+                format!("{path}.serial"),
+                "the machine's serial number (SMBIOS type 1) should not be empty".to_string(),
+            );
+        }
+        if let Some(disk) = &node.os_disk
+            && node.keep.contains(disk)
+        {
+            faults.add(
+                format!("{path}.keep"),
+                format!("{disk} is the OS disk, which is always wiped"),
+            );
+        }
+        if let Some(hardware) = &node.hardware {
+            expected(&path, hardware, faults);
+        }
+    }
+}
+
+fn expected(path: &str, hardware: &Hardware, faults: &mut Faults) {
+    let example = "should be a number and KiB, MiB, GiB or TiB, for example 32GiB";
+    for (index, dimm) in hardware.dimms.iter().enumerate() {
+        if Bytes::parse(&dimm.size).is_none() {
+            faults.add(
+                format!("{path}.hardware.dimm[{index}].size"),
+                format!("{:?} {example}", dimm.size),
+            );
+        }
+    }
+    for (index, disk) in hardware.disks.iter().enumerate() {
+        if let Some(size) = disk
+            .size
+            .as_ref()
+            .filter(|size| Bytes::parse(size).is_none())
+        {
+            faults.add(
+                format!("{path}.hardware.disk[{index}].size"),
+                format!("{size:?} {example}"),
+            );
+        }
+    }
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What people and programs see of a node: a function of its state.
+
+use crate::node::Node;
+use alloc::vec::Vec;
+use groundstate_api::plan::Step;
+use groundstate_api::run::StepState;
+use groundstate_api::view::{NodeReport, NodeView, Phase};
+
+impl Node {
+    /// The node in a list.
+    #[must_use]
+    pub fn view(&self) -> NodeView {
+        let waits_for_boot = matches!(self.phase, Phase::Ordered | Phase::Booting);
+        let ordered = self.since;
+        NodeView {
+            node: self.id().clone(),
+            mac: self.site.mac,
+            phase: self.phase,
+            since: self.since,
+            reason: self.reason_now(),
+            run: self.run.as_ref().map(|run| run.id.clone()),
+            step: self.step_now(),
+            boot: self
+                .live
+                .boot
+                .as_ref()
+                .filter(|(at, _)| waits_for_boot && *at >= ordered)
+                .map(|(_, sighting)| sighting.clone()),
+            last_heard: self.live.heard,
+            version: self.version,
+        }
+    }
+
+    /// The node in full.
+    #[must_use]
+    pub fn report(&self) -> NodeReport {
+        let run = self.run.as_ref();
+        NodeReport {
+            view: self.view(),
+            firmware: self.firmware,
+            hand_over: run.map(|run| run.hand_over),
+            inventory: run
+                .and_then(|run| run.inventory.as_deref())
+                .or(self.last_good.as_deref())
+                .cloned(),
+            findings: run.map(|run| run.findings.clone()).unwrap_or_default(),
+            plan: run.and_then(|run| run.plan.as_deref()).cloned(),
+            timings: run.map(|run| run.timings.clone()).unwrap_or_default(),
+            facts: run.map_or(Vec::new(), |run| {
+                run.facts.iter().map(|(s, f)| (*s, f.clone())).collect()
+            }),
+            peak_memory: run.and_then(|run| run.peak_memory),
+            host: self.host.as_ref().and_then(|host| host.seen.clone()),
+            alarms: self.alarms.clone(),
+        }
+    }
+
+    /// A step that waits says why; that is then the node's reason.
+    fn reason_now(&self) -> Option<groundstate_api::Reason> {
+        let waits = match (&self.phase, self.step_now()) {
+            (Phase::Deploying, Some((_, StepState::Waiting { reason }))) => Some(reason),
+            _ => None,
+        };
+        waits.or_else(|| self.reason.clone())
+    }
+
+    fn step_now(&self) -> Option<(Step, StepState)> {
+        let shown = matches!(
+            self.phase,
+            Phase::Deploying | Phase::HandedOver | Phase::Held
+        );
+        let run = self.run.as_ref().filter(|_| shown)?;
+        let running = self
+            .live
+            .running
+            .as_ref()
+            .filter(|(number, ..)| *number > run.reports && self.phase == Phase::Deploying)
+            .map(|(_, step, state)| (*step, state.clone()));
+        running.or_else(|| run.step.clone())
+    }
+}
