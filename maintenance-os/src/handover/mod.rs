@@ -1,2 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-//! handover executors.
+//! Hands the machine over: first-boot data, the ESP's files, the firmware's boot entry, kexec and restart.
+//!
+//! Nothing here chooses: partitions, GUIDs, command line and bytes come from the plan and the image. Each function may
+//! be run again after a power cut and comes to the same end.
+// A reason is built once per failed step and carries all a person needs; its size is no cost.
+#![allow(clippy::result_large_err)]
+
+mod boot_entry;
+mod efivars;
+mod esp;
+mod kexec;
+mod kexec_syscall;
+mod key;
+mod mount;
+mod place;
+mod seed;
+
+pub use boot_entry::{BOOT_LOADER_FILE, boot_entry, write_entry};
+pub use efivars::EfiVars;
+pub use esp::{EspContents, EspFiles, fill_esp, fill_tree, plan_short, read_esp, read_tree};
+pub use kexec::{kexec_load, kexec_start, reboot};
+pub use key::make_key_and_csr;
+pub use seed::{place_seed, place_seed_in};
