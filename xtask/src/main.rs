@@ -1,3 +1,78 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Starts.
-fn main() {}
+//! Set-up, build, images, test, tidy: everything a person or CI runs besides the product itself.
+
+mod boot_image;
+mod cache;
+mod command;
+mod host_image;
+mod layout;
+mod product;
+mod progress;
+mod setup;
+mod test;
+mod tidy;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use layout::Layout;
+use std::process::ExitCode;
+
+/// Set-up, build, images, test, tidy.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Make this Debian machine ready: install what is missing, or name it
+    Setup,
+    /// Build the product's programs
+    Build,
+    /// Make the maintenance OS's kernel and initramfs
+    BootImage,
+    /// Make the Debian host image
+    HostImage,
+    /// Run every test of the project
+    Test(test::Options),
+    /// Check the house rules
+    Tidy(tidy::Options),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    let layout = Layout::find()?;
+    match task {
+        Task::Setup => setup::ensure()?,
+        Task::Build => {
+            setup::ensure()?;
+            let programs = product::build(&layout)?;
+            let pid1 = product::build_pid1(&layout)?;
+            for program in [programs.groundstate, programs.host_agent, pid1] {
+                progress::note(&program.display().to_string());
+            }
+        }
+        Task::BootImage => {
+            setup::ensure()?;
+            boot_image::ensure(&layout)?;
+        }
+        Task::HostImage => {
+            setup::ensure()?;
+            host_image::ensure(&layout)?;
+        }
+        Task::Test(options) => return test::run(&layout, &options, &[]),
+        Task::Tidy(options) => tidy::run(&layout, &options)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the machine must have, as data: where it is found, which Debian package brings it, and what it is for.
+
+/// One needed thing.
+#[derive(Debug)]
+pub(super) struct Need {
+    /// Programs (looked for in PATH) or files (absolute); any one of them will do.
+    pub(super) any_of: &'static [&'static str],
+    /// The Debian package.
+    pub(super) package: &'static str,
+    /// What it is for.
+    pub(super) why: &'static str,
+}
+
+const fn need(any_of: &'static [&'static str], package: &'static str, why: &'static str) -> Need {
+    Need {
+        any_of,
+        package,
+        why,
+    }
+}
+
+/// Everything that building, the virtual rack and the tests need beyond cargo.
+pub(super) const NEEDS: &[Need] = &[
+    need(&["cc", "gcc"], "gcc", "links Rust programs"),
+    need(
+        &["/usr/lib/x86_64-linux-gnu/libc.a", "/usr/lib64/libc.a"],
+        "libc6-dev",
+        "static PID 1",
+    ),
+    need(&["git"], "git", "tidy lists the sources with it"),
+    need(
+        &["qemu-system-x86_64"],
+        "qemu-system-x86",
+        "virtual servers",
+    ),
+    need(&["qemu-img"], "qemu-utils", "virtual disks, VHD check"),
+    need(
+        &["/usr/share/OVMF/OVMF_CODE_4M.fd"],
+        "ovmf",
+        "UEFI firmware",
+    ),
+    need(
+        &["/usr/share/seabios/bios-256k.bin"],
+        "seabios",
+        "BIOS firmware",
+    ),
+    need(
+        &["/usr/lib/ipxe/undionly.kpxe"],
+        "ipxe",
+        "first boot stage over PXE",
+    ),
+    need(
+        &[
+            "/usr/lib/ipxe/qemu/efi-e1000e.rom",
+            "/usr/lib/ipxe/qemu/efi-virtio.rom",
+        ],
+        "ipxe-qemu",
+        "network ROMs of the virtual servers",
+    ),
+    need(
+        &["/usr/lib/systemd/boot/efi/linuxx64.efi.stub"],
+        "systemd-boot-efi",
+        "stub of the unified kernel image",
+    ),
+    need(&["mmdebstrap"], "mmdebstrap", "host image"),
+    need(
+        &["fakeroot"],
+        "fakeroot",
+        "owners in the host image without root",
+    ),
+    need(&["mcopy"], "mtools", "looks into the ESP in tests"),
+    need(&["sgdisk"], "gdisk", "checks partition tables in tests"),
+    need(&["fsck.vfat"], "dosfstools", "checks the ESP in tests"),
+    need(
+        &["mke2fs"],
+        "e2fsprogs",
+        "file systems, on the node and in the host image",
+    ),
+    need(&["zstd"], "zstd", "packs the initramfs"),
+    need(&["xz"], "xz-utils", "unpacks drivers of newer kernels"),
+    need(&["modinfo"], "kmod", "second opinion on drivers in tests"),
+    need(&["ip"], "iproute2", "the virtual rack's network"),
+    need(
+        &["unshare"],
+        "util-linux",
+        "the virtual rack's network namespace",
+    ),
+    need(&["tcpdump"], "tcpdump", "packet capture of a demo"),
+    need(&["curl"], "curl", "HTTP peer in tests"),
+    need(&["tftp"], "tftp-hpa", "TFTP peer in tests"),
+    need(&["smartctl"], "smartmontools", "SMART peer in tests"),
+    need(&["dmidecode"], "dmidecode", "SMBIOS peer in tests"),
+];

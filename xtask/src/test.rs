@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `cargo xtask test`: every test of the project, one after the other, with one summary.
+//!
+//! A failed check does not stop the next one: a person sees everything that is wrong in one run. What could not be run
+//! is said, never counted as passed.
+
+mod tally;
+
+use crate::command::{command, have, is_root, stream};
+use crate::layout::Layout;
+use crate::{product, progress, setup, tidy};
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
+use tally::{Tally, count};
+
+/// A virtual boot: its name and what it does. An error is a failed test.
+pub(crate) type Scenario = (&'static str, fn(&Layout) -> Result<()>);
+
+/// What to run.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Leave out the virtual boots
+    #[arg(long)]
+    no_boots: bool,
+    /// Leave out the check of licences and banned crates
+    #[arg(long)]
+    no_deny: bool,
+}
+
+/// How a check ended.
+enum Outcome {
+    Passed(Tally),
+    Failed(Tally, String),
+    Skipped(String),
+}
+
+/// One line of the summary.
+struct Line {
+    what: String,
+    outcome: Outcome,
+    took: groundstate_api::units::Millis,
+}
+
+/// Runs everything and prints the summary; success only if nothing failed.
+pub(crate) fn run(layout: &Layout, options: &Options, boots: &[Scenario]) -> Result<ExitCode> {
+    setup::ensure()?;
+    let mut lines = Vec::new();
+    let mut check = |what: &str, work: &mut dyn FnMut() -> Result<Outcome>| {
+        println!("\n== {what}");
+        let began = Instant::now();
+        let outcome = work().unwrap_or_else(|error| {
+            println!("{error:#}");
+            let first = error
+                .to_string()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            Outcome::Failed(Tally::one_failed(), first)
+        });
+        lines.push(Line {
+            what: what.to_owned(),
+            outcome,
+            took: progress::length(began.elapsed()),
+        });
+    };
+    check("format", &mut || {
+        cargo(layout, &["fmt", "--all", "--check"])
+    });
+    check("clippy", &mut || {
+        let flags = [
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--quiet",
+        ];
+        cargo(layout, &[&flags[..], &["--", "-D", "warnings"]].concat())
+    });
+    check("tidy", &mut || {
+        tidy::run(layout, &tidy::Options::default())?;
+        Ok(Outcome::Passed(Tally::one_passed()))
+    });
+    check("unit and peer tests", &mut || tests(layout));
+    if !options.no_deny {
+        check("licences, bans, sources", &mut || deny(layout));
+    }
+    for (name, boot) in boots {
+        check(&format!("boot: {name}"), &mut || {
+            if options.no_boots {
+                return Ok(Outcome::Skipped("--no-boots".into()));
+            }
+            boot(layout)?;
+            Ok(Outcome::Passed(Tally::one_passed()))
+        });
+    }
+    Ok(summary(&lines))
+}
+
+/// A cargo command as one check.
+fn cargo(layout: &Layout, arguments: &[&str]) -> Result<Outcome> {
+    stream(command(product::program(), arguments).current_dir(layout.source("")))?;
+    Ok(Outcome::Passed(Tally::one_passed()))
+}
+
+/// All tests of the workspace, by nextest where it is installed.
+fn tests(layout: &Layout) -> Result<Outcome> {
+    let arguments: &[&str] = if have("cargo-nextest") {
+        &[
+            "nextest",
+            "run",
+            "--workspace",
+            "--locked",
+            "--no-fail-fast",
+        ]
+    } else {
+        println!("cargo-nextest is not installed: cargo test runs the same tests");
+        &[
+            "test",
+            "--workspace",
+            "--locked",
+            "--no-fail-fast",
+            "--quiet",
+        ]
+    };
+    let mut runner = command(product::program(), arguments);
+    let (tally, succeeded) = counted(runner.current_dir(layout.source("")))?;
+    if tally.total() == 0 {
+        bail!("the test runner ran no test");
+    }
+    Ok(match (succeeded, tally.failed) {
+        (true, 0) => Outcome::Passed(tally),
+        (_, 0) => Outcome::Failed(tally.with_a_failure(), "the test runner failed".into()),
+        (_, failed) => Outcome::Failed(tally, format!("{failed} tests failed")),
+    })
+}
+
+/// Runs a test runner, shows what it says, and counts its closing lines.
+fn counted(runner: &mut Command) -> Result<(Tally, bool)> {
+    // Both runners' closing lines are read from one pipe: cargo test writes them to standard output, nextest to
+    // standard error.
+    let (reader, writer) = std::io::pipe()?;
+    runner.stdout(writer.try_clone()?).stderr(writer);
+    let mut child = runner.spawn().context("cannot run cargo")?;
+    // Our copies of the writing end must go, or the reading below never ends.
+    runner.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut tally = Tally::default();
+    let mut shown = std::io::stdout();
+    let mut lines = BufReader::new(reader);
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line)? > 0 {
+        shown.write_all(&line)?;
+        shown.flush()?;
+        tally.add(count(&String::from_utf8_lossy(&line)));
+        line.clear();
+    }
+    Ok((tally, child.wait()?.success()))
+}
+
+/// Licences, banned crates and sources of everything we link.
+fn deny(layout: &Layout) -> Result<Outcome> {
+    let in_ci = std::env::var_os("CI").is_some();
+    if !have("cargo-deny") {
+        if !in_ci && !is_root() {
+            return Ok(Outcome::Skipped(
+                "cargo-deny is not installed; to have it: cargo install cargo-deny --locked".into(),
+            ));
+        }
+        progress::step("install cargo-deny (once, minutes)", || {
+            let mut install = command(
+                product::program(),
+                ["install", "cargo-deny", "--locked", "--quiet"],
+            );
+            // It runs for a second: a quick build matters more than a quick program.
+            install
+                .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
+                .env("CARGO_PROFILE_RELEASE_LTO", "off")
+                .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+            stream(&mut install)
+        })?;
+    }
+    cargo(
+        layout,
+        &[
+            "deny",
+            "--workspace",
+            "check",
+            "licenses",
+            "bans",
+            "sources",
+        ],
+    )
+}
+
+/// Prints the table and the closing line.
+fn summary(lines: &[Line]) -> ExitCode {
+    println!("\n== summary");
+    let mut all = Tally::default();
+    for Line {
+        what,
+        outcome,
+        took,
+    } in lines
+    {
+        let (word, said) = match outcome {
+            Outcome::Passed(tally) => {
+                all.add(*tally);
+                ("passed", format!("{}", tally.passed))
+            }
+            Outcome::Failed(tally, why) => {
+                all.add(*tally);
+                ("FAILED", why.clone())
+            }
+            Outcome::Skipped(why) => {
+                all.add(Tally::one_skipped());
+                ("skipped", why.clone())
+            }
+        };
+        println!("  {what:<28} {word:<8} {took:>14}  {said}");
+    }
+    println!("\n{all}");
+    if all.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
