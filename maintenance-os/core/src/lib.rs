@@ -6,5 +6,11 @@ extern crate alloc;
 
 pub mod dhcp_client;
 pub mod efi;
+pub mod guard;
+pub mod guid;
+pub mod loader_entry;
 pub mod phases;
 pub mod screen;
+pub mod plan;
+pub mod signature;
+pub mod vhd;

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The last look before anything is written: are these the planned disks, and do they hold what the plan says may go?
+//!
+//! The guard decides from facts that were just read. It never chooses another disk and never shrinks a plan: one
+//! difference, and nothing is written.
+
+use crate::plan::{check_table, part, planned_part, verify};
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use groundstate_api::inventory::{Disk, FoundPartition, Signature};
+use groundstate_api::plan::{DiskAction, DiskPlan, PartitionPlan, Plan, TablePlan};
+use groundstate_api::{Part, Reason, ReasonCode, SCHEMA, SystemUuid};
+
+/// What a wipe leaves behind for a moment: the remains of what the plan lets go.
+pub const UNKNOWN_DATA: &str = "unknown data";
+
+/// Compares every disk with the plan.
+///
+/// # Errors
+/// The first difference, with the disk that it is about.
+pub fn guard(plan: &Plan, seen: &[Disk], machine: Option<SystemUuid>) -> Result<(), Reason> {
+    if plan.schema != SCHEMA || !verify(plan) {
+        return Err(Reason::new(
+            ReasonCode::PlanRefused,
+            "The plan's id is not that of its contents.",
+            "Order the run again; if it happens twice, look at the provisioner.",
+        )
+        .seen(format!("schema {}, id {}", plan.schema, plan.id)));
+    }
+    if machine != Some(plan.machine) {
+        let said = machine.map_or_else(|| "no UUID".to_string(), |uuid| uuid.to_string());
+        return Err(Reason::new(
+            ReasonCode::IdentityMismatch,
+            "The plan is for another machine.",
+            "Compare the node's UUID in the site file with the machine's.",
+        )
+        .about(Part::Machine { said: said.clone() })
+        .seen(format!(
+            "the plan names {}, this machine is {said}",
+            plan.machine
+        )));
+    }
+    for planned in &plan.disks {
+        let found = guard_disk(planned, seen)?;
+        guard_contents(planned, found)?;
+    }
+    match seen
+        .iter()
+        .find(|disk| !plan.disks.iter().any(|planned| is_same(planned, disk)))
+    {
+        Some(extra) => Err(unnamed(extra)),
+        None => Ok(()),
+    }
+}
+
+/// Finds a planned disk among those just seen. For the moment before each destructive effect: it looks at the disk's
+/// identity only, because its contents are changing.
+///
+/// # Errors
+/// [`ReasonCode::DiskMissing`] where no disk has the serial number, [`ReasonCode::WrongDisk`] where one has it but
+/// is another, or where two have it; [`ReasonCode::DiskError`] where it may not be written to.
+pub fn guard_disk<'a>(planned: &DiskPlan, seen: &'a [Disk]) -> Result<&'a Disk, Reason> {
+    let is_written = matches!(planned.action, DiskAction::Wipe { .. });
+    let same: Vec<&Disk> = seen.iter().filter(|disk| is_same(planned, disk)).collect();
+    let named = seen
+        .iter()
+        .filter(|disk| disk.serial == planned.serial)
+        .count();
+    match same.as_slice() {
+        [disk] if is_written && named > 1 => {
+            Err(differs(planned, named_disks(planned, seen), disk))
+        }
+        [disk] if is_written && disk.read_only => Err(Reason::new(
+            ReasonCode::DiskError,
+            "The disk is read-only.",
+            "Look for a write-protect switch or a worn-out disk, and replace it.",
+        )
+        .about(part(disk))),
+        [disk] => Ok(disk),
+        [disk, ..] if !is_written => Ok(disk),
+        [disk, ..] => Err(differs(planned, named_disks(planned, seen), disk)),
+        [] => match named_disks(planned, seen).first() {
+            Some(disk) => Err(differs(planned, named_disks(planned, seen), disk)),
+            None => Err(missing(planned, seen)),
+        },
+    }
+}
+
+/// Whether a disk holds only what the plan lets go, or exactly the table that the plan keeps.
+///
+/// # Errors
+/// [`ReasonCode::DiskInUse`] naming what is there; [`ReasonCode::PlanRefused`] where the table cannot stand there.
+pub fn guard_contents(planned: &DiskPlan, found: &Disk) -> Result<(), Reason> {
+    match &planned.action {
+        DiskAction::LeaveAlone => Ok(()),
+        DiskAction::Keep { table } => guard_kept(planned, table, found),
+        DiskAction::Wipe { goes, table } => {
+            check_table(planned, table)?;
+            if is_ours(table, found) {
+                return Ok(());
+            }
+            let strange = found
+                .contents
+                .iter()
+                .find(|signature| !may_go(goes, signature));
+            match strange {
+                Some(signature) => Err(Reason::new(
+                    ReasonCode::DiskInUse,
+                    "The disk holds something that was not there when the plan was written.",
+                    "Look at the disk; if its contents may go, order the run again.",
+                )
+                .about(part(found))
+                .seen(format!("found {}", described(signature)))
+                .seen(format!("the plan lets go: {}", goes.join(", ")))),
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+/// A signature as a plan names it: `ext4 "old"`, `xfs on partition 2`.
+#[must_use]
+pub fn described(signature: &Signature) -> String {
+    let mut text = signature.what.clone();
+    if let Some(label) = &signature.label {
+        text.push_str(&format!(" \"{label}\""));
+    }
+    if signature.at != "disk" {
+        text.push_str(&format!(" on {}", signature.at));
+    }
+    text
+}
+
+/// A half-done wipe leaves remains of what may go; where nothing was to go, unknown data is somebody's.
+fn may_go(goes: &[String], signature: &Signature) -> bool {
+    let held_something = goes.iter().any(|text| text != "nothing");
+    goes.contains(&described(signature)) || (held_something && signature.what == UNKNOWN_DATA)
+}
+
+/// The disk carries this plan's own table already: the run was interrupted and goes on.
+fn is_ours(table: &TablePlan, found: &Disk) -> bool {
+    found
+        .layout
+        .as_ref()
+        .is_some_and(|layout| layout.disk_guid == table.disk_guid)
+}
+
+fn guard_kept(planned: &DiskPlan, table: &TablePlan, found: &Disk) -> Result<(), Reason> {
+    let same = found.layout.as_ref().is_some_and(|layout| {
+        layout.disk_guid == table.disk_guid
+            && layout.partitions.len() == table.partitions.len()
+            && layout
+                .partitions
+                .iter()
+                .zip(&table.partitions)
+                .all(|(is, should)| is_same_partition(is, should))
+    });
+    if same {
+        return Ok(());
+    }
+    let mut reason = Reason::new(
+        ReasonCode::DiskInUse,
+        "The volume to be kept is not the one that the plan saw.",
+        "Look at the disk; if it is right as it is, order the run again.",
+    )
+    .about(planned_part(planned))
+    .seen(format!("the plan keeps disk GUID {}", table.disk_guid));
+    reason = match &found.layout {
+        Some(layout) => reason.seen(format!("the disk says {}", layout.disk_guid)),
+        None => reason.seen("the disk carries no table of ours"),
+    };
+    Err(reason)
+}
+
+fn is_same_partition(is: &FoundPartition, should: &PartitionPlan) -> bool {
+    is.guid == should.guid
+        && is.type_guid == should.type_guid
+        && is.name == should.name
+        && is.start == should.start
+        && is.length == should.length
+}
+
+fn is_same(planned: &DiskPlan, disk: &Disk) -> bool {
+    disk.serial == planned.serial
+        && disk.wwn == planned.wwn
+        && disk.size == planned.size
+        && disk.logical_sector == planned.logical_sector
+}
+
+fn named_disks<'a>(planned: &DiskPlan, seen: &'a [Disk]) -> Vec<&'a Disk> {
+    seen.iter()
+        .filter(|disk| disk.serial == planned.serial)
+        .collect()
+}
+
+fn missing(planned: &DiskPlan, seen: &[Disk]) -> Reason {
+    let mut reason = Reason::new(
+        ReasonCode::DiskMissing,
+        format!("Disk {} of the plan is not there.", planned.serial),
+        "Check the disk's seat and cable, or order the run again without it.",
+    )
+    .about(planned_part(planned));
+    for disk in seen.iter().filter(|disk| disk.slot == planned.slot) {
+        reason = reason.seen(format!("in its slot is now {}", identity(disk)));
+    }
+    reason.seen(format!("{} disks are there", seen.len()))
+}
+
+fn differs(planned: &DiskPlan, named: Vec<&Disk>, one: &Disk) -> Reason {
+    let what = if named.len() > 1 {
+        format!(
+            "{} disks say that they are {}.",
+            named.len(),
+            planned.serial
+        )
+    } else {
+        format!(
+            "Disk {} is not the one that the plan names.",
+            planned.serial
+        )
+    };
+    let mut reason = Reason::new(
+        ReasonCode::WrongDisk,
+        what,
+        "Compare the disk's label with the plan; to use this disk, order the run again.",
+    )
+    .about(part(one))
+    .seen(format!(
+        "planned: serial {}, WWN {}, {} bytes in sectors of {}",
+        planned.serial,
+        planned.wwn.as_deref().unwrap_or("none"),
+        planned.size.0,
+        planned.logical_sector
+    ));
+    for disk in named {
+        reason = reason.seen(format!("found: {}", identity(disk)));
+    }
+    reason
+}
+
+fn identity(disk: &Disk) -> String {
+    format!(
+        "serial {}, WWN {}, {} bytes in sectors of {}, at {}",
+        disk.serial,
+        disk.wwn.as_deref().unwrap_or("none"),
+        disk.size.0,
+        disk.logical_sector,
+        disk.slot
+    )
+}
+
+fn unnamed(disk: &Disk) -> Reason {
+    Reason::new(
+        ReasonCode::WrongDisk,
+        "The machine has a disk that the plan does not name.",
+        "Take the disk out, or order the run again so that the plan sees it.",
+    )
+    .about(part(disk))
+    .seen(format!("found: {}", identity(disk)))
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing)] // A test may panic.
+mod tests {
+    use super::*;
+    use crate::plan::tests::{Case, carried_out, rack};
+    use expect_test::expect;
+
+    fn case() -> (Plan, Vec<Disk>) {
+        let case = Case::new(rack());
+        (case.plan().unwrap(), case.inventory.disks)
+    }
+
+    fn strange(at: &str, what: &str) -> Signature {
+        Signature {
+            at: at.to_string(),
+            what: what.to_string(),
+            label: None,
+        }
+    }
+
+    #[test]
+    fn contents_that_the_plan_does_not_name_are_in_use() {
+        let (plan, mut seen) = case();
+        seen[1].contents.push(strange("partition 3", "LUKS2"));
+        let reason = guard(&plan, &seen, Some(plan.machine)).unwrap_err();
+        expect![[r#"
+            The disk holds something that was not there when the plan was written. [disk-in-use]
+              part:      disk bay-DATA-1, serial DATA-1, 4 GiB, GS Disk
+              seen:      found LUKS2 on partition 3
+              seen:      the plan lets go: gpt, ext4 "old" on partition 1, unknown data on partition 2
+              by itself: nothing: it waits for a person
+              do now:    Look at the disk; if its contents may go, order the run again.
+        "#]].assert_eq(&format!("{reason}\n"));
+    }
+
+    #[test]
+    fn an_interrupted_wipe_goes_on_and_an_empty_disk_that_is_not_empty_does_not() {
+        let (plan, mut seen) = case();
+        seen[1].contents = vec![strange("disk", UNKNOWN_DATA)];
+        assert_eq!(guard(&plan, &seen, Some(plan.machine)), Ok(()));
+        seen[0].contents = vec![strange("disk", UNKNOWN_DATA)];
+        let reason = guard(&plan, &seen, Some(plan.machine)).unwrap_err();
+        assert_eq!(reason.code, ReasonCode::DiskInUse);
+    }
+
+    #[test]
+    fn a_disk_that_carries_this_plan_already_goes_on() {
+        let (plan, mut seen) = case();
+        let planned = plan
+            .disks
+            .iter()
+            .find(|disk| disk.serial == "DATA-1")
+            .unwrap();
+        let DiskAction::Wipe { table, .. } = &planned.action else {
+            panic!("{planned:?}")
+        };
+        carried_out(&mut seen[1], table, planned.role);
+        seen[1].contents.push(strange("partition 1", "ext4"));
+        assert_eq!(guard(&plan, &seen, Some(plan.machine)), Ok(()));
+    }
+
+    #[test]
+    fn another_machine_or_a_changed_plan_is_refused() {
+        let (mut plan, seen) = case();
+        let reason = guard(&plan, &seen, None).unwrap_err();
+        expect![[r#"
+            The plan is for another machine. [identity-mismatch]
+              part:      machine no UUID
+              seen:      the plan names 11111111-2222-3333-4444-555555555555, this machine is no UUID
+              by itself: nothing: it waits for a person
+              do now:    Compare the node's UUID in the site file with the machine's.
+        "#]].assert_eq(&format!("{reason}\n"));
+        plan.disks[0].because.push('.');
+        let reason = guard(&plan, &seen, Some(plan.machine)).unwrap_err();
+        assert_eq!(reason.code, ReasonCode::PlanRefused);
+    }
+
+    #[test]
+    fn a_missing_and_a_swapped_disk_are_named() {
+        let (plan, mut seen) = case();
+        seen[0].serial = "SWAPPED".to_string();
+        let reason = guard(&plan, &seen, Some(plan.machine)).unwrap_err();
+        expect![[r#"
+            Disk OS-1 of the plan is not there. [disk-missing]
+              part:      disk bay-OS-1, serial OS-1, 5 GiB, GS Disk
+              seen:      in its slot is now serial SWAPPED, WWN naa.5000OS-1, 5368709120 bytes in sectors of 512, at bay-OS-1
+              seen:      4 disks are there
+              by itself: nothing: it waits for a person
+              do now:    Check the disk's seat and cable, or order the run again without it.
+        "#]].assert_eq(&format!("{reason}\n"));
+        let (plan, mut seen) = case();
+        seen[0].size.0 -= 512;
+        let reason = guard(&plan, &seen, Some(plan.machine)).unwrap_err();
+        expect![[r#"
+            Disk OS-1 is not the one that the plan names. [wrong-disk]
+              part:      disk bay-OS-1, serial OS-1, 4.9 GiB, GS Disk
+              seen:      planned: serial OS-1, WWN naa.5000OS-1, 5368709120 bytes in sectors of 512
+              seen:      found: serial OS-1, WWN naa.5000OS-1, 5368708608 bytes in sectors of 512, at bay-OS-1
+              by itself: nothing: it waits for a person
+              do now:    Compare the disk's label with the plan; to use this disk, order the run again.
+        "#]].assert_eq(&format!("{reason}\n"));
+    }
+}

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Gives every disk its role.
+
+use super::{PlanRequest, layout, part};
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use groundstate_api::inventory::{Disk, FoundLayout, Transport, Verdict};
+use groundstate_api::plan::{Role, TablePlan};
+use groundstate_api::{Part, Reason, ReasonCode};
+
+/// Who holds the operating system, and who is kept.
+pub(super) struct Choice<'a> {
+    os: &'a Disk,
+    named: bool,
+    keep: &'a [String],
+}
+
+/// Why a disk is not used.
+enum Unfit {
+    /// Whatever the site says.
+    Always(String),
+    /// Unless the site names it.
+    UnlessNamed(&'static str),
+}
+
+impl<'a> Choice<'a> {
+    pub(super) fn make(request: &PlanRequest<'a>) -> Result<Self, Reason> {
+        let (node, disks) = (request.node, request.inventory.disks.as_slice());
+        check_serials(disks)?;
+        for serial in &node.keep {
+            if !disks.iter().any(|disk| disk.serial == *serial) {
+                return Err(absent(request, serial, "is to be kept"));
+            }
+            if node.os_disk.as_ref() == Some(serial) {
+                return Err(Reason::new(
+                    ReasonCode::PlanRefused,
+                    format!("Disk {serial} is named both for the OS and to be kept."),
+                    "Remove the serial number from os_disk or from keep in the site file.",
+                )
+                .about(Part::Field {
+                    path: format!("node.{}.keep", node.name),
+                }));
+            }
+        }
+        let (os, named) = match &node.os_disk {
+            Some(serial) => (named_os_disk(request, serial)?, true),
+            None => (best_os_disk(request)?, false),
+        };
+        let choice = Self {
+            os,
+            named,
+            keep: &node.keep,
+        };
+        for disk in disks.iter().filter(|disk| choice.named_to_keep(disk)) {
+            if let Some(Unfit::Always(why)) = unfit(disk) {
+                return Err(unusable(disk, &format!("is to be kept, but {why}")));
+            }
+        }
+        Ok(choice)
+    }
+
+    fn named_to_keep(&self, disk: &Disk) -> bool {
+        self.keep.contains(&disk.serial)
+    }
+
+    /// Whether the disk's volume stays.
+    pub(super) fn keeps(&self, disk: &Disk) -> bool {
+        self.named_to_keep(disk) && data_layout(disk).is_some()
+    }
+
+    pub(super) fn role(&self, disk: &Disk) -> (Role, String) {
+        if core::ptr::eq(disk, self.os) {
+            return (Role::Os, self.because_os());
+        }
+        if self.named_to_keep(disk) {
+            let because = if data_layout(disk).is_some() {
+                "the site says to keep it, and it holds a data volume of ours"
+            } else {
+                "the site says to keep it, but it holds no data volume of ours: a new one is made"
+            };
+            return (Role::Data, because.to_string());
+        }
+        match unfit(disk) {
+            Some(Unfit::Always(why)) => (Role::Spare, why),
+            Some(Unfit::UnlessNamed(why)) => {
+                (Role::Spare, format!("{why} and the site does not name it"))
+            }
+            None => (
+                Role::Data,
+                "every disk that is not for the OS holds a data volume".to_string(),
+            ),
+        }
+    }
+
+    fn because_os(&self) -> String {
+        let disk = self.os;
+        let text = if self.named {
+            "the site names it for the OS"
+        } else if disk.rotational || disk.health.verdict != Verdict::Ok {
+            "no healthy solid-state disk is large enough; it is the smallest that is"
+        } else {
+            "it is the smallest healthy solid-state disk that is large enough"
+        };
+        text.to_string()
+    }
+
+    /// The table to keep, where the disk is kept.
+    pub(super) fn kept_table(&self, disk: &Disk) -> Result<Option<TablePlan>, Reason> {
+        match data_layout(disk).filter(|_| self.named_to_keep(disk)) {
+            Some(found) => layout::kept(disk, found).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+fn data_layout(disk: &Disk) -> Option<&FoundLayout> {
+    disk.layout
+        .as_ref()
+        .filter(|layout| layout.role == Role::Data)
+}
+
+fn unfit(disk: &Disk) -> Option<Unfit> {
+    if disk.size.0 == 0 {
+        return Some(Unfit::Always("it has no medium".to_string()));
+    }
+    if disk.read_only {
+        return Some(Unfit::Always("it is read-only".to_string()));
+    }
+    if disk.health.verdict == Verdict::Fail {
+        return Some(Unfit::Always("it reports that it is failing".to_string()));
+    }
+    if !matches!(disk.logical_sector, 512 | 4096) {
+        return Some(Unfit::Always(format!(
+            "its sectors of {} bytes are neither 512 nor 4096",
+            disk.logical_sector
+        )));
+    }
+    if disk.size < layout::DATA_DISK_MIN {
+        return Some(Unfit::Always(format!(
+            "it is smaller than {}, the least for a data volume",
+            layout::DATA_DISK_MIN
+        )));
+    }
+    if disk.transport == Transport::Usb {
+        return Some(Unfit::UnlessNamed("it is connected by USB"));
+    }
+    if disk.removable {
+        return Some(Unfit::UnlessNamed("its medium can be taken out"));
+    }
+    if disk.transport == Transport::Other {
+        return Some(Unfit::UnlessNamed("its kind of connection is not known"));
+    }
+    None
+}
+
+/// A disk that could be written to must be nameable: it has a serial number and shares it with no other.
+fn check_serials(disks: &[Disk]) -> Result<(), Reason> {
+    for (index, disk) in disks.iter().enumerate() {
+        if unfit(disk).is_some() {
+            continue;
+        }
+        if disk.serial.trim().is_empty() {
+            return Err(Reason::new(
+                ReasonCode::PlanRefused,
+                "A disk has no serial number, so no plan can name it.",
+                "Take the disk out, or give it a serial number in its controller.",
+            )
+            .about(part(disk)));
+        }
+        let twin = disks
+            .iter()
+            .enumerate()
+            .find(|(other, twin)| *other != index && twin.serial == disk.serial);
+        if let Some((_, twin)) = twin {
+            return Err(Reason::new(
+                ReasonCode::PlanRefused,
+                format!("Two disks have the serial number {}.", disk.serial),
+                "Take one of the two paths or disks out: a plan cannot tell them apart.",
+            )
+            .about(part(disk))
+            .seen(found_line(disk))
+            .seen(found_line(twin)));
+        }
+    }
+    Ok(())
+}
+
+fn named_os_disk<'a>(request: &PlanRequest<'a>, serial: &str) -> Result<&'a Disk, Reason> {
+    let disks = &request.inventory.disks;
+    let Some(disk) = disks.iter().find(|disk| disk.serial == serial) else {
+        return Err(absent(request, serial, "is named for the OS"));
+    };
+    if let Some(Unfit::Always(why)) = unfit(disk) {
+        return Err(unusable(disk, &format!("is named for the OS, but {why}")));
+    }
+    check_os_disk(request, disk)?;
+    Ok(disk)
+}
+
+fn best_os_disk<'a>(request: &PlanRequest<'a>) -> Result<&'a Disk, Reason> {
+    let keep = &request.node.keep;
+    let mut fit: Vec<&Disk> = request
+        .inventory
+        .disks
+        .iter()
+        .filter(|disk| unfit(disk).is_none() && !keep.contains(&disk.serial))
+        .collect();
+    // The grave question first: is it solid-state and known to be healthy? Then size, then the name.
+    fit.sort_by_key(|disk| {
+        let second = disk.rotational || disk.health.verdict != Verdict::Ok;
+        (second, disk.size, disk.serial.clone())
+    });
+    let mut refused = None;
+    for disk in fit {
+        match check_os_disk(request, disk) {
+            Ok(()) => return Ok(disk),
+            Err(reason) => refused = Some(reason),
+        }
+    }
+    // The last that was asked is the largest of its kind: its reason says what is missing.
+    Err(refused.unwrap_or_else(|| {
+        let reason = Reason::new(
+            ReasonCode::DiskMissing,
+            "No disk of this machine can hold the OS.",
+            "Put in a disk, or name one with os_disk in the site file.",
+        );
+        found(reason, &request.inventory.disks)
+    }))
+}
+
+fn check_os_disk(request: &PlanRequest<'_>, disk: &Disk) -> Result<(), Reason> {
+    let image = request.image;
+    let sector = u64::from(disk.logical_sector);
+    if disk.logical_sector < image.sector_size || !image.size.0.is_multiple_of(sector) {
+        return Err(Reason::new(
+            ReasonCode::PlanRefused,
+            format!(
+                "Image {} {} does not fit the disk's sectors.",
+                image.name, image.version
+            ),
+            "Choose an image for this sector size, or another disk for the OS.",
+        )
+        .about(part(disk))
+        .seen(format!(
+            "the image of {} bytes is for sectors of {} bytes or more, the disk's have {sector}",
+            image.size.0, image.sector_size
+        )));
+    }
+    let (available, needed) = (
+        layout::root_length(disk.size),
+        layout::root_needed(image.size),
+    );
+    if available < needed {
+        return Err(Reason::new(
+            ReasonCode::DiskFull,
+            format!(
+                "The disk is too small for image {} {}.",
+                image.name, image.version
+            ),
+            "Put in a larger disk, or name another with os_disk in the site file.",
+        )
+        .about(part(disk))
+        .seen(format!(
+            "the root partition needs {needed}, the disk has {available} for it"
+        )));
+    }
+    Ok(())
+}
+
+fn unusable(disk: &Disk, why: &str) -> Reason {
+    let code = if disk.health.verdict == Verdict::Fail {
+        ReasonCode::DiskFailing
+    } else {
+        ReasonCode::PlanRefused
+    };
+    Reason::new(
+        code,
+        format!("Disk {} {why}.", disk.serial),
+        "Replace the disk, or name another in the site file.",
+    )
+    .about(part(disk))
+}
+
+/// A disk that the site names is not there: says what is there instead.
+fn absent(request: &PlanRequest<'_>, serial: &str, named: &str) -> Reason {
+    let disks = &request.inventory.disks;
+    let slot = request
+        .node
+        .hardware
+        .iter()
+        .flat_map(|hardware| &hardware.disks)
+        .find(|disk| disk.serial == serial)
+        .and_then(|disk| disk.slot.clone());
+    let instead = slot
+        .as_ref()
+        .and_then(|slot| disks.iter().find(|disk| disk.slot == *slot));
+    let part = Part::Disk {
+        slot: slot.unwrap_or_else(|| "not found in any slot".to_string()),
+        serial: serial.to_string(),
+        size: None,
+        model: None,
+    };
+    let code = if disks.is_empty() {
+        ReasonCode::DiskMissing
+    } else {
+        ReasonCode::WrongDisk
+    };
+    let mut reason = Reason::new(
+        code,
+        format!("Disk {serial} {named}, but this machine does not have it."),
+        "Put the disk in, or correct the serial number in the site file.",
+    )
+    .about(part);
+    if let Some(instead) = instead {
+        reason = reason.seen(format!("in its slot instead: {}", found_line(instead)));
+    }
+    found(reason, disks)
+}
+
+fn found(mut reason: Reason, disks: &[Disk]) -> Reason {
+    for disk in disks {
+        reason = reason.seen(format!("found {}", found_line(disk)));
+    }
+    if disks.is_empty() {
+        reason = reason.seen("found no disk at all");
+    }
+    reason
+}
+
+fn found_line(disk: &Disk) -> String {
+    format!(
+        "{} serial {}, {}, {}",
+        disk.slot, disk.serial, disk.size, disk.model
+    )
+}
