@@ -1,2 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Acts.
+//! The virtual rack: virtual servers on a virtual network, for tests and for `cargo xtask demo`.
+//!
+//! This crate refuses to be part of the product: nothing in the product depends on it, and it does nothing to a
+//! product's process except start it.
+
+pub mod rack;

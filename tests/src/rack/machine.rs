@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From a node's description to QEMU's command line. It decides only; [`super::Node`] starts the process.
+
+use super::{DiskImage, DiskKind, DiskSpec, NicKind, NodeSpec, Parts};
+use groundstate_api::boot::Firmware;
+use std::path::{Path, PathBuf};
+
+/// What a node does at power-on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Boot {
+    /// The firmware decides: network first, then the first disk.
+    Firmware,
+    /// QEMU's loader starts a kernel directly.
+    Kernel {
+        /// The kernel.
+        kernel: PathBuf,
+        /// The initramfs.
+        initrd: Option<PathBuf>,
+        /// The kernel's command line.
+        cmdline: String,
+    },
+}
+
+/// How a node is powered on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PowerOn {
+    /// What it boots.
+    pub boot: Boot,
+    /// Whether QEMU ends where the machine would restart.
+    pub no_reboot: bool,
+}
+
+impl PowerOn {
+    /// The firmware decides, and a restart restarts.
+    pub const FIRMWARE: Self = Self {
+        boot: Boot::Firmware,
+        no_reboot: false,
+    };
+
+    /// A kernel directly; QEMU ends where the machine would restart.
+    #[must_use]
+    pub fn kernel(kernel: &Path, initrd: Option<&Path>, cmdline: &str) -> Self {
+        let boot = Boot::Kernel {
+            kernel: kernel.to_path_buf(),
+            initrd: initrd.map(Path::to_path_buf),
+            cmdline: cmdline.to_owned(),
+        };
+        Self {
+            boot,
+            no_reboot: true,
+        }
+    }
+}
+
+/// The files that a node consists of on this machine.
+#[derive(Clone, Debug)]
+pub(super) struct Files {
+    pub(super) disks: Vec<DiskImage>,
+    pub(super) uefi_vars: PathBuf,
+    pub(super) smbios: Vec<PathBuf>,
+    pub(super) serial_log: PathBuf,
+    pub(super) serial_socket: PathBuf,
+    pub(super) qmp_socket: PathBuf,
+    pub(super) cache: &'static str,
+}
+
+/// QEMU's arguments.
+pub(super) fn arguments(
+    spec: &NodeSpec,
+    files: &Files,
+    parts: &Parts,
+    tap: Option<&str>,
+    power_on: &PowerOn,
+) -> Vec<String> {
+    let mut line = Line::default();
+    chassis(&mut line, spec, files);
+    firmware(&mut line, spec, files, parts);
+    network(&mut line, spec, parts, tap);
+    for (index, (disk, image)) in spec.disks.iter().zip(&files.disks).enumerate() {
+        storage(&mut line, index, disk, image, files.cache);
+    }
+    if let Boot::Kernel {
+        kernel,
+        initrd,
+        cmdline,
+    } = &power_on.boot
+    {
+        line.two("-kernel", path(kernel));
+        if let Some(initrd) = initrd {
+            line.two("-initrd", path(initrd));
+        }
+        line.two("-append", cmdline.clone());
+    }
+    if power_on.no_reboot {
+        line.0.push("-no-reboot".to_owned());
+    }
+    line.0
+}
+
+#[derive(Default)]
+struct Line(Vec<String>);
+
+impl Line {
+    fn two(&mut self, option: &str, value: impl Into<String>) {
+        self.0.push(option.to_owned());
+        self.0.push(value.into());
+    }
+}
+
+/// A path as the value of a QEMU option of its own.
+fn path(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// A path inside a list of QEMU options, where a comma is written twice.
+fn listed(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
+}
+
+fn chassis(line: &mut Line, spec: &NodeSpec, files: &Files) {
+    line.two("-name", format!("{},process=rack-{}", spec.name, spec.name));
+    line.0.push("-nodefaults".to_owned());
+    line.two("-machine", "q35");
+    line.two("-accel", "tcg,thread=multi");
+    line.two("-cpu", "max");
+    line.two("-smp", spec.cpus.to_string());
+    line.two("-m", format!("{}M", spec.memory_mib));
+    line.two("-rtc", "base=utc");
+    // SeaBIOS tries nothing but what has a bootindex, and begins anew after 10 s, as servers do.
+    line.two("-boot", "strict=on,reboot-timeout=10000");
+    line.two("-display", "none");
+    line.two("-device", "VGA,id=screen");
+    line.two("-device", "virtio-rng-pci");
+    line.two("-uuid", spec.uuid.to_string());
+    line.two(
+        "-smbios",
+        format!(
+            "type=1,manufacturer=Groundstate Labs,product=Virtual Server,version=1,serial={},uuid={}",
+            spec.serial, spec.uuid
+        ),
+    );
+    for file in &files.smbios {
+        line.two("-smbios", format!("file={}", listed(file)));
+    }
+    let (socket, log) = (listed(&files.serial_socket), listed(&files.serial_log));
+    line.two(
+        "-chardev",
+        format!("socket,id=console,path={socket},server=on,wait=off,logfile={log},logappend=on"),
+    );
+    line.two("-serial", "chardev:console");
+    let qmp = listed(&files.qmp_socket);
+    line.two(
+        "-chardev",
+        format!("socket,id=monitor,path={qmp},server=on,wait=off"),
+    );
+    line.two("-mon", "chardev=monitor,mode=control");
+}
+
+fn firmware(line: &mut Line, spec: &NodeSpec, files: &Files, parts: &Parts) {
+    if spec.firmware.is_uefi() {
+        let code = listed(&parts.ovmf_code);
+        line.two(
+            "-drive",
+            format!("if=pflash,unit=0,format=raw,readonly=on,file={code}"),
+        );
+        let vars = listed(&files.uefi_vars);
+        line.two("-drive", format!("if=pflash,unit=1,format=raw,file={vars}"));
+    }
+    // OVMF would try PXEv4 and PXEv6 before HTTP: two minutes of waiting for nobody.
+    let off: &[&str] = match spec.firmware {
+        Firmware::Bios => &[],
+        Firmware::UefiPxe => &["IPv6PXESupport"],
+        Firmware::UefiHttp => &["IPv4PXESupport", "IPv6PXESupport"],
+    };
+    for name in off {
+        line.two("-fw_cfg", format!("name=opt/org.tianocore/{name},string=n"));
+    }
+}
+
+fn network(line: &mut Line, spec: &NodeSpec, parts: &Parts, tap: Option<&str>) {
+    let Some(tap) = tap else { return };
+    line.two(
+        "-netdev",
+        format!("tap,id=net0,ifname={tap},script=no,downscript=no"),
+    );
+    let (device, rom) = match spec.nic {
+        NicKind::Virtio => ("virtio-net-pci", "pxe-virtio.rom"),
+        NicKind::E1000e => ("e1000e", "pxe-e1000e.rom"),
+    };
+    // UEFI has a network stack of its own, and an option ROM would stand in its place.
+    let rom = if spec.firmware.is_uefi() {
+        String::new()
+    } else {
+        listed(&parts.ipxe_roms.join(rom))
+    };
+    line.two(
+        "-device",
+        format!(
+            "{device},id=nic0,netdev=net0,mac={},romfile={rom},bootindex=0",
+            spec.mac
+        ),
+    );
+}
+
+fn storage(line: &mut Line, index: usize, disk: &DiskSpec, image: &DiskImage, cache: &str) {
+    let file = listed(image.path());
+    line.two(
+        "-drive",
+        format!("if=none,id=drive{index},format=raw,cache={cache},discard=unmap,file={file}"),
+    );
+    // Only the first disk is booted; see `-boot strict=on`.
+    let boot = if index == 0 { ",bootindex=1" } else { "" };
+    let serial = &disk.serial;
+    match disk.kind {
+        DiskKind::Nvme => {
+            // A root port of its own makes the disk one that can be pulled out.
+            let slot = index + 1;
+            line.two(
+                "-device",
+                format!("pcie-root-port,id=port{index},chassis={slot},slot={slot}"),
+            );
+            let warning = disk.critical_warning.map_or_else(String::new, |byte| {
+                format!(",smart_critical_warning={byte}")
+            });
+            line.two(
+                "-device",
+                format!("nvme,id=disk{index},bus=port{index},serial={serial}{warning}"),
+            );
+            // Without a name of our own QEMU makes a random UUID at each start.
+            let name = disk
+                .wwn
+                .map_or_else(String::new, |eui| format!(",eui64={eui:#018x}"));
+            line.two(
+                "-device",
+                format!(
+                    "nvme-ns,id=space{index},bus=disk{index},drive=drive{index},nsid=1,uuid={NO_UUID}{name}{boot}"
+                ),
+            );
+        }
+        DiskKind::Ahci => {
+            let name = disk
+                .wwn
+                .map_or_else(String::new, |wwn| format!(",wwn={wwn:#018x}"));
+            // ATA's word for "no platters" is a rotation rate of 1.
+            let rate = disk.rotation_rpm.unwrap_or(1);
+            line.two(
+                "-device",
+                format!(
+                    "ide-hd,id=disk{index},bus=ide.{index},drive=drive{index},serial={serial}{name},rotation_rate={rate}{boot}"
+                ),
+            );
+        }
+        DiskKind::Virtio => line.two(
+            "-device",
+            format!("virtio-blk-pci,id=disk{index},drive=drive{index},serial={serial}{boot}"),
+        ),
+    }
+}
+
+/// "This namespace has no UUID."
+const NO_UUID: &str = "00000000-0000-0000-0000-000000000000";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rack::Fault;
+    use expect_test::{Expect, expect};
+
+    fn check(spec: &NodeSpec, power_on: &PowerOn, expected: &Expect) {
+        let at = |name: &str| Path::new("/rack").join(name);
+        let images = spec.disks.iter().map(|d| DiskImage::named(&at("disks"), d));
+        let files = Files {
+            disks: images.collect(),
+            uefi_vars: at("vars.fd"),
+            smbios: vec![at("t16.bin"), at("t17-0.bin")],
+            serial_log: at("serial.log"),
+            serial_socket: at("serial"),
+            qmp_socket: at("qmp"),
+            cache: "none",
+        };
+        let parts = Parts {
+            qemu: "qemu".into(),
+            ovmf_code: "/fw/code.fd".into(),
+            ovmf_vars: "/fw/vars.fd".into(),
+            ipxe_roms: "/fw/roms".into(),
+            mkfs_ext4: "mkfs.ext4".into(),
+            sgdisk: "sgdisk".into(),
+        };
+        let mut text = String::new();
+        for word in arguments(spec, &files, &parts, Some("tap0"), power_on) {
+            text.push_str(if word.starts_with('-') { "\n" } else { " " });
+            text.push_str(&word);
+        }
+        expected.assert_eq(text.trim());
+    }
+
+    #[test]
+    fn bios() {
+        let spec = NodeSpec::demo(1, Firmware::Bios);
+        check(
+            &spec,
+            &PowerOn::FIRMWARE,
+            &expect![[r#"
+                -name node-1,process=rack-node-1
+                -nodefaults
+                -machine q35
+                -accel tcg,thread=multi
+                -cpu max
+                -smp 2
+                -m 2048M
+                -rtc base=utc
+                -boot strict=on,reboot-timeout=10000
+                -display none
+                -device VGA,id=screen
+                -device virtio-rng-pci
+                -uuid 67730001-7261-406b-8000-64656d6f0001
+                -smbios type=1,manufacturer=Groundstate Labs,product=Virtual Server,version=1,serial=GS-RACK-0001,uuid=67730001-7261-406b-8000-64656d6f0001
+                -smbios file=/rack/t16.bin
+                -smbios file=/rack/t17-0.bin
+                -chardev socket,id=console,path=/rack/serial,server=on,wait=off,logfile=/rack/serial.log,logappend=on
+                -serial chardev:console
+                -chardev socket,id=monitor,path=/rack/qmp,server=on,wait=off
+                -mon chardev=monitor,mode=control
+                -netdev tap,id=net0,ifname=tap0,script=no,downscript=no
+                -device virtio-net-pci,id=nic0,netdev=net0,mac=52:54:00:67:73:01,romfile=/fw/roms/pxe-virtio.rom,bootindex=0
+                -drive if=none,id=drive0,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS1-OS-NVME.raw
+                -device pcie-root-port,id=port0,chassis=1,slot=1
+                -device nvme,id=disk0,bus=port0,serial=GS1-OS-NVME
+                -device nvme-ns,id=space0,bus=disk0,drive=drive0,nsid=1,uuid=00000000-0000-0000-0000-000000000000,eui64=0x677300fffe000100,bootindex=1
+                -drive if=none,id=drive1,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS1-DATA-SSD.raw
+                -device ide-hd,id=disk1,bus=ide.1,drive=drive1,serial=GS1-DATA-SSD,wwn=0x5067730000000101,rotation_rate=1
+                -drive if=none,id=drive2,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS1-DATA-NVME.raw
+                -device pcie-root-port,id=port2,chassis=3,slot=3
+                -device nvme,id=disk2,bus=port2,serial=GS1-DATA-NVME
+                -device nvme-ns,id=space2,bus=disk2,drive=drive2,nsid=1,uuid=00000000-0000-0000-0000-000000000000,eui64=0x677300fffe000102
+                -drive if=none,id=drive3,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS1-DATA-HDD.raw
+                -device ide-hd,id=disk3,bus=ide.3,drive=drive3,serial=GS1-DATA-HDD,wwn=0x5067730000000103,rotation_rate=7200"#]],
+        );
+    }
+
+    #[test]
+    fn uefi_http_with_a_failing_disk_and_a_missing_dimm() {
+        let mut spec = NodeSpec::demo(2, Firmware::UefiHttp);
+        Fault::SmartFailing.apply(&mut spec).unwrap();
+        Fault::DimmMissing.apply(&mut spec).unwrap();
+        check(&spec, &PowerOn::FIRMWARE, &expect![[r#"
+            -name node-2,process=rack-node-2
+            -nodefaults
+            -machine q35
+            -accel tcg,thread=multi
+            -cpu max
+            -smp 2
+            -m 1536M
+            -rtc base=utc
+            -boot strict=on,reboot-timeout=10000
+            -display none
+            -device VGA,id=screen
+            -device virtio-rng-pci
+            -uuid 67730001-7261-406b-8000-64656d6f0002
+            -smbios type=1,manufacturer=Groundstate Labs,product=Virtual Server,version=1,serial=GS-RACK-0002,uuid=67730001-7261-406b-8000-64656d6f0002
+            -smbios file=/rack/t16.bin
+            -smbios file=/rack/t17-0.bin
+            -chardev socket,id=console,path=/rack/serial,server=on,wait=off,logfile=/rack/serial.log,logappend=on
+            -serial chardev:console
+            -chardev socket,id=monitor,path=/rack/qmp,server=on,wait=off
+            -mon chardev=monitor,mode=control
+            -drive if=pflash,unit=0,format=raw,readonly=on,file=/fw/code.fd
+            -drive if=pflash,unit=1,format=raw,file=/rack/vars.fd
+            -fw_cfg name=opt/org.tianocore/IPv4PXESupport,string=n
+            -fw_cfg name=opt/org.tianocore/IPv6PXESupport,string=n
+            -netdev tap,id=net0,ifname=tap0,script=no,downscript=no
+            -device virtio-net-pci,id=nic0,netdev=net0,mac=52:54:00:67:73:02,romfile=,bootindex=0
+            -drive if=none,id=drive0,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS2-OS-NVME.raw
+            -device pcie-root-port,id=port0,chassis=1,slot=1
+            -device nvme,id=disk0,bus=port0,serial=GS2-OS-NVME
+            -device nvme-ns,id=space0,bus=disk0,drive=drive0,nsid=1,uuid=00000000-0000-0000-0000-000000000000,eui64=0x677300fffe000200,bootindex=1
+            -drive if=none,id=drive1,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS2-DATA-SSD.raw
+            -device ide-hd,id=disk1,bus=ide.1,drive=drive1,serial=GS2-DATA-SSD,wwn=0x5067730000000201,rotation_rate=1
+            -drive if=none,id=drive2,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS2-DATA-NVME.raw
+            -device pcie-root-port,id=port2,chassis=3,slot=3
+            -device nvme,id=disk2,bus=port2,serial=GS2-DATA-NVME,smart_critical_warning=4
+            -device nvme-ns,id=space2,bus=disk2,drive=drive2,nsid=1,uuid=00000000-0000-0000-0000-000000000000,eui64=0x677300fffe000202
+            -drive if=none,id=drive3,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS2-DATA-HDD.raw
+            -device ide-hd,id=disk3,bus=ide.3,drive=drive3,serial=GS2-DATA-HDD,wwn=0x5067730000000203,rotation_rate=7200"#]]);
+    }
+
+    #[test]
+    fn uefi_pxe_with_other_parts_and_a_kernel() {
+        let mut spec = NodeSpec::demo(3, Firmware::UefiPxe);
+        spec.nic = NicKind::E1000e;
+        spec.disks.truncate(1);
+        spec.disks[0].kind = DiskKind::Virtio;
+        spec.disks[0].wwn = None;
+        let kernel = PowerOn::kernel(Path::new("/k"), Some(Path::new("/i,1")), "a=1,2 b");
+        check(&spec, &kernel, &expect![[r#"
+            -name node-3,process=rack-node-3
+            -nodefaults
+            -machine q35
+            -accel tcg,thread=multi
+            -cpu max
+            -smp 2
+            -m 2048M
+            -rtc base=utc
+            -boot strict=on,reboot-timeout=10000
+            -display none
+            -device VGA,id=screen
+            -device virtio-rng-pci
+            -uuid 67730001-7261-406b-8000-64656d6f0003
+            -smbios type=1,manufacturer=Groundstate Labs,product=Virtual Server,version=1,serial=GS-RACK-0003,uuid=67730001-7261-406b-8000-64656d6f0003
+            -smbios file=/rack/t16.bin
+            -smbios file=/rack/t17-0.bin
+            -chardev socket,id=console,path=/rack/serial,server=on,wait=off,logfile=/rack/serial.log,logappend=on
+            -serial chardev:console
+            -chardev socket,id=monitor,path=/rack/qmp,server=on,wait=off
+            -mon chardev=monitor,mode=control
+            -drive if=pflash,unit=0,format=raw,readonly=on,file=/fw/code.fd
+            -drive if=pflash,unit=1,format=raw,file=/rack/vars.fd
+            -fw_cfg name=opt/org.tianocore/IPv6PXESupport,string=n
+            -netdev tap,id=net0,ifname=tap0,script=no,downscript=no
+            -device e1000e,id=nic0,netdev=net0,mac=52:54:00:67:73:03,romfile=,bootindex=0
+            -drive if=none,id=drive0,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS3-OS-NVME.raw
+            -device virtio-blk-pci,id=disk0,drive=drive0,serial=GS3-OS-NVME,bootindex=1
+            -kernel /k
+            -initrd /i,1
+            -append a=1,2 b
+            -no-reboot"#]]);
+    }
+}

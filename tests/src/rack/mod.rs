@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A rack of virtual servers: real firmware, a real kernel's view of disks and DIMMs, a real (virtual) network.
+//!
+//! A [`Net`] is the rack's network, a [`NodeSpec`] says what a server consists of, a [`Node`] is that server. Faults
+//! are in the virtual hardware only ([`Fault`]): the software that runs on a node cannot tell them from real ones.
+//!
+//! The rack refuses to use KVM (see `LAB` facts in the README: it may open and still hang), to touch an interface
+//! or a disk of the machine it runs on, and to wait for anything without a limit.
+
+mod capture;
+mod content;
+mod error;
+mod fault;
+mod fingerprint;
+mod image;
+mod machine;
+mod net;
+mod node;
+mod parts;
+#[cfg(test)]
+mod proof;
+mod qmp;
+mod serial;
+mod site;
+mod smbios;
+mod spec;
+
+pub use capture::Capture;
+pub use error::RackError;
+pub use fault::{Fault, ParseFaultError};
+pub use fingerprint::{DiskFingerprint, Fingerprint, unchanged};
+pub use image::DiskImage;
+pub use machine::{Boot, PowerOn};
+pub use net::{Net, NetHandle, NetOptions, become_namespace_root};
+pub use node::Node;
+pub use parts::Parts;
+pub use qmp::{Qmp, QmpEvent};
+pub use serial::SerialLog;
+pub use site::{ADDRESS, PREFIX, site, site_toml};
+pub use smbios::{ARRAY_HANDLE, DEVICE_HANDLE, memory_array, memory_device};
+pub use spec::{DimmSpec, DiskKind, DiskSpec, NODES_MAX, NicKind, NodeSpec, OldContent};

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A stage: the servers of `groundstate up` and the nodes of a virtual rack, in one network of their own.
+//!
+//! The demo and the scenarios stand on it. It speaks to the servers only as an operator would, with the `groundstate`
+//! command, and it puts faults only into virtual hardware, stored files and processes, never into the product.
+
+mod fault;
+mod operator;
+mod outcome;
+mod servers;
+
+pub use fault::StageFault;
+pub use operator::Operator;
+pub use outcome::{Outcome, result_line};
+pub use servers::{Servers, ServersPlan};
+
+use crate::rack::{DiskFingerprint, Net, NetOptions, Node, NodeSpec, PowerOn, RackError, site, unchanged};
+use anyhow::{Context as _, Result, bail};
+use groundstate_api::boot::Firmware;
+use groundstate_api::plan::HandOver;
+use groundstate_api::site::Site;
+use groundstate_api::view::{NodeReport, Phase};
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How often the nodes' reports are read.
+pub const LOOK_EVERY: Duration = Duration::from_millis(400);
+
+/// What to put on the stage.
+#[derive(Debug)]
+pub struct StagePlan {
+    /// The `groundstate` program.
+    pub groundstate: PathBuf,
+    /// The parts of the boot image.
+    pub boot_assets: PathBuf,
+    /// A state directory's image store that holds the host image; it is copied.
+    pub image_store: PathBuf,
+    /// A folder for everything that this stage writes; what an earlier stage left there is removed.
+    pub folder: PathBuf,
+    /// How the nodes boot.
+    pub firmware: Firmware,
+    /// How they hand over; `None` leaves it to the site's policy (kexec).
+    pub hand_over: Option<HandOver>,
+    /// How many nodes.
+    pub nodes: u8,
+    /// What is broken.
+    pub fault: Option<StageFault>,
+    /// Serial numbers of data disks that are kept, by index among a node's data disks (0 is the first).
+    pub keep_data_disk: Option<usize>,
+    /// Where people may look at the page; opened before the stage's network is made.
+    pub page: Option<TcpListener>,
+}
+
+/// A running stage.
+#[derive(Debug)]
+pub struct Stage {
+    /// The nodes, in order.
+    pub nodes: Vec<Node>,
+    /// The servers.
+    pub servers: Servers,
+    /// What is broken.
+    pub fault: Option<StageFault>,
+    /// The folder of everything.
+    pub folder: PathBuf,
+    /// The part that the fault broke, as [`crate::rack::Fault::apply`] names it.
+    pub broken_part: Option<String>,
+    before: Vec<Vec<DiskFingerprint>>,
+    net: Net,
+}
+
+impl Stage {
+    /// Makes network, disks, site and servers; the nodes are built and powered off.
+    ///
+    /// # Errors
+    /// What is missing or did not start, in one line.
+    pub fn set(plan: StagePlan) -> Result<Self> {
+        if plan.folder.exists() {
+            fs::remove_dir_all(&plan.folder).with_context(|| format!("removing {}", plan.folder.display()))?;
+        }
+        fs::create_dir_all(&plan.folder).with_context(|| format!("making {}", plan.folder.display()))?;
+        let healthy: Vec<NodeSpec> = (1..=plan.nodes).map(|index| NodeSpec::demo(index, plan.firmware)).collect();
+        let site = site_of(&healthy, &plan);
+        let mut specs = healthy;
+        let broken_part = match (plan.fault, specs.first_mut()) {
+            (Some(StageFault::Hardware(fault)), Some(first)) => Some(fault.apply(first)?),
+            _ => None,
+        };
+        let net = Net::new(&NetOptions { taps: usize::from(plan.nodes), capture: Some(plan.folder.join("network.pcap")) })?;
+        let nodes = build_nodes(&specs, &net, &plan)?;
+        let before = nodes.iter().map(Node::fingerprints).collect::<Result<Vec<_>, RackError>>()?;
+        let servers_plan = ServersPlan {
+            groundstate: plan.groundstate,
+            boot_assets: plan.boot_assets,
+            image_store: plan.image_store,
+            folder: plan.folder.clone(),
+            interface: net.bridge().to_owned(),
+            page: plan.page,
+        };
+        let mut servers = Servers::prepare(servers_plan, &site)?;
+        if plan.fault == Some(StageFault::BadChunk) {
+            servers.flip_a_bit_in_a_chunk()?;
+        }
+        servers.start()?;
+        Ok(Self { nodes, servers, fault: plan.fault, folder: plan.folder, broken_part, before, net })
+    }
+
+    /// Orders a run for every node and powers them on.
+    ///
+    /// # Errors
+    /// When an order is refused or QEMU does not start.
+    pub fn begin(&mut self) -> Result<()> {
+        for node in &mut self.nodes {
+            self.servers.operator().provision(node.spec().name.as_str())?;
+            node.power_on(&PowerOn::FIRMWARE)?;
+        }
+        Ok(())
+    }
+
+    /// The nodes' reports, in order; while the servers are away, the error says so.
+    ///
+    /// # Errors
+    /// When the servers do not answer.
+    pub fn reports(&self) -> Result<Vec<NodeReport>> {
+        let operator = self.servers.operator();
+        self.nodes.iter().map(|node| operator.report(node.spec().name.as_str())).collect()
+    }
+
+    /// Looks until every node is `done`, calling `seen` with each new set of reports.
+    ///
+    /// # Errors
+    /// When `limit` is over, or the servers ended by themselves.
+    pub fn watch(&mut self, limit: Duration, mut done: impl FnMut(&NodeReport) -> bool, mut seen: impl FnMut(&mut Self, &[NodeReport]) -> Result<()>) -> Result<Vec<NodeReport>> {
+        let until = Instant::now() + limit;
+        loop {
+            self.servers.check()?;
+            if let Ok(reports) = self.reports() {
+                seen(self, &reports)?;
+                if reports.iter().all(&mut done) {
+                    return Ok(reports);
+                }
+            }
+            if Instant::now() >= until {
+                let phases: Vec<_> = self.reports()?.iter().map(|r| format!("{} {}", r.view.node, r.view.phase.as_str())).collect();
+                bail!("after {} s: {}; the servers' log is {}", limit.as_secs(), phases.join(", "), self.servers.log().display());
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// How each node ended, with its disks compared to what they held before it was powered on.
+    ///
+    /// # Errors
+    /// When a disk cannot be read.
+    pub fn outcomes(&self, reports: &[NodeReport]) -> Result<Vec<Outcome>> {
+        let mut outcomes = Vec::new();
+        for ((node, before), report) in self.nodes.iter().zip(&self.before).zip(reports) {
+            let (unchanged, disks) = unchanged(before, &node.fingerprints()?);
+            outcomes.push(Outcome { report: report.clone(), unchanged, disks });
+        }
+        Ok(outcomes)
+    }
+
+    /// What the disks held before the first power-on.
+    #[must_use]
+    pub fn before(&self) -> &[Vec<DiskFingerprint>] {
+        &self.before
+    }
+
+    /// The stage's network.
+    #[must_use]
+    pub fn net(&self) -> &Net {
+        &self.net
+    }
+}
+
+/// Whether a node has reached an end: Ready or Held.
+#[must_use]
+pub fn ended(report: &NodeReport) -> bool {
+    matches!(report.view.phase, Phase::Ready | Phase::Held)
+}
+
+fn build_nodes(specs: &[NodeSpec], net: &Net, plan: &StagePlan) -> Result<Vec<Node>> {
+    let mut nodes = Vec::new();
+    for (index, spec) in specs.iter().enumerate() {
+        let folder = plan.folder.join(spec.name.as_str());
+        nodes.push(Node::build(spec, &folder, Some(net.tap(index)?))?);
+    }
+    Ok(nodes)
+}
+
+fn site_of(healthy: &[NodeSpec], plan: &StagePlan) -> Site {
+    let mut site = site(healthy);
+    if let Some(hand_over) = plan.hand_over {
+        site.policy.hand_over = hand_over;
+    }
+    for (node, spec) in site.nodes.iter_mut().zip(healthy) {
+        node.keep = plan.keep_data_disk.and_then(|index| spec.disks.get(index + 1)).map(|disk| disk.serial.clone()).into_iter().collect();
+    }
+    site
+}

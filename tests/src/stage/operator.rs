@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+//! An operator: everything is asked with the `groundstate` command, as a person or a script would.
+
+use anyhow::{Context as _, Result, bail};
+use groundstate_api::view::NodeReport;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// An operator with a credential.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    /// The `groundstate` program.
+    pub groundstate: PathBuf,
+    /// `https://address:port`.
+    pub server: String,
+    /// The folder with the operator's certificate and key.
+    pub credential: PathBuf,
+}
+
+impl Operator {
+    /// Runs `groundstate ARGUMENTS` and gives what it printed.
+    ///
+    /// # Errors
+    /// What it said where it did not succeed.
+    pub fn run(&self, arguments: &[&str]) -> Result<String> {
+        let output = Command::new(&self.groundstate)
+            .args(arguments)
+            .env("GROUNDSTATE_SERVER", &self.server)
+            .env("GROUNDSTATE_CREDENTIAL", &self.credential)
+            .env("NO_COLOR", "1")
+            .output()
+            .with_context(|| format!("running {}", self.groundstate.display()))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("groundstate {}: {}: {}", arguments.join(" "), output.status, said.trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// A node's report.
+    ///
+    /// # Errors
+    /// As [`Self::run`], or an answer that is no report.
+    pub fn report(&self, node: &str) -> Result<NodeReport> {
+        let text = self.run(&["--json", "node", "show", node])?;
+        serde_json::from_str(&text).with_context(|| format!("reading the report of {node}"))
+    }
+
+    /// Orders a first run.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn provision(&self, node: &str) -> Result<()> {
+        self.run(&["node", "provision", node]).map(|_| ())
+    }
+
+    /// Orders another run for a node that has a host.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn reprovision(&self, node: &str) -> Result<()> {
+        self.run(&["node", "reprovision", node, "--yes"]).map(|_| ())
+    }
+}
