@@ -1,2 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Acts.
+//! Acts for the provisioner: the journal, the certificates, the HTTPS API and the page.
+//!
+//! What a node shall do is decided in `prov-core`, how its disks are laid out in `mos-core`, whether its hardware is
+//! right in `hw-core`. This crate makes their wishes durable and visible, in that order. It never touches a node's
+//! disk, and it never decides.
+
+pub mod api;
+pub mod clock;
+pub mod images;
+pub mod journal;
+pub mod page;
+pub mod pki;
+mod planner;
+mod provisioner;
+pub mod serve;
+
+pub use images::Images;
+pub use provisioner::{OpenError, Options, Provisioner};

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The HTTPS API, version 1: routes, and who may call them.
+
+mod body;
+mod events;
+mod guard;
+mod host;
+mod node;
+mod operator;
+mod problem;
+
+pub use problem::Refusal;
+
+use crate::provisioner::Provisioner;
+use axum::Router;
+use axum::routing::{get, post};
+use groundstate_api::paths;
+
+impl Provisioner {
+    /// Every path of [`groundstate_api::paths`]. `images` serves manifests, chunks and blobs at exactly their paths;
+    /// it gets to see only requests of nodes in a run and of operators.
+    pub fn api(&self, images: Router) -> Router {
+        let ours = Router::new()
+            .route(paths::HEALTHZ, get(operator::healthz))
+            .route(paths::NODES, get(operator::nodes))
+            .route(paths::NODE, get(operator::node))
+            .route(paths::PROVISION, post(operator::provision))
+            .route(paths::REPROVISION, post(operator::reprovision))
+            .route(paths::NODE_PLAN, get(operator::plan))
+            .route(paths::NODE_LOG, get(operator::log))
+            .route(paths::EVENTS, get(events::events))
+            .route(paths::ENROL, post(node::enrol))
+            .route(paths::RUN_INVENTORY, post(node::inventory))
+            .route(paths::RUN_INSTRUCTION, get(node::instruction))
+            .route(paths::RUN_PROGRESS, post(node::progress))
+            .route(paths::RUN_LOG, post(node::log))
+            .route(paths::RUN_HOST_CREDENTIAL, post(node::host_credential))
+            .route(paths::HOST_REGISTER, post(host::register))
+            .route(paths::HOST_HEARTBEAT, post(host::heartbeat))
+            .with_state(self.clone());
+        ours.merge(images)
+            .fallback(guard::no_such_path)
+            .layer(axum::middleware::from_fn(guard::guard))
+    }
+}

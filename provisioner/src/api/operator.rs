@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What an operator, or a program that stands for one, may ask and order.
+
+use super::body::{self, SMALL};
+use super::problem::Refusal;
+use crate::provisioner::Provisioner;
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use groundstate_api::plan::Plan;
+use groundstate_api::view::{NodeList, NodeView, Order};
+use groundstate_api::{NodeId, Part, Reason, ReasonCode, RunId};
+use prov_core::{Reply, reasons};
+use serde::Deserialize;
+
+pub(crate) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+pub(crate) async fn nodes(State(ours): State<Provisioner>) -> Json<NodeList> {
+    Json(ours.list())
+}
+
+pub(crate) async fn node(
+    State(ours): State<Provisioner>,
+    Path(name): Path<String>,
+) -> Result<Response, Refusal> {
+    let node = known(&ours, &name)?;
+    let report = ours.report(&node).ok_or_else(|| unknown(&ours, &name))?;
+    let tag = format!("\"{}\"", report.view.version);
+    Ok(([(header::ETAG, tag)], Json(report)).into_response())
+}
+
+pub(crate) async fn provision(
+    State(ours): State<Provisioner>,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Json<NodeView>, Refusal> {
+    order(ours, name, body, false).await
+}
+
+pub(crate) async fn reprovision(
+    State(ours): State<Provisioner>,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Json<NodeView>, Refusal> {
+    order(ours, name, body, true).await
+}
+
+async fn order(
+    ours: Provisioner,
+    name: String,
+    body: Body,
+    again: bool,
+) -> Result<Json<NodeView>, Refusal> {
+    let node = known(&ours, &name)?;
+    let order: Order = body::json_or_default(body, SMALL).await?;
+    let ordering = {
+        let (ours, node) = (ours.clone(), node.clone());
+        tokio::task::spawn_blocking(move || ours.order(&node, order.hand_over, again))
+    };
+    match ordering.await?? {
+        Some(Reply::Conflict(reason)) => Err(Refusal::conflict(reason)),
+        Some(_) | None => ours
+            .view(&node)
+            .map(Json)
+            .ok_or_else(|| unknown(&ours, &name)),
+    }
+}
+
+pub(crate) async fn plan(
+    State(ours): State<Provisioner>,
+    Path(name): Path<String>,
+) -> Result<Json<Plan>, Refusal> {
+    let node = known(&ours, &name)?;
+    let plan = ours
+        .with_node(&node, |n| n.run.as_ref().and_then(|run| run.plan.clone()))
+        .flatten();
+    plan.map(|plan| Json(*plan)).ok_or_else(|| {
+        let reason = Reason::new(
+            ReasonCode::NothingOrdered,
+            format!("{node} has no plan"),
+            "a plan is written when a run was ordered and the machine has reported its hardware",
+        );
+        Refusal::new(StatusCode::NOT_FOUND, reason)
+    })
+}
+
+#[derive(Deserialize)]
+pub(crate) struct LogQuery {
+    run: Option<String>,
+}
+
+pub(crate) async fn log(
+    State(ours): State<Provisioner>,
+    Path(name): Path<String>,
+    Query(query): Query<LogQuery>,
+) -> Result<Response, Refusal> {
+    let node = known(&ours, &name)?;
+    let run = match query.run {
+        Some(text) => Some(
+            text.parse::<RunId>()
+                .map_err(|e| Refusal::field("run", e.to_string()))?,
+        ),
+        None => ours
+            .with_node(&node, |n| n.run.as_ref().map(|run| run.id.clone()))
+            .flatten(),
+    };
+    let text = match run {
+        Some(run) => {
+            let (ours, node) = (ours.clone(), node.clone());
+            tokio::task::spawn_blocking(move || ours.log(&node, &run)).await??
+        }
+        None => None,
+    };
+    let text = text.ok_or_else(|| {
+        let reason = Reason::new(
+            ReasonCode::NothingOrdered,
+            format!("{node} has no such log"),
+            "a run has a log once its maintenance OS has enrolled",
+        );
+        Refusal::new(StatusCode::NOT_FOUND, reason)
+    })?;
+    let headers = [
+        (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    Ok((headers, text).into_response())
+}
+
+/// The node of this name.
+pub(crate) fn known(ours: &Provisioner, name: &str) -> Result<NodeId, Refusal> {
+    let node: NodeId = name
+        .parse()
+        .map_err(|error: groundstate_api::ParseIdError| {
+            let mut refusal = unknown(ours, name);
+            refusal.reason = refusal.reason.seen(error.to_string());
+            refusal
+        })?;
+    if ours.with_node(&node, |_| ()).is_some() {
+        Ok(node)
+    } else {
+        Err(unknown(ours, name))
+    }
+}
+
+fn unknown(ours: &Provisioner, name: &str) -> Refusal {
+    // What was asked for is shown shortened: it comes from outside.
+    let name: String = name.chars().take(64).collect();
+    let reason = reasons::no_such_node(&name, &ours.names()).about(Part::Field {
+        path: "node".to_owned(),
+    });
+    Refusal::new(StatusCode::NOT_FOUND, reason)
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The journal: append-only, numbered, durable. Behind a narrow trait, so that another engine can take its place.
+
+mod sqlite;
+
+pub use sqlite::SqliteJournal;
+
+use groundstate_api::event::Event;
+use groundstate_api::{NodeId, RunId};
+use std::path::PathBuf;
+
+/// Where events and logs are kept.
+pub trait Journal: Send {
+    /// Makes all events durable, or none. Their numbers follow each other and begin after the newest one.
+    ///
+    /// # Errors
+    /// Where they could not be made durable, a number taken by another writer included.
+    fn append(&mut self, events: &[Event]) -> Result<(), JournalError>;
+    /// At most `limit` events with a number above `after`, by rising number, of `node` or of all.
+    ///
+    /// # Errors
+    /// Where the journal cannot be read.
+    fn read(
+        &self,
+        after: u64,
+        limit: usize,
+        node: Option<&NodeId>,
+    ) -> Result<Vec<Event>, JournalError>;
+    /// Number of the newest event, 0 where there is none.
+    ///
+    /// # Errors
+    /// Where the journal cannot be read.
+    fn newest(&self) -> Result<u64, JournalError>;
+    /// Keeps a piece of a run's log. A piece, or the part of it, that is there already is ignored; what exceeds
+    /// [`groundstate_api::limits::LOG_PER_RUN_MAX`] is counted and not kept.
+    ///
+    /// # Errors
+    /// Where it could not be made durable.
+    fn append_log(
+        &mut self,
+        node: &NodeId,
+        run: &RunId,
+        offset: u64,
+        text: &str,
+    ) -> Result<(), JournalError>;
+    /// The log of one of the node's runs; `None` where that node has no such log.
+    ///
+    /// # Errors
+    /// Where the journal cannot be read.
+    fn log(&self, node: &NodeId, run: &RunId) -> Result<Option<String>, JournalError>;
+}
+
+/// Why the journal could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The file cannot be opened or set up.
+    #[error("the journal {path} cannot be opened: {source}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// It was written by a newer Groundstate.
+    #[error("the journal {path} has version {found}; this groundstate reads version {ours}")]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// Ours.
+        ours: i64,
+    },
+    /// Something could not be written.
+    #[error("the journal cannot be written: {0}")]
+    Write(#[source] rusqlite::Error),
+    /// Something could not be read.
+    #[error("the journal cannot be read: {0}")]
+    Read(#[source] rusqlite::Error),
+    /// An event is not what we write.
+    #[error("event {number} of the journal cannot be understood: {source}")]
+    Event {
+        /// Its number.
+        number: u64,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// An event cannot be written as JSON.
+    #[error("an event cannot be encoded: {0}")]
+    Encode(#[source] serde_json::Error),
+    /// A number is outside of what the file can hold.
+    #[error("{0} is out of the journal's range")]
+    Range(&'static str),
+}

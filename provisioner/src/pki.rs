@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The site's own certificate authority. Made at the first start, kept in the state directory, never sent anywhere.
+//!
+//! Of a certificate signing request only the public key is taken: every name in a certificate is ours.
+
+use groundstate_api::site::Site;
+use groundstate_api::{Digest, NodeId, PlanId, RunId};
+use prov_core::Peer;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
+    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKey,
+    PublicKeyData as _, SanType,
+};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use std::fs;
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use time::{Duration, OffsetDateTime};
+
+/// How far back a certificate begins. A server's hardware clock that was set to local time is up to 14 hours off, and a
+/// drained battery's worth of drift must not stop a run that the node would otherwise survive.
+const BACKDATED: Duration = Duration::days(2);
+/// The site CA outlives the hardware that it enrols.
+const CA_LIFE: Duration = Duration::days(3_650);
+/// Server and operator certificates; re-issued at the next start after they expired.
+const SERVICE_LIFE: Duration = Duration::days(730);
+/// A run's certificate: longer than the slowest run with its waits, shorter than anybody's memory of it.
+const RUN_LIFE: Duration = Duration::hours(24);
+/// A host's certificate. A host is provisioned again at least once a year.
+const HOST_LIFE: Duration = Duration::days(365);
+
+/// The CA with the server's and the operator's certificates.
+pub struct Pki {
+    dir: PathBuf,
+    ca_pem: String,
+    issuer: Issuer<'static, KeyPair>,
+    server_chain: Vec<CertificateDer<'static>>,
+    server_key: PrivateKeyDer<'static>,
+}
+
+/// A public key out of a certificate signing request whose signature was right.
+pub struct ProvenKey {
+    key: PublicKey,
+}
+
+impl ProvenKey {
+    /// Reads a PKCS #10 request in PEM and checks that it is signed by its own key.
+    ///
+    /// # Errors
+    /// Where the text is no request, or the signature is wrong.
+    pub fn from_csr(pem: &str) -> Result<Self, PkiError> {
+        let request = CertificateSigningRequestParams::from_pem(pem).map_err(PkiError::Request)?;
+        Ok(Self {
+            key: request.public_key,
+        })
+    }
+
+    /// `sha256:…` of the SubjectPublicKeyInfo.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        Digest::of(&self.key.subject_public_key_info()).to_string()
+    }
+}
+
+impl Pki {
+    /// Reads the certificates of `state_dir/pki`, and makes what is missing. The server's certificate is made anew when
+    /// it has expired or names another address.
+    ///
+    /// # Errors
+    /// Where a file cannot be read, written or understood.
+    pub fn open(state_dir: &Path, site: &Site) -> Result<Self, PkiError> {
+        let dir = state_dir.join("pki");
+        make_private_dir(&dir)?;
+        make_private_dir(&dir.join("operator"))?;
+        let (ca_path, ca_key_path) = (dir.join("ca.crt"), dir.join("ca.key"));
+        // A key without its certificate is a first start that was interrupted.
+        if !ca_path.exists() {
+            let key = new_key()?;
+            let params = ca_params(&site.name);
+            let ca = params.self_signed(&key).map_err(PkiError::Make)?;
+            write_private(&ca_key_path, &key.serialize_pem())?;
+            write_public(&ca_path, &ca.pem())?;
+        }
+        let ca_pem = read(&ca_path)?;
+        let ca_key = KeyPair::from_pem(&read(&ca_key_path)?).map_err(|source| PkiError::Key {
+            path: ca_key_path,
+            source,
+        })?;
+        let issuer = Issuer::from_ca_cert_pem(&ca_pem, ca_key).map_err(|source| PkiError::Key {
+            path: ca_path,
+            source,
+        })?;
+        let address = site.network.address;
+        let server = dir.join("server.crt");
+        if !still_good(&server, Some(address)) {
+            service(
+                &issuer,
+                &server,
+                &dir.join("server.key"),
+                server_params(address)?,
+            )?;
+        }
+        let operator = dir.join("operator/operator.crt");
+        if !still_good(&operator, None) {
+            let name = Peer::Operator {
+                name: "local".to_owned(),
+            };
+            let params = client_params(&name, SERVICE_LIFE);
+            service(
+                &issuer,
+                &operator,
+                &dir.join("operator/operator.key"),
+                params,
+            )?;
+        }
+        write_public(&dir.join("operator/ca.crt"), &ca_pem)?;
+        let (server_chain, server_key) = load(&server, &dir.join("server.key"))?;
+        Ok(Self {
+            dir,
+            ca_pem,
+            issuer,
+            server_chain,
+            server_key,
+        })
+    }
+
+    /// The site CA, PEM.
+    #[must_use]
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// The directory with `ca.crt`, `operator.crt` and `operator.key`.
+    #[must_use]
+    pub fn operator_dir(&self) -> PathBuf {
+        self.dir.join("operator")
+    }
+
+    /// Signs a maintenance OS's key for one run of one node.
+    ///
+    /// # Errors
+    /// Where the certificate cannot be made.
+    pub fn sign_node(
+        &self,
+        node: &NodeId,
+        run: &RunId,
+        key: &ProvenKey,
+    ) -> Result<String, PkiError> {
+        let peer = Peer::Node {
+            node: node.clone(),
+            run: run.clone(),
+        };
+        self.sign(&peer, RUN_LIFE, key)
+    }
+
+    /// Signs a host's key for one plan of one node.
+    ///
+    /// # Errors
+    /// Where the certificate cannot be made.
+    pub fn sign_host(
+        &self,
+        node: &NodeId,
+        plan: &PlanId,
+        key: &ProvenKey,
+    ) -> Result<String, PkiError> {
+        let peer = Peer::Host {
+            node: node.clone(),
+            plan: plan.clone(),
+        };
+        self.sign(&peer, HOST_LIFE, key)
+    }
+
+    fn sign(&self, peer: &Peer, life: Duration, key: &ProvenKey) -> Result<String, PkiError> {
+        let params = client_params(peer, life);
+        let certificate = params
+            .signed_by(&key.key, &self.issuer)
+            .map_err(PkiError::Make)?;
+        Ok(certificate.pem())
+    }
+
+    /// TLS for the API: our certificate, and a client certificate of this site where the caller has one.
+    ///
+    /// # Errors
+    /// Where rustls does not accept our own files.
+    pub fn server_config(&self) -> Result<Arc<ServerConfig>, PkiError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(self.ca_pem.as_bytes()) {
+            let certificate = certificate.map_err(|e| PkiError::Pem(self.dir.join("ca.crt"), e))?;
+            roots.add(certificate).map_err(PkiError::Tls)?;
+        }
+        let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone())
+            .allow_unauthenticated()
+            .build()
+            .map_err(PkiError::Verifier)?;
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(PkiError::Tls)?
+            .with_client_cert_verifier(clients)
+            .with_single_cert(self.server_chain.clone(), self.server_key.clone_key())
+            .map_err(PkiError::Tls)?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+}
+
+/// Who holds this certificate, by its common name. The TLS layer has checked the signature before.
+#[must_use]
+pub fn peer_of(certificate: &CertificateDer<'_>) -> Option<Peer> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let mut names = parsed.subject().iter_common_name();
+    let name = names.next()?.as_str().ok()?;
+    // One name, or none: a certificate with two is not one of ours.
+    names
+        .next()
+        .is_none()
+        .then(|| Peer::from_common_name(name))
+        .flatten()
+}
+
+fn new_key() -> Result<KeyPair, PkiError> {
+    KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(PkiError::Make)
+}
+
+fn named(common_name: &str, life: Duration) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, common_name);
+    params.distinguished_name = name;
+    let now = OffsetDateTime::now_utc();
+    params.not_before = now - BACKDATED;
+    params.not_after = now + life;
+    params
+}
+
+fn ca_params(site: &str) -> CertificateParams {
+    let mut params = named(&format!("Groundstate site CA of {site}"), CA_LIFE);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+fn server_params(address: Ipv4Addr) -> Result<CertificateParams, PkiError> {
+    let mut params = named("Groundstate provisioner", SERVICE_LIFE);
+    params.subject_alt_names = vec![
+        SanType::IpAddress(IpAddr::V4(address)),
+        SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        SanType::DnsName("localhost".try_into().map_err(PkiError::Make)?),
+    ];
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    Ok(params)
+}
+
+fn client_params(peer: &Peer, life: Duration) -> CertificateParams {
+    let mut params = named(&peer.common_name().unwrap_or_default(), life);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    params.use_authority_key_identifier_extension = true;
+    params
+}
+
+/// Makes a key and its certificate.
+fn service(
+    issuer: &Issuer<'static, KeyPair>,
+    certificate: &Path,
+    key_path: &Path,
+    params: CertificateParams,
+) -> Result<(), PkiError> {
+    let key = new_key()?;
+    let signed = params.signed_by(&key, issuer).map_err(PkiError::Make)?;
+    write_private(key_path, &key.serialize_pem())?;
+    write_public(certificate, &signed.pem())
+}
+
+/// Whether the certificate is there, has not expired, and names the address.
+fn still_good(path: &Path, address: Option<Ipv4Addr>) -> bool {
+    let Ok(certificate) = CertificateDer::from_pem_file(path) else {
+        return false;
+    };
+    let Ok((_, parsed)) = x509_parser::parse_x509_certificate(&certificate) else {
+        return false;
+    };
+    let names = |address: Ipv4Addr| {
+        parsed.subject_alternative_name().ok().flatten().is_some_and(|names| {
+            names.value.general_names.iter().any(|name| {
+                matches!(name, x509_parser::extensions::GeneralName::IPAddress(bytes) if *bytes == address.octets())
+            })
+        })
+    };
+    parsed.validity().is_valid() && address.is_none_or(names)
+}
+
+type Credential = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn load(certificate: &Path, key: &Path) -> Result<Credential, PkiError> {
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|e| PkiError::Pem(certificate.to_owned(), e))?;
+    let key_der =
+        PrivateKeyDer::from_pem_file(key).map_err(|e| PkiError::Pem(key.to_owned(), e))?;
+    Ok((chain, key_der))
+}
+
+fn read(path: &Path) -> Result<String, PkiError> {
+    fs::read_to_string(path).map_err(|source| PkiError::File {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn make_private_dir(path: &Path) -> Result<(), PkiError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| PkiError::File {
+            path: path.to_owned(),
+            source,
+        })
+}
+
+fn write_private(path: &Path, text: &str) -> Result<(), PkiError> {
+    write(path, text, 0o600)
+}
+
+fn write_public(path: &Path, text: &str) -> Result<(), PkiError> {
+    write(path, text, 0o644)
+}
+
+/// Writes beside and renames, so that a power cut leaves the old file or the new one.
+fn write(path: &Path, text: &str, mode: u32) -> Result<(), PkiError> {
+    let failed = |source| PkiError::File {
+        path: path.to_owned(),
+        source,
+    };
+    let beside = path.with_extension("new");
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&beside)
+        .map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.sync_all().map_err(failed)?;
+    fs::rename(&beside, path).map_err(failed)
+}
+
+/// Why a certificate cannot be made or used.
+#[derive(Debug, thiserror::Error)]
+pub enum PkiError {
+    /// A file.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A key or the CA's certificate is not what we wrote.
+    #[error("{path} is not a key or certificate of ours: {source}")]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rcgen::Error,
+    },
+    /// A PEM file.
+    #[error("{0}: {1}")]
+    Pem(PathBuf, #[source] rustls_pki_types::pem::Error),
+    /// A certificate could not be made.
+    #[error("a certificate cannot be made: {0}")]
+    Make(#[source] rcgen::Error),
+    /// A signing request is wrong: the caller's fault.
+    #[error("the certificate signing request cannot be accepted: {0}")]
+    Request(#[source] rcgen::Error),
+    /// rustls refuses our files.
+    #[error("TLS: {0}")]
+    Tls(#[source] rustls::Error),
+    /// The client verifier cannot be built.
+    #[error("TLS client verification: {0}")]
+    Verifier(#[source] rustls::server::VerifierBuilderError),
+}

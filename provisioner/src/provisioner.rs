@@ -1,0 +1,510 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The provisioner as one value: inputs go in, events become durable, and only then somebody hears of it.
+
+use crate::clock::now;
+use crate::images::Images;
+use crate::journal::{Journal, JournalError, SqliteJournal};
+use crate::pki::{Pki, PkiError};
+use crate::planner::Job;
+use groundstate_api::boot::{BootAnswer, BootConfig, BootQuestion, BootSighting};
+use groundstate_api::event::Event;
+use groundstate_api::inventory::Inventory;
+use groundstate_api::site::Site;
+use groundstate_api::view::{NodeList, NodeReport, NodeView};
+use groundstate_api::{MacAddr, Millis, NodeId, RunId, SCHEMA};
+use prov_core::{Fleet, Input, Node, Reply, Wish};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// How often deadlines are looked at. They are minutes long; a second is exact enough.
+const TICK: Duration = Duration::from_secs(1);
+/// Sightings that wait to be journalled. A boot storm of a thousand machines makes about five each.
+const SIGHTINGS_MAX: usize = 8_192;
+/// Events that are read from the journal at once when we start.
+const REPLAY_PAGE: usize = 1_000;
+
+/// What a provisioner is made of.
+pub struct Options {
+    /// The site file, checked.
+    pub site: Site,
+    /// Where the journal and the certificates lie.
+    pub state_dir: PathBuf,
+    /// The image repository.
+    pub images: Arc<dyn Images>,
+}
+
+/// The provisioner. Clones are the same one.
+#[derive(Clone)]
+pub struct Provisioner {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    site: Site,
+    pki: Pki,
+    images: Arc<dyn Images>,
+    book: Mutex<Book>,
+    newest: watch::Sender<u64>,
+    sightings: mpsc::Sender<(MacAddr, BootSighting)>,
+    plans: mpsc::UnboundedSender<(NodeId, RunId)>,
+    work: Mutex<Option<Work>>,
+}
+
+/// The receiving ends, taken by [`Provisioner::run`].
+struct Work {
+    sightings: mpsc::Receiver<(MacAddr, BootSighting)>,
+    plans: mpsc::UnboundedReceiver<(NodeId, RunId)>,
+}
+
+struct Book {
+    fleet: Fleet,
+    journal: Box<dyn Journal>,
+    newest: u64,
+}
+
+/// Why the provisioner cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The state directory.
+    #[error("the state directory {path} cannot be made: {source}")]
+    StateDir {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The certificates.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+impl Provisioner {
+    /// Opens the state directory, folds the journal, and adds the nodes that are new in the site file.
+    ///
+    /// # Errors
+    /// Where the certificates or the journal cannot be used.
+    pub fn open(options: Options) -> Result<Self, OpenError> {
+        let Options {
+            site,
+            state_dir,
+            images,
+        } = options;
+        std::fs::create_dir_all(&state_dir).map_err(|source| OpenError::StateDir {
+            path: state_dir.clone(),
+            source,
+        })?;
+        let pki = Pki::open(&state_dir, &site)?;
+        let journal = SqliteJournal::open(&state_dir.join("journal.db"))?;
+        Self::with_journal(site, pki, images, Box::new(journal))
+    }
+
+    fn with_journal(
+        site: Site,
+        pki: Pki,
+        images: Arc<dyn Images>,
+        journal: Box<dyn Journal>,
+    ) -> Result<Self, OpenError> {
+        let book = Book::replay(&site, journal)?;
+        let (sightings, sightings_out) = mpsc::channel(SIGHTINGS_MAX);
+        // At most one plan per node's run is asked for, so the number of nodes bounds this queue.
+        let (plans, plans_out) = mpsc::unbounded_channel();
+        let (newest, _) = watch::channel(book.newest);
+        let work = Work {
+            sightings: sightings_out,
+            plans: plans_out,
+        };
+        let this = Self {
+            inner: Arc::new(Inner {
+                site,
+                pki,
+                images,
+                book: Mutex::new(book),
+                newest,
+                sightings,
+                plans,
+                work: Mutex::new(Some(work)),
+            }),
+        };
+        let names: Vec<NodeId> = this.book().fleet.nodes().map(|n| n.id().clone()).collect();
+        for name in names {
+            let is_new = this
+                .book()
+                .fleet
+                .node(&name)
+                .is_some_and(|n| n.version == 0);
+            let input = if is_new {
+                Input::Added
+            } else {
+                Input::Restarted
+            };
+            this.submit(&name, input)?;
+        }
+        Ok(this)
+    }
+
+    /// The site.
+    #[must_use]
+    pub fn site(&self) -> &Site {
+        &self.inner.site
+    }
+
+    /// The certificates.
+    #[must_use]
+    pub fn pki(&self) -> &Pki {
+        &self.inner.pki
+    }
+
+    /// The images.
+    #[must_use]
+    pub fn images(&self) -> &Arc<dyn Images> {
+        &self.inner.images
+    }
+
+    /// Where the API is for nodes: `https://address:port`.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let network = &self.inner.site.network;
+        format!("https://{}:{}", network.address, network.https_port)
+    }
+
+    /// What the boot image carries about this site.
+    #[must_use]
+    pub fn boot_config(&self) -> BootConfig {
+        BootConfig {
+            schema: SCHEMA,
+            site: self.inner.site.name.clone(),
+            provisioner: self.address(),
+            ca_pem: self.inner.pki.ca_pem().to_owned(),
+        }
+    }
+
+    /// What a machine shall boot. Answers from memory.
+    #[must_use]
+    pub fn boot(&self, question: &BootQuestion) -> BootAnswer {
+        self.book().fleet.boot(question)
+    }
+
+    /// Takes a sighting of the boot service in. Never blocks; a sighting too many is dropped with a warning, because
+    /// the boot itself must not wait for the journal.
+    pub fn saw(&self, mac: MacAddr, sighting: BootSighting) {
+        if self.inner.sightings.try_send((mac, sighting)).is_err() {
+            tracing::warn!(%mac, "a sighting was dropped: {SIGHTINGS_MAX} are waiting for the journal");
+        }
+    }
+
+    /// Does what happens by itself until `stop` is true: deadlines, sightings, plans.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let work = self
+            .inner
+            .work
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(Work {
+            mut sightings,
+            mut plans,
+        }) = work
+        else {
+            tracing::error!("the provisioner runs already");
+            return;
+        };
+        let planner = tokio::spawn({
+            let this = self.clone();
+            async move {
+                while let Some((node, run)) = plans.recv().await {
+                    let worker = this.clone();
+                    blocking(move || worker.make_plan(&node, run)).await;
+                }
+            }
+        });
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => break,
+                Some((mac, sighting)) = sightings.recv() => {
+                    let this = self.clone();
+                    blocking(move || this.sighted(mac, sighting)).await;
+                }
+                _ = tick.tick() => {
+                    let this = self.clone();
+                    blocking(move || this.tick(now())).await;
+                }
+            }
+        }
+        planner.abort();
+    }
+
+    /// The nodes by name.
+    #[must_use]
+    pub fn list(&self) -> NodeList {
+        NodeList {
+            nodes: self.book().fleet.nodes().map(Node::view).collect(),
+        }
+    }
+
+    /// A node in the list.
+    #[must_use]
+    pub fn view(&self, node: &NodeId) -> Option<NodeView> {
+        self.book().fleet.node(node).map(Node::view)
+    }
+
+    /// A node in full.
+    #[must_use]
+    pub fn report(&self, node: &NodeId) -> Option<NodeReport> {
+        self.book().fleet.node(node).map(Node::report)
+    }
+
+    /// Reads a node's state.
+    pub(crate) fn with_node<T>(&self, node: &NodeId, read: impl FnOnce(&Node) -> T) -> Option<T> {
+        self.book().fleet.node(node).map(read)
+    }
+
+    /// Names of the nodes.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.book()
+            .fleet
+            .nodes()
+            .map(|n| n.id().to_string())
+            .collect()
+    }
+
+    /// The number of the newest event, to be waited on.
+    #[must_use]
+    pub fn follow(&self) -> watch::Receiver<u64> {
+        self.inner.newest.subscribe()
+    }
+
+    /// Reads events from the journal. Blocks.
+    ///
+    /// # Errors
+    /// Where the journal cannot be read.
+    pub fn events(
+        &self,
+        after: u64,
+        limit: usize,
+        node: Option<&NodeId>,
+    ) -> Result<Vec<Event>, JournalError> {
+        self.book().journal.read(after, limit, node)
+    }
+
+    /// A run's log. Blocks.
+    ///
+    /// # Errors
+    /// Where the journal cannot be read.
+    pub fn log(&self, node: &NodeId, run: &RunId) -> Result<Option<String>, JournalError> {
+        self.book().journal.log(node, run)
+    }
+
+    /// Keeps a piece of a run's log. Blocks.
+    pub(crate) fn append_log(
+        &self,
+        node: &NodeId,
+        run: &RunId,
+        offset: u64,
+        text: &str,
+    ) -> Result<(), JournalError> {
+        self.book().journal.append_log(node, run, offset, text)
+    }
+
+    /// Decides on an input for a node, makes what follows durable, and answers. Blocks for the journal.
+    ///
+    /// # Errors
+    /// Where the journal cannot be written: then nothing has changed.
+    pub fn submit(&self, node: &NodeId, input: Input) -> Result<Option<Reply>, JournalError> {
+        let mut book = self.book();
+        let at = now();
+        let mut wishes = Vec::new();
+        book.fleet.decide(at, node, input, &mut wishes);
+        self.fulfil(&mut book, at, Some(node), wishes)
+    }
+
+    /// Orders a run of a node. The id is unique in the journal.
+    ///
+    /// # Errors
+    /// Where the journal cannot be written: then nothing is ordered.
+    pub fn order(
+        &self,
+        node: &NodeId,
+        hand_over: Option<groundstate_api::plan::HandOver>,
+        again: bool,
+    ) -> Result<Option<Reply>, JournalError> {
+        let runs = self.with_node(node, |n| n.runs).unwrap_or_default();
+        // A node's name has at most 63 characters, so the id has at most 80.
+        let id = format!("{node}-{:03}-{:x}", runs + 1, now().0 / 1_000);
+        let Ok(run) = id.parse() else {
+            return Err(JournalError::Range("a run's id"));
+        };
+        self.submit(
+            node,
+            Input::Ordered {
+                run,
+                hand_over,
+                again,
+            },
+        )
+    }
+
+    /// A machine of no node asks to enrol.
+    pub(crate) fn stranger_enrols(&self, mac: MacAddr) -> Result<Option<Reply>, JournalError> {
+        let mut book = self.book();
+        let (at, mut wishes) = (now(), Vec::new());
+        book.fleet.stranger_enrols(at, mac, &mut wishes);
+        self.fulfil(&mut book, at, None, wishes)
+    }
+
+    pub(crate) fn find(&self, mac: MacAddr) -> prov_core::Found {
+        self.book().fleet.find(mac)
+    }
+
+    /// Judges an inventory and decides on it.
+    pub(crate) fn inventory(
+        &self,
+        node: &NodeId,
+        run: RunId,
+        inventory: Box<Inventory>,
+    ) -> Result<Option<Reply>, JournalError> {
+        let findings = self.with_node(node, |n| {
+            hw_core::judge(n.site.hardware.as_ref(), n.last_good.as_deref(), &inventory)
+        });
+        let findings = findings.unwrap_or_default();
+        self.submit(
+            node,
+            Input::InventoryReceived {
+                run,
+                inventory,
+                findings,
+            },
+        )
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        // A panic while the book was open cannot have left a half change: events are folded one by one, after they
+        // are durable.
+        self.inner
+            .book
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fulfil(
+        &self,
+        book: &mut Book,
+        at: Millis,
+        node: Option<&NodeId>,
+        wishes: Vec<Wish>,
+    ) -> Result<Option<Reply>, JournalError> {
+        let mut events = Vec::new();
+        let (mut notes, mut plans, mut reply) = (Vec::new(), Vec::new(), None);
+        let mut number = book.newest;
+        for wish in wishes {
+            match wish {
+                Wish::Append(what) => {
+                    number += 1;
+                    events.push(Event {
+                        number,
+                        at,
+                        node: node.cloned(),
+                        what,
+                    });
+                }
+                Wish::Note(note) => notes.push(note),
+                Wish::MakePlan(run) => plans.push(run),
+                Wish::Reply(answer) => reply = Some(answer),
+            }
+        }
+        if !events.is_empty() {
+            book.journal.append(&events)?;
+            book.newest = number;
+            for event in &events {
+                book.fleet.apply(event);
+            }
+        }
+        if let Some(node) = node {
+            for note in notes {
+                if let Some(state) = book.fleet.node_mut(node) {
+                    state.note(at, note);
+                }
+            }
+            for run in plans {
+                // The receiver is gone only when we stop; then the plan is made after the next start.
+                let _stopped = self.inner.plans.send((node.clone(), run));
+            }
+        }
+        if !events.is_empty() {
+            self.inner.newest.send_replace(number);
+        }
+        Ok(reply)
+    }
+
+    fn sighted(&self, mac: MacAddr, sighting: BootSighting) {
+        let done = match self.find(mac) {
+            prov_core::Found::Node(node) => self.submit(&node, Input::Sighted(sighting)),
+            prov_core::Found::Nobody(_) => {
+                let mut book = self.book();
+                let (at, mut wishes) = (now(), Vec::new());
+                book.fleet.stranger_boots(at, mac, sighting, &mut wishes);
+                self.fulfil(&mut book, at, None, wishes)
+            }
+        };
+        if let Err(error) = done {
+            tracing::error!(%mac, %error, "a sighting is not in the journal");
+        }
+    }
+
+    fn tick(&self, at: Millis) {
+        let due = self.book().fleet.due(at);
+        for node in due {
+            if let Err(error) = self.submit(&node, Input::Timeout) {
+                tracing::error!(%node, %error, "a deadline is not in the journal; it is tried again");
+            }
+        }
+    }
+
+    fn make_plan(&self, node: &NodeId, run: RunId) {
+        let job = self.with_node(node, |state| {
+            let current = state.run.as_ref().filter(|r| r.id == run)?;
+            Some(Job {
+                run: run.clone(),
+                node: state.site.clone(),
+                policy: self.inner.site.policy.clone(),
+                hand_over: current.hand_over,
+                inventory: current.inventory.clone()?,
+                site: self.inner.site.name.clone(),
+            })
+        });
+        let Some(job) = job.flatten() else { return };
+        let plan = job.make(self.inner.images.as_ref());
+        if let Err(error) = self.submit(node, Input::PlanMade { run, plan }) {
+            tracing::error!(%node, %error, "the plan is not in the journal");
+        }
+    }
+}
+
+impl Book {
+    fn replay(site: &Site, journal: Box<dyn Journal>) -> Result<Self, JournalError> {
+        let mut fleet = Fleet::new(site, now());
+        let mut newest = 0;
+        loop {
+            let page = journal.read(newest, REPLAY_PAGE, None)?;
+            let Some(last) = page.last() else { break };
+            newest = last.number;
+            page.iter().for_each(|event| fleet.apply(event));
+        }
+        Ok(Self {
+            fleet,
+            journal,
+            newest,
+        })
+    }
+}
+
+async fn blocking(work: impl FnOnce() + Send + 'static) {
+    if let Err(error) = tokio::task::spawn_blocking(work).await {
+        tracing::error!(%error, "a task of the provisioner failed");
+    }
+}
