@@ -19,11 +19,12 @@ mod modinfo;
 mod modules;
 
 use crate::cache::{self, Inputs};
-use crate::command::{command, run, text};
+use crate::command::{self, command, text};
 use crate::layout::Layout;
 use crate::product;
 use crate::progress::{note, step};
 use anyhow::{Context as _, Result, bail};
+use clap::Args;
 use cpio::Archive;
 use groundstate_api::units::Bytes;
 use modules::{Chosen, FOLDER};
@@ -57,12 +58,31 @@ const MKE2FS_CONF: &str = "/etc/mke2fs.conf";
 /// Folders that PID 1 finds empty.
 const FOLDERS: [&str; 7] = ["dev", "proc", "sys", "run", "tmp", "mnt", "etc/groundstate"];
 
+/// What goes into a boot image made by hand.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Another program as PID 1, for measurements; the image then lies in target/groundstate/boot-trial
+    #[arg(long, value_name = "FILE")]
+    pid1: Option<PathBuf>,
+}
+
+/// `cargo xtask boot-image`.
+pub(crate) fn run(layout: &Layout, options: &Options) -> Result<PathBuf> {
+    match &options.pid1 {
+        None => ensure(layout),
+        Some(pid1) => with(layout, pid1, layout.made("boot-trial")),
+    }
+}
+
 /// Makes the boot image where it is not there yet, and returns its folder.
 pub(crate) fn ensure(layout: &Layout) -> Result<PathBuf> {
     let pid1 = product::build_pid1(layout)?;
-    let folder = layout.boot();
+    with(layout, &pid1, layout.boot())
+}
+
+fn with(layout: &Layout, pid1: &Path, folder: PathBuf) -> Result<PathBuf> {
     let kernel = kernel::ensure(layout)?;
-    let key = inputs(&pid1, &kernel)?.key();
+    let key = inputs(pid1, &kernel)?.key();
     if cache::fresh(&folder, key) {
         note(&format!(
             "boot image: as made before, in {}",
@@ -71,7 +91,7 @@ pub(crate) fn ensure(layout: &Layout) -> Result<PathBuf> {
         return Ok(folder);
     }
     step("boot image", || {
-        cache::make(&folder, key, |new| make(new, &kernel, &pid1))
+        cache::make(&folder, key, |new| make(new, &kernel, pid1))
     })?;
     Ok(folder)
 }
@@ -108,10 +128,12 @@ fn make(folder: &Path, kernel: &kernel::Kernel, pid1: &Path) -> Result<()> {
     let packed = folder.join("initrd.base");
     // 19 is the highest level whose window (8 MiB) every kernel with RD_ZSTD accepts; one thread, for the same bytes
     // everywhere.
-    run(command("zstd", ["-19", "-q", "--rm", "--single-thread"])
-        .arg(&plain)
-        .arg("-o")
-        .arg(&packed))?;
+    command::run(
+        command("zstd", ["-19", "-q", "--rm", "--single-thread"])
+            .arg(&plain)
+            .arg("-o")
+            .arg(&packed),
+    )?;
     fs::copy(kernel.image()?, folder.join("vmlinuz"))?;
     for (from, name) in HANDED_ON {
         fs::copy(from, folder.join(name)).with_context(|| format!("cannot copy {from}"))?;

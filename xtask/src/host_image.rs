@@ -21,7 +21,7 @@ use std::path::PathBuf;
 
 /// Makes the host image where it is not there yet, and returns its folder.
 pub(crate) fn ensure(layout: &Layout) -> Result<PathBuf> {
-    let programs = product::build(layout)?;
     let base = base::ensure(layout)?;
+    let programs = product::build(layout)?;
     pack::ensure(layout, &base, &programs.host_agent)
 }

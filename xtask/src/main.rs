@@ -32,7 +32,7 @@ enum Task {
     /// Build the product's programs
     Build,
     /// Make the maintenance OS's kernel and initramfs
-    BootImage,
+    BootImage(boot_image::Options),
     /// Make the Debian host image
     HostImage,
     /// Run every test of the project
@@ -63,9 +63,9 @@ fn run(task: Task) -> Result<ExitCode> {
                 progress::note(&program.display().to_string());
             }
         }
-        Task::BootImage => {
+        Task::BootImage(options) => {
             setup::ensure()?;
-            boot_image::ensure(&layout)?;
+            boot_image::run(&layout, &options)?;
         }
         Task::HostImage => {
             setup::ensure()?;

@@ -9,8 +9,8 @@
 //! | `/lib/modules/alias` | `pattern<TAB>name`: a shell pattern (`*`, `?`, `[...]`) to match against a device's `modalias`; file systems have the pattern `fs-NAME` |
 //! | `/lib/modules/always` | `name`: loaded although no device asks for it |
 //!
-//! A module that answers ENODEV serves hardware that is not there; that is no fault. Every `deps` entry loads on any
-//! machine of the architecture.
+//! A module that answers ENODEV serves hardware that is not there; that is no fault. What stands in `deps` loads on every
+//! machine that has the hardware of the module itself: soft dependencies are named by their generic form only.
 
 use super::drivers::{ALWAYS, DRIVERS, Driver, For};
 use super::modinfo::{ModInfo, module_name};
