@@ -5,3 +5,5 @@
 //! product's process except start it.
 
 pub mod rack;
+pub mod stage;
+pub mod world;

@@ -12,7 +12,7 @@ pub enum Fault {
     DimmMissing,
     /// The first NVMe data disk reports a critical warning: reliability degraded (NVMe base 2.0, figure 207, bit 2).
     SmartFailing,
-    /// The OS disk is another one than the site file names: another serial and world-wide name.
+    /// The OS disk is another one than the site file names: another serial number, and so another world-wide name.
     WrongDisk,
 }
 

@@ -75,7 +75,7 @@ pub(super) fn arguments(
     let mut line = Line::default();
     chassis(&mut line, spec, files);
     firmware(&mut line, spec, files, parts);
-    network(&mut line, spec, parts, tap);
+    network(&mut line, spec, tap);
     for (index, (disk, image)) in spec.disks.iter().zip(&files.disks).enumerate() {
         storage(&mut line, index, disk, image, files.cache);
     }
@@ -177,26 +177,27 @@ fn firmware(line: &mut Line, spec: &NodeSpec, files: &Files, parts: &Parts) {
     }
 }
 
-fn network(line: &mut Line, spec: &NodeSpec, parts: &Parts, tap: Option<&str>) {
+fn network(line: &mut Line, spec: &NodeSpec, tap: Option<&str>) {
     let Some(tap) = tap else { return };
     line.two(
         "-netdev",
         format!("tap,id=net0,ifname={tap},script=no,downscript=no"),
     );
-    let (device, rom) = match spec.nic {
-        NicKind::Virtio => ("virtio-net-pci", "pxe-virtio.rom"),
-        NicKind::E1000e => ("e1000e", "pxe-e1000e.rom"),
+    let device = match spec.nic {
+        NicKind::Virtio => "virtio-net-pci",
+        NicKind::E1000e => "e1000e",
     };
-    // UEFI has a network stack of its own, and an option ROM would stand in its place.
+    // UEFI has a network stack of its own, and an option ROM would stand in its place. A BIOS needs iPXE's ROM, and
+    // the default one: only that does QEMU fit with the card's PCI id, without which SeaBIOS leaves it out.
     let rom = if spec.firmware.is_uefi() {
-        String::new()
+        "romfile=,"
     } else {
-        listed(&parts.ipxe_roms.join(rom))
+        ""
     };
     line.two(
         "-device",
         format!(
-            "{device},id=nic0,netdev=net0,mac={},romfile={rom},bootindex=0",
+            "{device},id=nic0,netdev=net0,mac={},{rom}bootindex=0",
             spec.mac
         ),
     );
@@ -222,19 +223,17 @@ fn storage(line: &mut Line, index: usize, disk: &DiskSpec, image: &DiskImage, ca
             let warning = disk.critical_warning.map_or_else(String::new, |byte| {
                 format!(",smart_critical_warning={byte}")
             });
+            let controller =
+                format!("nvme,id=disk{index},bus=port{index},serial={serial}{warning}");
+            let Some(eui) = disk.wwn else {
+                line.two("-device", format!("{controller},drive=drive{index}{boot}"));
+                return;
+            };
+            line.two("-device", controller);
+            // Without a UUID of none QEMU makes a random one at each start.
             line.two(
                 "-device",
-                format!("nvme,id=disk{index},bus=port{index},serial={serial}{warning}"),
-            );
-            // Without a name of our own QEMU makes a random UUID at each start.
-            let name = disk
-                .wwn
-                .map_or_else(String::new, |eui| format!(",eui64={eui:#018x}"));
-            line.two(
-                "-device",
-                format!(
-                    "nvme-ns,id=space{index},bus=disk{index},drive=drive{index},nsid=1,uuid={NO_UUID}{name}{boot}"
-                ),
+                format!("nvme-ns,bus=disk{index},drive=drive{index},nsid=1,uuid={NO_UUID},eui64={eui:#018x}"),
             );
         }
         DiskKind::Ahci => {
@@ -282,7 +281,6 @@ mod tests {
             qemu: "qemu".into(),
             ovmf_code: "/fw/code.fd".into(),
             ovmf_vars: "/fw/vars.fd".into(),
-            ipxe_roms: "/fw/roms".into(),
             mkfs_ext4: "mkfs.ext4".into(),
             sgdisk: "sgdisk".into(),
         };
@@ -322,17 +320,16 @@ mod tests {
                 -chardev socket,id=monitor,path=/rack/qmp,server=on,wait=off
                 -mon chardev=monitor,mode=control
                 -netdev tap,id=net0,ifname=tap0,script=no,downscript=no
-                -device virtio-net-pci,id=nic0,netdev=net0,mac=52:54:00:67:73:01,romfile=/fw/roms/pxe-virtio.rom,bootindex=0
+                -device virtio-net-pci,id=nic0,netdev=net0,mac=52:54:00:67:73:01,bootindex=0
                 -drive if=none,id=drive0,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS1-OS-NVME.raw
                 -device pcie-root-port,id=port0,chassis=1,slot=1
-                -device nvme,id=disk0,bus=port0,serial=GS1-OS-NVME
-                -device nvme-ns,id=space0,bus=disk0,drive=drive0,nsid=1,uuid=00000000-0000-0000-0000-000000000000,eui64=0x677300fffe000100,bootindex=1
+                -device nvme,id=disk0,bus=port0,serial=GS1-OS-NVME,drive=drive0,bootindex=1
                 -drive if=none,id=drive1,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS1-DATA-SSD.raw
                 -device ide-hd,id=disk1,bus=ide.1,drive=drive1,serial=GS1-DATA-SSD,wwn=0x5067730000000101,rotation_rate=1
                 -drive if=none,id=drive2,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS1-DATA-NVME.raw
                 -device pcie-root-port,id=port2,chassis=3,slot=3
                 -device nvme,id=disk2,bus=port2,serial=GS1-DATA-NVME
-                -device nvme-ns,id=space2,bus=disk2,drive=drive2,nsid=1,uuid=00000000-0000-0000-0000-000000000000,eui64=0x677300fffe000102
+                -device nvme-ns,bus=disk2,drive=drive2,nsid=1,uuid=00000000-0000-0000-0000-000000000000,eui64=0x677300fffe000102
                 -drive if=none,id=drive3,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS1-DATA-HDD.raw
                 -device ide-hd,id=disk3,bus=ide.3,drive=drive3,serial=GS1-DATA-HDD,wwn=0x5067730000000103,rotation_rate=7200"#]],
         );
@@ -343,45 +340,48 @@ mod tests {
         let mut spec = NodeSpec::demo(2, Firmware::UefiHttp);
         Fault::SmartFailing.apply(&mut spec).unwrap();
         Fault::DimmMissing.apply(&mut spec).unwrap();
-        check(&spec, &PowerOn::FIRMWARE, &expect![[r#"
-            -name node-2,process=rack-node-2
-            -nodefaults
-            -machine q35
-            -accel tcg,thread=multi
-            -cpu max
-            -smp 2
-            -m 1536M
-            -rtc base=utc
-            -boot strict=on,reboot-timeout=10000
-            -display none
-            -device VGA,id=screen
-            -device virtio-rng-pci
-            -uuid 67730001-7261-406b-8000-64656d6f0002
-            -smbios type=1,manufacturer=Groundstate Labs,product=Virtual Server,version=1,serial=GS-RACK-0002,uuid=67730001-7261-406b-8000-64656d6f0002
-            -smbios file=/rack/t16.bin
-            -smbios file=/rack/t17-0.bin
-            -chardev socket,id=console,path=/rack/serial,server=on,wait=off,logfile=/rack/serial.log,logappend=on
-            -serial chardev:console
-            -chardev socket,id=monitor,path=/rack/qmp,server=on,wait=off
-            -mon chardev=monitor,mode=control
-            -drive if=pflash,unit=0,format=raw,readonly=on,file=/fw/code.fd
-            -drive if=pflash,unit=1,format=raw,file=/rack/vars.fd
-            -fw_cfg name=opt/org.tianocore/IPv4PXESupport,string=n
-            -fw_cfg name=opt/org.tianocore/IPv6PXESupport,string=n
-            -netdev tap,id=net0,ifname=tap0,script=no,downscript=no
-            -device virtio-net-pci,id=nic0,netdev=net0,mac=52:54:00:67:73:02,romfile=,bootindex=0
-            -drive if=none,id=drive0,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS2-OS-NVME.raw
-            -device pcie-root-port,id=port0,chassis=1,slot=1
-            -device nvme,id=disk0,bus=port0,serial=GS2-OS-NVME
-            -device nvme-ns,id=space0,bus=disk0,drive=drive0,nsid=1,uuid=00000000-0000-0000-0000-000000000000,eui64=0x677300fffe000200,bootindex=1
-            -drive if=none,id=drive1,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS2-DATA-SSD.raw
-            -device ide-hd,id=disk1,bus=ide.1,drive=drive1,serial=GS2-DATA-SSD,wwn=0x5067730000000201,rotation_rate=1
-            -drive if=none,id=drive2,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS2-DATA-NVME.raw
-            -device pcie-root-port,id=port2,chassis=3,slot=3
-            -device nvme,id=disk2,bus=port2,serial=GS2-DATA-NVME,smart_critical_warning=4
-            -device nvme-ns,id=space2,bus=disk2,drive=drive2,nsid=1,uuid=00000000-0000-0000-0000-000000000000,eui64=0x677300fffe000202
-            -drive if=none,id=drive3,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS2-DATA-HDD.raw
-            -device ide-hd,id=disk3,bus=ide.3,drive=drive3,serial=GS2-DATA-HDD,wwn=0x5067730000000203,rotation_rate=7200"#]]);
+        check(
+            &spec,
+            &PowerOn::FIRMWARE,
+            &expect![[r#"
+                -name node-2,process=rack-node-2
+                -nodefaults
+                -machine q35
+                -accel tcg,thread=multi
+                -cpu max
+                -smp 2
+                -m 1536M
+                -rtc base=utc
+                -boot strict=on,reboot-timeout=10000
+                -display none
+                -device VGA,id=screen
+                -device virtio-rng-pci
+                -uuid 67730001-7261-406b-8000-64656d6f0002
+                -smbios type=1,manufacturer=Groundstate Labs,product=Virtual Server,version=1,serial=GS-RACK-0002,uuid=67730001-7261-406b-8000-64656d6f0002
+                -smbios file=/rack/t16.bin
+                -smbios file=/rack/t17-0.bin
+                -chardev socket,id=console,path=/rack/serial,server=on,wait=off,logfile=/rack/serial.log,logappend=on
+                -serial chardev:console
+                -chardev socket,id=monitor,path=/rack/qmp,server=on,wait=off
+                -mon chardev=monitor,mode=control
+                -drive if=pflash,unit=0,format=raw,readonly=on,file=/fw/code.fd
+                -drive if=pflash,unit=1,format=raw,file=/rack/vars.fd
+                -fw_cfg name=opt/org.tianocore/IPv4PXESupport,string=n
+                -fw_cfg name=opt/org.tianocore/IPv6PXESupport,string=n
+                -netdev tap,id=net0,ifname=tap0,script=no,downscript=no
+                -device virtio-net-pci,id=nic0,netdev=net0,mac=52:54:00:67:73:02,romfile=,bootindex=0
+                -drive if=none,id=drive0,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS2-OS-NVME.raw
+                -device pcie-root-port,id=port0,chassis=1,slot=1
+                -device nvme,id=disk0,bus=port0,serial=GS2-OS-NVME,drive=drive0,bootindex=1
+                -drive if=none,id=drive1,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS2-DATA-SSD.raw
+                -device ide-hd,id=disk1,bus=ide.1,drive=drive1,serial=GS2-DATA-SSD,wwn=0x5067730000000201,rotation_rate=1
+                -drive if=none,id=drive2,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS2-DATA-NVME.raw
+                -device pcie-root-port,id=port2,chassis=3,slot=3
+                -device nvme,id=disk2,bus=port2,serial=GS2-DATA-NVME,smart_critical_warning=4
+                -device nvme-ns,bus=disk2,drive=drive2,nsid=1,uuid=00000000-0000-0000-0000-000000000000,eui64=0x677300fffe000202
+                -drive if=none,id=drive3,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS2-DATA-HDD.raw
+                -device ide-hd,id=disk3,bus=ide.3,drive=drive3,serial=GS2-DATA-HDD,wwn=0x5067730000000203,rotation_rate=7200"#]],
+        );
     }
 
     #[test]
@@ -392,7 +392,10 @@ mod tests {
         spec.disks[0].kind = DiskKind::Virtio;
         spec.disks[0].wwn = None;
         let kernel = PowerOn::kernel(Path::new("/k"), Some(Path::new("/i,1")), "a=1,2 b");
-        check(&spec, &kernel, &expect![[r#"
+        check(
+            &spec,
+            &kernel,
+            &expect![[r#"
             -name node-3,process=rack-node-3
             -nodefaults
             -machine q35
@@ -423,6 +426,7 @@ mod tests {
             -kernel /k
             -initrd /i,1
             -append a=1,2 b
-            -no-reboot"#]]);
+            -no-reboot"#]],
+        );
     }
 }

@@ -23,8 +23,6 @@ pub struct Parts {
     pub ovmf_code: PathBuf,
     /// OVMF's empty variable store, which each node gets a copy of.
     pub ovmf_vars: PathBuf,
-    /// The folder of QEMU's iPXE option ROMs.
-    pub ipxe_roms: PathBuf,
     /// `mkfs.ext4`.
     pub mkfs_ext4: PathBuf,
     /// `sgdisk`.
@@ -41,8 +39,8 @@ impl Parts {
             let path = Path::new("/usr/share/OVMF").join(name);
             firmware("OVMF (UEFI firmware)", path, "ovmf")
         };
-        let rom = Path::new("/usr/lib/ipxe/qemu/pxe-virtio.rom").to_path_buf();
-        let rom = firmware("QEMU's iPXE option ROM", rom, "ipxe-qemu")?;
+        let rom = "/usr/lib/ipxe/qemu/efi-virtio.rom";
+        firmware("QEMU's iPXE option ROM", rom.into(), "ipxe-qemu")?;
         firmware(
             "SeaBIOS",
             "/usr/share/seabios/bios-256k.bin".into(),
@@ -52,7 +50,6 @@ impl Parts {
             qemu: Self::program("qemu-system-x86_64", "qemu-system-x86")?,
             ovmf_code: ovmf("OVMF_CODE_4M.fd")?,
             ovmf_vars: ovmf("OVMF_VARS_4M.fd")?,
-            ipxe_roms: rom.parent().unwrap_or(&rom).to_path_buf(),
             mkfs_ext4: Self::program("mkfs.ext4", "e2fsprogs")?,
             sgdisk: Self::program("sgdisk", "gdisk")?,
         })

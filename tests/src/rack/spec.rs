@@ -96,7 +96,9 @@ pub struct DiskSpec {
     pub kind: DiskKind,
     /// Serial number, at most 20 characters (ATA and NVMe have no more).
     pub serial: String,
-    /// World-wide name: `wwn` of an AHCI disk, EUI-64 of an NVMe namespace.
+    /// World-wide name: `wwn` of an AHCI disk, EUI-64 of an NVMe namespace. An NVMe disk without one is named by its
+    /// serial number (Linux: `nvme.8086-…`). The first disk, when it is NVMe, has none: QEMU gives a namespace with a
+    /// name a device path that no firmware finds, so it would not boot.
     pub wwn: Option<u64>,
     /// Size; a whole number of MiB.
     pub size: Bytes,
@@ -184,6 +186,15 @@ impl NodeSpec {
         if ahci.count() > AHCI_PORTS {
             return bad(format!("more than {AHCI_PORTS} AHCI disks"));
         }
+        if let Some(first) = self.disks.first()
+            && first.kind == DiskKind::Nvme
+            && first.wwn.is_some()
+        {
+            return bad(format!(
+                "disk {:?}: QEMU cannot boot an NVMe disk that has a world-wide name",
+                first.serial
+            ));
+        }
         let mut serials = BTreeSet::new();
         for disk in &self.disks {
             if !serials.insert(&disk.serial) {
@@ -223,10 +234,10 @@ fn qemu_value(text: &str) -> bool {
 
 fn demo_disks(index: u8) -> Vec<DiskSpec> {
     let node = u64::from(index) << 8;
-    let disk = |kind, serial: &str, wwn: u64, size, rotation_rpm, old_content| DiskSpec {
+    let disk = |kind, serial: &str, wwn: Option<u64>, size, rotation_rpm, old_content| DiskSpec {
         kind,
         serial: format!("GS{index}-{serial}"),
-        wwn: Some(wwn | node),
+        wwn: wwn.map(|wwn| wwn | node),
         size,
         critical_warning: None,
         rotation_rpm,
@@ -238,10 +249,10 @@ fn demo_disks(index: u8) -> Vec<DiskSpec> {
     use DiskKind::{Ahci, Nvme};
     use OldContent::{BareExt4, GptExt4, MbrExt4, Noise};
     vec![
-        disk(Nvme, "OS-NVME", eui, large, None, GptExt4),
-        disk(Ahci, "DATA-SSD", naa | 1, small, None, MbrExt4),
-        disk(Nvme, "DATA-NVME", eui | 2, small, None, BareExt4),
-        disk(Ahci, "DATA-HDD", naa | 3, small, Some(7_200), Noise),
+        disk(Nvme, "OS-NVME", None, large, None, GptExt4),
+        disk(Ahci, "DATA-SSD", Some(naa | 1), small, None, MbrExt4),
+        disk(Nvme, "DATA-NVME", Some(eui | 2), small, None, BareExt4),
+        disk(Ahci, "DATA-HDD", Some(naa | 3), small, Some(7_200), Noise),
     ]
 }
 
@@ -261,7 +272,7 @@ mod tests {
             assert!(seen.insert(node.serial));
             for disk in node.disks {
                 assert!(seen.insert(disk.serial));
-                assert!(seen.insert(format!("{:x}", disk.wwn.unwrap())));
+                assert!(disk.wwn.is_none_or(|wwn| seen.insert(format!("{wwn:x}"))));
             }
             for dimm in node.dimms {
                 assert!(seen.insert(dimm.serial));
@@ -283,6 +294,7 @@ mod tests {
         );
         assert!(refused(|n| n.disks[1].serial = "x".repeat(21)).contains("1 to 20"));
         assert!(refused(|n| n.disks[1].serial = n.disks[0].serial.clone()).contains("two disks"));
+        assert!(refused(|n| n.disks[0].wwn = Some(1)).contains("cannot boot"));
         assert!(refused(|n| n.disks[1].critical_warning = Some(4)).contains("NVMe"));
         assert!(refused(|n| n.disks[0].size.0 += 1).contains("whole number"));
         assert!(refused(|n| n.serial = "a,b".to_owned()).contains("comma"));

@@ -41,10 +41,16 @@ impl StageFault {
     /// # Errors
     /// A sentence that lists the known ones.
     pub fn parse(name: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|fault| fault.as_str() == name).ok_or_else(|| {
-            let known: Vec<_> = Self::ALL.iter().map(|fault| fault.as_str()).collect();
-            format!("no fault is named `{name}`; the known ones are {}", known.join(", "))
-        })
+        Self::ALL
+            .into_iter()
+            .find(|fault| fault.as_str() == name)
+            .ok_or_else(|| {
+                let known: Vec<_> = Self::ALL.iter().map(|fault| fault.as_str()).collect();
+                format!(
+                    "no fault is named `{name}`; the known ones are {}",
+                    known.join(", ")
+                )
+            })
     }
 
     /// The reason for which the node must be held; `None` where it must become Ready all the same.
@@ -76,6 +82,9 @@ mod tests {
             assert_eq!(StageFault::parse(fault.as_str()), Ok(fault));
         }
         let error = StageFault::parse("gremlin").unwrap_err();
-        assert!(error.contains("dimm-missing") && error.contains("provisioner-restart"), "{error}");
+        assert!(
+            error.contains("dimm-missing") && error.contains("provisioner-restart"),
+            "{error}"
+        );
     }
 }

@@ -14,7 +14,9 @@ pub use operator::Operator;
 pub use outcome::{Outcome, result_line};
 pub use servers::{Servers, ServersPlan};
 
-use crate::rack::{DiskFingerprint, Net, NetOptions, Node, NodeSpec, PowerOn, RackError, site, unchanged};
+use crate::rack::{
+    DiskFingerprint, Net, NetOptions, Node, NodeSpec, PowerOn, RackError, site, unchanged,
+};
 use anyhow::{Context as _, Result, bail};
 use groundstate_api::boot::Firmware;
 use groundstate_api::plan::HandOver;
@@ -77,19 +79,29 @@ impl Stage {
     /// What is missing or did not start, in one line.
     pub fn set(plan: StagePlan) -> Result<Self> {
         if plan.folder.exists() {
-            fs::remove_dir_all(&plan.folder).with_context(|| format!("removing {}", plan.folder.display()))?;
+            fs::remove_dir_all(&plan.folder)
+                .with_context(|| format!("removing {}", plan.folder.display()))?;
         }
-        fs::create_dir_all(&plan.folder).with_context(|| format!("making {}", plan.folder.display()))?;
-        let healthy: Vec<NodeSpec> = (1..=plan.nodes).map(|index| NodeSpec::demo(index, plan.firmware)).collect();
+        fs::create_dir_all(&plan.folder)
+            .with_context(|| format!("making {}", plan.folder.display()))?;
+        let healthy: Vec<NodeSpec> = (1..=plan.nodes)
+            .map(|index| NodeSpec::demo(index, plan.firmware))
+            .collect();
         let site = site_of(&healthy, &plan);
         let mut specs = healthy;
         let broken_part = match (plan.fault, specs.first_mut()) {
             (Some(StageFault::Hardware(fault)), Some(first)) => Some(fault.apply(first)?),
             _ => None,
         };
-        let net = Net::new(&NetOptions { taps: usize::from(plan.nodes), capture: Some(plan.folder.join("network.pcap")) })?;
+        let net = Net::new(&NetOptions {
+            taps: usize::from(plan.nodes),
+            capture: Some(plan.folder.join("network.pcap")),
+        })?;
         let nodes = build_nodes(&specs, &net, &plan)?;
-        let before = nodes.iter().map(Node::fingerprints).collect::<Result<Vec<_>, RackError>>()?;
+        let before = nodes
+            .iter()
+            .map(Node::fingerprints)
+            .collect::<Result<Vec<_>, RackError>>()?;
         let servers_plan = ServersPlan {
             groundstate: plan.groundstate,
             boot_assets: plan.boot_assets,
@@ -103,7 +115,15 @@ impl Stage {
             servers.flip_a_bit_in_a_chunk()?;
         }
         servers.start()?;
-        Ok(Self { nodes, servers, fault: plan.fault, folder: plan.folder, broken_part, before, net })
+        Ok(Self {
+            nodes,
+            servers,
+            fault: plan.fault,
+            folder: plan.folder,
+            broken_part,
+            before,
+            net,
+        })
     }
 
     /// Orders a run for every node and powers them on.
@@ -112,7 +132,9 @@ impl Stage {
     /// When an order is refused or QEMU does not start.
     pub fn begin(&mut self) -> Result<()> {
         for node in &mut self.nodes {
-            self.servers.operator().provision(node.spec().name.as_str())?;
+            self.servers
+                .operator()
+                .provision(node.spec().name.as_str())?;
             node.power_on(&PowerOn::FIRMWARE)?;
         }
         Ok(())
@@ -124,14 +146,22 @@ impl Stage {
     /// When the servers do not answer.
     pub fn reports(&self) -> Result<Vec<NodeReport>> {
         let operator = self.servers.operator();
-        self.nodes.iter().map(|node| operator.report(node.spec().name.as_str())).collect()
+        self.nodes
+            .iter()
+            .map(|node| operator.report(node.spec().name.as_str()))
+            .collect()
     }
 
     /// Looks until every node is `done`, calling `seen` with each new set of reports.
     ///
     /// # Errors
     /// When `limit` is over, or the servers ended by themselves.
-    pub fn watch(&mut self, limit: Duration, mut done: impl FnMut(&NodeReport) -> bool, mut seen: impl FnMut(&mut Self, &[NodeReport]) -> Result<()>) -> Result<Vec<NodeReport>> {
+    pub fn watch(
+        &mut self,
+        limit: Duration,
+        mut done: impl FnMut(&NodeReport) -> bool,
+        mut seen: impl FnMut(&mut Self, &[NodeReport]) -> Result<()>,
+    ) -> Result<Vec<NodeReport>> {
         let until = Instant::now() + limit;
         loop {
             self.servers.check()?;
@@ -142,8 +172,17 @@ impl Stage {
                 }
             }
             if Instant::now() >= until {
-                let phases: Vec<_> = self.reports()?.iter().map(|r| format!("{} {}", r.view.node, r.view.phase.as_str())).collect();
-                bail!("after {} s: {}; the servers' log is {}", limit.as_secs(), phases.join(", "), self.servers.log().display());
+                let phases: Vec<_> = self
+                    .reports()?
+                    .iter()
+                    .map(|r| format!("{} {}", r.view.node, r.view.phase.as_str()))
+                    .collect();
+                bail!(
+                    "after {} s: {}; the servers' log is {}",
+                    limit.as_secs(),
+                    phases.join(", "),
+                    self.servers.log().display()
+                );
             }
             std::thread::sleep(LOOK_EVERY);
         }
@@ -157,7 +196,11 @@ impl Stage {
         let mut outcomes = Vec::new();
         for ((node, before), report) in self.nodes.iter().zip(&self.before).zip(reports) {
             let (unchanged, disks) = unchanged(before, &node.fingerprints()?);
-            outcomes.push(Outcome { report: report.clone(), unchanged, disks });
+            outcomes.push(Outcome {
+                report: report.clone(),
+                unchanged,
+                disks,
+            });
         }
         Ok(outcomes)
     }
@@ -196,7 +239,12 @@ fn site_of(healthy: &[NodeSpec], plan: &StagePlan) -> Site {
         site.policy.hand_over = hand_over;
     }
     for (node, spec) in site.nodes.iter_mut().zip(healthy) {
-        node.keep = plan.keep_data_disk.and_then(|index| spec.disks.get(index + 1)).map(|disk| disk.serial.clone()).into_iter().collect();
+        node.keep = plan
+            .keep_data_disk
+            .and_then(|index| spec.disks.get(index + 1))
+            .map(|disk| disk.serial.clone())
+            .into_iter()
+            .collect();
     }
     site
 }

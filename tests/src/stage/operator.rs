@@ -32,7 +32,12 @@ impl Operator {
             .with_context(|| format!("running {}", self.groundstate.display()))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
-            bail!("groundstate {}: {}: {}", arguments.join(" "), output.status, said.trim());
+            bail!(
+                "groundstate {}: {}: {}",
+                arguments.join(" "),
+                output.status,
+                said.trim()
+            );
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
@@ -59,6 +64,7 @@ impl Operator {
     /// # Errors
     /// As [`Self::run`].
     pub fn reprovision(&self, node: &str) -> Result<()> {
-        self.run(&["node", "reprovision", node, "--yes"]).map(|_| ())
+        self.run(&["node", "reprovision", node, "--yes"])
+            .map(|_| ())
     }
 }

@@ -55,10 +55,17 @@ impl Servers {
         copy_tree(&plan.image_store, &state.join("images"))?;
         let operator = Operator {
             groundstate: plan.groundstate.clone(),
-            server: format!("https://{}:{}", site.network.address, site.network.https_port),
+            server: format!(
+                "https://{}:{}",
+                site.network.address, site.network.https_port
+            ),
             credential: state.join("pki/operator"),
         };
-        Ok(Self { plan, operator, child: None })
+        Ok(Self {
+            plan,
+            operator,
+            child: None,
+        })
     }
 
     /// Starts them and waits until they answer.
@@ -66,10 +73,21 @@ impl Servers {
     /// # Errors
     /// When they end at once or do not answer in time; the log's end is part of the error.
     pub fn start(&mut self) -> Result<()> {
-        let log = OpenOptions::new().create(true).append(true).open(self.log()).context("opening the servers' log")?;
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log())
+            .context("opening the servers' log")?;
         let mut command = self.command()?;
-        command.env("NO_COLOR", "1").stdout(log.try_clone().context("the servers' log")?).stderr(log);
-        self.child = Some(command.spawn().with_context(|| format!("starting {}", self.plan.groundstate.display()))?);
+        command
+            .env("NO_COLOR", "1")
+            .stdout(log.try_clone().context("the servers' log")?)
+            .stderr(log);
+        self.child = Some(
+            command
+                .spawn()
+                .with_context(|| format!("starting {}", self.plan.groundstate.display()))?,
+        );
         self.wait_until_they_answer()
     }
 
@@ -83,10 +101,15 @@ impl Servers {
         // process id. That is known only in the child, so a shell sets it and becomes the servers.
         let mut command = Command::new("/bin/sh");
         command
-            .args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\" 3<&0 0</dev/null"])
+            .args([
+                "-c",
+                "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\" 3<&0 0</dev/null",
+            ])
             .arg(&self.plan.groundstate)
             .args(self.arguments())
-            .stdin(Stdio::from(rustix::io::fcntl_dupfd_cloexec(page, 3).context("the page's listener")?));
+            .stdin(Stdio::from(
+                rustix::io::fcntl_dupfd_cloexec(page, 3).context("the page's listener")?,
+            ));
         Ok(command)
     }
 
@@ -112,7 +135,9 @@ impl Servers {
             let answer = self.operator.run(&["node", "list"]);
             match answer {
                 Ok(_) => return Ok(()),
-                Err(error) if Instant::now() >= until => return Err(error.context("the servers do not answer")),
+                Err(error) if Instant::now() >= until => {
+                    return Err(error.context("the servers do not answer"));
+                }
                 Err(_) => std::thread::sleep(START_POLL),
             }
         }
@@ -129,7 +154,10 @@ impl Servers {
             self.child = None;
             let text = fs::read_to_string(self.log()).unwrap_or_default();
             let lines: Vec<_> = text.lines().rev().take(12).collect();
-            bail!("groundstate up ended ({status}): {}", lines.into_iter().rev().collect::<Vec<_>>().join("\n"));
+            bail!(
+                "groundstate up ended ({status}): {}",
+                lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+            );
         }
         Ok(())
     }
@@ -148,19 +176,29 @@ impl Servers {
     /// # Errors
     /// When they do not end in time.
     pub fn stop(&mut self) -> Result<()> {
-        let Some(mut child) = self.child.take() else { return Ok(()) };
+        let Some(mut child) = self.child.take() else {
+            return Ok(());
+        };
         let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).context("a process id")?);
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).context("asking the servers to end")?;
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)
+            .context("asking the servers to end")?;
         let until = Instant::now() + STOP_LIMIT;
         while Instant::now() < until {
-            if child.try_wait().context("waiting for the servers")?.is_some() {
+            if child
+                .try_wait()
+                .context("waiting for the servers")?
+                .is_some()
+            {
                 return Ok(());
             }
             std::thread::sleep(START_POLL);
         }
         drop(child.kill());
         drop(child.wait());
-        bail!("groundstate up did not end within {} s of SIGTERM", STOP_LIMIT.as_secs())
+        bail!(
+            "groundstate up did not end within {} s of SIGTERM",
+            STOP_LIMIT.as_secs()
+        )
     }
 
     /// Flips one bit in the middle of one stored chunk; says which file.
@@ -170,13 +208,17 @@ impl Servers {
     pub fn flip_a_bit_in_a_chunk(&self) -> Result<PathBuf> {
         let chunks = self.plan.folder.join("state/images/chunks");
         let mut files = Vec::new();
-        for shelf in fs::read_dir(&chunks).with_context(|| format!("reading {}", chunks.display()))? {
+        for shelf in
+            fs::read_dir(&chunks).with_context(|| format!("reading {}", chunks.display()))?
+        {
             for entry in fs::read_dir(shelf?.path())? {
                 files.push(entry?.path());
             }
         }
         files.sort();
-        let file = files.get(files.len() / 2).context("the image store holds no chunk")?;
+        let file = files
+            .get(files.len() / 2)
+            .context("the image store holds no chunk")?;
         let mut bytes = fs::read(file)?;
         let middle = bytes.len() / 2;
         if let Some(byte) = bytes.get_mut(middle) {
@@ -206,9 +248,17 @@ impl Drop for Servers {
 }
 
 fn copy_tree(from: &Path, to: &Path) -> Result<()> {
-    let status = Command::new("cp").arg("-a").arg("--reflink=auto").arg(from).arg(to).status().context("running cp")?;
+    let status = Command::new("cp")
+        .arg("-a")
+        .arg("--reflink=auto")
+        .arg(from)
+        .arg(to)
+        .status()
+        .context("running cp")?;
     if !status.success() {
         bail!("copying {} to {}: {status}", from.display(), to.display());
     }
-    File::open(to).with_context(|| format!("opening {}", to.display())).map(|_| ())
+    File::open(to)
+        .with_context(|| format!("opening {}", to.display()))
+        .map(|_| ())
 }
