@@ -1,2 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Acts.
+//! Looks at the machine it runs on: disks, DIMMs, processors, network interfaces.
+//!
+//! Linked by PID 1 of the maintenance OS, where only `/dev`, `/proc` and `/sys` are mounted and no udev runs, and by the
+//! `hw-diag` command. It only reads: no self-test is started, no setting changed, no sector written. It refuses to judge;
+//! that is `hw-core`'s part. What it could not look at is named, never left out silently.
+
+mod ata;
+mod disk;
+pub mod ecc;
+mod ioctl;
+mod look;
+mod machine;
+mod nic;
+mod nvme;
+pub mod page;
+mod scsi;
+mod sysfs;
+
+pub use look::{BootFacts, look, system_identity};

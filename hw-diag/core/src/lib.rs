@@ -1,4 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Decides.
+//! Decides what a node's hardware is and whether it is good enough.
+//!
+//! Bytes that the shell read (SMBIOS tables, SMART sectors, NVMe log pages, VPD pages) go in; facts, verdicts with
+//! evidence and findings come out. This crate refuses to open a device, to read a clock, and to guess: what a disk
+//! does not say is `Unknown`, and unknown is never ok.
 #![cfg_attr(not(test), no_std)]
+#![warn(clippy::indexing_slicing, clippy::wildcard_enum_match_arm)]
+#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used))]
 extern crate alloc;
+
+pub mod ata;
+mod fields;
+mod health;
+mod judge;
+pub mod nvme;
+pub mod scsi;
+pub mod slot;
+pub mod smbios;
+
+pub use fields::clean;
+pub use health::unknown;
+pub use judge::judge;

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Raw tables of real machines, read by us and by `dmidecode --from-dump`.
+
+use crate::corpus;
+use groundstate_api::inventory::Dimm;
+use hw_core::smbios::{Smbios, Version, decode};
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn tables() -> Vec<PathBuf> {
+    let Some(folder) = corpus("smbios/go-smbios-raw") else {
+        return Vec::new();
+    };
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().path());
+    let mut paths: Vec<PathBuf> = entries
+        .filter(|p| p.extension().is_some_and(|e| e == "dmi"))
+        .collect();
+    paths.sort();
+    assert_eq!(paths.len(), 6);
+    paths
+}
+
+fn json(path: &Path) -> serde_json::Value {
+    serde_json::from_slice(&std::fs::read(path.with_extension("json")).unwrap()).unwrap()
+}
+
+/// The structure table and its version; a dump with an entry point has the table at byte 32.
+fn load(path: &Path) -> (Vec<u8>, Version) {
+    let bytes = std::fs::read(path).unwrap();
+    if let Some(version) = Version::of_entry_point(&bytes) {
+        return (bytes[32..].to_vec(), version);
+    }
+    let json = json(path);
+    let part = |name: &str| u8::try_from(json["Version"][name].as_u64().unwrap()).unwrap();
+    let version = Version {
+        major: part("Major"),
+        minor: part("Minor"),
+    };
+    (bytes, version)
+}
+
+/// A dump as `dmidecode --from-dump` wants it: an SMBIOS 3 entry point, the table at byte 32.
+fn dump(table: &[u8], version: Version) -> tempfile::NamedTempFile {
+    let mut entry = [0u8; 32];
+    entry[..5].copy_from_slice(b"_SM3_");
+    (entry[6], entry[7], entry[8], entry[10]) = (24, version.major, version.minor, 1);
+    entry[12..16].copy_from_slice(&u32::try_from(table.len()).unwrap().to_le_bytes());
+    entry[16] = 32;
+    entry[5] = entry[..24]
+        .iter()
+        .fold(0u8, |sum, byte| sum.wrapping_sub(*byte));
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&entry).unwrap();
+    file.write_all(table).unwrap();
+    file
+}
+
+fn dmidecode(dump: &Path) -> Option<String> {
+    let found = ["dmidecode", "/usr/sbin/dmidecode"]
+        .into_iter()
+        .find_map(|program| {
+            Command::new(program)
+                .arg("--from-dump")
+                .arg(dump)
+                .output()
+                .ok()
+        });
+    let Some(output) = found else {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "dmidecode is not installed"
+        );
+        eprintln!("skipped: dmidecode is not installed");
+        return None;
+    };
+    assert!(output.status.success());
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// One structure of dmidecode's text: its handle, kind and fields.
+struct Said {
+    handle: String,
+    title: String,
+    fields: BTreeMap<String, String>,
+}
+
+fn parse(text: &str) -> Vec<Said> {
+    let mut all: Vec<Said> = Vec::new();
+    let mut titled = false;
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("Handle ") {
+            let handle = rest.split(',').next().unwrap().to_owned();
+            all.push(Said {
+                handle,
+                title: String::new(),
+                fields: BTreeMap::new(),
+            });
+            titled = false;
+        } else if let Some(said) = all.last_mut() {
+            if !titled && !line.trim().is_empty() {
+                said.title = line.trim().to_owned();
+                titled = true;
+            } else if let Some((name, value)) =
+                line.strip_prefix('\t').and_then(|l| l.split_once(": "))
+            {
+                said.fields
+                    .entry(name.to_owned())
+                    .or_insert_with(|| value.trim().to_owned());
+            }
+        }
+    }
+    all
+}
+
+fn theirs(all: &[Said], title: &str, field: &str) -> String {
+    let first = all.iter().find(|s| s.title == title);
+    let value = first
+        .and_then(|s| s.fields.get(field))
+        .cloned()
+        .unwrap_or_default();
+    absent(&value)
+}
+
+/// dmidecode's words for "no string" and "no value".
+fn absent(value: &str) -> String {
+    match value {
+        "Not Specified" | "<BAD INDEX>" => String::new(),
+        other => other.to_owned(),
+    }
+}
+
+fn ours(dimm: &Dimm) -> String {
+    if !dimm.populated {
+        // dmidecode prints no more of an empty slot.
+        return format!("{}|{}|No Module Installed|||", dimm.slot, dimm.bank);
+    }
+    let size = match dimm.size {
+        None => "Unknown".to_owned(),
+        Some(size) if size.0 % (1 << 30) == 0 => format!("{} GB", size.0 >> 30),
+        Some(size) => format!("{} MB", size.0 >> 20),
+    };
+    format!(
+        "{}|{}|{size}|{}|{}|{}",
+        dimm.slot, dimm.bank, dimm.manufacturer, dimm.serial, dimm.part_number
+    )
+}
+
+fn their_dimms(all: &[Said]) -> Vec<String> {
+    let system: Vec<&String> = all
+        .iter()
+        .filter(|s| s.title == "Physical Memory Array")
+        .filter(|s| s.fields.get("Use").is_some_and(|u| u == "System Memory"))
+        .map(|s| &s.handle)
+        .collect();
+    let devices = all.iter().filter(|s| s.title == "Memory Device");
+    let counted = devices.filter(|s| {
+        s.fields
+            .get("Array Handle")
+            .is_some_and(|h| system.contains(&h))
+    });
+    counted
+        .map(|s| {
+            let field = |name: &str| absent(s.fields.get(name).map_or("", String::as_str));
+            format!(
+                "{}|{}|{}|{}|{}|{}",
+                field("Locator"),
+                field("Bank Locator"),
+                field("Size"),
+                field("Manufacturer"),
+                field("Serial Number"),
+                field("Part Number")
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn real_tables_as_dmidecode_reads_them() {
+    for path in tables() {
+        let (table, version) = load(&path);
+        let Some(text) = dmidecode(dump(&table, version).path()) else {
+            return;
+        };
+        let said = parse(&text);
+        let seen = decode(&table, version);
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let dimms: Vec<String> = seen.dimms.iter().map(ours).collect();
+        assert_eq!(dimms, their_dimms(&said), "{name}");
+        let system = |field| theirs(&said, "System Information", field);
+        assert_eq!(seen.manufacturer, system("Manufacturer"), "{name}");
+        assert_eq!(seen.product, system("Product Name"), "{name}");
+        assert_eq!(seen.serial, system("Serial Number"), "{name}");
+        let uuid = seen.uuid.map(|u| u.to_string()).unwrap_or_default();
+        assert_eq!(uuid, system("UUID"), "{name}");
+        let bios = |field| theirs(&said, "BIOS Information", field);
+        let firmware = format!("{} {}", bios("Vendor"), bios("Version"));
+        assert_eq!(seen.firmware_version, firmware.trim(), "{name}");
+        let sockets = said
+            .iter()
+            .filter(|s| s.title == "Processor Information")
+            .count();
+        assert_eq!(seen.processors.len(), sockets, "{name}");
+    }
+}
+
+#[test]
+fn real_tables_as_their_publisher_reads_them() {
+    for path in tables() {
+        let (table, version) = load(&path);
+        let Smbios { uuid, dimms, .. } = decode(&table, version);
+        let json = json(&path);
+        let system = &json["SystemInformation"];
+        assert_eq!(uuid.unwrap().to_string(), system["UUID"].as_str().unwrap());
+        let theirs = json["MemoryDevices"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let theirs: Vec<String> = theirs
+            .iter()
+            .map(|d| {
+                format!(
+                    "{}|{}",
+                    d["DeviceLocator"].as_str().unwrap().trim(),
+                    d["Size"]
+                )
+            })
+            .collect();
+        let ours: Vec<String> = dimms
+            .iter()
+            .map(|d| {
+                // Their size is the raw word, which ends at 7FFFh: see the extended size.
+                format!(
+                    "{}|{}",
+                    d.slot,
+                    d.size.map_or(0, |s| (s.0 >> 20).min(0x7fff))
+                )
+            })
+            .collect();
+        assert_eq!(ours, theirs, "{}", path.display());
+    }
+}
+
+/// Every cut of every real table: nothing panics, no DIMM is invented, and a cut inside a structure is named.
+#[test]
+fn real_tables_cut_anywhere() {
+    for path in tables() {
+        let (table, version) = load(&path);
+        let whole = decode(&table, version);
+        for end in 0..table.len() {
+            let cut = decode(&table[..end], version);
+            assert!(cut.dimms.len() <= whole.dimms.len());
+            let told = !cut.notes.is_empty();
+            let same = cut.dimms.iter().zip(&whole.dimms).all(|(a, b)| a == b);
+            assert!(told || same, "{} cut at {end}", path.display());
+        }
+    }
+}

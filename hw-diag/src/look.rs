@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The whole look.
+
+use crate::sysfs::Tree;
+use crate::{disk, machine, nic};
+use groundstate_api::boot::Firmware;
+use groundstate_api::ids::{BootId, MacAddr, SystemUuid};
+use groundstate_api::inventory::Inventory;
+use groundstate_api::units::Millis;
+
+/// What the caller knows of this boot.
+#[derive(Clone, Debug)]
+pub struct BootFacts {
+    /// This boot.
+    pub boot_id: BootId,
+    /// How it came in, where that is known.
+    pub firmware: Option<Firmware>,
+}
+
+/// Probes everything. Never fails as a whole: what could not be looked at is named in `could_not_look`. The timing fields
+/// are 0 and each disk's `contents` and `layout` are empty: the caller fills them. Takes at most 20 s; a disk that hangs
+/// longer has unknown health.
+#[must_use]
+pub fn look(boot: &BootFacts) -> Inventory {
+    look_at(&Tree::machine(), boot)
+}
+
+/// Who this machine is, without asking a disk: SMBIOS UUID and serial number, and each Ethernet interface with its MAC
+/// address.
+#[must_use]
+pub fn system_identity() -> (Option<SystemUuid>, String, Vec<(String, MacAddr)>) {
+    let tree = Tree::machine();
+    // What is wrong with the tables is told by the inventory; here only the identity counts.
+    let smbios = machine::smbios(&tree, &mut Vec::new());
+    let nics = nic::nics(&tree, &mut Vec::new());
+    let nics = nics.into_iter().map(|nic| (nic.name, nic.mac)).collect();
+    (smbios.uuid, smbios.serial, nics)
+}
+
+pub(crate) fn look_at(tree: &Tree, boot: &BootFacts) -> Inventory {
+    let mut missed = Vec::new();
+    let smbios = machine::smbios(tree, &mut missed);
+    let system = machine::system(tree, &smbios, boot.firmware, &mut missed);
+    let memory = machine::memory(tree, &smbios, &mut missed);
+    let nics = nic::nics(tree, &mut missed);
+    let disks = disk::disks(tree, &mut missed);
+    Inventory {
+        schema: groundstate_api::SCHEMA,
+        boot_id: boot.boot_id.clone(),
+        first_line_after: Millis(0),
+        complete_after: Millis(0),
+        system,
+        memory,
+        disks,
+        nics,
+        could_not_look: missed,
+    }
+}
