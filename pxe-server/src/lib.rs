@@ -1,2 +1,157 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Acts.
+//! The boot service: DHCP, TFTP and HTTP boot files on one network interface.
+//!
+//! Everything is decided in `pxe-core`; here are sockets, the lease file and the boot files. It refuses to know what a
+//! machine should boot: that is the [`BootPolicy`]'s answer. It serves the files of [`BootFiles`] by exact name and no
+//! others, and opens no file because a client asked.
+
+mod assets;
+mod body;
+mod boot_files;
+mod clock;
+mod desk;
+mod dhcp;
+mod http;
+mod lease_file;
+mod sockets;
+mod tftp;
+
+pub use assets::{Assets, AssetsError};
+pub use boot_files::{AssembleError, BootFiles, assemble};
+pub use lease_file::LeaseFileError;
+pub use sockets::Sockets;
+
+use clock::Clock;
+use desk::Desk;
+use groundstate_api::MacAddr;
+use groundstate_api::boot::{BootAnswer, BootQuestion, BootSighting};
+use groundstate_api::site::Network;
+use lease_file::LeaseFile;
+use pxe_core::dhcp::{Server, Subnet, SubnetError};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// Where and what to serve.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The provisioning network's interface, for example `eth1`.
+    pub interface: String,
+    /// The provisioning network.
+    pub network: Network,
+    /// Where `leases.json` is kept.
+    pub state_dir: PathBuf,
+}
+
+/// Answers what a machine shall boot.
+pub trait BootPolicy: Send + Sync {
+    /// Called for each DHCP message and each script; it must answer from memory, within milliseconds.
+    fn ask(&self, question: &BootQuestion) -> BootAnswer;
+}
+
+/// Hears what the boot service saw.
+pub trait Sightings: Send + Sync {
+    /// Called from the serving tasks; it must not block for longer than a write to a local database.
+    fn saw(&self, mac: MacAddr, sighting: BootSighting);
+}
+
+/// Why the boot service cannot serve, or stopped serving.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The site file's network cannot be served.
+    #[error("the provisioning network cannot be served: {0}")]
+    Network(#[from] SubnetError),
+    /// There is no such interface.
+    #[error("there is no network interface {name:?}: {source}")]
+    Interface {
+        /// Its name.
+        name: String,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// A socket could not be opened.
+    #[error("cannot listen for {service} on {address}: {source}")]
+    Listen {
+        /// `DHCP`, `TFTP` or `HTTP`.
+        service: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// A socket stopped working.
+    #[error("the {service} socket stopped working: {source}")]
+    Socket {
+        /// `DHCP`, `TFTP` or `HTTP`.
+        service: &'static str,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The kept leases cannot be read or written.
+    #[error(transparent)]
+    Leases(#[from] LeaseFileError),
+    /// A serving task panicked.
+    #[error("a serving task ended: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// Serves until `stop` becomes true (or its sender is dropped).
+///
+/// # Errors
+/// A network that cannot be served, a port that is taken, leases that cannot be read, or a socket that stops working.
+pub async fn serve(
+    config: Config,
+    files: BootFiles,
+    policy: Arc<dyn BootPolicy>,
+    sightings: Arc<dyn Sightings>,
+    stop: watch::Receiver<bool>,
+) -> Result<(), ServeError> {
+    serve_on(config, Sockets::default(), files, policy, sightings, stop).await
+}
+
+/// As [`serve`], with the sockets that were handed over (socket activation, tests); the others are opened here.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_on(
+    config: Config,
+    handed_over: Sockets,
+    files: BootFiles,
+    policy: Arc<dyn BootPolicy>,
+    sightings: Arc<dyn Sightings>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), ServeError> {
+    let subnet = Subnet::new(&config.network)?;
+    let (lease_file, kept) = LeaseFile::open(&config.state_dir)?;
+    let sockets = sockets::Bound::open(&config, handed_over)?;
+    let clock = Clock::start();
+    let server = Server::new(subnet, kept);
+    let desk = Arc::new(Desk::new(server, clock, files, policy, sightings));
+    tracing::info!(
+        interface = config.interface, address = %config.network.address,
+        "boot service: DHCP, TFTP and HTTP are served"
+    );
+    let mut tasks = JoinSet::new();
+    let leases = Arc::new(lease_file);
+    tasks.spawn(dhcp::serve(
+        sockets.dhcp,
+        Arc::clone(&desk),
+        Arc::clone(&leases),
+    ));
+    tasks.spawn(tftp::serve(sockets.tftp, Arc::clone(&desk)));
+    tasks.spawn(http::serve(sockets.http, Arc::clone(&desk)));
+    let ended = tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => None,
+        ended = tasks.join_next() => ended,
+    };
+    tasks.shutdown().await;
+    leases.write(&desk.keep())?;
+    match ended {
+        None => Ok(()),
+        Some(Ok(error)) => Err(error),
+        Some(Err(error)) => Err(error.into()),
+    }
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The DHCP server's answers, and the replay of real clients' packets.
+
+#![allow(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
+
+#[path = "dhcp/captures.rs"]
+mod captures;
+#[path = "dhcp/packet.rs"]
+mod packet;
+#[path = "dhcp/table.rs"]
+mod table;

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Real clients' packets, from captures that nobody in this project made.
+
+use crate::packet::{Desk, network, show};
+use groundstate_api::boot::BootAnswer;
+use pxe_core::dhcp::Request;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+/// UDP payloads to the server's ports, from a pcap or pcapng file of Ethernet frames.
+fn requests(file: &[u8]) -> Vec<Vec<u8>> {
+    frames(file)
+        .into_iter()
+        .filter_map(|frame| payload(&frame))
+        .collect()
+}
+
+fn u32_le(bytes: &[u8], at: usize) -> usize {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize
+}
+
+fn frames(file: &[u8]) -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    let magic = u32_le(file, 0);
+    let mut at;
+    if magic == 0x0a0d_0d0a {
+        at = 0;
+        while at + 12 <= file.len() {
+            let length = u32_le(file, at + 4);
+            if u32_le(file, at) == 6 {
+                let captured = u32_le(file, at + 20);
+                frames.push(file[at + 28..at + 28 + captured].to_vec());
+            }
+            at += length;
+        }
+    } else {
+        assert!(
+            matches!(magic, 0xa1b2_c3d4 | 0xa1b2_3c4d),
+            "not a little-endian pcap: {magic:x}"
+        );
+        at = 24;
+        while at + 16 <= file.len() {
+            let captured = u32_le(file, at + 8);
+            frames.push(file[at + 16..at + 16 + captured].to_vec());
+            at += 16 + captured;
+        }
+    }
+    frames
+}
+
+fn payload(frame: &[u8]) -> Option<Vec<u8>> {
+    let ip = frame
+        .strip_prefix(frame.get(..12)?)?
+        .strip_prefix(&[8, 0])?;
+    let header = usize::from(ip.first()? & 15) * 4;
+    let udp = ip.get(header..)?;
+    let port = u16::from_be_bytes([*udp.get(2)?, *udp.get(3)?]);
+    (ip.get(9) == Some(&17) && port == 67).then(|| udp[8..].to_vec())
+}
+
+fn corpus(name: &str) -> Option<Vec<u8>> {
+    let root = std::env::var_os("GROUNDSTATE_CORPUS").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")),
+        PathBuf::from,
+    );
+    match std::fs::read(root.join("pcap").join(name)) {
+        Ok(bytes) => Some(bytes),
+        Err(error) => {
+            assert!(std::env::var_os("CI").is_none(), "{name}: {error}");
+            eprintln!("skipped: {name}: {error}");
+            None
+        }
+    }
+}
+
+/// Each distinct client of the capture, and what it is told.
+fn check(name: &str, expect: expect_test::Expect) {
+    let Some(file) = corpus(name) else { return };
+    let mut seen = Vec::new();
+    let mut text = String::new();
+    for bytes in requests(&file) {
+        match Request::parse(&bytes) {
+            Err(error) => writeln!(text, "refused: {error}").unwrap(),
+            Ok(request) => {
+                let who = (request.mac, request.message, request.client);
+                if seen.contains(&who) {
+                    continue;
+                }
+                seen.push(who);
+                writeln!(
+                    text,
+                    "{} {:?} {:?} uuid={:?}",
+                    who.0, who.1, who.2, request.uuid
+                )
+                .unwrap();
+                let out = Desk::new(&network()).ask(&bytes, &BootAnswer::MaintenanceOs);
+                for line in show(&out).lines() {
+                    let told = [
+                        "send", "  xid", "  43", "  60", "  66", "  67", "  175", "Dropped",
+                    ];
+                    if told.iter().any(|t| line.starts_with(t)) {
+                        writeln!(text, "    {}", line.trim()).unwrap();
+                    }
+                }
+            }
+        }
+    }
+    expect.assert_eq(&text);
+}
+
+#[test]
+fn ovmf_by_pxe_and_http() {
+    check(
+        "ovmf-debian/edk2-pxev4-pxev6-httpv4.pcap",
+        expect_test::expect![[r#"
+            52:54:00:12:34:56 Discover Pxe(UefiPxe) uuid=None
+                send to Broadcast
+                xid=10ab5346 ciaddr=0.0.0.0 yiaddr=10.77.0.191 siaddr=10.77.0.1 giaddr=0.0.0.0 sname="10.77.0.1" file="snponly.efi"
+                43 VendorExtensions([6, 1, 8, 255])
+                60 "PXEClient"
+                66 "10.77.0.1"
+                67 "snponly.efi"
+            52:54:00:12:34:56 Discover Http uuid=None
+                send to Broadcast
+                xid=10ab5349 ciaddr=0.0.0.0 yiaddr=10.77.0.191 siaddr=10.77.0.1 giaddr=0.0.0.0 sname="" file="http://10.77.0.1/boot/groundstate.efi"
+                60 "HTTPClient"
+                67 "http://10.77.0.1/boot/groundstate.efi"
+        "#]],
+    );
+}
+
+#[test]
+fn the_ipxe_rom_then_ovmf() {
+    check(
+        "ovmf-debian/qemu-ipxe-rom-then-edk2-pxe.pcap",
+        expect_test::expect![[r#"
+            52:54:00:12:34:56 Discover Ipxe(Some(UefiPxe)) uuid=None
+                send to Broadcast
+                xid=fddbde60 ciaddr=0.0.0.0 yiaddr=10.77.0.191 siaddr=10.77.0.1 giaddr=0.0.0.0 sname="" file="http://10.77.0.1/boot/ipxe/52-54-00-12-34-56.ipxe"
+                67 "http://10.77.0.1/boot/ipxe/52-54-00-12-34-56.ipxe"
+                175 Unknown(UnknownOption { code: 175, data: [176, 1, 1] })
+            52:54:00:12:34:56 Request Ipxe(Some(UefiPxe)) uuid=None
+                Dropped { mac: 52:54:00:12:34:56, why: OtherServer(192.168.76.2) }
+            52:54:00:12:34:56 Discover Pxe(UefiPxe) uuid=None
+                send to Broadcast
+                xid=f7855b9f ciaddr=0.0.0.0 yiaddr=10.77.0.191 siaddr=10.77.0.1 giaddr=0.0.0.0 sname="10.77.0.1" file="snponly.efi"
+                43 VendorExtensions([6, 1, 8, 255])
+                60 "PXEClient"
+                66 "10.77.0.1"
+                67 "snponly.efi"
+        "#]],
+    );
+}
+
+#[test]
+fn real_uefi_firmware() {
+    check(
+        "tianocore/BZ-387-PXE-UEFI.pcapng",
+        expect_test::expect![[r#"
+            52:54:00:83:ec:bc Discover Pxe(UefiPxe) uuid=Some(c181f717-48e8-4c82-8367-e47f4c972d88)
+                send to Broadcast
+                xid=42c12124 ciaddr=0.0.0.0 yiaddr=10.77.0.122 siaddr=10.77.0.1 giaddr=0.0.0.0 sname="10.77.0.1" file="snponly.efi"
+                43 VendorExtensions([6, 1, 8, 255])
+                60 "PXEClient"
+                66 "10.77.0.1"
+                67 "snponly.efi"
+            52:54:00:83:ec:bc Request Pxe(UefiPxe) uuid=Some(c181f717-48e8-4c82-8367-e47f4c972d88)
+                Dropped { mac: 52:54:00:83:ec:bc, why: OtherServer(192.168.122.250) }
+        "#]],
+    );
+}
+
+#[test]
+fn netboot_clients() {
+    check(
+        "danderson-netboot/dhcp.pcap",
+        expect_test::expect![[r#"
+            d0:50:99:4e:05:57 Discover Pxe(Bios) uuid=Some(03000200-0400-0500-0006-000700080009)
+                send to Broadcast
+                xid=9b4e0557 ciaddr=0.0.0.0 yiaddr=10.77.0.182 siaddr=10.77.0.1 giaddr=0.0.0.0 sname="10.77.0.1" file="undionly.kpxe"
+                43 VendorExtensions([6, 1, 8, 255])
+                60 "PXEClient"
+                66 "10.77.0.1"
+                67 "undionly.kpxe"
+            00:24:d7:ba:0b:20 Request Plain uuid=None
+                Dropped { mac: 00:24:d7:ba:0b:20, why: ForeignRelay(192.168.40.1) }
+        "#]],
+    );
+}
+
+#[test]
+fn an_ordinary_client() {
+    check(
+        "wireshark/dhcp.pcap",
+        expect_test::expect![[r#"
+        00:0b:82:01:fc:42 Discover Plain uuid=None
+            send to Broadcast
+            xid=3d1d ciaddr=0.0.0.0 yiaddr=10.77.0.151 siaddr=10.77.0.1 giaddr=0.0.0.0 sname="" file=""
+        00:0b:82:01:fc:42 Request Plain uuid=None
+            Dropped { mac: 00:0b:82:01:fc:42, why: OtherServer(192.168.0.1) }
+    "#]],
+    );
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The boot image of this site: the build's parts with the site's `boot.json` in the initramfs, as kernel and initramfs
+//! for iPXE and as one unified kernel image for UEFI HTTP Boot.
+//!
+//! Same parts and same site: same bytes. A copy lies in a folder so that a person can look; what is served is in memory.
+
+use crate::assets::Assets;
+use groundstate_api::boot::{BOOT_CONFIG_PATH, BootConfig};
+use hyper::body::Bytes;
+use pxe_core::cpio::{self, Archive, CpioError};
+use pxe_core::names::{INITRD, KERNEL, SNPONLY, UKI, UNDIONLY};
+use pxe_core::script::CommandLine;
+use pxe_core::uki::{self, Section, UkiError};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What systemd's stub shows of the image (os-release(5)).
+const OS_RELEASE: &str =
+    "ID=groundstate\nNAME=\"Groundstate\"\nPRETTY_NAME=\"Groundstate maintenance OS\"\n";
+
+/// The files that are served, by exact name; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct BootFiles {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    files: BTreeMap<&'static str, Bytes>,
+    command_line: CommandLine,
+}
+
+impl BootFiles {
+    /// The bytes of a file, if there is one of that name.
+    #[must_use]
+    pub fn file(&self, name: &str) -> Option<Bytes> {
+        self.inner.files.get(name).cloned()
+    }
+
+    /// The kernel command line of the boot image.
+    #[must_use]
+    pub fn command_line(&self) -> &CommandLine {
+        &self.inner.command_line
+    }
+}
+
+/// Why the boot image cannot be assembled.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    /// The site's `boot.json` cannot be written.
+    #[error("the boot configuration cannot be written as JSON: {0}")]
+    Config(#[from] serde_json::Error),
+    /// The initramfs cannot be extended.
+    #[error("the initramfs cannot be extended: {0}")]
+    Initrd(#[from] CpioError),
+    /// The unified kernel image cannot be made.
+    #[error("the unified kernel image cannot be made: {0}")]
+    Uki(#[from] UkiError),
+    /// The copy cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+}
+
+/// Assembles the site's boot image, and leaves a copy of `groundstate.efi` and `initrd.img` in `out_dir` (written only
+/// where it differs).
+///
+/// # Errors
+/// A stub without room, or a folder that cannot be written.
+pub fn assemble(
+    assets: &Assets,
+    config: &BootConfig,
+    out_dir: &Path,
+) -> Result<BootFiles, AssembleError> {
+    let mut json = serde_json::to_vec_pretty(config)?;
+    json.push(b'\n');
+    let mut archive = Archive::new();
+    archive.file(BOOT_CONFIG_PATH.trim_start_matches('/'), 0o644, &json)?;
+    // The kernel takes one archive after the other where each begins at a multiple of four bytes.
+    let mut initrd = assets.initrd_base.clone();
+    cpio::pad(&mut initrd);
+    initrd.extend_from_slice(&archive.write());
+    let image = uki::assemble(
+        &assets.stub,
+        &[
+            Section {
+                name: ".osrel",
+                bytes: OS_RELEASE.as_bytes(),
+            },
+            Section {
+                name: ".cmdline",
+                bytes: assets.command_line.as_str().as_bytes(),
+            },
+            Section {
+                name: ".uname",
+                bytes: assets.uname.as_bytes(),
+            },
+            Section {
+                name: ".initrd",
+                bytes: &initrd,
+            },
+            Section {
+                name: ".linux",
+                bytes: &assets.kernel,
+            },
+        ],
+    )?;
+    for (name, bytes) in [(UKI, &image), (INITRD, &initrd)] {
+        let path = out_dir.join(name);
+        write_copy(&path, bytes).map_err(|source| AssembleError::Write { path, source })?;
+    }
+    let files = BTreeMap::from([
+        (UKI, image.into()),
+        (INITRD, initrd.into()),
+        (KERNEL, assets.kernel.clone()),
+        (UNDIONLY, assets.undionly.clone()),
+        (SNPONLY, assets.snponly.clone()),
+    ]);
+    Ok(BootFiles {
+        inner: Arc::new(Inner {
+            files,
+            command_line: assets.command_line.clone(),
+        }),
+    })
+}
+
+fn write_copy(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if std::fs::read(path).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir)?;
+    }
+    let fresh = path.with_extension("new");
+    std::fs::write(&fresh, bytes)?;
+    std::fs::rename(&fresh, path)
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the three services share: the DHCP server's state, the boot files, the policy and the ear for sightings.
+
+use crate::boot_files::BootFiles;
+use crate::clock::Clock;
+use crate::{BootPolicy, Sightings};
+use groundstate_api::boot::{BootAnswer, BootQuestion, BootSighting};
+use groundstate_api::{Bytes, MacAddr};
+use pxe_core::dhcp::{Action, Event, Lease, Request, Server};
+use pxe_core::script::Script;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// What the services share.
+pub(crate) struct Desk {
+    server: Mutex<Server>,
+    pub(crate) clock: Clock,
+    pub(crate) files: BootFiles,
+    policy: Arc<dyn BootPolicy>,
+    sightings: Arc<dyn Sightings>,
+}
+
+impl Desk {
+    pub(crate) fn new(
+        server: Server,
+        clock: Clock,
+        files: BootFiles,
+        policy: Arc<dyn BootPolicy>,
+        sightings: Arc<dyn Sightings>,
+    ) -> Self {
+        Self {
+            server: Mutex::new(server),
+            clock,
+            files,
+            policy,
+            sightings,
+        }
+    }
+
+    /// Decides about one DHCP datagram.
+    pub(crate) fn dhcp(&self, datagram: &[u8], out: &mut Vec<Action>) {
+        match Request::parse(datagram) {
+            Err(why) => tracing::trace!(%why, bytes = datagram.len(), "DHCP: no request"),
+            Ok(request) => {
+                let answer = self.policy.ask(&request.question());
+                let event = Event::Asked {
+                    request: Box::new(request),
+                    answer,
+                };
+                self.server().handle(self.clock.now(), event, out);
+            }
+        }
+    }
+
+    /// The machine's iPXE script, or why it gets none.
+    pub(crate) fn script(&self, mac: MacAddr) -> Result<String, BootAnswer> {
+        let mut out = Vec::new();
+        let (script, base) = {
+            let mut server = self.server();
+            let lease = server.of_machine(mac);
+            let question = BootQuestion {
+                mac,
+                uuid: lease.and_then(|lease| lease.uuid),
+                firmware: lease.and_then(|lease| lease.firmware),
+            };
+            let answer = self.policy.ask(&question);
+            server.handle(
+                self.clock.now(),
+                Event::ScriptAsked {
+                    mac,
+                    answer: answer.clone(),
+                },
+                &mut out,
+            );
+            (answer, server.subnet().http())
+        };
+        for action in out {
+            if let Action::Saw { mac, sighting } = action {
+                self.saw(mac, sighting);
+            }
+        }
+        match script {
+            BootAnswer::MaintenanceOs => Ok(Script::Boot {
+                base,
+                command_line: self.files.command_line(),
+            }
+            .render()),
+            BootAnswer::LocalDisk => Ok(Script::Exit.render()),
+            BootAnswer::Refuse { .. } => Err(script),
+        }
+    }
+
+    /// The leases that are to be kept.
+    pub(crate) fn keep(&self) -> Vec<Lease> {
+        self.server().keep()
+    }
+
+    /// Our own address on the provisioning network.
+    pub(crate) fn address(&self) -> Ipv4Addr {
+        self.server().subnet().address()
+    }
+
+    /// Whose address this is.
+    pub(crate) fn machine(&self, address: IpAddr) -> Option<MacAddr> {
+        let IpAddr::V4(address) = address.to_canonical() else {
+            return None;
+        };
+        self.server().of_address(address).map(|lease| lease.mac)
+    }
+
+    pub(crate) fn saw(&self, mac: MacAddr, sighting: BootSighting) {
+        tracing::debug!(%mac, ?sighting, "seen");
+        self.sightings.saw(mac, sighting);
+    }
+
+    /// Tells that a file went out whole, where we know to whom.
+    pub(crate) fn file_sent(&self, peer: IpAddr, file: &str, length: u64, by: &str) {
+        match self.machine(peer) {
+            None => {
+                tracing::info!(%peer, file, by, "file sent to a machine without a lease of ours")
+            }
+            Some(mac) => {
+                let (file, by, length) = (file.to_owned(), by.to_owned(), Bytes(length));
+                self.saw(mac, BootSighting::FileSent { file, length, by });
+            }
+        }
+    }
+
+    fn server(&self) -> MutexGuard<'_, Server> {
+        self.server
+            .lock()
+            .expect("nothing panics while it holds the DHCP server")
+    }
+}
