@@ -23,6 +23,8 @@ use tempfile::TempDir;
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// How long QEMU may take to end after a `quit`, before it is killed.
 const QUIT_LIMIT: Duration = Duration::from_secs(20);
+/// How long a QEMU that has closed its monitor may take to end.
+const LAST_WORDS_LIMIT: Duration = Duration::from_secs(5);
 /// How long a line typed on the console may take to be taken.
 const TYPE_LIMIT: Duration = Duration::from_secs(10);
 /// A board's memory array can hold this many times what the rack's DIMMs are.
@@ -150,7 +152,9 @@ impl Node {
         let name = self.spec.name.to_string();
         let qmp = Qmp::connect(&self.files.qmp_socket, START_LIMIT, || {
             child.alive(&name, "its monitor", &words)
-        })?;
+        });
+        // A QEMU that gives up may still have taken the connection: its own words are the better answer.
+        let qmp = qmp.or_else(|error| child.last_words(&name, &words).and(Err(error)))?;
         self.running = child.0.take().map(|child| Running { child, qmp });
         Ok(())
     }
@@ -408,6 +412,16 @@ impl Plug {
         self.0
             .as_mut()
             .map_or(Ok(()), |child| ended(child, node, what, words))
+    }
+
+    /// Gives QEMU a moment to end, and says how it did. `Ok` when it runs on.
+    fn last_words(&mut self, node: &str, words: &Path) -> Result<(), RackError> {
+        let until = Instant::now() + LAST_WORDS_LIMIT;
+        while Instant::now() < until {
+            self.alive(node, "its monitor", words)?;
+            thread::sleep(POLL);
+        }
+        Ok(())
     }
 }
 
