@@ -17,11 +17,40 @@ mod pack;
 use crate::layout::Layout;
 use crate::product;
 use anyhow::Result;
+use clap::Args;
 use std::path::PathBuf;
+
+/// The agent's unit.
+const UNIT: &str = "provisioner/host-agent/host-agent.service";
+
+/// What goes into a host image made by hand.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Another program as the agent, for measurements; the image then lies in target/groundstate/host-trial
+    #[arg(long, value_name = "FILE", requires = "unit")]
+    agent: Option<PathBuf>,
+    /// The unit of that program
+    #[arg(long, value_name = "FILE", requires = "agent")]
+    unit: Option<PathBuf>,
+}
+
+/// `cargo xtask host-image`.
+pub(crate) fn run(layout: &Layout, options: &Options) -> Result<PathBuf> {
+    match (&options.agent, &options.unit) {
+        (Some(agent), Some(unit)) => pack::ensure(
+            &base::ensure(layout)?,
+            agent,
+            unit,
+            layout.made("host-trial"),
+        ),
+        _ => ensure(layout),
+    }
+}
 
 /// Makes the host image where it is not there yet, and returns its folder.
 pub(crate) fn ensure(layout: &Layout) -> Result<PathBuf> {
     let base = base::ensure(layout)?;
     let programs = product::build(layout)?;
-    pack::ensure(layout, &base, &programs.host_agent)
+    let unit = layout.source(UNIT);
+    pack::ensure(&base, &programs.host_agent, &unit, layout.host())
 }

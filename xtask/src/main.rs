@@ -34,7 +34,7 @@ enum Task {
     /// Make the maintenance OS's kernel and initramfs
     BootImage(boot_image::Options),
     /// Make the Debian host image
-    HostImage,
+    HostImage(host_image::Options),
     /// Run every test of the project
     Test(test::Options),
     /// Check the house rules
@@ -67,9 +67,9 @@ fn run(task: Task) -> Result<ExitCode> {
             setup::ensure()?;
             boot_image::run(&layout, &options)?;
         }
-        Task::HostImage => {
+        Task::HostImage(options) => {
             setup::ensure()?;
-            host_image::ensure(&layout)?;
+            host_image::run(&layout, &options)?;
         }
         Task::Test(options) => return test::run(&layout, &options, &[]),
         Task::Tidy(options) => tidy::run(&layout, &options)?,

@@ -6,7 +6,6 @@
 use super::base::Base;
 use crate::cache::{self, Inputs};
 use crate::command::{command, is_root, run};
-use crate::layout::Layout;
 use crate::progress::{note, step};
 use anyhow::{Context as _, Result, bail};
 use groundstate_api::digest::Digest;
@@ -15,9 +14,6 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// The agent's unit; its `ExecStart=` says where the agent goes, its `WantedBy=` what starts it.
-const UNIT: &str = "provisioner/host-agent/host-agent.service";
 
 /// Nothing secret; `root=` is added by whoever knows the partition. The last console is the one that gets messages.
 const CMDLINE: &str = "console=tty0 console=ttyS0,115200 quiet panic=60";
@@ -28,18 +24,19 @@ const BLOCK: u64 = 4096;
 const JOURNAL_MIB: u64 = 64;
 /// One inode for this many bytes: mke2fs's default for a grown file system.
 const BYTES_PER_INODE: u64 = 16_384;
+/// The file system can be grown while mounted, without changing its format, up to so many blocks: 2 TiB.
+const GROWS_TO_BLOCKS: u64 = 1 << 29;
 /// Bytes of an inode on disk.
 const INODE: u64 = 256;
 
-/// Makes the image where it is not there yet, and returns its folder.
-pub(super) fn ensure(layout: &Layout, base: &Base, agent: &Path) -> Result<PathBuf> {
-    let unit = layout.source(UNIT);
-    let folder = layout.host();
+/// Makes the image in `folder` where it is not there yet, and returns the folder. The unit's `ExecStart=` says where
+/// the agent goes, its `WantedBy=` what starts it.
+pub(super) fn ensure(base: &Base, agent: &Path, unit: &Path, folder: PathBuf) -> Result<PathBuf> {
     let key = Inputs::default()
         .text("base", &base.key.to_string())
         .text("cmdline", CMDLINE)
         .text("recipe", include_str!("pack.rs"))
-        .file(&unit)?
+        .file(unit)?
         .file(agent)?
         .key();
     if cache::fresh(&folder, key) {
@@ -50,7 +47,7 @@ pub(super) fn ensure(layout: &Layout, base: &Base, agent: &Path) -> Result<PathB
         return Ok(folder);
     }
     step("host image (tree, agent, ext4)", || {
-        cache::make(&folder, key, |new| make(new, base, agent, &unit, key))
+        cache::make(&folder, key, |new| make(new, base, agent, unit, key))
     })?;
     Ok(folder)
 }
@@ -81,7 +78,10 @@ fn make(folder: &Path, base: &Base, agent: &Path, unit: &Path, key: Digest) -> R
     mkfs.args(["-b", &BLOCK.to_string(), "-I", &INODE.to_string()]);
     mkfs.args(["-i", &BYTES_PER_INODE.to_string()]);
     mkfs.args(["-J", &format!("size={JOURNAL_MIB}")]);
-    mkfs.args(["-E", "lazy_itable_init=0,lazy_journal_init=0"]);
+    mkfs.args([
+        "-E",
+        &format!("lazy_itable_init=0,lazy_journal_init=0,resize={GROWS_TO_BLOCKS}"),
+    ]);
     run(mkfs
         .arg("-d")
         .arg(&tree)
