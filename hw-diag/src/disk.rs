@@ -8,8 +8,8 @@ use crate::sysfs::{Tree, below};
 use crate::{ata, nvme, scsi};
 use groundstate_api::inventory::{Disk, Health, Transport};
 use groundstate_api::units::Bytes;
-use hw_core::slot::{Place, ancestor, name, numbered};
-use std::path::PathBuf;
+use hw_core::slot::{Place, ancestor, name, numbered, usb_device};
+use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -87,7 +87,7 @@ pub(crate) fn disks(tree: &Tree, could_not_look: &mut Vec<String>) -> Vec<Disk> 
         disks.push(disk);
         asks.push(ask);
     }
-    ask_all(tree, &mut disks, asks);
+    ask_all(tree, &mut disks, asks, PATIENCE, ask_one);
     disks.sort_by(|a, b| (&a.serial, &a.slot).cmp(&(&b.serial, &b.slot)));
     disks
 }
@@ -131,6 +131,7 @@ fn at_once(
         slot,
         serial: first(&["serial", "device/serial"])
             .or_else(|| page80(tree, &block))
+            .or_else(|| usb_serial(tree, &path))
             .unwrap_or_default(),
         wwn: wwid.filter(|id| {
             id.starts_with("eui.") || id.starts_with("naa.") || id.starts_with("uuid.")
@@ -225,52 +226,55 @@ fn page80(tree: &Tree, block: &str) -> Option<String> {
     Some(hw_core::scsi::unit_serial(&page)).filter(|serial| !serial.is_empty())
 }
 
-fn ask_all(tree: &Tree, disks: &mut [Disk], asks: Vec<Ask>) {
+/// The serial number of the USB device: `…/usb1/1-2/1-2:1.0/host4/…` has it in `1-2`.
+fn usb_serial(tree: &Tree, path: &str) -> Option<String> {
+    let device = usb_device(path)?;
+    tree.text(&below(&below("sys", &device), "serial"))
+}
+
+/// Asks one disk; `known` is the serial number that the kernel has.
+fn ask_one(ask: &Ask, device: &Path, known: &str) -> Answer {
+    match *ask {
+        Ask::Ata { rotational } => ata::ask(device, rotational),
+        Ask::Nvme => nvme::ask(device),
+        Ask::Scsi => scsi::ask(device, known),
+        Ask::Nobody(why) => Answer::only(hw_core::unknown("none", why)),
+    }
+}
+
+/// Asks every disk in a thread of its own and waits for the answers until `patience` ends.
+fn ask_all(
+    tree: &Tree,
+    disks: &mut [Disk],
+    asks: Vec<Ask>,
+    patience: Duration,
+    one: fn(&Ask, &Path, &str) -> Answer,
+) {
     let (send, receive) = mpsc::channel::<(usize, Answer)>();
-    let until = Instant::now() + PATIENCE;
-    let mut waiting = 0usize;
-    for (index, ask) in asks.into_iter().enumerate() {
-        let Some(disk) = disks.get_mut(index) else {
-            continue;
-        };
-        let device: PathBuf = tree.path(&below("dev", &disk.kernel_name));
+    let until = Instant::now() + patience;
+    for (index, (disk, ask)) in disks.iter_mut().zip(asks).enumerate() {
+        let device = tree.path(&below("dev", &disk.kernel_name));
         let known = disk.serial.clone();
-        if let Ask::Nobody(why) = ask {
-            disk.health = hw_core::unknown("none", why);
-            continue;
-        }
         let send = send.clone();
         let thread = thread::Builder::new()
             .name(disk.kernel_name.clone())
             .stack_size(STACK);
         let spawned = thread.spawn(move || {
-            let answer = match ask {
-                Ask::Ata { rotational } => ata::ask(&device, rotational),
-                Ask::Nvme => nvme::ask(&device),
-                Ask::Scsi => scsi::ask(&device, &known),
-                Ask::Nobody(why) => Answer::only(hw_core::unknown("none", why)),
-            };
+            let answer = one(&ask, &device, &known);
             // Nobody listens any more when the patience ended; then the answer is too late by design.
             let _ = send.send((index, answer));
         });
-        match spawned {
-            Ok(_) => {
-                waiting += 1;
-                let why = format!("the disk did not answer within {} s", PATIENCE.as_secs());
-                disk.health = hw_core::unknown("none", why);
-            }
-            Err(error) => {
-                disk.health =
-                    hw_core::unknown("none", format!("no thread to ask the disk: {error}"));
-            }
-        }
-    }
-    while waiting > 0 {
-        let left = until.saturating_duration_since(Instant::now());
-        let Ok((index, answer)) = receive.recv_timeout(left) else {
-            break;
+        let why = match spawned {
+            Ok(_) => format!("the disk did not answer within {} s", patience.as_secs()),
+            Err(error) => format!("no thread to ask the disk: {error}"),
         };
-        waiting -= 1;
+        disk.health = hw_core::unknown("none", why);
+    }
+    // Only the asking threads hold the channel open now: it ends when all have answered.
+    drop(send);
+    while let Ok((index, answer)) =
+        receive.recv_timeout(until.saturating_duration_since(Instant::now()))
+    {
         if let Some(disk) = disks.get_mut(index) {
             merge(disk, answer);
         }

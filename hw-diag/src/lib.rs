@@ -17,4 +17,4 @@ pub mod page;
 mod scsi;
 mod sysfs;
 
-pub use look::{BootFacts, look, system_identity};
+pub use look::{BootFacts, look, look_at_disks, system_identity};

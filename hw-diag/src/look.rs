@@ -5,7 +5,7 @@ use crate::sysfs::Tree;
 use crate::{disk, machine, nic};
 use groundstate_api::boot::Firmware;
 use groundstate_api::ids::{BootId, MacAddr, SystemUuid};
-use groundstate_api::inventory::Inventory;
+use groundstate_api::inventory::{Disk, Inventory};
 use groundstate_api::units::Millis;
 
 /// What the caller knows of this boot.
@@ -23,6 +23,13 @@ pub struct BootFacts {
 #[must_use]
 pub fn look(boot: &BootFacts) -> Inventory {
     look_at(&Tree::machine(), boot)
+}
+
+/// The disks alone, as a guard needs them right before something is written.
+#[must_use]
+pub fn look_at_disks() -> Vec<Disk> {
+    // What could not be looked at is missing from the list, and a guard refuses a disk that is missing.
+    disk::disks(&Tree::machine(), &mut Vec::new())
 }
 
 /// Who this machine is, without asking a disk: SMBIOS UUID and serial number, and each Ethernet interface with its MAC

@@ -23,7 +23,7 @@ struct Arguments {
     /// Print the inventory and the findings as JSON
     #[arg(long)]
     json: bool,
-    /// Expected hardware: a JSON file with `dimm` and `disk` as in the site file's `node.hardware`
+    /// Expected hardware: a TOML file with `[[dimm]]` and `[[disk]]` as in the site file's `node.hardware`
     #[arg(long, value_name = "FILE")]
     expect: Option<PathBuf>,
     #[command(subcommand)]
@@ -122,7 +122,9 @@ fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 fn hardware(file: &Path) -> anyhow::Result<Hardware> {
-    serde_json::from_slice(&read(file)?).with_context(|| file.display().to_string())
+    let name = || file.display().to_string();
+    let text = String::from_utf8(read(file)?).with_context(name)?;
+    toml::from_str(&text).with_context(name)
 }
 
 fn boot_id() -> anyhow::Result<BootId> {

@@ -42,10 +42,10 @@ pub fn page(seen: &Inventory, findings: &[Finding], ecc: &[EccCount], ink: Ink) 
     let _ = writeln!(
         text,
         "{} {}, serial {}, firmware {}{}",
-        system.manufacturer,
-        system.product,
-        system.serial,
-        system.firmware_version,
+        said(&system.manufacturer),
+        said(&system.product),
+        said(&system.serial),
+        said(&system.firmware_version),
         if system.uefi { ", UEFI" } else { "" }
     );
     for finding in findings {
@@ -76,16 +76,24 @@ pub fn page(seen: &Inventory, findings: &[Finding], ecc: &[EccCount], ink: Ink) 
     text
 }
 
+/// A word for what firmware or disk leaves empty.
+fn said(text: &str) -> &str {
+    if text.is_empty() { "(not said)" } else { text }
+}
+
 fn memory(text: &mut String, seen: &Inventory, ecc: &[EccCount]) {
     let memory = &seen.memory;
+    let configured = match memory.configured.0 {
+        0 => "an unknown size".to_owned(),
+        _ => memory.configured.to_string(),
+    };
     let populated = memory.dimms.iter().filter(|d| d.populated).count();
     let _ = writeln!(
         text,
-        "cpu    {} x {}\nmemory {} of {} usable; {populated} of {} slots populated",
+        "cpu    {} x {}\nmemory {} usable of {configured}; {populated} of {} slots populated",
         seen.system.cpus,
         seen.system.cpu_model,
         memory.available,
-        memory.configured,
         memory.dimms.len()
     );
     for dimm in memory.dimms.iter().filter(|d| d.populated) {
@@ -125,8 +133,8 @@ fn disks(text: &mut String, seen: &Inventory, ink: Ink) {
             text,
             "disk   {word} {:<9} serial {}, {}, {}, {}{}",
             disk.size.to_string(),
-            disk.serial,
-            disk.model,
+            said(&disk.serial),
+            said(&disk.model),
             disk.slot,
             disk.kernel_name,
             figures.into_iter().flatten().collect::<String>()

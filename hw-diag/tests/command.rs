@@ -31,8 +31,14 @@ fn json_holds_inventory_and_findings_and_the_status_follows_them() {
 #[test]
 fn a_missing_disk_stops_by_status_3_and_names_it() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(br#"{"disk":[{"serial":"NO-SUCH-DISK","slot":"bay 7","size":"4GiB"}]}"#)
-        .unwrap();
+    file.write_all(
+        b"[[disk]]
+serial = \"NO-SUCH-DISK\"
+slot = \"bay 7\"
+size = \"4GiB\"
+",
+    )
+    .unwrap();
     let output = run(&["--expect", file.path().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(3));
     let text = String::from_utf8(output.stdout).unwrap();
@@ -58,4 +64,25 @@ fn what_is_no_table_or_no_file_is_an_error() {
         assert!(text.contains(arguments[1]), "{text}");
     }
     assert_eq!(run(&["--no-such-option"]).status.code(), Some(2));
+}
+
+#[test]
+fn an_unknown_key_of_an_expectation_is_refused_by_name() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"[[disk]]\nserial = \"S\"\nslto = \"bay 7\"\n")
+        .unwrap();
+    let output = run(&["--expect", file.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("slto"));
+}
+
+/// An inventory that was taken in a QEMU guest (q35, SeaBIOS, an NVMe disk with `smart_critical_warning=4`) as a person
+/// reads it.
+#[test]
+fn the_page_of_a_machine_with_a_failing_disk() {
+    let json = include_str!("golden/qemu-q35.json");
+    let seen: groundstate_api::inventory::Inventory = serde_json::from_str(json).unwrap();
+    let findings = hw_core::judge(None, None, &seen);
+    let page = hw_diag::page::page(&seen, &findings, &[], hw_diag::page::Ink::Plain);
+    expect_test::expect_file!["golden/qemu-q35.txt"].assert_eq(&page);
 }

@@ -92,6 +92,14 @@ fn is_usb_interface(part: &str) -> bool {
             .is_some_and(|(ports, interface)| digits(ports) && digits(interface))
 }
 
+/// The path of the USB device that the disk on `path` belongs to: what stands before its interface.
+#[must_use]
+pub fn usb_device(path: &str) -> Option<String> {
+    let parts: alloc::vec::Vec<&str> = path.split('/').collect();
+    let interface = parts.iter().rposition(|part| is_usb_interface(part))?;
+    Some(parts.get(..interface)?.join("/"))
+}
+
 /// The number of an ATA host, of a directory such as `ata3` or `host2`.
 #[must_use]
 pub fn numbered(part: &str, prefix: &str) -> Option<u32> {
@@ -176,6 +184,12 @@ mod tests {
             },
             "path-devices/platform/mmc0/block/mmcblk0",
         );
+        assert_eq!(
+            usb_device("devices/pci0000:00/0000:00:14.0/usb1/1-2/1-2:1.0/host4/block/sdd")
+                .as_deref(),
+            Some("devices/pci0000:00/0000:00:14.0/usb1/1-2")
+        );
+        assert_eq!(usb_device("devices/pci0000:00/0000:00:14.0"), None);
         assert!(is_pci("10000:01:00.0"));
         assert!(!is_pci("pci0000:00"));
     }

@@ -187,3 +187,32 @@ fn a_machine_without_sysfs_says_so() {
     assert!(disks.is_empty());
     assert!(missed[0].starts_with("disks: /sys/block: No such file"));
 }
+
+/// Answers for `sda`, hangs for every other disk.
+fn hang(_: &Ask, device: &Path, _: &str) -> Answer {
+    while !device.ends_with("sda") {
+        std::thread::park();
+    }
+    Answer::only(hw_core::unknown("test", "answered"))
+}
+
+#[test]
+fn a_disk_that_hangs_is_reported_and_holds_nobody() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["sda", "sdb"] {
+        let scsi = format!("devices/pci0000:00/0000:00:03.0/host0/target0:0:0/0:0:0:0-{name}");
+        let path = format!("{scsi}/block/{name}");
+        block(root.path(), &path, &[("size", "8\n")]);
+        device(root.path(), &path, &scsi);
+    }
+    let tree = Tree::at(root.path());
+    let seen = ["sda", "sdb"].map(|name| at_once(&tree, name, &mut Vec::new()).unwrap());
+    let (mut disks, asks): (Vec<Disk>, Vec<Ask>) = seen.into_iter().unzip();
+    ask_all(&tree, &mut disks, asks, Duration::from_secs(2), hang);
+    assert_eq!(disks[0].health.evidence, ["answered"]);
+    assert_eq!(disks[1].health.verdict, Verdict::Unknown);
+    assert_eq!(
+        disks[1].health.evidence,
+        ["the disk did not answer within 2 s"]
+    );
+}

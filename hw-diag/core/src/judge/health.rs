@@ -29,7 +29,11 @@ fn eligible(disk: &Disk) -> bool {
 }
 
 fn health(disk: &Disk) -> Option<Finding> {
-    let name = format!("disk {} in {}", disk.serial, disk.slot);
+    let serial = match disk.serial.as_str() {
+        "" => "without serial number",
+        serial => serial,
+    };
+    let name = format!("disk {serial} in {}", disk.slot);
     let (code, what, next) = match disk.health.verdict {
         Verdict::Ok => return None,
         Verdict::Unknown => (
