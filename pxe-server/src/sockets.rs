@@ -118,11 +118,11 @@ pub(crate) fn open_transfer(
     from: Ipv4Addr,
     to: SocketAddrV4,
     interface: &str,
-) -> io::Result<tokio::net::UdpSocket> {
+) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
     socket.bind_device(Some(interface.as_bytes()))?;
     socket.bind(&SocketAddrV4::new(from, 0).into())?;
     socket.connect(&to.into())?;
     socket.set_nonblocking(true)?;
-    tokio::net::UdpSocket::from_std(socket.into())
+    Ok(socket.into())
 }

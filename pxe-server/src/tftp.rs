@@ -107,7 +107,7 @@ fn refuse(on: &OnInterface, asked: &Asked, refusal: &TftpRefusal) {
         return;
     };
     let sent =
-        open_transfer(asked.to, asked.peer, &on.name).and_then(|socket| socket.try_send(&packet));
+        open_transfer(asked.to, asked.peer, &on.name).and_then(|socket| socket.send(&packet));
     if let Err(error) = sent {
         tracing::debug!(peer = %asked.peer, %error, "TFTP: a refusal was not sent");
     }
@@ -141,10 +141,12 @@ fn begin(
     if transfers.len() >= TRANSFERS_MAX || of_one >= TRANSFERS_OF_ONE_MAX {
         return Err(TftpRefusal::Busy);
     }
-    let socket = open_transfer(asked.to, asked.peer, &on.name).map_err(|error| {
-        tracing::warn!(peer = %asked.peer, %error, "TFTP: no socket for a transfer");
-        TftpRefusal::Busy
-    })?;
+    let socket = open_transfer(asked.to, asked.peer, &on.name)
+        .and_then(tokio::net::UdpSocket::from_std)
+        .map_err(|error| {
+            tracing::warn!(peer = %asked.peer, %error, "TFTP: no socket for a transfer");
+            TftpRefusal::Busy
+        })?;
     let transfer = send_file(
         socket,
         Arc::clone(desk),

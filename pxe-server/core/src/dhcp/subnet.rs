@@ -237,6 +237,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::too_many_lines, reason = "a table")]
     fn a_network_that_cannot_be_served_names_the_field() {
         assert!(Subnet::new(&network()).is_ok());
         let ip = |last| Ipv4Addr::new(10, 77, 0, last);

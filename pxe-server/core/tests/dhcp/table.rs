@@ -77,7 +77,9 @@ fn uefi_pxe_gets_snponly_by_tftp() {
 
 #[test]
 fn uefi_http_boot_gets_a_url() {
-    check(&Desk::new(&network()).says(http(1)), expect![[r#"
+    check(
+        &Desk::new(&network()).says(http(1)),
+        expect![[r#"
         send to Broadcast
           xid=deadbeef ciaddr=0.0.0.0 yiaddr=10.77.0.191 siaddr=10.77.0.1 giaddr=0.0.0.0 sname="" file="http://10.77.0.1/boot/groundstate.efi"
           1 SubnetMask(255.255.255.0)
@@ -91,13 +93,16 @@ fn uefi_http_boot_gets_a_url() {
           59 Rebinding(3150)
           60 "HTTPClient"
           67 "http://10.77.0.1/boot/groundstate.efi"
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn ipxe_gets_its_script_by_user_class_or_option_175() {
     let by_class = pxe(1, 0).option(77, b"iPXE");
-    check(&Desk::new(&network()).says(by_class), expect![[r#"
+    check(
+        &Desk::new(&network()).says(by_class),
+        expect![[r#"
         send to Broadcast
           xid=deadbeef ciaddr=0.0.0.0 yiaddr=10.77.0.191 siaddr=10.77.0.1 giaddr=0.0.0.0 sname="" file="http://10.77.0.1/boot/ipxe/52-54-00-12-34-56.ipxe"
           1 SubnetMask(255.255.255.0)
@@ -111,7 +116,8 @@ fn ipxe_gets_its_script_by_user_class_or_option_175() {
           59 Rebinding(3150)
           67 "http://10.77.0.1/boot/ipxe/52-54-00-12-34-56.ipxe"
           175 Unknown(UnknownOption { code: 175, data: [176, 1, 1] })
-    "#]]);
+    "#]],
+    );
     let by_options = pxe(1, 7).option(175, &[177, 5, 1]);
     let request = Request::parse(&by_options.end()).unwrap();
     assert_eq!(request.client, Client::Ipxe(Some(Firmware::UefiPxe)));
@@ -244,6 +250,7 @@ fn kind(out: &[Action]) -> (Option<MessageType>, Option<Destination>) {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn request_in_each_of_its_meanings() {
     let mut desk = Desk::new(&network());
     let own = desk.lease(MAC);
@@ -470,7 +477,9 @@ fn random_machines_do_not_take_a_known_machines_address() {
 #[test]
 fn inform_gets_options_and_no_lease() {
     let packet = Packet::new(8, MAC).ciaddr([10, 77, 0, 30]);
-    check(&Desk::new(&network()).says(packet), expect![[r#"
+    check(
+        &Desk::new(&network()).says(packet),
+        expect![[r#"
         send to Client(10.77.0.30)
           xid=deadbeef ciaddr=10.77.0.30 yiaddr=0.0.0.0 siaddr=10.77.0.1 giaddr=0.0.0.0 sname="" file=""
           1 SubnetMask(255.255.255.0)
@@ -479,7 +488,8 @@ fn inform_gets_options_and_no_lease() {
           28 BroadcastAddr(10.77.0.255)
           53 MessageType(Ack)
           54 ServerIdentifier(10.77.0.1)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
