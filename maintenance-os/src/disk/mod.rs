@@ -1,2 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
-//! disk executors.
+//! The executors of the disk steps: guard, wipe, partition, volumes, VHDs.
+//!
+//! They choose nothing. Right before each step they look at the machine's disks again, find each planned disk by its
+//! identity and refuse on the first difference. A disk that fails does not stop the others; the step then fails with
+//! the disk's name.
+
+mod block;
+mod carry_out;
+mod contents;
+mod device;
+mod error;
+mod esp;
+mod ext4;
+mod mount;
+mod parallel;
+mod partition;
+mod vhds;
+mod wipe;
+
+pub use carry_out::{Bench, carry_out};
+pub use contents::contents;
+pub use device::partition_device;
+pub use error::DiskError;
+pub use esp::make_esp;
+pub use ext4::make_ext4;
+pub use mount::Mounted;
+pub use partition::partition;
+pub use vhds::make_vhds;
+pub use wipe::wipe;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Reads what a disk holds: signatures on the disk and on each of its partitions, and our own layout. Never writes.
+
+use super::device::Device;
+use groundstate_api::Bytes;
+use groundstate_api::inventory::{FoundFileSystem, FoundLayout, FoundPartition, Signature};
+use groundstate_api::plan::Role;
+use mos_core::plan::{GS_DATA, GS_ESP, GS_ROOT};
+use mos_core::signature::{GptTable, Recognised, Window, read_gpt, read_mbr, recognise};
+use std::io;
+use std::path::Path;
+
+/// What the disk holds.
+///
+/// # Errors
+/// What the kernel says where the disk cannot be read; it is then never taken for empty.
+pub fn contents(device: &Path) -> io::Result<(Vec<Signature>, Option<FoundLayout>)> {
+    contents_of(&Device::open_to_read(device, None)?)
+}
+
+/// A partition that a table lists, of whatever kind.
+pub(super) struct Slice {
+    number: u32,
+    pub(super) start: u64,
+    pub(super) length: u64,
+}
+
+pub(super) fn contents_of(device: &Device) -> io::Result<(Vec<Signature>, Option<FoundLayout>)> {
+    let mut found = Vec::new();
+    if device.size() == 0 {
+        return Ok((found, None));
+    }
+    for one in recognise_slice(device, 0, device.size())? {
+        found.push(signature("disk".to_owned(), &one));
+    }
+    let table = gpt(device)?;
+    let mut on_partitions = Vec::new();
+    for slice in slices(device)? {
+        let recognised = recognise_slice(device, slice.start, slice.length)?;
+        for one in &recognised {
+            found.push(signature(format!("partition {}", slice.number), one));
+        }
+        on_partitions.push((slice.number, recognised));
+    }
+    let layout = table.and_then(|table| layout(&table, &on_partitions));
+    Ok((found, layout))
+}
+
+/// The partitions that lie on the disk; one that a broken table puts elsewhere is left out.
+pub(super) fn slices(device: &Device) -> io::Result<Vec<Slice>> {
+    let all = match gpt(device)? {
+        Some(table) => table
+            .partitions
+            .iter()
+            .map(|one| Slice {
+                number: one.number,
+                start: one.start,
+                length: one.length,
+            })
+            .collect(),
+        None => mbr(device)?,
+    };
+    let is_on_disk = |slice: &Slice| {
+        slice.length > 0
+            && slice
+                .start
+                .checked_add(slice.length)
+                .is_some_and(|end| end <= device.size())
+    };
+    Ok(all.into_iter().filter(is_on_disk).collect())
+}
+
+fn gpt(device: &Device) -> io::Result<Option<GptTable>> {
+    let mut read = |offset, length| device.read(offset, length);
+    read_gpt(&mut Window::new(device.size(), device.sector(), &mut read))
+}
+
+fn mbr(device: &Device) -> io::Result<Vec<Slice>> {
+    let mut read = |offset, length| device.read(offset, length);
+    let found = read_mbr(&mut Window::new(device.size(), device.sector(), &mut read))?;
+    // A link to further partitions is a table, and the protective entry of a GPT is the disk itself.
+    let holds_data = |kind: u8| !matches!(kind, 0x05 | 0x0f | 0x85 | 0xee);
+    let slices = found.unwrap_or_default().into_iter();
+    Ok(slices
+        .filter(|one| holds_data(one.kind))
+        .map(|one| Slice {
+            number: one.number,
+            start: one.start,
+            length: one.length,
+        })
+        .collect())
+}
+
+fn recognise_slice(device: &Device, start: u64, length: u64) -> io::Result<Vec<Recognised>> {
+    let mut read = |offset: u64, length| device.read(start + offset, length);
+    recognise(&mut Window::new(length, device.sector(), &mut read))
+}
+
+fn signature(at: String, one: &Recognised) -> Signature {
+    Signature {
+        at,
+        what: one.what.clone(),
+        label: one.label.clone(),
+    }
+}
+
+/// Ours by the names that only we write: ESP and root, or data alone.
+fn layout(table: &GptTable, on_partitions: &[(u32, Vec<Recognised>)]) -> Option<FoundLayout> {
+    let names: Vec<&str> = table
+        .partitions
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
+    let role = match names.as_slice() {
+        [GS_ESP, GS_ROOT] => Role::Os,
+        [GS_DATA] => Role::Data,
+        _ => return None,
+    };
+    let partitions = table.partitions.iter().map(|one| FoundPartition {
+        number: one.number,
+        name: one.name.clone(),
+        type_guid: one.type_guid.upper(),
+        guid: one.guid.upper(),
+        start: Bytes(one.start),
+        length: Bytes(one.length),
+        file_system: file_system(one.number, on_partitions),
+    });
+    Some(FoundLayout {
+        node: None,
+        plan: None,
+        role,
+        disk_guid: table.disk_guid.upper(),
+        partition_guids: table
+            .partitions
+            .iter()
+            .map(|one| one.guid.upper())
+            .collect(),
+        partitions: partitions.collect(),
+    })
+}
+
+fn file_system(number: u32, on_partitions: &[(u32, Vec<Recognised>)]) -> Option<FoundFileSystem> {
+    let (_, found) = on_partitions.iter().find(|(one, _)| *one == number)?;
+    let [one] = found.as_slice() else {
+        return None;
+    };
+    one.is_file_system.then(|| FoundFileSystem {
+        what: one.what.clone(),
+        uuid: one.uuid.clone(),
+        label: one.label.clone(),
+    })
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Removes what a disk held: both ends of the disk, of every old and of every new partition, and proves it gone.
+
+use super::contents::{contents_of, slices};
+use super::device::Device;
+use super::error::DiskError;
+use groundstate_api::Bytes;
+use groundstate_api::plan::{DiskAction, DiskPlan};
+use groundstate_api::units::MIB;
+use mos_core::guard::described;
+use std::path::Path;
+
+/// Zeroed from each start. The furthest signature is LUKS2's second header at 4 MiB.
+pub(super) const HEAD: u64 = 5 * MIB;
+/// Zeroed before each end: backup GPT, md 0.90 and 1.0, ZFS, DRBD and controllers' RAID all stand in the last MiB.
+pub(super) const TAIL: u64 = MIB;
+/// One write.
+const PIECE: u64 = MIB;
+
+/// Wipes the disk and tells what was done. Running it again finds nothing and does the same.
+///
+/// # Errors
+/// [`DiskError`] naming the device and the byte where it failed.
+pub fn wipe(device: &Path, plan: &DiskPlan) -> Result<Vec<String>, DiskError> {
+    let DiskAction::Wipe { table, .. } = &plan.action else {
+        return Err(DiskError::NotToBeWiped {
+            path: device.to_path_buf(),
+        });
+    };
+    let disk = Device::open_to_write(device, plan)?;
+    let read = DiskError::io("reading", device);
+    let (before, _) = contents_of(&disk).map_err(&read)?;
+    let mut ranges = Vec::new();
+    for slice in slices(&disk).map_err(&read)? {
+        both_ends(slice.start, slice.length, disk.size(), &mut ranges);
+    }
+    for partition in &table.partitions {
+        both_ends(
+            partition.start.0,
+            partition.length.0,
+            disk.size(),
+            &mut ranges,
+        );
+    }
+    // The table goes last: an interrupted wipe still finds the old partitions' ends.
+    let (size, tail) = (disk.size(), TAIL.min(disk.size()));
+    let mut zeroed = zero(&disk, &merged(ranges))?;
+    zeroed += zero(&disk, &[(size - tail, size)])?;
+    zeroed += zero(&disk, &[(0, HEAD.min(size))])?;
+    disk.reread_partitions()?;
+    let (after, _) = contents_of(&disk).map_err(&read)?;
+    if let Some(left) = after.first() {
+        return Err(DiskError::NotErased {
+            path: device.to_path_buf(),
+            what: described(left),
+        });
+    }
+    let gone: Vec<String> = before.iter().map(described).collect();
+    let gone = if gone.is_empty() {
+        "nothing".to_owned()
+    } else {
+        gone.join(", ")
+    };
+    Ok(vec![
+        format!("removed {gone}"),
+        format!("{} zeroed and read back as zeros", Bytes(zeroed)),
+    ])
+}
+
+/// Adds the first [`HEAD`] and the last [`TAIL`] bytes of a range, as far as they are on the disk.
+fn both_ends(start: u64, length: u64, size: u64, ranges: &mut Vec<(u64, u64)>) {
+    let end = start.saturating_add(length).min(size);
+    if start >= end {
+        return;
+    }
+    ranges.push((start, end.min(start + HEAD)));
+    ranges.push((end.saturating_sub(TAIL).max(start), end));
+}
+
+/// The ranges in order, without overlaps.
+fn merged(mut ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
+    ranges.sort_unstable();
+    let mut out: Vec<(u64, u64)> = Vec::new();
+    for (start, end) in ranges {
+        match out.last_mut() {
+            Some(last) if start <= last.1 => last.1 = last.1.max(end),
+            Some(_) | None => out.push((start, end)),
+        }
+    }
+    out
+}
+
+fn zero(disk: &Device, ranges: &[(u64, u64)]) -> Result<u64, DiskError> {
+    let zeros = vec![0u8; usize::try_from(PIECE).unwrap_or(usize::MAX)];
+    let mut done = 0;
+    for (start, end) in ranges {
+        let mut at = *start;
+        while at < *end {
+            let length = (end - at).min(PIECE);
+            let piece = zeros.get(..usize::try_from(length).unwrap_or(usize::MAX));
+            disk.write_proved(at, piece.unwrap_or(&zeros))?;
+            at += length;
+            done += length;
+        }
+    }
+    Ok(done)
+}
