@@ -145,6 +145,14 @@ pub enum RackError {
     /// QEMU's monitor closed the connection or said something that is not QMP.
     #[error("QEMU's monitor: {0}")]
     QmpBroken(String),
+    /// The calling thread is not in the network of the node's tap.
+    #[error(
+        "node {node} was built in another network namespace than this thread's: power it on from the network's thread, or after `NetHandle::enter`"
+    )]
+    OtherNetwork {
+        /// The node's name.
+        node: String,
+    },
     /// The rack has no tap of that number.
     #[error("the rack has {taps} taps, and tap {wanted} was asked for")]
     NoSuchTap {

@@ -22,7 +22,7 @@ const BRIDGE: &str = "br0";
 /// The device that makes taps.
 const TUN: &str = "/dev/net/tun";
 /// The calling thread's network namespace.
-const OWN_NAMESPACE: &str = "/proc/thread-self/ns/net";
+pub(super) const OWN_NAMESPACE: &str = "/proc/thread-self/ns/net";
 
 /// What a rack's network consists of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

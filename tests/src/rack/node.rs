@@ -4,6 +4,7 @@
 //! It refuses to end any process but its own QEMU, and it leaves its folder behind: logs and disks are for people.
 
 use super::machine::{Files, arguments};
+use super::net::OWN_NAMESPACE;
 use super::parts::{POLL, shown, tail};
 use super::{
     DiskFingerprint, DiskImage, Net, NodeSpec, Parts, PowerOn, Qmp, RackError, SerialLog, image,
@@ -36,7 +37,8 @@ pub struct Node {
     spec: NodeSpec,
     folder: PathBuf,
     parts: Parts,
-    tap: Option<String>,
+    /// The tap, and the network namespace it is in.
+    tap: Option<(String, PathBuf)>,
     files: Files,
     /// Unix sockets have paths of 107 bytes at most: they stand in a short folder.
     sockets: TempDir,
@@ -52,7 +54,7 @@ struct Running {
 
 impl Node {
     /// Builds a node in `folder` and leaves it powered off. Disks that are there already keep what they hold, and so
-    /// does the UEFI variable store.
+    /// does the UEFI variable store. A tap is one of the calling thread's network namespace ([`Net::tap`]).
     ///
     /// # Errors
     /// A part that is missing on this machine, a description that contradicts itself, or a file.
@@ -82,7 +84,8 @@ impl Node {
             cache: image::cache_mode(&folder),
         };
         let serial = SerialLog::new(&files.serial_log);
-        let (spec, tap) = (spec.clone(), tap.map(str::to_owned));
+        let tap = tap.map(|tap| namespace().map(|space| (tap.to_owned(), space)));
+        let (spec, tap) = (spec.clone(), tap.transpose()?);
         Ok(Self {
             spec,
             folder,
@@ -118,6 +121,14 @@ impl Node {
                 node: self.spec.name.to_string(),
             });
         }
+        // Elsewhere QEMU, as root, would make a tap of that name in the machine's own network.
+        if self.tap.as_ref().map(|(_, space)| space)
+            != self.tap.as_ref().map(|_| namespace()).transpose()?.as_ref()
+        {
+            return Err(RackError::OtherNetwork {
+                node: self.spec.name.to_string(),
+            });
+        }
         for socket in [&self.files.qmp_socket, &self.files.serial_socket] {
             if let Err(error) = fs::remove_file(socket)
                 && error.kind() != io::ErrorKind::NotFound
@@ -133,7 +144,7 @@ impl Node {
             &self.spec,
             &self.files,
             &self.parts,
-            self.tap.as_deref(),
+            self.tap.as_ref().map(|(tap, _)| tap.as_str()),
             how,
         ));
         let line = self.folder.join("qemu.command");
@@ -402,6 +413,11 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.cut_power();
     }
+}
+
+/// The calling thread's network namespace, as the kernel names it: `net:[4026531840]`.
+fn namespace() -> Result<PathBuf, RackError> {
+    fs::read_link(OWN_NAMESPACE).map_err(RackError::file(OWN_NAMESPACE))
 }
 
 /// A QEMU that is pulled out again unless somebody takes it.

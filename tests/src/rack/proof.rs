@@ -88,41 +88,127 @@ fn a_listener_from_before_is_reachable_from_before() {
     }
 }
 
+/// How long one step of a boot may take on a busy machine without KVM.
+const STEP: Duration = Duration::from_secs(180);
+
 #[test]
 fn debians_kernel_sees_the_node_that_was_described() {
     if !wished() {
         return;
     }
     let folder = TempDir::new().unwrap();
-    let spec = NodeSpec::demo(1, Firmware::Bios);
+    let mut spec = NodeSpec::demo(1, Firmware::Bios);
+    assert_eq!(Fault::DimmMissing.apply(&mut spec).unwrap(), "DIMM_B2");
     let mut node = Node::build(&spec, folder.path(), None).unwrap();
     let before = node.fingerprints().unwrap();
     let kernel = debian_kernel(folder.path());
-    node.power_on(&PowerOn::kernel(&kernel, None, "console=ttyS0 panic=-1"))
-        .unwrap();
+    let waits = PowerOn::kernel(&kernel, None, "console=ttyS0 root=/dev/none rootwait");
+    node.power_on(&waits).unwrap();
+    assert!(matches!(node.power_on(&waits), Err(RackError::On { .. })));
     assert_eq!(
         node.ask("query-status", &json!({})).unwrap()["running"],
         true
     );
-    node.wait_for_line(
-        "DMI: Groundstate Labs Virtual Server",
-        Duration::from_secs(120),
-    )
-    .unwrap();
-    node.qom_set("disk2", "smart_critical_warning", &json!(4))
+    node.wait_for_line("DMI: Groundstate Labs Virtual Server", STEP)
         .unwrap();
+    node.wait_for_line("Waiting for root device", STEP).unwrap();
+    check_smbios(&node, folder.path());
     let picture = node.screendump(&folder.path().join("screen.png")).unwrap();
     assert!(
         fs::metadata(&picture).unwrap().len() > 100,
         "{}",
         picture.display()
     );
-    // There is no root file system: the kernel gives up and restarts, which ends QEMU.
-    node.wait_for_line("Kernel panic", Duration::from_secs(120))
+    // A disk's health changes, and then the disk is pulled out: the kernel lets it go.
+    node.qom_set("disk2", "smart_critical_warning", &json!(4))
         .unwrap();
-    assert!(node.wait_exit(Duration::from_secs(60)).unwrap().success());
-    assert!(!node.is_on());
+    node.ask("device_del", &json!({ "id": "disk2" })).unwrap();
+    node.qmp()
+        .unwrap()
+        .wait_event("DEVICE_DELETED", 0, STEP)
+        .unwrap();
+    assert!(
+        node.qom_set("disk2", "smart_critical_warning", &json!(0))
+            .is_err()
+    );
+    node.reset().unwrap();
+    node.qmp().unwrap().wait_event("SHUTDOWN", 0, STEP).unwrap();
+    assert!(node.wait_exit(STEP).unwrap().success());
+    // There is no root file system: the kernel gives up and restarts, which ends QEMU. The console's reader has
+    // forgotten the last power-on.
+    node.power_cycle(&PowerOn::kernel(&kernel, None, "console=ttyS0 panic=-1"))
+        .unwrap();
+    let process = PathBuf::from(format!("/proc/{}", node.pid().unwrap()));
+    assert!(process.exists());
+    node.wait_for_line("Kernel panic", STEP).unwrap();
+    assert!(node.wait_exit(STEP).unwrap().success());
+    assert!(!node.is_on() && !process.exists());
     assert_eq!(unchanged(&before, &node.fingerprints().unwrap()), (4, 4));
+}
+
+#[test]
+fn a_node_that_is_dropped_or_cut_leaves_no_process() {
+    if !wished() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let mut spec = NodeSpec::demo(1, Firmware::UefiPxe);
+    spec.disks.truncate(1);
+    let mut node = Node::build(&spec, folder.path(), None).unwrap();
+    for cut in [Node::cut_power, Node::power_off, |node: &mut Node| {
+        drop(std::mem::replace(node, gone()))
+    }] {
+        node.power_on(&PowerOn::FIRMWARE).unwrap();
+        let process = PathBuf::from(format!("/proc/{}", node.pid().unwrap()));
+        assert!(process.exists());
+        cut(&mut node);
+        assert!(!process.exists());
+    }
+}
+
+/// Another node, to stand in a dropped one's place.
+fn gone() -> Node {
+    let folder = TempDir::new().unwrap();
+    let mut spec = NodeSpec::demo(2, Firmware::Bios);
+    spec.disks.clear();
+    Node::build(&spec, folder.path(), None).unwrap()
+}
+
+/// The table that the firmware has put into the node's memory, as dmidecode reads it.
+fn check_smbios(node: &Node, folder: &Path) {
+    let memory = |at: u64, size: u64| {
+        let file = folder.join("memory.bin");
+        let words = json!({ "val": at, "size": size, "filename": file.display().to_string() });
+        node.ask("pmemsave", &words).unwrap();
+        fs::read(file).unwrap()
+    };
+    // DSP0134 5.2.1: the entry point is at a 16-byte boundary of this segment; table length at 16h, address at 18h.
+    let segment = memory(0xF_0000, 0x1_0000);
+    let entry = segment
+        .chunks(16)
+        .position(|c| c.starts_with(b"_SM_"))
+        .unwrap()
+        * 16;
+    let length = u16::from_le_bytes(segment[entry + 0x16..entry + 0x18].try_into().unwrap());
+    let address = u32::from_le_bytes(segment[entry + 0x18..entry + 0x1C].try_into().unwrap());
+    let text = smbios::decoded(&memory(address.into(), length.into()));
+    let spec = node.spec();
+    let whole = spec
+        .dimms
+        .iter()
+        .filter(|d| d.size_mib > 0)
+        .map(|d| &d.serial);
+    for wanted in whole.chain([&spec.serial, &spec.uuid.to_string()]) {
+        assert!(text.contains(wanted), "{wanted} in {text}");
+    }
+    assert_eq!(text.matches("Memory Device\n").count(), 4, "{text}");
+    assert_eq!(text.matches("Size: 512 MB").count(), 3, "{text}");
+    assert_eq!(
+        text.matches("Size: No Module Installed").count(),
+        1,
+        "{text}"
+    );
+    assert_eq!(text.matches("Range Size: 1536 MB").count(), 1, "{text}");
 }
 
 /// Boots firmware with nobody to answer, and looks for what it asks in the capture.
@@ -140,6 +226,19 @@ fn asks(firmware: Firmware, architecture: &str) {
     };
     let spec = NodeSpec::demo(1, firmware);
     let mut node = Node::build_in(&net, 0, &spec, &folder.path().join("node-1")).unwrap();
+    // From outside its network it is not powered on.
+    let outside = thread::scope(|scope| {
+        let node = &mut node;
+        let other = || {
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+            node.power_on(&PowerOn::FIRMWARE).unwrap_err()
+        };
+        scope.spawn(other).join().unwrap()
+    });
+    assert!(
+        matches!(outside, RackError::OtherNetwork { .. }),
+        "{outside}"
+    );
     node.power_on(&PowerOn::FIRMWARE).unwrap();
     let dump = |file: &Path| {
         let words = ["-n", "-e", "-vv", "-r"];

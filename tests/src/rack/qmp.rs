@@ -106,6 +106,8 @@ impl Qmp {
             }
             thread::sleep(POLL);
         };
+        let write_limit = stream.set_write_timeout(Some(ANSWER_LIMIT));
+        write_limit.map_err(RackError::file(socket))?;
         let reading = stream.try_clone().map_err(RackError::file(socket))?;
         let inbox = Arc::new(Inbox::default());
         let into = Arc::clone(&inbox);

@@ -133,42 +133,44 @@ impl Structure {
     }
 }
 
+/// What dmidecode says about a table of structures, and that it finds nothing wrong with it.
+#[cfg(test)]
+pub(super) fn decoded(table: &[u8]) -> String {
+    // A 64-bit entry point and the table behind it, as `dmidecode --dump-bin` lays them out.
+    let mut dump = b"_SM3_\0\x18\x03\0\0\x01\0".to_vec();
+    dump.extend(u32::try_from(table.len()).unwrap().to_le_bytes());
+    dump.extend(32u64.to_le_bytes());
+    dump[5] = dump.iter().fold(0u8, |sum, b| sum.wrapping_sub(*b));
+    dump.resize(32, 0);
+    dump.extend(table);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), dump).unwrap();
+    let program = super::Parts::program("dmidecode", "dmidecode").unwrap();
+    let mut dmidecode = std::process::Command::new(program);
+    let out = dmidecode
+        .arg("--from-dump")
+        .arg(file.path())
+        .output()
+        .unwrap();
+    assert!(out.status.success());
+    // dmidecode reports a broken table here.
+    assert_eq!(String::from_utf8(out.stderr).unwrap(), "");
+    let text = String::from_utf8(out.stdout).unwrap();
+    let body = text.split_once("Handle").map_or("", |(_, body)| body);
+    format!("Handle{body}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rack::{Fault, NodeSpec, Parts};
+    use crate::rack::{Fault, NodeSpec};
     use expect_test::{Expect, expect};
     use groundstate_api::boot::Firmware;
-    use std::process::Command;
-
-    /// The structures behind a 64-bit entry point, as `dmidecode --dump-bin` lays them out.
-    fn dump(structures: &[Vec<u8>]) -> Vec<u8> {
-        let mut table: Vec<u8> = structures.concat();
-        table.extend([127, 4, 0xFF, 0xFE, 0, 0]);
-        let mut entry = b"_SM3_\0\x18\x03\0\0\x01\0".to_vec();
-        entry.extend(u32::try_from(table.len()).unwrap().to_le_bytes());
-        entry.extend(32u64.to_le_bytes());
-        entry[5] = entry.iter().fold(0u8, |sum, b| sum.wrapping_sub(*b));
-        entry.resize(32, 0);
-        entry.extend(table);
-        entry
-    }
 
     fn check(structures: &[Vec<u8>], expected: &Expect) {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), dump(structures)).unwrap();
-        let program = Parts::program("dmidecode", "dmidecode").unwrap();
-        let out = Command::new(program)
-            .arg("--from-dump")
-            .arg(file.path())
-            .output()
-            .unwrap();
-        assert!(out.status.success());
-        let text = String::from_utf8(out.stdout).unwrap();
-        let body = text.split_once("Handle").map_or("", |(_, body)| body);
-        expected.assert_eq(&format!("Handle{body}"));
-        // dmidecode reports a broken table here.
-        assert_eq!(String::from_utf8(out.stderr).unwrap(), "");
+        let mut table = structures.concat();
+        table.extend([127, 4, 0xFF, 0xFE, 0, 0]);
+        expected.assert_eq(&super::decoded(&table));
     }
 
     #[test]
