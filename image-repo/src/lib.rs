@@ -1,2 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Acts.
+//! The image repository: stores images as chunks and blobs under the digest of their bytes, imports raw file systems,
+//! proves what it holds, and serves it.
+//!
+//! It refuses to do TLS and to know who may have an image; the server that composes [`router`] puts both around it.
+
+mod error;
+mod ext4;
+mod import;
+mod pack;
+mod repository;
+mod serve;
+mod sparse;
+mod store;
+mod stream;
+mod verify;
+
+pub use error::RepoError;
+pub use import::ImportRequest;
+pub use repository::Repository;
+pub use serve::router;

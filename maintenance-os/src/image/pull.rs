@@ -32,12 +32,8 @@ pub(super) fn pull(
     for index in wanted {
         let chunk = manifest.chunks[index];
         let length = usize::try_from(chunk.stored_length.0).unwrap_or(0);
-        let mut stored = match part.take() {
-            Some((same, bytes)) if same == index => bytes,
-            Some((_, bytes)) => {
-                pool.stored_back(bytes);
-                pool.stored(length)
-            }
+        let mut stored = match part.take_if(|(same, _)| *same == index) {
+            Some((_, bytes)) => bytes,
             None => pool.stored(length),
         };
         let what = format!(
@@ -71,7 +67,9 @@ pub(super) fn pull(
                 continue;
             }
             Err(Trouble::Away(said)) => {
-                part = Some((index, stored));
+                if let Some((_, other)) = part.replace((index, stored)) {
+                    pool.stored_back(other);
+                }
                 Event::Away { chunk: index, said }
             }
             Err(Trouble::Corrupt(fault)) => {

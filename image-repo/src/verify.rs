@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Proves that an image can be given out whole, before any disk is touched for it.
+
+use crate::error::RepoError;
+use crate::repository::Repository;
+use crate::store::Kind;
+use groundstate_api::image::{Blob, ImageRef};
+use groundstate_api::{Bytes, Digest, Part, Reason, ReasonCode};
+use sha2::Digest as _;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Threads that read and hash.
+const READERS: usize = 2;
+/// What is read at once.
+const PIECE: usize = 1 << 20;
+
+/// A file that must hold certain bytes.
+struct Item {
+    what: String,
+    path: PathBuf,
+    /// What it is called in a URL.
+    name: Digest,
+    length: Bytes,
+    digest: Digest,
+}
+
+impl Repository {
+    /// Reads every stored chunk and blob of the image and compares it with the manifest: run before a plan is given
+    /// out, so that no disk is touched for an image that cannot be completed.
+    ///
+    /// # Errors
+    /// [`ReasonCode::ImageMissing`] or [`ReasonCode::ChunkCorrupt`], naming image, digest and file.
+    pub fn verify(&self, image: &ImageRef) -> Result<(), Reason> {
+        let title = format!("{} {}", image.name, image.version);
+        let items = self.items(image, &title)?;
+        let next = AtomicUsize::new(0);
+        let stop = AtomicBool::new(false);
+        let work = || {
+            while !stop.load(Ordering::Relaxed) {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let item = items.get(index)?;
+                if let Err(reason) = prove(&title, item) {
+                    stop.store(true, Ordering::Relaxed);
+                    return Some((index, reason));
+                }
+            }
+            None
+        };
+        let first = std::thread::scope(|scope| {
+            let readers: Vec<_> = (0..READERS).map(|_| scope.spawn(work)).collect();
+            readers
+                .into_iter()
+                .filter_map(|reader| reader.join().expect("a reader does not panic"))
+                .min_by_key(|(index, _)| *index)
+        });
+        first.map_or(Ok(()), |(_, reason)| Err(reason))
+    }
+
+    fn items(&self, image: &ImageRef, title: &str) -> Result<Vec<Item>, Reason> {
+        let manifest = self
+            .manifest(&image.manifest)
+            .map_err(|error| match error {
+                RepoError::Manifest(error) => error.reason(title),
+                error @ RepoError::NoSuchManifest { .. } => missing(title, &image.manifest, &error),
+                error @ (RepoError::File { .. }
+                | RepoError::NotExt4 { .. }
+                | RepoError::CutOff { .. }
+                | RepoError::BlobTooLarge { .. }
+                | RepoError::Entry { .. }
+                | RepoError::Compress { .. }) => unreadable(title, &image.manifest, &error),
+            })?;
+        let blob = |what: &str, blob: &Blob| Item {
+            what: what.into(),
+            path: self.store.path(Kind::Blob, &blob.digest),
+            name: blob.digest,
+            length: blob.length,
+            digest: blob.digest,
+        };
+        let mut items = vec![
+            blob("kernel", &manifest.kernel),
+            blob("initrd", &manifest.initrd),
+            blob("boot loader", &manifest.boot_loader),
+        ];
+        items.extend(manifest.chunks.iter().map(|chunk| Item {
+            what: format!("chunk at byte {}", chunk.offset.0),
+            path: self.store.path(Kind::Chunk, &chunk.digest),
+            name: chunk.digest,
+            length: chunk.stored_length,
+            digest: chunk.stored_digest,
+        }));
+        Ok(items)
+    }
+}
+
+fn prove(title: &str, item: &Item) -> Result<(), Reason> {
+    let (length, digest) = hash(&item.path, item.length).map_err(|error| {
+        let said = RepoError::file("read", &item.path)(error);
+        match &said {
+            RepoError::File { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                missing(title, &item.name, &said)
+            }
+            _ => unreadable(title, &item.name, &said),
+        }
+    })?;
+    if (length, digest) == (item.length, item.digest) {
+        return Ok(());
+    }
+    Err(Reason::new(
+        ReasonCode::ChunkCorrupt,
+        format!("the {} of {title} is damaged in the repository", item.what),
+        "import the image again; if it happens again, test the repository's disk and memory",
+    )
+    .about(part(title, &item.name))
+    .seen(format!("file {}", item.path.display()))
+    .seen(format!(
+        "it has {} bytes with the digest {digest}, the manifest says {} bytes with {}",
+        length.0, item.length.0, item.digest
+    )))
+}
+
+/// Reads no further than one byte past `expected`: more is wrong, however much more.
+fn hash(path: &Path, expected: Bytes) -> io::Result<(Bytes, Digest)> {
+    let mut file = File::open(path)?.take(expected.0.saturating_add(1));
+    let mut hash = sha2::Sha256::new();
+    let mut piece = vec![0; PIECE];
+    let mut length = 0;
+    loop {
+        let count = file.read(&mut piece)?;
+        if count == 0 {
+            return Ok((Bytes(length), Digest(hash.finalize().into())));
+        }
+        length += count as u64;
+        hash.update(&piece[..count]);
+    }
+}
+
+fn part(title: &str, digest: &Digest) -> Part {
+    Part::Image {
+        image: title.into(),
+        digest: Some(digest.to_string()),
+    }
+}
+
+fn missing(title: &str, digest: &Digest, said: &RepoError) -> Reason {
+    Reason::new(
+        ReasonCode::ImageMissing,
+        format!("a part of {title} is not in the repository"),
+        "import the image again",
+    )
+    .about(part(title, digest))
+    .seen(said.to_string())
+}
+
+fn unreadable(title: &str, digest: &Digest, said: &RepoError) -> Reason {
+    Reason::new(
+        ReasonCode::ChunkCorrupt,
+        format!("a part of {title} cannot be read from the repository"),
+        "check the repository's disk and the rights on its directory, then import the image again",
+    )
+    .about(part(title, digest))
+    .seen(said.to_string())
+}

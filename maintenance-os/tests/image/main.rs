@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The image's way from a real repository, over HTTP on loopback, to a file that stands for the partition.
+#![allow(clippy::unwrap_used)]
+
+mod rig;
+mod trouble;
+mod way;
