@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The service: specialise, then talk to the provisioner for as long as the host runs.
+
+use crate::boot_facts::{BootFacts, uptime_secs};
+use crate::contact::{CONTACT_PATH, Contact};
+use crate::conversation::{Action, Conversation, Event, Failure};
+use crate::documents::{REPORTED_PATH, Specialised};
+use crate::error::AgentError;
+use crate::host::Host;
+use crate::next_boot::set_next_boot;
+use crate::provisioner::Provisioner;
+use crate::root::Root;
+use crate::say;
+use crate::specialise::{Moment, Specialisation, read_seed};
+use crate::status::now as wall_clock;
+use groundstate_api::host::{Heartbeat, HostInstruction, HostSeed, Register};
+use groundstate_api::{Millis, SCHEMA};
+use std::convert::Infallible;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long to wait before a failed specialisation is taken up again: a disk that is slow to appear is there by then.
+const SPECIALISE_RETRY: Duration = Duration::from_secs(5);
+const EFIVARS: &str = "sys/firmware/efi/efivars";
+
+/// Runs until the process is stopped. It returns only where running cannot help: the host has no seed, no boot id, or
+/// no usable credential.
+///
+/// # Errors
+/// As said.
+pub fn run_forever<H: Host>(root: &Root, host: &H) -> Result<Infallible, AgentError> {
+    read_seed(root)?;
+    let facts = BootFacts::read(root)?;
+    let done = specialise(root, host, &facts)?;
+    let seed = read_seed(root)?;
+    let provisioner = Provisioner::new(root, &seed.provisioner)?;
+    say::ready();
+    let short: String = seed.plan.as_str().chars().take(12).collect();
+    say::console(&format!("host {} is specialised, plan {short}", seed.node));
+    let entropy = facts
+        .boot_id
+        .as_str()
+        .bytes()
+        .fold(0u64, |sum, b| sum.wrapping_mul(31).wrapping_add(b.into()));
+    let mut service = Service {
+        root,
+        host,
+        contact: Contact {
+            boot_id: facts.boot_id.clone(),
+            last_answer: None,
+            heartbeats: 0,
+            trouble: None,
+        },
+        facts,
+        done,
+        seed,
+        provisioner,
+    };
+    let started = Instant::now();
+    let clock = || Millis(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
+    let mut conversation = Conversation::new(clock(), entropy);
+    loop {
+        let wait = conversation
+            .deadline()
+            .map_or(Millis::secs(1), |deadline| deadline.since(clock()));
+        sleep(Duration::from_millis(wait.0));
+        service.converse(&mut conversation, clock);
+    }
+}
+
+/// Specialises, however often that takes.
+fn specialise<H: Host>(
+    root: &Root,
+    host: &H,
+    facts: &BootFacts,
+) -> Result<Specialised, AgentError> {
+    let mut said = String::new();
+    loop {
+        let outcome =
+            Specialisation::take_up(root, host, facts.boot_id.clone())?.run(
+                |moment| match moment {
+                    Moment::Done(change) => {
+                        say::journal(&format!(
+                            "{}: {} -> {}",
+                            change.what, change.before, change.after
+                        ));
+                    }
+                    Moment::Noted(_) | Moment::Acted(_) | Moment::Complete(_) => {}
+                },
+            );
+        match outcome {
+            Ok(done) => return Ok(done),
+            Err(error) => {
+                let line = format!("this host is not specialised yet: {error}");
+                if line != said {
+                    say::console(&line);
+                    said = line;
+                }
+                sleep(SPECIALISE_RETRY);
+            }
+        }
+    }
+}
+
+struct Service<'a, H> {
+    root: &'a Root,
+    host: &'a H,
+    facts: BootFacts,
+    done: Specialised,
+    seed: HostSeed,
+    provisioner: Provisioner,
+    contact: Contact,
+}
+
+impl<H: Host> Service<'_, H> {
+    /// Carries out what is due, and what its outcomes ask for, until nothing is left to do now.
+    fn converse(&mut self, conversation: &mut Conversation, clock: impl Fn() -> Millis) {
+        let mut actions = Vec::new();
+        conversation.handle(clock(), Event::Timeout, &mut actions);
+        while !actions.is_empty() {
+            for action in std::mem::take(&mut actions) {
+                if let Some(event) = self.act(action) {
+                    conversation.handle(clock(), event, &mut actions);
+                }
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::Register => {
+                let outcome = self.provisioner.register(&self.register());
+                Some(self.heard(outcome))
+            }
+            Action::Heartbeat { number } => {
+                self.contact.heartbeats = number;
+                let heartbeat = Heartbeat {
+                    node: self.seed.node.clone(),
+                    plan: self.seed.plan.clone(),
+                    boot_id: self.facts.boot_id.clone(),
+                    number,
+                    uptime_secs: uptime_secs(self.root),
+                };
+                let outcome = self.provisioner.heartbeat(&heartbeat);
+                Some(self.heard(outcome))
+            }
+            Action::Registered => {
+                if let Err(error) =
+                    self.root
+                        .write(REPORTED_PATH, self.seed.plan.as_str().as_bytes(), 0o600)
+                {
+                    say::journal(&error.to_string());
+                }
+                let short: String = self.seed.plan.as_str().chars().take(12).collect();
+                say::console(&format!("host {} ready, plan {short}", self.seed.node));
+                None
+            }
+            Action::RestartToNetwork => Some(match self.restart() {
+                Ok(how) => Event::RestartAsked { how },
+                Err(why) => {
+                    self.note(Some(why.clone()));
+                    Event::RestartRefused { why }
+                }
+            }),
+            Action::Say { line } => {
+                say::console(&line);
+                None
+            }
+        }
+    }
+
+    fn heard(&mut self, outcome: Result<HostInstruction, Failure>) -> Event {
+        match outcome {
+            Ok(instruction) => {
+                self.contact.last_answer = Some(wall_clock());
+                self.note(None);
+                Event::Answered(instruction)
+            }
+            Err(failure) => {
+                self.note(Some(match &failure {
+                    Failure::Unreachable { seen } => seen.clone(),
+                    Failure::Refused { status, said } => format!("refused: {said} (HTTP {status})"),
+                }));
+                Event::Failed(failure)
+            }
+        }
+    }
+
+    fn restart(&self) -> Result<String, String> {
+        let how = set_next_boot(&self.root.at(EFIVARS), self.seed.network_boot)
+            .map_err(|error| error.to_string())?;
+        self.host
+            .command("systemctl", &["reboot"])
+            .map_err(|error| error.to_string())?;
+        Ok(how)
+    }
+
+    fn note(&mut self, trouble: Option<String>) {
+        self.contact.trouble = trouble;
+        if let Err(error) = self.root.write_json(CONTACT_PATH, &self.contact) {
+            say::journal(&error.to_string());
+        }
+    }
+
+    /// The changes go with every registration of the boot that made them, and later ones until one was acknowledged:
+    /// a first boot with the provisioner away must not lose its report.
+    fn register(&self) -> Register {
+        let reported = self.root.read_text(REPORTED_PATH).ok().flatten();
+        let unreported = reported.as_deref() != Some(self.seed.plan.as_str());
+        let ours = self.done.boot_id == self.facts.boot_id || unreported;
+        Register {
+            schema: SCHEMA,
+            node: self.seed.node.clone(),
+            run: self.seed.run.clone(),
+            plan: self.seed.plan.clone(),
+            boot_id: self.facts.boot_id.clone(),
+            os: self.facts.os.clone(),
+            kernel: self.facts.kernel.clone(),
+            uptime_secs: uptime_secs(self.root),
+            changes: if ours {
+                self.done.changes.clone()
+            } else {
+                Vec::new()
+            },
+            disk_serials: self.facts.disk_serials.clone(),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The agent against a whole root directory, against power cuts, and against a provisioner that speaks TLS.
+#![allow(missing_docs)]
+
+mod calls;
+mod first_boot;
+mod stage;
