@@ -119,6 +119,11 @@ pub fn decode(table: &[u8], version: Version) -> Smbios {
             _ => {}
         }
     }
+    if !seen_system {
+        let what =
+            "SMBIOS table has no system information (type 1): serial number and UUID are unknown";
+        smbios.notes.push(what.into());
+    }
     let memory = memory::dimms(&structures);
     smbios.dimms = memory.dimms;
     smbios.notes.extend(memory.notes);
