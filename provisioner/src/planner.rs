@@ -22,7 +22,7 @@ impl Job {
     /// Blocks for as long as the image's bytes take to read.
     pub(crate) fn make(&self, images: &dyn Images) -> Result<Box<Plan>, Reason> {
         let name = &self.policy.image;
-        let image = images.newest(name).ok_or_else(|| {
+        let image = images.newest(name)?.ok_or_else(|| {
             Reason::new(
                 ReasonCode::ImageMissing,
                 format!("the repository has no image {name:?}"),

@@ -14,7 +14,7 @@ use groundstate_api::view::{NodeList, NodeReport, NodeView};
 use groundstate_api::{MacAddr, Millis, NodeId, RunId, SCHEMA};
 use prov_core::{Fleet, Input, Node, Reply, Wish};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
@@ -45,7 +45,10 @@ struct Inner {
     site: Site,
     pki: Pki,
     images: Arc<dyn Images>,
+    /// The writer's lock: decide, make durable, fold in. Held while the disk is written.
     book: Mutex<Book>,
+    /// What readers see. Written for moments only, so that the boot service is answered within milliseconds.
+    fleet: RwLock<Fleet>,
     newest: watch::Sender<u64>,
     sightings: mpsc::Sender<(MacAddr, BootSighting)>,
     plans: mpsc::UnboundedSender<(NodeId, RunId)>,
@@ -59,7 +62,6 @@ struct Work {
 }
 
 struct Book {
-    fleet: Fleet,
     journal: Box<dyn Journal>,
     newest: u64,
 }
@@ -109,7 +111,7 @@ impl Provisioner {
         images: Arc<dyn Images>,
         journal: Box<dyn Journal>,
     ) -> Result<Self, OpenError> {
-        let book = Book::replay(&site, journal)?;
+        let (fleet, book) = Book::replay(&site, journal)?;
         let (sightings, sightings_out) = mpsc::channel(SIGHTINGS_MAX);
         // At most one plan per node's run is asked for, so the number of nodes bounds this queue.
         let (plans, plans_out) = mpsc::unbounded_channel();
@@ -124,19 +126,16 @@ impl Provisioner {
                 pki,
                 images,
                 book: Mutex::new(book),
+                fleet: RwLock::new(fleet),
                 newest,
                 sightings,
                 plans,
                 work: Mutex::new(Some(work)),
             }),
         };
-        let names: Vec<NodeId> = this.book().fleet.nodes().map(|n| n.id().clone()).collect();
+        let names: Vec<NodeId> = this.fleet().nodes().map(|n| n.id().clone()).collect();
         for name in names {
-            let is_new = this
-                .book()
-                .fleet
-                .node(&name)
-                .is_some_and(|n| n.version == 0);
+            let is_new = this.fleet().node(&name).is_some_and(|n| n.version == 0);
             let input = if is_new {
                 Input::Added
             } else {
@@ -186,7 +185,7 @@ impl Provisioner {
     /// What a machine shall boot. Answers from memory.
     #[must_use]
     pub fn boot(&self, question: &BootQuestion) -> BootAnswer {
-        self.book().fleet.boot(question)
+        self.fleet().boot(question)
     }
 
     /// Takes a sighting of the boot service in. Never blocks; a sighting too many is dropped with a warning, because
@@ -225,7 +224,7 @@ impl Provisioner {
         let mut tick = tokio::time::interval(TICK);
         loop {
             tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = crate::serve::stopped(&mut stop) => break,
                 Some((mac, sighting)) = sightings.recv() => {
                     let this = self.clone();
                     blocking(move || this.sighted(mac, sighting)).await;
@@ -243,34 +242,30 @@ impl Provisioner {
     #[must_use]
     pub fn list(&self) -> NodeList {
         NodeList {
-            nodes: self.book().fleet.nodes().map(Node::view).collect(),
+            nodes: self.fleet().nodes().map(Node::view).collect(),
         }
     }
 
     /// A node in the list.
     #[must_use]
     pub fn view(&self, node: &NodeId) -> Option<NodeView> {
-        self.book().fleet.node(node).map(Node::view)
+        self.fleet().node(node).map(Node::view)
     }
 
     /// A node in full.
     #[must_use]
     pub fn report(&self, node: &NodeId) -> Option<NodeReport> {
-        self.book().fleet.node(node).map(Node::report)
+        self.fleet().node(node).map(Node::report)
     }
 
     /// Reads a node's state.
     pub(crate) fn with_node<T>(&self, node: &NodeId, read: impl FnOnce(&Node) -> T) -> Option<T> {
-        self.book().fleet.node(node).map(read)
+        self.fleet().node(node).map(read)
     }
 
     /// Names of the nodes.
     pub(crate) fn names(&self) -> Vec<String> {
-        self.book()
-            .fleet
-            .nodes()
-            .map(|n| n.id().to_string())
-            .collect()
+        self.fleet().nodes().map(|n| n.id().to_string()).collect()
     }
 
     /// The number of the newest event, to be waited on.
@@ -319,7 +314,7 @@ impl Provisioner {
         let mut book = self.book();
         let at = now();
         let mut wishes = Vec::new();
-        book.fleet.decide(at, node, input, &mut wishes);
+        self.fleet().decide(at, node, input, &mut wishes);
         self.fulfil(&mut book, at, Some(node), wishes)
     }
 
@@ -353,12 +348,12 @@ impl Provisioner {
     pub(crate) fn stranger_enrols(&self, mac: MacAddr) -> Result<Option<Reply>, JournalError> {
         let mut book = self.book();
         let (at, mut wishes) = (now(), Vec::new());
-        book.fleet.stranger_enrols(at, mac, &mut wishes);
+        self.fleet_mut().stranger_enrols(at, mac, &mut wishes);
         self.fulfil(&mut book, at, None, wishes)
     }
 
     pub(crate) fn find(&self, mac: MacAddr) -> prov_core::Found {
-        self.book().fleet.find(mac)
+        self.fleet().find(mac)
     }
 
     /// Judges an inventory and decides on it.
@@ -391,6 +386,20 @@ impl Provisioner {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn fleet(&self) -> RwLockReadGuard<'_, Fleet> {
+        self.inner
+            .fleet
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fleet_mut(&self) -> RwLockWriteGuard<'_, Fleet> {
+        self.inner
+            .fleet
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn fulfil(
         &self,
         book: &mut Book,
@@ -420,15 +429,12 @@ impl Provisioner {
         if !events.is_empty() {
             book.journal.append(&events)?;
             book.newest = number;
-            for event in &events {
-                book.fleet.apply(event);
-            }
+            let mut fleet = self.fleet_mut();
+            events.iter().for_each(|event| fleet.apply(event));
         }
         if let Some(node) = node {
-            for note in notes {
-                if let Some(state) = book.fleet.node_mut(node) {
-                    state.note(at, note);
-                }
+            if let Some(state) = self.fleet_mut().node_mut(node) {
+                notes.into_iter().for_each(|note| state.note(at, note));
             }
             for run in plans {
                 // The receiver is gone only when we stop; then the plan is made after the next start.
@@ -447,7 +453,8 @@ impl Provisioner {
             prov_core::Found::Nobody(_) => {
                 let mut book = self.book();
                 let (at, mut wishes) = (now(), Vec::new());
-                book.fleet.stranger_boots(at, mac, sighting, &mut wishes);
+                self.fleet_mut()
+                    .stranger_boots(at, mac, sighting, &mut wishes);
                 self.fulfil(&mut book, at, None, wishes)
             }
         };
@@ -457,7 +464,7 @@ impl Provisioner {
     }
 
     fn tick(&self, at: Millis) {
-        let due = self.book().fleet.due(at);
+        let due = self.fleet().due(at);
         for node in due {
             if let Err(error) = self.submit(&node, Input::Timeout) {
                 tracing::error!(%node, %error, "a deadline is not in the journal; it is tried again");
@@ -486,7 +493,7 @@ impl Provisioner {
 }
 
 impl Book {
-    fn replay(site: &Site, journal: Box<dyn Journal>) -> Result<Self, JournalError> {
+    fn replay(site: &Site, journal: Box<dyn Journal>) -> Result<(Fleet, Self), JournalError> {
         let mut fleet = Fleet::new(site, now());
         let mut newest = 0;
         loop {
@@ -495,11 +502,7 @@ impl Book {
             newest = last.number;
             page.iter().for_each(|event| fleet.apply(event));
         }
-        Ok(Self {
-            fleet,
-            journal,
-            newest,
-        })
+        Ok((fleet, Self { journal, newest }))
     }
 }
 

@@ -49,6 +49,14 @@ pub async fn serve_plain(listener: TcpListener, router: Router, stop: watch::Rec
     serve(listener, router, None, stop).await;
 }
 
+/// Returns when `stop` is true, or when nobody can say so any more.
+pub async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let heard = stop.wait_for(|stop| *stop).await;
+    if heard.is_err() {
+        tracing::debug!("who could stop us is gone");
+    }
+}
+
 async fn serve(
     listener: TcpListener,
     router: Router,
@@ -59,7 +67,7 @@ async fn serve(
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = stopped(&mut stop) => break,
             accepted = listener.accept() => accepted,
         };
         let (stream, from) = match accepted {

@@ -1,3 +1,75 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Starts.
-fn main() {}
+//! The `groundstate` command. `up` composes the servers in one process; `image` fills the repository; everything else
+//! is a client that knows the public HTTPS API and nothing more.
+//!
+//! Exit status: 0 done, 1 an error, 2 wrong usage, 3 held or refused by the provisioner.
+
+mod client;
+mod image;
+mod up;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+const EXIT_ERROR: u8 = 1;
+/// Held, or refused by the provisioner: the command was right, and a person has to look.
+const EXIT_HELD: u8 = 3;
+
+/// Brings bare-metal servers to a known ground state: checked, laid out, imaged, handed over.
+///
+/// Exit status: 0 done, 1 an error, 2 wrong usage, 3 held or refused.
+#[derive(Parser)]
+#[command(name = "groundstate", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run all servers in one process: boot service, image repository, provisioner.
+    Up(up::UpArgs),
+    /// Fill and list the image repository of this machine.
+    #[command(subcommand)]
+    Image(image::ImageCommand),
+    /// Look at nodes and order runs, over the API.
+    #[command(subcommand)]
+    Node(client::node::NodeCommand),
+    /// Show events, over the API.
+    Events(client::events::EventsArgs),
+}
+
+/// How a command ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Done,
+    Held,
+}
+
+fn main() -> ExitCode {
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
+        eprintln!("groundstate: a TLS provider is installed already");
+        return ExitCode::from(EXIT_ERROR);
+    }
+    let done = match Cli::parse().command {
+        Command::Up(args) => up::run(&args),
+        Command::Image(command) => image::run(&command),
+        Command::Node(command) => client::node::run(&command),
+        Command::Events(args) => client::events::run(&args),
+    };
+    match done {
+        Ok(End::Done) => ExitCode::SUCCESS,
+        Ok(End::Held) => ExitCode::from(EXIT_HELD),
+        Err(error) => {
+            if let Some(refused) = error.downcast_ref::<client::Refused>() {
+                eprintln!("{}", refused.reason);
+                return ExitCode::from(EXIT_HELD);
+            }
+            eprintln!("groundstate: {error:#}");
+            ExitCode::from(EXIT_ERROR)
+        }
+    }
+}

@@ -4,15 +4,17 @@
 
 use crate::deadline::ALARMS_MAX;
 use crate::node::{BoundKey, Host, Node, Run};
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use groundstate_api::boot::BootSighting;
 use groundstate_api::event::{Event, Happened};
-use groundstate_api::inventory::Gravity;
+use groundstate_api::host::Change;
+use groundstate_api::inventory::{Finding, Gravity, Inventory};
 use groundstate_api::plan::Step;
 use groundstate_api::run::StepState;
 use groundstate_api::view::{HostView, Phase};
-use groundstate_api::{Bytes, Millis, Reason, RunId};
+use groundstate_api::{BootId, Bytes, Millis, PlanId, Reason, RunId};
 
 impl Node {
     /// Takes one event of this node in.
@@ -49,17 +51,7 @@ impl Node {
             Happened::InventoryTaken {
                 inventory,
                 findings,
-            } => {
-                if !findings.iter().any(|f| f.gravity == Gravity::Stop) {
-                    self.last_good = Some(inventory.clone());
-                }
-                if let Some(run) = &mut self.run {
-                    run.inventory = Some(inventory.clone());
-                    run.findings.clone_from(findings);
-                    run.end_all(at);
-                    run.begin("plan", at);
-                }
-            }
+            } => self.inventoried(at, inventory, findings),
             Happened::Planned { plan } => self.in_run(&plan.run, |run| {
                 run.plan = Some(plan.clone());
                 run.end_all(at);
@@ -83,28 +75,42 @@ impl Node {
                 boot_id,
                 os,
                 changes,
-            } => {
-                if let Some(host) = &mut self.host
-                    && host.plan.id == *plan
-                {
-                    // The first boot's changes stay in the report: later boots change nothing.
-                    let first = host.seen.take().map(|s| s.changes).unwrap_or_default();
-                    let changes = if changes.is_empty() {
-                        first
-                    } else {
-                        changes.clone()
-                    };
-                    host.seen = Some(HostView {
-                        plan: plan.clone(),
-                        boot_id: boot_id.clone(),
-                        os: os.clone(),
-                        changes,
-                    });
-                }
-            }
+            } => self.registered(plan, boot_id, os, changes),
             Happened::PhaseChanged { to, reason, .. } => {
                 self.phase_changed(at, *to, reason.as_ref())
             }
+        }
+    }
+
+    fn inventoried(&mut self, at: Millis, inventory: &Inventory, findings: &[Finding]) {
+        if !findings.iter().any(|f| f.gravity == Gravity::Stop) {
+            self.last_good = Some(Box::new(inventory.clone()));
+        }
+        if let Some(run) = &mut self.run {
+            run.inventory = Some(Box::new(inventory.clone()));
+            run.findings = findings.to_vec();
+            run.end_all(at);
+            run.begin("plan", at);
+        }
+    }
+
+    fn registered(&mut self, plan: &PlanId, boot_id: &BootId, os: &str, changes: &[Change]) {
+        if let Some(host) = &mut self.host
+            && host.plan.id == *plan
+        {
+            // The first boot's changes stay in the report: later boots change nothing.
+            let first = host.seen.take().map(|s| s.changes).unwrap_or_default();
+            let changes = if changes.is_empty() {
+                first
+            } else {
+                changes.to_vec()
+            };
+            host.seen = Some(HostView {
+                plan: plan.clone(),
+                boot_id: boot_id.clone(),
+                os: os.into(),
+                changes,
+            });
         }
     }
 

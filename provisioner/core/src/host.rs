@@ -4,7 +4,6 @@
 use crate::decide::{Note, Reply, Wish};
 use crate::node::{Host, Node};
 use crate::reasons;
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 use groundstate_api::PlanId;
@@ -17,7 +16,7 @@ impl Node {
     pub(crate) fn register(&self, plan: &PlanId, register: &Register, out: &mut Vec<Wish>) {
         // The machine has left with the last report unheard: its host speaks for it.
         let left = self.left_unheard();
-        let Some(made_by) = self.host.as_ref().map(|h| &h.plan).or(left) else {
+        let Some(made_by) = self.host.as_ref().map(|h| h.plan.as_ref()).or(left) else {
             out.push(Wish::Reply(Reply::Conflict(reasons::host_of_another_plan(
                 self.id(),
                 plan,
@@ -117,14 +116,14 @@ impl Node {
         }
     }
 
-    fn left_unheard(&self) -> Option<&Box<Plan>> {
+    fn left_unheard(&self) -> Option<&Plan> {
         let run = self.run.as_ref()?;
         let at_the_end = run
             .step
             .as_ref()
             .is_some_and(|(step, _)| *step == Step::HandOver);
         (self.phase == Phase::Deploying && at_the_end && self.host.is_none())
-            .then_some(run.plan.as_ref())
+            .then_some(run.plan.as_deref())
             .flatten()
     }
 }

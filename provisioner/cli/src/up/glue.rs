@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What one server asks of another, answered by the other.
+
+use groundstate_api::boot::{BootAnswer, BootQuestion, BootSighting};
+use groundstate_api::image::ImageRef;
+use groundstate_api::{MacAddr, Part, Reason, ReasonCode};
+use image_repo::Repository;
+use provisioner::Provisioner;
+use pxe_server::{BootPolicy, Sightings};
+use std::sync::Arc;
+
+/// The boot service asks the provisioner.
+pub(crate) struct Boot(pub(crate) Provisioner);
+
+impl BootPolicy for Boot {
+    fn ask(&self, question: &BootQuestion) -> BootAnswer {
+        self.0.boot(question)
+    }
+}
+
+impl Sightings for Boot {
+    fn saw(&self, mac: MacAddr, sighting: BootSighting) {
+        self.0.saw(mac, sighting);
+    }
+}
+
+/// The provisioner asks the image repository.
+pub(crate) struct Images(pub(crate) Arc<Repository>);
+
+impl provisioner::Images for Images {
+    fn newest(&self, name: &str) -> Result<Option<ImageRef>, Reason> {
+        self.0.newest(name).map_err(|error| {
+            Reason::new(
+                ReasonCode::ImageMissing,
+                "the image repository cannot be read",
+                "repair the repository or import the image again, then order again",
+            )
+            .about(Part::Image {
+                image: name.to_owned(),
+                digest: None,
+            })
+            .seen(error.to_string())
+        })
+    }
+
+    fn verify(&self, image: &ImageRef) -> Result<(), Reason> {
+        self.0.verify(image)
+    }
+
+    fn cmdline(&self, image: &ImageRef) -> Option<String> {
+        match self.0.manifest(&image.manifest) {
+            Ok(manifest) => Some(manifest.cmdline),
+            Err(error) => {
+                tracing::warn!(%error, image = image.name, "the image's command line cannot be read");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `groundstate up`: the composition. Each server stays what it is; only here they meet.
+
+mod glue;
+mod site_file;
+
+use crate::End;
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use glue::{Boot, Images};
+use groundstate_api::site::Site;
+use image_repo::Repository;
+use provisioner::{Options, Provisioner, serve};
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// How long the servers may take to stop.
+const STOP_MAX: Duration = Duration::from_secs(8);
+/// How many events are read at once for the terminal.
+const PAGE: usize = 100;
+
+/// Run all servers in one process.
+///
+/// The ports 67, 69 and 80 need root or CAP_NET_BIND_SERVICE and CAP_NET_RAW. The first socket of LISTEN_FDS, where
+/// there is one, serves the page.
+#[derive(Args)]
+pub(crate) struct UpArgs {
+    /// The provisioning network's interface, for example eth1.
+    #[arg(long, required_unless_present = "check")]
+    interface: Option<String>,
+    /// The site file.
+    #[arg(long, default_value = "site.toml")]
+    site: PathBuf,
+    /// Where journal, certificates, images and leases are kept.
+    #[arg(long, default_value = "/var/lib/groundstate")]
+    state_dir: PathBuf,
+    /// The folder with kernel, initramfs and boot loaders.
+    #[arg(long, default_value = "/usr/lib/groundstate/boot")]
+    boot_assets: PathBuf,
+    /// Where to serve the read-only page. It asks nobody who they are: keep it on loopback or a trusted network.
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
+    page: SocketAddr,
+    /// Check the site file and do nothing else.
+    #[arg(long)]
+    check: bool,
+}
+
+pub(crate) fn run(args: &UpArgs) -> Result<End> {
+    let site = site_file::read(&args.site)?;
+    if args.check {
+        println!(
+            "{}: the site {:?} with {} nodes is in order",
+            args.site.display(),
+            site.name,
+            site.nodes.len()
+        );
+        return Ok(End::Done);
+    }
+    let Some(interface) = &args.interface else {
+        bail!("--interface is missing");
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(up(args, interface, site))?;
+    // Blocking work that is still going on (an image being verified) holds nothing that the next start needs.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(End::Done)
+}
+
+/// Where the images of a state directory lie.
+pub(crate) fn image_dir(state_dir: &Path) -> PathBuf {
+    state_dir.join("images")
+}
+
+async fn up(args: &UpArgs, interface: &str, site: Site) -> Result<()> {
+    let repository =
+        Arc::new(Repository::open(&image_dir(&args.state_dir)).context("the image repository")?);
+    let network = site.network.clone();
+    let ours = Provisioner::open(Options {
+        site,
+        state_dir: args.state_dir.clone(),
+        images: Arc::new(Images(repository.clone())),
+    })?;
+    let assets = pxe_server::Assets::read(&args.boot_assets)?;
+    let boot_files =
+        pxe_server::assemble(&assets, &ours.boot_config(), &args.state_dir.join("boot"))?;
+    let address = SocketAddr::from((network.address, network.https_port));
+    let api = bind(address).await?;
+    let local = bind_loopback(&network.address, network.https_port).await;
+    let page = page_listener(args.page).await?;
+    greet(&ours, args, &page)?;
+
+    let (stop_now, stop) = watch::channel(false);
+    let tls = ours.pki().server_config()?;
+    let router = ours.api(image_repo::router(repository));
+    let config = pxe_server::Config {
+        interface: interface.to_owned(),
+        network,
+        state_dir: args.state_dir.clone(),
+    };
+    let boot = Arc::new(Boot(ours.clone()));
+    let mut servers: JoinSet<Result<()>> = JoinSet::new();
+    for listener in [Some(api), local].into_iter().flatten() {
+        let (router, tls, stop) = (router.clone(), tls.clone(), stop.clone());
+        servers.spawn(async move {
+            serve::serve_tls(listener, router, tls, stop).await;
+            Ok(())
+        });
+    }
+    servers.spawn({
+        let (router, stop) = (ours.page(), stop.clone());
+        async move {
+            serve::serve_plain(page, router, stop).await;
+            Ok(())
+        }
+    });
+    servers.spawn({
+        let (ours, stop) = (ours.clone(), stop.clone());
+        async move {
+            ours.run(stop).await;
+            Ok(())
+        }
+    });
+    servers.spawn(print_events(ours, stop.clone()));
+    servers.spawn(async move {
+        let served = pxe_server::serve(config, boot_files, boot.clone(), boot, stop).await;
+        served.context("the boot service")
+    });
+    wait(servers, stop_now).await
+}
+
+/// Until a signal, or until a server ends by itself, which is an error.
+async fn wait(mut servers: JoinSet<Result<()>>, stop_now: watch::Sender<bool>) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let early = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        ended = servers.join_next() => ended,
+    };
+    stop_now.send_replace(true);
+    let all = async { while servers.join_next().await.is_some() {} };
+    if tokio::time::timeout(STOP_MAX, all).await.is_err() {
+        tracing::warn!("a server did not stop in time");
+    }
+    match early {
+        None => {
+            println!("groundstate has stopped");
+            Ok(())
+        }
+        Some(ended) => {
+            ended??;
+            bail!("a server has ended by itself");
+        }
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("{address} cannot be served: is it this machine's address, and is the port free?")
+    })
+}
+
+/// The API on loopback too, for the operator on this machine. Where another program has the port there, the API is
+/// reached by its own address.
+async fn bind_loopback(ours: &Ipv4Addr, port: u16) -> Option<TcpListener> {
+    if ours.is_loopback() {
+        return None;
+    }
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+        Ok(listener) => Some(listener),
+        Err(error) => {
+            tracing::warn!(%error, port, "the API is not served on 127.0.0.1");
+            None
+        }
+    }
+}
+
+async fn page_listener(address: SocketAddr) -> Result<TcpListener> {
+    let handed_over = listenfd::ListenFd::from_env()
+        .take_tcp_listener(0)
+        .context("LISTEN_FDS")?;
+    match handed_over {
+        Some(listener) => {
+            listener.set_nonblocking(true)?;
+            Ok(TcpListener::from_std(listener)?)
+        }
+        None => bind(address).await,
+    }
+}
+
+fn greet(ours: &Provisioner, args: &UpArgs, page: &TcpListener) -> Result<()> {
+    let operator = ours.pki().operator_dir();
+    say(&format!(
+        "site        {}, {} nodes",
+        ours.site().name,
+        ours.site().nodes.len()
+    ));
+    say(&format!("API         {}", ours.address()));
+    say(&format!("credential  {}", operator.display()));
+    say(&format!("page        http://{}/", page.local_addr()?));
+    say(&format!("state       {}", args.state_dir.display()));
+    say(&format!(
+        "try         GROUNDSTATE_SERVER={} GROUNDSTATE_CREDENTIAL={} groundstate node list",
+        ours.address(),
+        operator.display()
+    ));
+    Ok(())
+}
+
+/// A line for people and for programs that wait for one. A closed terminal does not stop the servers.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
+        tracing::debug!("nobody reads the output");
+    }
+}
+
+async fn print_events(ours: Provisioner, mut stop: watch::Receiver<bool>) -> Result<()> {
+    let mut news = ours.follow();
+    let mut after = *news.borrow_and_update();
+    loop {
+        tokio::select! {
+            () = serve::stopped(&mut stop) => return Ok(()),
+            changed = news.changed() => changed?,
+        }
+        loop {
+            let reader = ours.clone();
+            let events =
+                tokio::task::spawn_blocking(move || reader.events(after, PAGE, None)).await??;
+            let Some(last) = events.last() else { break };
+            after = last.number;
+            for event in &events {
+                let node = event.node.as_ref().map_or("-", |node| node.as_str());
+                let text = prov_core::headline::headline(&event.what);
+                say(&format!(
+                    "{} {node:<12} {text}",
+                    provisioner::clock::words(event.at)
+                ));
+            }
+        }
+    }
+}
