@@ -78,7 +78,9 @@ fn dmidecode(dump: &Path) -> Option<String> {
         return None;
     };
     assert!(output.status.success());
-    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    // What it says of a broken table goes to standard error.
+    let text = [output.stdout, output.stderr].concat();
+    Some(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// One structure of dmidecode's text: its handle, kind and fields.
