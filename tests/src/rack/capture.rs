@@ -31,7 +31,7 @@ impl Capture {
         let words = file.with_extension("tcpdump.log");
         let log = File::create(&words).map_err(RackError::file(&words))?;
         let mut command = Command::new(program);
-        // -Z root: keep the user, so that it can write the file; -U: each packet is in the file at once.
+        // -Z root: as root stay root, so that it can write the file; -U: each packet is in the file at once.
         command
             .args(["-i", interface, "-n", "-U", "-s", "0", "-Z", "root", "-w"])
             .arg(file);
@@ -39,9 +39,9 @@ impl Capture {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);
-        let child = command.spawn().map_err(|source| RackError::CommandStart {
+        let child = command.spawn().map_err(|cause| RackError::CommandStart {
             command: "tcpdump".to_owned(),
-            source,
+            cause,
         })?;
         let mut capture = Self {
             child,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What can go wrong with a rack, each with the noun that a person needs.
+//! What can go wrong with a rack, each with the noun that a person needs. The message holds the kernel's answer too:
+//! there is no further source to print.
 
 use std::io;
 use std::path::PathBuf;
@@ -28,19 +29,19 @@ pub enum RackError {
     },
     /// The device that makes taps cannot be opened.
     #[error(
-        "the rack needs /dev/net/tun for its virtual network cables, and it does not open ({source}): run as root, or `chmod 666 /dev/net/tun`"
+        "the rack needs /dev/net/tun for its virtual network cables, and it does not open ({cause}): run as root, or `chmod 666 /dev/net/tun`"
     )]
     NoTun {
         /// What the kernel answered.
-        source: io::Error,
+        cause: io::Error,
     },
     /// No network namespace could be made.
     #[error(
-        "a network namespace of the rack's own could not be made ({source}): run as root, or start the command with `unshare -Ur` where user namespaces are allowed"
+        "a network namespace of the rack's own could not be made ({cause}): run as root, or where user namespaces are allowed call `rack::gain_network_rights` while the process has one thread"
     )]
     NoNamespace {
         /// What the kernel answered.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A program ended with an error.
     #[error("`{command}` failed ({status}): {stderr}")]
@@ -53,12 +54,12 @@ pub enum RackError {
         stderr: String,
     },
     /// A program could not be started.
-    #[error("`{command}` could not be started: {source}")]
+    #[error("`{command}` could not be started: {cause}")]
     CommandStart {
         /// The command as a person would type it.
         command: String,
         /// What the kernel answered.
-        source: io::Error,
+        cause: io::Error,
     },
     /// Something took longer than its limit.
     #[error("{what} did not happen within {} s{detail}", .limit.as_secs())]
@@ -71,12 +72,12 @@ pub enum RackError {
         detail: String,
     },
     /// A file could not be read or written.
-    #[error("{}: {source}", .path.display())]
+    #[error("{}: {cause}", .path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// What the kernel answered.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A node's description contradicts itself.
     #[error("node {node}: {problem}")]
@@ -167,6 +168,6 @@ impl RackError {
     /// Names the file of an input or output error.
     pub(super) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::File { path, source }
+        move |cause| Self::File { path, cause }
     }
 }

@@ -31,7 +31,7 @@ pub use fault::{Fault, ParseFaultError};
 pub use fingerprint::{DiskFingerprint, Fingerprint, unchanged};
 pub use image::DiskImage;
 pub use machine::{Boot, PowerOn};
-pub use net::{Net, NetHandle, NetOptions, become_namespace_root};
+pub use net::{Net, NetHandle, NetOptions, gain_network_rights};
 pub use node::Node;
 pub use parts::Parts;
 pub use qmp::{Qmp, QmpEvent};

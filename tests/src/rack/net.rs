@@ -10,6 +10,10 @@ use super::parts::run;
 use super::site::{ADDRESS, PREFIX};
 use super::{Capture, Parts, RackError};
 use nix::sched::{CloneFlags, setns, unshare};
+use rustix::io::Errno;
+use rustix::thread::{
+    CapabilitySet, capabilities, configure_capability_in_ambient_set, set_capabilities,
+};
 use std::fs::{self, File};
 use std::marker::PhantomData;
 use std::os::fd::AsFd;
@@ -60,7 +64,7 @@ impl Net {
             Parts::program("tcpdump", "tcpdump")?;
         }
         tun_opens()?;
-        become_namespace_root()?;
+        gain_network_rights()?;
         let before = File::open(OWN_NAMESPACE).map_err(RackError::file(OWN_NAMESPACE))?;
         unshare(CloneFlags::CLONE_NEWNET).map_err(no_namespace)?;
         let handle = NetHandle(File::open(OWN_NAMESPACE).map_err(RackError::file(OWN_NAMESPACE))?);
@@ -173,30 +177,56 @@ impl NetHandle {
     }
 }
 
-/// Makes this process root of a user namespace of its own, when it is not root already. Possible only while the
-/// process has one thread: a `main` calls it first; [`Net::new`] calls it too.
+/// Gives this process the rights over networks of its own, when it has not got them: it enters a new user namespace
+/// under its own user id, and hands the rights down to the programs it starts. Possible only while the process has
+/// one thread: a `main` calls it first; [`Net::new`] calls it too.
+///
+/// The user stays who it is, and does not become root there: tcpdump, started as root, insists on becoming another
+/// user, which such a namespace has not got.
 ///
 /// # Errors
 /// [`RackError::NoNamespace`] where user namespaces are not allowed, or the process has several threads.
-pub fn become_namespace_root() -> Result<(), RackError> {
-    let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
-    if user.is_root() {
+pub fn gain_network_rights() -> Result<(), RackError> {
+    let refused = |errno: Errno| RackError::NoNamespace {
+        cause: errno.into(),
+    };
+    if capabilities(None)
+        .map_err(refused)?
+        .effective
+        .contains(RIGHTS)
+    {
         return Ok(());
     }
+    let (user, group) = (
+        rustix::process::geteuid().as_raw(),
+        rustix::process::getegid().as_raw(),
+    );
     unshare(CloneFlags::CLONE_NEWUSER).map_err(no_namespace)?;
     let write = |file: &str, text: String| fs::write(file, text).map_err(RackError::file(file));
     write("/proc/self/setgroups", "deny".to_owned())?;
-    write("/proc/self/uid_map", format!("0 {} 1", user.as_raw()))?;
-    write("/proc/self/gid_map", format!("0 {} 1", group.as_raw()))
+    write("/proc/self/uid_map", format!("{user} {user} 1"))?;
+    write("/proc/self/gid_map", format!("{group} {group} 1"))?;
+    let mut sets = capabilities(None).map_err(refused)?;
+    sets.inheritable |= RIGHTS;
+    set_capabilities(None, sets).map_err(refused)?;
+    RIGHTS
+        .iter()
+        .try_for_each(|right| configure_capability_in_ambient_set(right, true).map_err(refused))
 }
+
+/// What it takes to make a network, to capture on it, and to serve on its low ports.
+const RIGHTS: CapabilitySet = CapabilitySet::SYS_ADMIN
+    .union(CapabilitySet::NET_ADMIN)
+    .union(CapabilitySet::NET_RAW)
+    .union(CapabilitySet::NET_BIND_SERVICE);
 
 fn tun_opens() -> Result<(), RackError> {
     let open = File::options().read(true).write(true).open(TUN);
-    open.map(drop).map_err(|source| RackError::NoTun { source })
+    open.map(drop).map_err(|cause| RackError::NoTun { cause })
 }
 
 fn no_namespace(errno: nix::Error) -> RackError {
     RackError::NoNamespace {
-        source: errno.into(),
+        cause: errno.into(),
     }
 }

@@ -155,9 +155,9 @@ impl Node {
             .stdout(both)
             .stderr(log)
             .current_dir(&self.folder);
-        let start = |source| RackError::CommandStart {
+        let start = |cause| RackError::CommandStart {
             command: "qemu-system-x86_64".into(),
-            source,
+            cause,
         };
         let mut child = Plug(Some(command.spawn().map_err(start)?));
         let name = self.spec.name.to_string();
@@ -333,7 +333,7 @@ impl Node {
         }
     }
 
-    /// QEMU's monitor, for events.
+    /// QEMU's monitor, for events. QEMU takes one connection at a time, and this is it.
     ///
     /// # Errors
     /// That the node is off.

@@ -98,9 +98,9 @@ pub(super) fn shown(command: &Command) -> String {
 /// Runs a small program to its end, within a limit, and fails when it fails.
 pub(super) fn run(command: &mut Command) -> Result<Output, RackError> {
     let text = shown(command);
-    let start = |source| RackError::CommandStart {
+    let start = |cause| RackError::CommandStart {
         command: text.clone(),
-        source,
+        cause,
     };
     // Small programs say little: a pipe's 64 KiB hold it until the end.
     let child = command
