@@ -15,6 +15,9 @@ use groundstate_api::{Part, Reason, ReasonCode, SCHEMA, SystemUuid};
 /// What a wipe leaves behind for a moment: the remains of what the plan lets go.
 pub const UNKNOWN_DATA: &str = "unknown data";
 
+/// What a disk "holds" that could not be read: it is never planned for and never passes.
+pub const UNREADABLE: &str = "unreadable";
+
 /// Compares every disk with the plan.
 ///
 /// # Errors
@@ -92,6 +95,15 @@ pub fn guard_disk<'a>(planned: &DiskPlan, seen: &'a [Disk]) -> Result<&'a Disk, 
 /// # Errors
 /// [`ReasonCode::DiskInUse`] naming what is there; [`ReasonCode::PlanRefused`] where the table cannot stand there.
 pub fn guard_contents(planned: &DiskPlan, found: &Disk) -> Result<(), Reason> {
+    let is_used = !matches!(planned.action, DiskAction::LeaveAlone);
+    if is_used && found.contents.iter().any(|one| one.what == UNREADABLE) {
+        return Err(Reason::new(
+            ReasonCode::DiskError,
+            "What the disk holds cannot be read.",
+            "Check the disk's seat, cable and health, then order the run again.",
+        )
+        .about(part(found)));
+    }
     match &planned.action {
         DiskAction::LeaveAlone => Ok(()),
         DiskAction::Keep { table } => guard_kept(planned, table, found),
@@ -303,6 +315,20 @@ mod tests {
         seen[0].contents = vec![strange("disk", UNKNOWN_DATA)];
         let reason = guard(&plan, &seen, Some(plan.machine)).unwrap_err();
         assert_eq!(reason.code, ReasonCode::DiskInUse);
+    }
+
+    #[test]
+    fn a_disk_that_cannot_be_read_is_refused_whatever_may_go() {
+        let (plan, mut seen) = case();
+        seen[1].contents = vec![strange("disk", UNREADABLE)];
+        let reason = guard(&plan, &seen, Some(plan.machine)).unwrap_err();
+        assert_eq!(reason.code, ReasonCode::DiskError);
+        let mut case = Case::new(rack());
+        case.inventory.disks = seen;
+        let plan = case.plan().unwrap();
+        assert_eq!(plan.disks[0].serial, "DATA-1");
+        assert_eq!(plan.disks[0].action, DiskAction::LeaveAlone);
+        assert_eq!(plan.disks[0].because, "what it holds cannot be read");
     }
 
     #[test]

@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 const NODE_WAIT: Duration = Duration::from_secs(10);
 /// Between two looks.
 const NODE_POLL: Duration = Duration::from_millis(20);
+/// One write of zeros: small, because every disk has a thread of its own.
+const ZERO_PIECE: usize = 64 * 1_024;
 /// The sectors of a file that stands in for a disk, where nothing else is said.
 const FILE_SECTOR: u32 = 512;
 
@@ -112,28 +114,62 @@ impl Device {
 
     /// Writes, waits until the disk has it, and reads it back from the disk.
     pub(super) fn write_proved(&self, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
-        let path = self.path();
+        self.write(offset, bytes)?;
+        self.flush(offset, bytes.len() as u64)?;
+        self.compare(offset, bytes)
+    }
+
+    /// Zeroes from `start` to `end`, waits until the disk has it, and reads it back from the disk.
+    pub(super) fn zero_proved(&self, start: u64, end: u64) -> Result<(), DiskError> {
+        let zeros = [0u8; ZERO_PIECE];
+        let pieces = || {
+            let starts = (start..end).step_by(ZERO_PIECE);
+            starts.map(|at| {
+                (
+                    at,
+                    usize::try_from(end - at).map_or(ZERO_PIECE, |left| left.min(ZERO_PIECE)),
+                )
+            })
+        };
+        for (at, length) in pieces() {
+            self.write(at, zeros.get(..length).unwrap_or_default())?;
+        }
+        self.flush(start, end - start)?;
+        for (at, length) in pieces() {
+            self.compare(at, zeros.get(..length).unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
         self.file
             .write_all_at(bytes, offset)
-            .map_err(DiskError::io("writing to", path))?;
+            .map_err(DiskError::io("writing to", self.path()))
+    }
+
+    /// Waits until the disk has it, and drops the cached pages so that the next read comes from the disk.
+    fn flush(&self, offset: u64, length: u64) -> Result<(), DiskError> {
+        let path = self.path();
         self.file
             .sync_all()
             .map_err(DiskError::io("flushing", path))?;
-        // Without the cached pages the read comes from the disk.
         fadvise(
             &self.file,
             offset,
-            NonZeroU64::new(bytes.len() as u64),
+            NonZeroU64::new(length),
             Advice::DontNeed,
         )
-        .map_err(|errno| DiskError::io("dropping the cache of", path)(errno.into()))?;
+        .map_err(|errno| DiskError::io("dropping the cache of", path)(errno.into()))
+    }
+
+    fn compare(&self, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
         let back = self
             .read(offset, bytes.len())
-            .map_err(DiskError::io("reading back", path))?;
+            .map_err(DiskError::io("reading back", self.path()))?;
         match back.iter().zip(bytes).position(|(is, should)| is != should) {
             None => Ok(()),
             Some(at) => Err(DiskError::ReadBack {
-                path: path.to_path_buf(),
+                path: self.path.clone(),
                 offset: offset + at as u64,
             }),
         }

@@ -20,13 +20,16 @@ impl Done {
     }
 }
 
+/// What is done to one disk; it gives facts.
+type Work<'a, Item> = &'a (dyn Fn(&Item, &Done) -> Result<Vec<String>, Reason> + Sync);
+
 /// Does `work` on every item, each on a thread of its own. All are finished before this returns; the facts come in the
 /// items' order, and the first failure in that order is the reason, with the others as evidence.
 pub(super) fn on_each<Item: Sync>(
     items: &[Item],
     total: Bytes,
     progress: &mut dyn FnMut(Bytes, Bytes),
-    work: &(dyn Fn(&Item, &Done) -> Result<Vec<String>, Reason> + Sync),
+    work: Work<'_, Item>,
 ) -> Result<Vec<String>, Reason> {
     let done = Done::default();
     let (send, receive) = mpsc::channel::<()>();

@@ -67,8 +67,8 @@ fn os_table() -> TablePlan {
     TablePlan {
         disk_guid: DISK_GUID.to_owned(),
         partitions: vec![
-            part("gs-esp", TYPE_ESP, 1, 512, esp),
-            part("gs-root", TYPE_ROOT, 513, 510, PartitionContents::Root),
+            part("gs-esp", TYPE_ESP, 1, 32, esp),
+            part("gs-root", TYPE_ROOT, 33, 94, PartitionContents::Root),
         ],
     }
 }
@@ -82,7 +82,7 @@ fn data_table() -> TablePlan {
     };
     TablePlan {
         disk_guid: DISK_GUID.to_owned(),
-        partitions: vec![part("gs-data", TYPE_DATA, 1, 1_022, volume)],
+        partitions: vec![part("gs-data", TYPE_DATA, 1, 126, volume)],
     }
 }
 
@@ -92,7 +92,7 @@ fn planned(sector: u32, role: Role, table: TablePlan, goes: Vec<String>) -> Disk
         wwn: None,
         slot: "bay-1".to_owned(),
         model: "file".to_owned(),
-        size: Bytes(GIB),
+        size: Bytes(SIZE),
         logical_sector: sector,
         role,
         because: "it is a test".to_owned(),
@@ -100,10 +100,13 @@ fn planned(sector: u32, role: Role, table: TablePlan, goes: Vec<String>) -> Disk
     }
 }
 
-/// A disk of 1 GiB with somebody's table, an old file system and random-looking bytes at both ends.
+/// The stand-in for a disk: small, because it is hashed whole.
+const SIZE: u64 = 128 * MIB;
+
+/// A disk with somebody's table, an old file system, LUKS, and random-looking bytes at both ends.
 fn foreign(dir: &Path) -> PathBuf {
     let path = dir.join("disk");
-    File::create(&path).unwrap().set_len(GIB).unwrap();
+    File::create(&path).unwrap().set_len(60 * MIB).unwrap();
     passes(
         "mke2fs",
         &[
@@ -114,25 +117,46 @@ fn foreign(dir: &Path) -> PathBuf {
             "-L",
             "old",
             "-E",
-            "offset=104857600",
+            "offset=20971520",
         ],
         &path,
     );
     let disk = File::options().write(true).open(&path).unwrap();
-    disk.set_len(GIB).unwrap();
+    disk.set_len(SIZE).unwrap();
     let noise: Vec<u8> = (0..MIB)
         .map(|at| u8::try_from(at * 31 % 251).unwrap())
         .collect();
     disk.write_all_at(&noise, 0).unwrap();
-    disk.write_all_at(&noise, GIB - MIB).unwrap();
-    disk.write_all_at(b"LUKS\xba\xbe\0\x02", 600 * MIB).unwrap();
+    disk.write_all_at(&noise, SIZE - MIB).unwrap();
+    disk.write_all_at(b"LUKS\xba\xbe\0\x02", 70 * MIB).unwrap();
     passes("sgdisk", &["-Z"], &path);
     passes(
         "sgdisk",
-        &["-n", "1:204800:+200M", "-n", "2:1228800:+100M"],
+        &["-n", "1:40960:+40M", "-n", "2:143360:+40M"],
         &path,
     );
     path
+}
+
+/// A file as a disk with large sectors, for tools that take no sector size; `None` without root or loop devices.
+struct Loop(PathBuf);
+
+impl Loop {
+    fn of(path: &Path) -> Option<Self> {
+        let arguments = ["--sector-size", "4096", "--read-only", "--find", "--show"];
+        let (success, text) = tool("losetup", &arguments, path);
+        if success {
+            return Some(Self(PathBuf::from(text.trim())));
+        }
+        eprintln!("skipped sgdisk on large sectors: {}", text.trim());
+        None
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        passes("losetup", &["-d"], &self.0);
+    }
 }
 
 fn seen(path: &Path, sector: u32) -> Disk {
@@ -227,7 +251,7 @@ fn a_foreign_disk_becomes_the_planned_one_however_often() {
         assert_eq!(
             facts,
             [format!(
-                "S-1: GPT {DISK_GUID} with gs-esp 512 MiB, gs-root 510 MiB"
+                "S-1: GPT {DISK_GUID} with gs-esp 32 MiB, gs-root 94 MiB"
             )]
         );
         assert_eq!(last, (Bytes::mib(1), Bytes::mib(1)));
@@ -246,7 +270,7 @@ fn a_foreign_disk_becomes_the_planned_one_however_often() {
         (layout.role, layout.disk_guid.as_str()),
         (Role::Os, DISK_GUID)
     );
-    assert_eq!(layout.partitions[1].start, Bytes::mib(513));
+    assert_eq!(layout.partitions[1].start, Bytes::mib(33));
 }
 
 #[test]
@@ -261,10 +285,12 @@ fn large_sectors_get_a_table_of_large_sectors() {
     assert_eq!(layout.role, Role::Data);
     assert_eq!(
         (layout.partitions[0].start, layout.partitions[0].length),
-        (Bytes::mib(1), Bytes::mib(1_022))
+        (Bytes::mib(1), Bytes::mib(126))
     );
-    let text = passes("sfdisk", &["--sector-size", "4096", "--verify"], &path);
-    assert!(text.contains("No errors detected"), "{text}");
+    if let Some(disk) = Loop::of(&path) {
+        let text = passes("sgdisk", &["-v"], &disk.0);
+        assert!(text.contains("No problems found"), "{text}");
+    }
 }
 
 #[test]
@@ -283,7 +309,7 @@ fn a_disk_that_is_not_the_planned_one_keeps_every_byte() {
     let reason = carry_out(Step::Wipe, &bench, &mut |_, _| ()).unwrap_err();
     assert_eq!(reason.code, ReasonCode::DiskInUse);
     assert_eq!(reason.evidence[0], "found ext4 \"old\" on partition 1");
-    plan.size = Bytes(GIB - 512);
+    plan.size = Bytes(SIZE - 512);
     assert!(matches!(
         wipe(&path, &plan),
         Err(DiskError::NotAsPlanned { .. })

@@ -14,8 +14,6 @@ use std::path::Path;
 pub(super) const HEAD: u64 = 5 * MIB;
 /// Zeroed before each end: backup GPT, md 0.90 and 1.0, ZFS, DRBD and controllers' RAID all stand in the last MiB.
 pub(super) const TAIL: u64 = MIB;
-/// One write.
-const PIECE: u64 = MIB;
 
 /// Wipes the disk and tells what was done. Running it again finds nothing and does the same.
 ///
@@ -91,17 +89,8 @@ fn merged(mut ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
 }
 
 fn zero(disk: &Device, ranges: &[(u64, u64)]) -> Result<u64, DiskError> {
-    let zeros = vec![0u8; usize::try_from(PIECE).unwrap_or(usize::MAX)];
-    let mut done = 0;
     for (start, end) in ranges {
-        let mut at = *start;
-        while at < *end {
-            let length = (end - at).min(PIECE);
-            let piece = zeros.get(..usize::try_from(length).unwrap_or(usize::MAX));
-            disk.write_proved(at, piece.unwrap_or(&zeros))?;
-            at += length;
-            done += length;
-        }
+        disk.zero_proved(*start, *end)?;
     }
-    Ok(done)
+    Ok(ranges.iter().map(|(start, end)| end - start).sum())
 }

@@ -2,6 +2,7 @@
 //! Gives every disk its role.
 
 use super::{PlanRequest, layout, part};
+use crate::guard::UNREADABLE;
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
@@ -129,6 +130,9 @@ fn unfit(disk: &Disk) -> Option<Unfit> {
     }
     if disk.health.verdict == Verdict::Fail {
         return Some(Unfit::Always("it reports that it is failing".to_string()));
+    }
+    if disk.contents.iter().any(|one| one.what == UNREADABLE) {
+        return Some(Unfit::Always("what it holds cannot be read".to_string()));
     }
     if !matches!(disk.logical_sector, 512 | 4096) {
         return Some(Unfit::Always(format!(

@@ -44,7 +44,9 @@ pub fn render(plan: &Plan) -> String {
         disk_lines(disk, &mut lines);
     }
     lines.push(String::new());
-    lines.join("\n")
+    // Serial numbers and models are the hardware's words: none of them steers a terminal or makes a line.
+    let safe = lines.iter().map(|line| line.replace(char::is_control, "?"));
+    safe.collect::<Vec<_>>().join("\n")
 }
 
 fn disk_lines(disk: &DiskPlan, lines: &mut Vec<String>) {

@@ -506,6 +506,15 @@ fn unused_disks_without_serial_numbers_do_not_matter() {
 }
 
 #[test]
+fn hardware_does_not_steer_the_terminal() {
+    let mut disks = rack();
+    disks[1].model = "\u{1b}[2Jevil\r\nDisk".to_string();
+    let page = render(&Case::new(disks).plan().unwrap());
+    assert!(page.contains("?[2Jevil??Disk"), "{page}");
+    assert!(!page.contains('\u{1b}') && !page.contains('\r'), "{page}");
+}
+
+#[test]
 fn serial_numbers_never_make_a_path() {
     let mut disks = rack();
     disks[1].serial = "../etc ä".to_string();
