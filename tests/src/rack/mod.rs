@@ -17,6 +17,7 @@ mod machine;
 mod net;
 mod node;
 mod parts;
+mod plug;
 #[cfg(test)]
 mod proof;
 mod qmp;

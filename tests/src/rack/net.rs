@@ -155,7 +155,13 @@ impl Net {
     #[must_use]
     pub fn way_in(&self) -> String {
         let thread = rustix::thread::gettid().as_raw_nonzero();
-        format!("nsenter --net=/proc/{}/task/{thread}/ns/net", process::id())
+        let spaces = format!("/proc/{}/task/{thread}/ns", process::id());
+        let user = if rustix::process::geteuid().is_root() {
+            String::new()
+        } else {
+            format!(" --user={spaces}/user --preserve-credentials")
+        };
+        format!("nsenter{user} --net={spaces}/net")
     }
 }
 

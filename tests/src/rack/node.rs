@@ -5,7 +5,8 @@
 
 use super::machine::{Files, arguments};
 use super::net::OWN_NAMESPACE;
-use super::parts::{POLL, shown, tail};
+use super::parts::{POLL, shown};
+use super::plug::{Plug, ended, kill};
 use super::{
     DiskFingerprint, DiskImage, Net, NodeSpec, Parts, PowerOn, Qmp, RackError, SerialLog, image,
     memory_array, memory_device,
@@ -24,8 +25,6 @@ use tempfile::TempDir;
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// How long QEMU may take to end after a `quit`, before it is killed.
 const QUIT_LIMIT: Duration = Duration::from_secs(20);
-/// How long a QEMU that has closed its monitor may take to end.
-const LAST_WORDS_LIMIT: Duration = Duration::from_secs(5);
 /// How long a line typed on the console may take to be taken.
 const TYPE_LIMIT: Duration = Duration::from_secs(10);
 /// A board's memory array can hold this many times what the rack's DIMMs are.
@@ -418,56 +417,6 @@ impl Drop for Node {
 /// The calling thread's network namespace, as the kernel names it: `net:[4026531840]`.
 fn namespace() -> Result<PathBuf, RackError> {
     fs::read_link(OWN_NAMESPACE).map_err(RackError::file(OWN_NAMESPACE))
-}
-
-/// A QEMU that is pulled out again unless somebody takes it.
-struct Plug(Option<Child>);
-
-impl Plug {
-    fn alive(&mut self, node: &str, what: &str, words: &Path) -> Result<(), RackError> {
-        self.0
-            .as_mut()
-            .map_or(Ok(()), |child| ended(child, node, what, words))
-    }
-
-    /// Gives QEMU a moment to end, and says how it did. `Ok` when it runs on.
-    fn last_words(&mut self, node: &str, words: &Path) -> Result<(), RackError> {
-        let until = Instant::now() + LAST_WORDS_LIMIT;
-        while Instant::now() < until {
-            self.alive(node, "its monitor", words)?;
-            thread::sleep(POLL);
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Plug {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
-            kill(child);
-        }
-    }
-}
-
-fn ended(child: &mut Child, node: &str, what: &str, words: &Path) -> Result<(), RackError> {
-    match child
-        .try_wait()
-        .map_err(RackError::file("QEMU's process"))?
-    {
-        None => Ok(()),
-        Some(status) => Err(RackError::QemuEnded {
-            node: node.to_owned(),
-            status: status.to_string(),
-            what: what.to_owned(),
-            stderr: tail(words, 5),
-        }),
-    }
-}
-
-/// Kills our own child and takes its status; an error means that it has ended.
-fn kill(child: &mut Child) {
-    drop(child.kill());
-    drop(child.wait());
 }
 
 /// Type 16 and each type 17, one file each.
