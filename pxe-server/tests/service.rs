@@ -5,6 +5,8 @@
 
 #[path = "service/dhcp_client.rs"]
 mod dhcp_client;
+#[path = "service/handed_over.rs"]
+mod handed_over;
 #[path = "service/room.rs"]
 mod room;
 
@@ -70,6 +72,7 @@ fn tftp_hpa_and_curl_fetch_boot_files_by_tftp() {
         assert_eq!(got, room.file("snponly.efi"));
         for name in [
             "nothing",
+            "local-disk",
             "..%2f..%2fetc%2fpasswd",
             "%2fetc%2fpasswd",
             "boot%2fsnponly.efi",
@@ -145,6 +148,7 @@ fn curl_fetches_boot_files_by_http() {
             "/",
             "/boot/",
             "/boot/nothing",
+            "/boot/local-disk",
             "/boot/../etc/passwd",
             "/boot/%2e%2e/x",
             "/etc/passwd",

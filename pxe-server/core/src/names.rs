@@ -19,6 +19,9 @@ pub const UKI: &str = "groundstate.efi";
 pub const KERNEL: &str = "vmlinuz";
 /// The initramfs, for iPXE. iPXE offers it to the kernel's EFI stub under this very name.
 pub const INITRD: &str = "initrd.img";
+/// The name of no file: firmware that is to boot its own disk is sent for it, is told "not found" at once, and goes on to
+/// its next boot entry. Given no file at all, UEFI asks for a minute before it goes on (measured with OVMF).
+pub const LOCAL_DISK: &str = "local-disk";
 
 /// Every HTTP path begins with this.
 const ROOT: &str = "boot";

@@ -69,7 +69,7 @@ pub(crate) fn in_a_namespace(test: impl FnOnce() + Send + 'static) {
     }
 }
 
-struct Policy(Mutex<BootAnswer>);
+pub(crate) struct Policy(pub(crate) Mutex<BootAnswer>);
 
 impl BootPolicy for Policy {
     fn ask(&self, _: &BootQuestion) -> BootAnswer {
@@ -77,7 +77,7 @@ impl BootPolicy for Policy {
     }
 }
 
-struct Ear(Mutex<mpsc::Sender<(MacAddr, BootSighting)>>);
+pub(crate) struct Ear(pub(crate) Mutex<mpsc::Sender<(MacAddr, BootSighting)>>);
 
 impl Sightings for Ear {
     fn saw(&self, mac: MacAddr, sighting: BootSighting) {
@@ -200,7 +200,7 @@ impl Drop for Room {
     }
 }
 
-fn boot_files(dir: &std::path::Path) -> BootFiles {
+pub(crate) fn boot_files(dir: &std::path::Path) -> BootFiles {
     let assets = dir.join("assets");
     std::fs::create_dir_all(&assets).unwrap();
     let bytes = |length: usize, seed: usize| -> Vec<u8> {

@@ -10,10 +10,14 @@ const QUIET: Millis = Millis::secs(30);
 /// random addresses thus costs at most this many sightings in 30 s.
 const MACHINES_MAX: usize = 1_024;
 
+/// How often the full list is searched for machines that have grown old, so that a flood does not pay for it each time.
+const SWEEP: Millis = Millis::secs(1);
+
 /// Who was told of, and when.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Quiet {
     told: BTreeMap<MacAddr, Millis>,
+    swept: Millis,
 }
 
 impl Quiet {
@@ -26,7 +30,8 @@ impl Quiet {
         {
             return false;
         }
-        if self.told.len() >= MACHINES_MAX {
+        if self.told.len() >= MACHINES_MAX && now.since(self.swept) >= SWEEP {
+            self.swept = now;
             self.told.retain(|_, told| now.since(*told) < QUIET);
         }
         if self.told.len() >= MACHINES_MAX {

@@ -7,6 +7,7 @@ use super::quiet::Quiet;
 use super::reply::{self, BootFile, Destination};
 use super::request::{Message, Request};
 use super::subnet::Subnet;
+use crate::names::LOCAL_DISK;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::ToString as _;
@@ -167,13 +168,21 @@ impl Server {
                 }
                 BootFile::None
             }
-            (BootAnswer::LocalDisk, Client::Pxe(_) | Client::Http | Client::Unsupported { .. }) => {
-                // An offer without a boot file ends the firmware's waiting sooner than no offer at all.
+            (BootAnswer::LocalDisk, Client::Unsupported { .. }) => {
                 self.sighting(now, request.mac, answer, out);
                 BootFile::None
             }
+            (BootAnswer::LocalDisk, Client::Pxe(_)) => {
+                self.sighting(now, request.mac, answer, out);
+                BootFile::Tftp(LOCAL_DISK)
+            }
+            (BootAnswer::LocalDisk, Client::Http) => {
+                self.sighting(now, request.mac, answer, out);
+                BootFile::Http(self.subnet.http().file(LOCAL_DISK))
+            }
             // For LocalDisk the script that iPXE fetches says `exit`.
-            (BootAnswer::MaintenanceOs | BootAnswer::LocalDisk, _) => {
+            (BootAnswer::MaintenanceOs, _)
+            | (BootAnswer::LocalDisk, Client::Plain | Client::Ipxe(_)) => {
                 BootFile::of(request, &self.subnet)
             }
         };
