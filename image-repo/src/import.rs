@@ -105,6 +105,18 @@ impl Repository {
         let image = reference(&manifest);
         let path = self.store.path(Kind::Manifest, &image.manifest);
         self.store.put(&path, &canonical(&manifest))?;
+        // All that the manifest names, and itself, is durable before anybody can learn of it.
+        let chunks = manifest
+            .chunks
+            .iter()
+            .map(|chunk| (Kind::Chunk, chunk.digest));
+        let blobs = [kernel, initrd, boot_loader].map(|blob| (Kind::Blob, blob.digest));
+        let mut stored: Vec<_> = chunks
+            .chain(blobs)
+            .map(|(kind, digest)| self.store.path(kind, &digest))
+            .collect();
+        stored.push(path);
+        self.store.settle(&stored)?;
         self.name(&image)?;
         Ok(image)
     }

@@ -96,7 +96,8 @@ impl Repository {
         };
         let path = self.store.names().join(&image.name).join(&image.version);
         let text = serde_json::to_vec(&entry).expect("an entry has string keys only");
-        self.store.put(&path, &text)
+        self.store.put(&path, &text)?;
+        self.store.settle(&[path])
     }
 
     /// Every entry with its name, by name and then by import.

@@ -13,6 +13,7 @@
 
 use crate::error::RepoError;
 use groundstate_api::Digest;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -83,15 +84,24 @@ impl Store {
         Ok((file, path))
     }
 
-    /// Makes a draft durable and gives it its name.
+    /// Makes a draft's bytes durable and gives it its name; [`Store::settle`] makes the name durable.
     pub(crate) fn publish(&self, file: &File, draft: &Path, path: &Path) -> Result<(), RepoError> {
         file.sync_all()
             .map_err(RepoError::file("made durable", draft))?;
         let parent = path.parent().unwrap_or(&self.dir);
         fs::create_dir_all(parent).map_err(RepoError::file("created", parent))?;
-        fs::rename(draft, path).map_err(RepoError::file("named", path))?;
-        // The name is durable only when its directory is, and a new directory only when the one above it is.
-        for dir in [Some(parent), parent.parent()].into_iter().flatten() {
+        fs::rename(draft, path).map_err(RepoError::file("named", path))
+    }
+
+    /// Makes the names of published files durable. A name is durable only when its directory is, and a new directory
+    /// only when the one above it is; each of them is asked once, however many files it has.
+    pub(crate) fn settle(&self, paths: &[PathBuf]) -> Result<(), RepoError> {
+        let parents = paths.iter().filter_map(|path| path.parent());
+        let dirs: BTreeSet<&Path> = parents
+            .flat_map(|dir| [Some(dir), dir.parent()])
+            .flatten()
+            .collect();
+        for dir in dirs {
             File::open(dir)
                 .and_then(|dir| dir.sync_all())
                 .map_err(RepoError::file("made durable", dir))?;

@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod rig;
+mod tls;
 mod trouble;
 mod way;

@@ -122,12 +122,15 @@ pub(crate) fn flip_a_bit(path: &Path) {
     std::fs::write(path, bytes).unwrap();
 }
 
+/// Path and `Range` of a request, and the status of its answer.
+pub(crate) type Seen = (String, Option<String>, u16);
+
 /// A server on loopback; it goes away, with every connection, when it is dropped.
 pub(crate) struct Server {
     runtime: Option<tokio::runtime::Runtime>,
     pub(crate) address: SocketAddr,
-    /// Path and `Range` of every request, and the status of its answer.
-    pub(crate) seen: Arc<Mutex<Vec<(String, Option<String>, u16)>>>,
+    /// Every request that was answered.
+    pub(crate) seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Server {
