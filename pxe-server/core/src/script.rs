@@ -2,7 +2,7 @@
 //! The iPXE script of one machine, rendered from typed fields.
 //!
 //! Nothing is pasted: a command-line token that iPXE or the kernel could read as something else (`${}`, quotes, a new
-//! line, a comment) does not become a [`Token`], and a URL can only be one of ours.
+//! line, a comment) does not become part of a [`CommandLine`], and a URL can only be one of ours.
 
 use crate::names::{HttpBase, INITRD, KERNEL};
 use alloc::borrow::ToOwned;
