@@ -192,7 +192,9 @@ fn the_real_ssh_keygen_and_resize2fs_do_what_the_report_says() {
     root.remove("etc/ssh/ssh_host_ed25519_key.pub").unwrap();
     root.remove("etc/ssh/ssh_host_ed25519_key").unwrap();
     let mut ssh_keygen = Command::new("ssh-keygen");
-    ssh_keygen.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(root.at("etc/ssh/ssh_host_ed25519_key"));
+    ssh_keygen
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(root.at("etc/ssh/ssh_host_ed25519_key"));
     let made = ssh_keygen.status().unwrap();
     assert!(made.success());
     let stage = Stage::new(&root, true);

@@ -11,6 +11,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
 
 pub(crate) const KEY: &str = "-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----\n";
 const DEVICE: &str = "dev/nvme0n1p2";
@@ -45,9 +46,37 @@ pub(crate) fn seed() -> HostSeed {
     }
 }
 
-/// A root whose file system is a real ext4 of 16 MiB in a "partition" of 64 MiB.
+/// An empty ext4 of 16 MiB in a "partition" of 64 MiB; made once.
+fn file_system() -> &'static Path {
+    static MADE: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let dir = MADE.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let device = dir.path().join("ext4");
+        fs::File::create(&device)
+            .unwrap()
+            .set_len(PARTITION_BYTES)
+            .unwrap();
+        let made = Command::new("/sbin/mkfs.ext4")
+            .args(["-q", "-F"])
+            .arg(&device)
+            .arg("16M")
+            .status()
+            .unwrap();
+        assert!(made.success());
+        dir
+    });
+    dir.path()
+}
+
+/// A root with a real ext4 behind it. In memory where that is possible: every move of the agent is synced.
 pub(crate) fn root() -> (tempfile::TempDir, Root) {
-    let dir = tempfile::tempdir().unwrap();
+    let memory = Path::new("/dev/shm");
+    let dir = if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    }
+    .unwrap();
     let root = Root::new(dir.path().into());
     let put = |path: &str, text: &str| root.write(path, text.as_bytes(), 0o644).unwrap();
     put("etc/hostname", "debian-image\n");
@@ -75,21 +104,13 @@ pub(crate) fn root() -> (tempfile::TempDir, Root) {
         "sys/dev/block/259:2/size",
         &format!("{}\n", PARTITION_BYTES / 512),
     );
-    put(DEVICE, "");
-    OpenOptions::new()
-        .write(true)
-        .open(root.at(DEVICE))
-        .unwrap()
-        .set_len(PARTITION_BYTES)
-        .unwrap();
-    let device = root.at(DEVICE);
-    let made = Command::new("/sbin/mkfs.ext4")
-        .args(["-q", "-F"])
-        .arg(&device)
-        .arg("16M")
-        .status()
-        .unwrap();
-    assert!(made.success());
+    fs::create_dir(root.at("dev")).unwrap();
+    let copied = Command::new("cp")
+        .arg("--sparse=always")
+        .arg(file_system().join("ext4"))
+        .arg(root.at(DEVICE))
+        .status();
+    assert!(copied.unwrap().success());
     root.write_json(SEED_PATH, &seed()).unwrap();
     (dir, root)
 }
