@@ -228,3 +228,33 @@ fn summary(lines: &[Line]) -> ExitCode {
         ExitCode::FAILURE
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_lines_are_counted_on_both_streams_and_the_exit_status_is_kept() {
+        let said = "echo 'test result: ok. 2 passed; 0 failed; 0 ignored'; echo '  Summary [ 1s] 4 tests run: 3 passed, 1 failed' >&2; exit 1";
+        let (tally, succeeded) = counted(&mut command("sh", ["-c", said])).unwrap();
+        assert_eq!(tally.to_string(), "5 passed, 1 failed");
+        assert!(!succeeded);
+        let (tally, succeeded) = counted(&mut command("true", [] as [&str; 0])).unwrap();
+        assert_eq!((tally.total(), succeeded), (0, true));
+    }
+
+    #[test]
+    fn one_failure_fails_the_whole() {
+        let line = |outcome| Line {
+            what: "x".into(),
+            outcome,
+            took: groundstate_api::units::Millis(1),
+        };
+        let passed = line(Outcome::Passed(Tally::one_passed()));
+        let skipped = line(Outcome::Skipped("why".into()));
+        let failed = line(Outcome::Failed(Tally::one_failed(), "why".into()));
+        let shown = |code: ExitCode| format!("{code:?}");
+        assert_eq!(shown(summary(&[passed, skipped])), shown(ExitCode::SUCCESS));
+        assert_eq!(shown(summary(&[failed])), shown(ExitCode::FAILURE));
+    }
+}

@@ -65,6 +65,11 @@ pub(super) const NEEDS: &[Need] = &[
     ),
     need(&["mmdebstrap"], "mmdebstrap", "host image"),
     need(
+        &["newuidmap"],
+        "uidmap",
+        "host image without root (mmdebstrap's user namespace)",
+    ),
+    need(
         &["fakeroot"],
         "fakeroot",
         "owners in the host image without root",
