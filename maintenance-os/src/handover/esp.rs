@@ -112,8 +112,11 @@ pub fn read_tree(root: &Path) -> Result<EspContents, Reason> {
     })
 }
 
-/// Each file's path and bytes, in the order of writing.
-fn tree<'a>(files: &EspFiles<'a>) -> Result<Vec<(String, std::borrow::Cow<'a, [u8]>)>, Reason> {
+/// A file's path on the ESP and its bytes.
+type PlannedFile<'a> = (String, std::borrow::Cow<'a, [u8]>);
+
+/// Every file, in the order of writing.
+fn tree<'a>(files: &EspFiles<'a>) -> Result<Vec<PlannedFile<'a>>, Reason> {
     let entry = LoaderEntry::for_host(&plan_short(files.plan), files.root_guid, files.cmdline);
     let text = entry.render().map_err(|error| entry_refused(&error))?;
     let mut tree = vec![(entry.linux, files.kernel.into())];
