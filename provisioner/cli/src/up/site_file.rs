@@ -15,7 +15,15 @@ pub(crate) fn read(path: &Path) -> Result<Site> {
 fn parse(text: &str) -> Result<Site> {
     let reader = toml::Deserializer::parse(text)?;
     let site: Site = serde_path_to_error::deserialize(reader).map_err(|error| {
-        anyhow::anyhow!("{}: {}", error.path(), error.inner().to_string().trim_end())
+        let inner = error.inner();
+        let line = inner
+            .span()
+            .and_then(|span| text.get(..span.start))
+            .map(|above| above.lines().count().max(1));
+        let line = line
+            .map(|line| format!("line {line}: "))
+            .unwrap_or_default();
+        anyhow::anyhow!("{line}{}: {}", error.path(), inner.message())
     })?;
     let faults = prov_core::site_check::check(&site);
     if faults.is_empty() {

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The command as a person runs it, against the real server over loopback TLS.
+
+use groundstate_api::image::ImageRef;
+use groundstate_api::{Reason, site::Site};
+use provisioner::{Images, Options, Provisioner, serve};
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+const SITE: &str = r#"
+name = "lab"
+[network]
+address = "127.0.0.1"
+prefix = 24
+pool_first = "127.0.0.100"
+pool_last = "127.0.0.200"
+[policy]
+image = "debian-host"
+hand_over = "kexec"
+[[node]]
+name = "node-1"
+mac = "52:54:00:00:00:01"
+uuid = "564d1234-5678-9abc-def0-123456789abc"
+serial = "GS1"
+"#;
+
+/// A repository without images.
+struct Empty;
+
+impl Images for Empty {
+    fn newest(&self, _: &str) -> Result<Option<ImageRef>, Reason> {
+        Ok(None)
+    }
+    fn verify(&self, _: &ImageRef) -> Result<(), Reason> {
+        Ok(())
+    }
+    fn cmdline(&self, _: &ImageRef) -> Option<String> {
+        None
+    }
+}
+
+struct World {
+    dir: TempDir,
+    server: String,
+    _stop: tokio::sync::watch::Sender<bool>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl World {
+    fn new() -> Self {
+        let _installed_before = rustls::crypto::ring::default_provider().install_default();
+        let dir = tempfile::tempdir().unwrap();
+        let site: Site = toml::from_str(SITE).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let ours = Provisioner::open(Options {
+            site,
+            state_dir: dir.path().into(),
+            images: Arc::new(Empty),
+        })
+        .unwrap();
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let listener = runtime
+            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+            .unwrap();
+        let server = format!("https://{}", listener.local_addr().unwrap());
+        let (router, tls) = (
+            ours.api(axum::Router::new()),
+            ours.pki().server_config().unwrap(),
+        );
+        runtime.spawn(serve::serve_tls(listener, router, tls, stopped.clone()));
+        runtime.spawn(ours.run(stopped));
+        Self {
+            dir,
+            server,
+            _stop: stop,
+            _runtime: runtime,
+        }
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        groundstate(args)
+            .env("GROUNDSTATE_SERVER", &self.server)
+            .env(
+                "GROUNDSTATE_CREDENTIAL",
+                self.dir.path().join("pki/operator"),
+            )
+            .output()
+            .unwrap()
+    }
+}
+
+fn groundstate(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_groundstate"));
+    command
+        .args(args)
+        .env_remove("GROUNDSTATE_SERVER")
+        .env_remove("GROUNDSTATE_CREDENTIAL");
+    command
+}
+
+/// Exit status and both outputs.
+fn said(output: &Output) -> (i32, String) {
+    let text = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(text).unwrap(),
+    )
+}
+
+fn check(output: &Output, status: i32, wants: &[&str]) {
+    let (code, text) = said(output);
+    assert_eq!(code, status, "{text}");
+    for want in wants {
+        assert!(text.contains(want), "{want:?} is not in {text}");
+    }
+}
+
+#[test]
+fn a_session_of_an_operator() {
+    let world = World::new();
+    check(&world.run(&["node", "list"]), 0, &["node-1", "known"]);
+    check(
+        &world.run(&["node", "plan", "node-1"]),
+        3,
+        &["has no plan", "do now:"],
+    );
+    check(
+        &world.run(&["node", "reprovision", "node-1", "--yes"]),
+        3,
+        &["was never provisioned", "groundstate node provision node-1"],
+    );
+    check(
+        &world.run(&["node", "provision", "node-1", "--hand-over", "reboot"]),
+        0,
+        &["ordered"],
+    );
+    check(
+        &world.run(&["node", "provision", "node-1"]),
+        3,
+        &["is under way"],
+    );
+    check(
+        &world.run(&["node", "explain", "node-1"]),
+        0,
+        &["waiting for the machine to boot", "power the machine on"],
+    );
+    check(
+        &world.run(&["node", "show", "node-1", "--json"]),
+        0,
+        &[r#""hand_over": "reboot""#],
+    );
+    check(
+        &world.run(&["node", "wait", "node-1", "--timeout", "0"]),
+        1,
+        &["still ordered"],
+    );
+    check(
+        &world.run(&["events", "--node", "node-1"]),
+        0,
+        &["run node-1-001-", "known -> ordered"],
+    );
+    check(
+        &world.run(&["node", "show", "nobody"]),
+        3,
+        &["nodes: node-1"],
+    );
+    check(
+        &world.run(&["node", "show", "NOT A NAME"]),
+        2,
+        &["a node name is"],
+    );
+}
+
+#[test]
+fn reprovision_without_a_terminal_orders_nothing() {
+    let world = World::new();
+    let output = world.run(&["node", "reprovision", "node-1"]);
+    check(&output, 1, &["--yes orders without asking"]);
+    check(&world.run(&["node", "list"]), 0, &["known"]);
+}
+
+#[test]
+fn a_server_that_is_not_there_and_a_credential_that_is_not_there_are_named() {
+    let world = World::new();
+    let nowhere = groundstate(&[
+        "node",
+        "list",
+        "--server",
+        "https://127.0.0.1:1",
+        "--credential",
+    ])
+    .arg(world.dir.path().join("pki/operator"))
+    .output()
+    .unwrap();
+    check(&nowhere, 1, &["https://127.0.0.1:1"]);
+    let no_key = groundstate(&["node", "list", "--credential", "/nonexistent"])
+        .output()
+        .unwrap();
+    check(&no_key, 1, &["/nonexistent/ca.crt", "--credential"]);
+    let plain = groundstate(&["node", "list", "--server", "http://127.0.0.1:1"])
+        .output()
+        .unwrap();
+    check(&plain, 1, &["should begin with https://"]);
+}
+
+#[test]
+fn the_site_file_is_checked_without_starting_anything() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |text: &str| -> PathBuf {
+        let path = dir.path().join("site.toml");
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let run = |path: PathBuf| {
+        groundstate(&["up", "--check", "--site"])
+            .arg(path)
+            .output()
+            .unwrap()
+    };
+    check(&run(file(SITE)), 0, &["with 1 nodes is in order"]);
+    let bad = SITE
+        .replace("127.0.0.200", "127.0.9.200")
+        .replace("\"GS1\"", "\"\"");
+    check(
+        &run(file(&bad)),
+        1,
+        &[
+            "2 faults",
+            "network.pool_last: 127.0.9.200",
+            "node[0].serial",
+        ],
+    );
+    check(&groundstate(&["up"]).output().unwrap(), 2, &["--interface"]);
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Every route by every caller, and objects that are somebody else's.
+
+use crate::world::{Key, World, inventory};
+use groundstate_api::{Digest, PlanId, RunId};
+use prov_core::{Route, Who};
+use provisioner::pki::ProvenKey;
+use serde_json::json;
+
+#[test]
+fn every_route_admits_its_callers_and_nobody_else() {
+    let world = World::new();
+    let key = Key::new();
+    let proven = ProvenKey::from_csr(&key.csr()).unwrap();
+    let node = "node-1".parse().unwrap();
+    let (run, plan): (RunId, PlanId) = (
+        "run-x".parse().unwrap(),
+        Digest::of(b"p").hex().parse().unwrap(),
+    );
+    let as_node = world.with(
+        &world.ours.pki().sign_node(&node, &run, &proven).unwrap(),
+        &key,
+    );
+    let as_host = world.with(
+        &world.ours.pki().sign_host(&node, &plan, &proven).unwrap(),
+        &key,
+    );
+    let callers = [
+        ("anyone", world.anyone(), &[Who::Anyone][..]),
+        (
+            "node",
+            as_node,
+            &[Who::Anyone, Who::Node, Who::NodeOrOperator],
+        ),
+        ("host", as_host, &[Who::Anyone, Who::Host]),
+        (
+            "operator",
+            world.operator(),
+            &[Who::Anyone, Who::Operator, Who::NodeOrOperator],
+        ),
+    ];
+    for route in Route::ALL {
+        let path = route
+            .path
+            .replace("{node}", "node-1")
+            .replace("{digest}", &Digest::of(b"x").hex());
+        for (name, caller, admitted) in &callers {
+            // An empty body is refused by the handlers that want one, after the gate.
+            let answer = match route.method {
+                "GET" => caller.get(&path),
+                _ => caller.post_text(&path, ""),
+            };
+            let through = answer.status != 403;
+            assert_eq!(
+                through,
+                admitted.contains(&route.who),
+                "{name} {} {path}: {}",
+                route.method,
+                answer.text
+            );
+        }
+    }
+    for path in [
+        "/",
+        "/v1",
+        "/v1/nodes/",
+        "/v1/nodes/../nodes",
+        "/v1/secrets",
+        "/v1/chunks/",
+    ] {
+        assert_eq!(world.operator().get(path).status, 404, "{path}");
+    }
+    assert_eq!(world.operator().get("/v1/enrol").status, 405);
+}
+
+#[test]
+fn a_node_speaks_for_its_own_run_and_a_host_for_its_own_plan() {
+    let world = World::new();
+    let (node, run) = world.enrolled();
+    for path in [
+        "/v1/run/inventory",
+        "/v1/run/progress",
+        "/v1/run/log",
+        "/v1/run/host-credential",
+    ] {
+        let body = json!({
+            "run": "another", "inventory": inventory(), "number": 1, "step": "image", "state": {"state": "started"},
+            "at": 1, "peak_memory": 1, "offset": 0, "text": "x", "csr_pem": "",
+        });
+        let problem = node.post(path, &body).problem(403);
+        assert_eq!(problem.kind, "urn:groundstate:reason:not-allowed", "{path}");
+    }
+    // node-2 with a certificate for node-1's run: it is not node-2's run, so it is told to stop.
+    let key = Key::new();
+    let proven = ProvenKey::from_csr(&key.csr()).unwrap();
+    let cousin = "node-2".parse().unwrap();
+    let cousin = world.with(
+        &world
+            .ours
+            .pki()
+            .sign_node(&cousin, &run.parse().unwrap(), &proven)
+            .unwrap(),
+        &key,
+    );
+    assert_eq!(cousin.get("/v1/run/instruction").ok()["do"], "hold");
+    assert_eq!(node.get("/v1/run/instruction").ok()["do"], "send-inventory");
+
+    let (mine, theirs) = (Digest::of(b"1").hex(), Digest::of(b"2").hex());
+    let host = "node-1".parse().unwrap();
+    let host = world.with(
+        &world
+            .ours
+            .pki()
+            .sign_host(&host, &mine.parse().unwrap(), &proven)
+            .unwrap(),
+        &key,
+    );
+    for (name, plan, status) in [
+        ("node-2", &mine, 403),
+        ("node-1", &theirs, 403),
+        ("node-1", &mine, 409),
+    ] {
+        let beat = json!({"node": name, "plan": plan, "boot_id": crate::world::BOOT, "number": 1, "uptime_secs": 1});
+        host.post("/v1/host/heartbeat", &beat).problem(status);
+    }
+}
+
+#[test]
+fn certificates_of_another_site_are_refused_by_tls() {
+    let (here, there) = (World::new(), World::new());
+    let curl = std::process::Command::new("curl")
+        .args(["--silent", "--show-error", "--max-time", "20", "--cacert"])
+        .arg(here.pki("ca.crt"))
+        .arg("--cert")
+        .arg(there.pki("operator/operator.crt"))
+        .arg("--key")
+        .arg(there.pki("operator/operator.key"))
+        .arg(format!("https://127.0.0.1:{}/v1/nodes", here.port))
+        .output()
+        .unwrap();
+    assert!(!curl.status.success());
+    assert!(curl.stdout.is_empty());
+}
+
+#[test]
+fn curl_lists_orders_and_follows_as_the_guide_shows_it() {
+    let world = World::new();
+    let curl = |more: &[&str], path: &str| {
+        let output = std::process::Command::new("curl")
+            .args(["--silent", "--show-error", "--max-time", "20", "--cacert"])
+            .arg(world.pki("operator/ca.crt"))
+            .arg("--cert")
+            .arg(world.pki("operator/operator.crt"))
+            .arg("--key")
+            .arg(world.pki("operator/operator.key"))
+            .args(more)
+            .arg(format!("https://localhost:{}{path}", world.port))
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(curl(&[], "/v1/nodes").contains(r#""phase":"known""#));
+    assert!(
+        curl(&["--request", "POST"], "/v1/nodes/node-1/provision").contains(r#""phase":"ordered""#)
+    );
+    let again = curl(
+        &["--include", "--request", "POST"],
+        "/v1/nodes/node-1/provision",
+    );
+    assert!(
+        again.contains("409 Conflict") && again.contains("application/problem+json"),
+        "{again}"
+    );
+    let unknown = curl(&[], "/v1/nodes/nobody");
+    assert!(unknown.contains("nodes: node-1, node-2"), "{unknown}");
+    let stream = curl(
+        &[
+            "--no-buffer",
+            "--max-time",
+            "2",
+            "--header",
+            "Accept: text/event-stream",
+        ],
+        "/v1/events?after=0",
+    );
+    assert!(
+        stream.contains("id: 1\n") && stream.contains(r#""happened":"run-ordered""#),
+        "{stream}"
+    );
+}
+
+#[test]
+fn keys_are_for_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = World::new();
+    for file in ["ca.key", "server.key", "operator/operator.key"] {
+        let mode = std::fs::metadata(world.pki(file))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+}

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The whole way over the wire: order, enrolment, inventory, plan, steps, host, Ready; and what stops it.
+
+use crate::world::{Caller, Key, World, inventory};
+use groundstate_api::plan::{DiskAction, Plan, Step};
+use groundstate_api::run::Instruction;
+use groundstate_api::{Part, Reason, ReasonCode};
+use serde_json::{Value, json};
+
+/// Asks until the plan is there or the node is held.
+fn instruction(node: &Caller) -> Instruction {
+    loop {
+        match node.get("/v1/run/instruction").read() {
+            Instruction::Wait { .. } => std::thread::sleep(std::time::Duration::from_millis(10)),
+            other => return other,
+        }
+    }
+}
+
+fn planned(node: &Caller, run: &str) -> Plan {
+    node.post(
+        "/v1/run/inventory",
+        &json!({"run": run, "inventory": inventory()}),
+    )
+    .ok();
+    match instruction(node) {
+        Instruction::CarryOut { plan } => *plan,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn progress(node: &Caller, run: &str, number: u64, step: Step, state: &Value) -> Value {
+    let body = json!({"run": run, "number": number, "step": step, "state": state, "at": 1, "peak_memory": 40 << 20});
+    node.post("/v1/run/progress", &body).ok()
+}
+
+fn register(node: &str, plan: &Plan) -> Value {
+    json!({
+        "schema": 1, "node": node, "run": plan.run, "plan": plan.id, "os": "Debian GNU/Linux 12", "kernel": "6.1",
+        "boot_id": "22222222-2222-2222-2222-222222222222", "uptime_secs": 9, "disk_serials": [],
+        "changes": [{"what": "host name", "before": "localhost", "after": "node-1"}],
+    })
+}
+
+fn phase(world: &World) -> String {
+    world.operator().get("/v1/nodes/node-1").ok()["view"]["phase"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+/// Everything up to the host's first call.
+fn handed_over(world: &World) -> (Plan, Caller) {
+    let (node, run) = world.enrolled();
+    let plan = planned(&node, &run);
+    let key = Key::new();
+    let credential = node
+        .post(
+            "/v1/run/host-credential",
+            &json!({"run": run, "csr_pem": key.csr()}),
+        )
+        .ok();
+    let other = Key::new();
+    node.post(
+        "/v1/run/host-credential",
+        &json!({"run": run, "csr_pem": other.csr()}),
+    )
+    .problem(409);
+    for (number, step) in (1u64..).step_by(2).zip(Step::ALL) {
+        progress(&node, &run, number, step, &json!({"state": "started"}));
+        progress(
+            &node,
+            &run,
+            number + 1,
+            step,
+            &json!({"state": "done", "facts": ["as planned"]}),
+        );
+    }
+    (
+        plan,
+        world.with(credential["certificate_pem"].as_str().unwrap(), &key),
+    )
+}
+
+#[test]
+fn from_order_to_ready_and_again_with_a_restart_between() {
+    let world = World::new();
+    let (plan, host) = handed_over(&world);
+    assert_eq!(phase(&world), "handed-over");
+    assert!(
+        plan.disks
+            .iter()
+            .any(|d| matches!(d.action, DiskAction::Wipe { .. }))
+    );
+    assert_eq!(
+        host.post("/v1/host/register", &register("node-1", &plan))
+            .ok()["do"],
+        "carry-on"
+    );
+    assert_eq!(phase(&world), "ready");
+    let before = world.operator().get("/v1/nodes/node-1").ok();
+    drop(host);
+
+    let world = world.restart();
+    let after = world.operator().get("/v1/nodes/node-1").ok();
+    for field in [
+        "plan",
+        "timings",
+        "facts",
+        "host",
+        "findings",
+        "peak_memory",
+    ] {
+        assert_eq!(before[field], after[field], "{field}");
+    }
+    assert_eq!(phase(&world), "ready");
+    let stored: Plan = world.operator().get("/v1/nodes/node-1/plan").read();
+    assert_eq!(stored, plan);
+    let reply = world
+        .anyone()
+        .post("/v1/enrol", &Key::new().request(1))
+        .ok();
+    assert_eq!(reply["answer"], "boot-local", "{reply}");
+    assert_eq!(reply["disk_serial"], "OS-1");
+    assert_eq!(reply["cmdline"], "console=ttyS0");
+
+    world
+        .operator()
+        .post("/v1/nodes/node-1/provision", &json!({}))
+        .problem(409);
+    world
+        .operator()
+        .post(
+            "/v1/nodes/node-1/reprovision",
+            &json!({"hand_over": "reboot"}),
+        )
+        .ok();
+    assert_eq!(phase(&world), "ordered");
+    world
+        .operator()
+        .post(
+            "/v1/nodes/node-1/reprovision",
+            &json!({"handover": "reboot"}),
+        )
+        .problem(400);
+}
+
+#[test]
+fn the_host_of_an_ordered_node_restarts_into_the_network() {
+    let world = World::new();
+    let (plan, host) = handed_over(&world);
+    host.post("/v1/host/register", &register("node-1", &plan))
+        .ok();
+    let beat = json!({"node": "node-1", "plan": plan.id, "boot_id": "22222222-2222-2222-2222-222222222222", "number": 1, "uptime_secs": 14});
+    assert_eq!(
+        host.post("/v1/host/heartbeat", &beat).ok()["do"],
+        "carry-on"
+    );
+    world
+        .operator()
+        .post("/v1/nodes/node-1/reprovision", &json!({}))
+        .ok();
+    assert_eq!(
+        host.post("/v1/host/heartbeat", &beat).ok()["do"],
+        "reboot-to-network"
+    );
+}
+
+#[test]
+fn a_corrupt_image_is_found_before_any_plan() {
+    let reason = Reason::new(
+        ReasonCode::ChunkCorrupt,
+        "a chunk is not what the manifest says",
+        "import again",
+    )
+    .about(Part::Image {
+        image: "debian-host 12.1".into(),
+        digest: None,
+    });
+    let world = World::with_image(Err(reason.clone()));
+    let (node, run) = world.enrolled();
+    node.post(
+        "/v1/run/inventory",
+        &json!({"run": run, "inventory": inventory()}),
+    )
+    .ok();
+    let Instruction::Hold { reason: told } = instruction(&node) else {
+        panic!()
+    };
+    assert_eq!((told.code, told.part), (reason.code, reason.part));
+    assert_eq!(phase(&world), "held");
+    world.operator().get("/v1/nodes/node-1/plan").problem(404);
+}
+
+#[test]
+fn a_failed_step_holds_the_node_and_its_log_is_kept() {
+    let world = World::new();
+    let (node, run) = world.enrolled();
+    planned(&node, &run);
+    let reason = Reason::new(ReasonCode::DiskError, "cannot write", "replace the disk");
+    let told = progress(
+        &node,
+        &run,
+        1,
+        Step::Wipe,
+        &json!({"state": "failed", "reason": reason}),
+    );
+    assert_eq!(told["do"], "hold");
+    assert_eq!(phase(&world), "held");
+    for (offset, text) in [(0, "one\n"), (4, "two\n"), (0, "one\n")] {
+        let answer = node.post(
+            "/v1/run/log",
+            &json!({"run": run, "offset": offset, "text": text}),
+        );
+        assert_eq!(answer.status, 204);
+    }
+    node.post(
+        "/v1/run/log",
+        &json!({"run": run, "offset": 8, "text": "x".repeat(64 * 1024 + 1)}),
+    )
+    .problem(413);
+    assert_eq!(
+        world.operator().get("/v1/nodes/node-1/log").text,
+        "one\ntwo\n"
+    );
+    assert_eq!(
+        world
+            .operator()
+            .get(&format!("/v1/nodes/node-1/log?run={run}"))
+            .text,
+        "one\ntwo\n"
+    );
+    world
+        .operator()
+        .get(&format!("/v1/nodes/node-2/log?run={run}"))
+        .problem(404);
+}
+
+#[test]
+fn the_page_shows_what_the_api_says_and_runs_no_script_of_a_disk() {
+    let world = World::new();
+    let (plan, host) = handed_over(&world);
+    host.post("/v1/host/register", &register("node-1", &plan))
+        .ok();
+    let list = world.page("/");
+    assert!(
+        list.contains("node-1") && list.contains("ready") && list.contains("lab &#60;b&#62;&#38;"),
+        "{list}"
+    );
+    let page = world.page("/nodes/node-1");
+    assert!(!page.contains("<script"), "{page}");
+    for wants in [
+        "&#60;script&#62;",
+        "OS-1",
+        "gs-root",
+        plan.id.as_str(),
+        "host name",
+        "as planned",
+    ] {
+        assert!(page.contains(wants), "{wants}: {page}");
+    }
+}

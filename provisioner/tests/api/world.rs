@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A site with two nodes, its provisioner on a loopback port, and callers with and without certificates.
+
+use groundstate_api::image::ImageRef;
+use groundstate_api::inventory::{
+    Disk, Health, Inventory, MemoryInfo, SystemInfo, Transport, Verdict,
+};
+use groundstate_api::plan::HandOver;
+use groundstate_api::site::{Network, Node, Policy, Site};
+use groundstate_api::view::Problem;
+use groundstate_api::{Bytes, Digest, MacAddr, Millis, Reason, SCHEMA, SystemUuid};
+use provisioner::{Images, Options, Provisioner, serve};
+use rcgen::{CertificateParams, KeyPair};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
+
+pub(crate) const MAC_1: MacAddr = MacAddr([0x52, 0x54, 0, 0, 0, 1]);
+pub(crate) const MAC_2: MacAddr = MacAddr([0x52, 0x54, 0, 0, 0, 2]);
+pub(crate) const BOOT: &str = "11111111-1111-1111-1111-111111111111";
+
+/// An image repository that has one image, and says what it was told to say of it.
+struct FixedImages(Result<(), Reason>);
+
+impl Images for FixedImages {
+    fn newest(&self, name: &str) -> Result<Option<ImageRef>, Reason> {
+        Ok((name == "debian-host").then(|| ImageRef {
+            name: name.to_owned(),
+            version: "12.1".into(),
+            manifest: Digest::of(b"manifest"),
+            size: Bytes::gib(1),
+            sector_size: 512,
+        }))
+    }
+    fn verify(&self, _: &ImageRef) -> Result<(), Reason> {
+        self.0.clone()
+    }
+    fn cmdline(&self, _: &ImageRef) -> Option<String> {
+        Some("console=ttyS0".into())
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) dir: TempDir,
+    pub(crate) ours: Provisioner,
+    pub(crate) port: u16,
+    pub(crate) page_port: u16,
+    stop: watch::Sender<bool>,
+    runtime: tokio::runtime::Runtime,
+}
+
+pub(crate) fn uuid(last: u8) -> SystemUuid {
+    let mut bytes = [0x11; 16];
+    bytes[15] = last;
+    SystemUuid(bytes)
+}
+
+pub(crate) fn site() -> Site {
+    let node = |number: u8| Node {
+        name: format!("node-{number}").parse().unwrap(),
+        mac: MacAddr([0x52, 0x54, 0, 0, 0, number]),
+        uuid: uuid(number),
+        serial: format!("GS{number}"),
+        hand_over: None,
+        os_disk: None,
+        keep: vec![],
+        hardware: None,
+    };
+    Site {
+        name: "lab <b>&".into(),
+        network: Network {
+            address: "127.0.0.1".parse().unwrap(),
+            prefix: 24,
+            pool_first: "127.0.0.100".parse().unwrap(),
+            pool_last: "127.0.0.200".parse().unwrap(),
+            router: None,
+            dns: vec![],
+            lease_secs: 3_600,
+            http_port: 80,
+            https_port: 8443,
+        },
+        policy: Policy {
+            image: "debian-host".into(),
+            hand_over: HandOver::Kexec,
+            closed: true,
+            vhds: vec![],
+        },
+        nodes: vec![node(1), node(2)],
+    }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::at(tempfile::tempdir().unwrap(), Ok(()))
+    }
+
+    pub(crate) fn with_image(image: Result<(), Reason>) -> Self {
+        Self::at(tempfile::tempdir().unwrap(), image)
+    }
+
+    pub(crate) fn at(dir: TempDir, image: Result<(), Reason>) -> Self {
+        let _installed_before = rustls::crypto::ring::default_provider().install_default();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let images = Arc::new(FixedImages(image));
+        let ours = Provisioner::open(Options {
+            site: site(),
+            state_dir: dir.path().to_owned(),
+            images,
+        })
+        .unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let bind = || runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let (api, page) = (bind(), bind());
+        let (port, page_port) = (
+            api.local_addr().unwrap().port(),
+            page.local_addr().unwrap().port(),
+        );
+        let bytes = || axum::routing::get(|| async { "bytes" });
+        let images = axum::Router::new()
+            .route(groundstate_api::paths::IMAGE_MANIFEST, bytes())
+            .route(groundstate_api::paths::CHUNK, bytes())
+            .route(groundstate_api::paths::BLOB, bytes());
+        let (router, tls) = (ours.api(images), ours.pki().server_config().unwrap());
+        runtime.spawn(serve::serve_tls(api, router, tls, stopped.clone()));
+        runtime.spawn(serve::serve_plain(page, ours.page(), stopped.clone()));
+        runtime.spawn(ours.clone().run(stopped));
+        Self {
+            dir,
+            ours,
+            port,
+            page_port,
+            stop,
+            runtime,
+        }
+    }
+
+    /// Stops without a word, as a killed process does, and starts on the same directory.
+    pub(crate) fn restart(self) -> Self {
+        let Self {
+            dir,
+            ours,
+            runtime,
+            stop,
+            ..
+        } = self;
+        runtime.shutdown_background();
+        drop((ours, stop));
+        Self::at(dir, Ok(()))
+    }
+
+    pub(crate) fn pki(&self, file: &str) -> PathBuf {
+        self.dir.path().join("pki").join(file)
+    }
+
+    pub(crate) fn anyone(&self) -> Caller {
+        Caller::new(self, None)
+    }
+
+    pub(crate) fn operator(&self) -> Caller {
+        let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+        let cert = read(&self.pki("operator/operator.crt"));
+        Caller::new(self, Some((cert, read(&self.pki("operator/operator.key")))))
+    }
+
+    pub(crate) fn with(&self, certificate: &str, key: &Key) -> Caller {
+        Caller::new(
+            self,
+            Some((certificate.to_owned(), key.pair.serialize_pem())),
+        )
+    }
+
+    pub(crate) fn page(&self, path: &str) -> String {
+        let url = format!("http://127.0.0.1:{}{path}", self.page_port);
+        ureq::get(url)
+            .call()
+            .unwrap()
+            .body_mut()
+            .read_to_string()
+            .unwrap()
+    }
+
+    /// Orders a run of node-1 and enrols it.
+    pub(crate) fn enrolled(&self) -> (Caller, String) {
+        self.operator()
+            .post("/v1/nodes/node-1/provision", &json!({}))
+            .ok();
+        let key = Key::new();
+        let reply = self.anyone().post("/v1/enrol", &key.request(1)).ok();
+        assert_eq!(reply["answer"], "enrolled", "{reply}");
+        let run = reply["run"].as_str().unwrap().to_owned();
+        (
+            self.with(reply["certificate_pem"].as_str().unwrap(), &key),
+            run,
+        )
+    }
+}
+
+/// A key made in a boot.
+pub(crate) struct Key {
+    pub(crate) pair: KeyPair,
+}
+
+impl Key {
+    pub(crate) fn new() -> Self {
+        Self {
+            pair: KeyPair::generate().unwrap(),
+        }
+    }
+
+    /// A signing request that asks for a name it must not get.
+    pub(crate) fn csr(&self) -> String {
+        let mut params = CertificateParams::default();
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "operator:evil");
+        params.serialize_request(&self.pair).unwrap().pem().unwrap()
+    }
+
+    pub(crate) fn request(&self, node: u8) -> Value {
+        let mac = MacAddr([0x52, 0x54, 0, 0, 0, node]);
+        json!({
+            "schema": SCHEMA, "macs": [mac], "boot_mac": mac, "uuid": uuid(node), "serial": format!("GS{node}"),
+            "boot_id": BOOT, "uefi": true, "csr_pem": self.csr(),
+        })
+    }
+}
+
+pub(crate) struct Caller {
+    agent: ureq::Agent,
+    server: String,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) fn ok(self) -> Value {
+        assert_eq!(self.status, 200, "{}", self.text);
+        serde_json::from_str(&self.text).unwrap()
+    }
+
+    pub(crate) fn read<T: DeserializeOwned>(self) -> T {
+        assert_eq!(self.status, 200, "{}", self.text);
+        serde_json::from_str(&self.text).unwrap()
+    }
+
+    pub(crate) fn problem(self, status: u16) -> Problem {
+        assert_eq!(self.status, status, "{}", self.text);
+        serde_json::from_str(&self.text).unwrap()
+    }
+}
+
+impl Caller {
+    fn new(world: &World, credential: Option<(String, String)>) -> Self {
+        let ca = Certificate::from_pem(world.ours.pki().ca_pem().as_bytes()).unwrap();
+        let client = credential.map(|(cert, key)| {
+            let cert = Certificate::from_pem(cert.as_bytes()).unwrap();
+            ClientCert::new_with_certs(&[cert], PrivateKey::from_pem(key.as_bytes()).unwrap())
+        });
+        let tls = TlsConfig::builder()
+            .provider(TlsProvider::Rustls)
+            .root_certs(RootCerts::new_with_certs(&[ca]))
+            .client_cert(client)
+            .build();
+        let agent = ureq::Agent::config_builder()
+            .tls_config(tls)
+            .http_status_as_error(false)
+            .build()
+            .new_agent();
+        Self {
+            agent,
+            server: format!("https://127.0.0.1:{}", world.port),
+        }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.answer(self.agent.get(format!("{}{path}", self.server)).call())
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &impl Serialize) -> Answer {
+        self.answer(
+            self.agent
+                .post(format!("{}{path}", self.server))
+                .send_json(body),
+        )
+    }
+
+    pub(crate) fn post_text(&self, path: &str, body: &str) -> Answer {
+        self.answer(self.agent.post(format!("{}{path}", self.server)).send(body))
+    }
+
+    fn answer(&self, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Answer {
+        let mut answer = answer.unwrap();
+        let status = answer.status().as_u16();
+        Answer {
+            status,
+            text: answer.body_mut().read_to_string().unwrap(),
+        }
+    }
+}
+
+pub(crate) fn inventory() -> Inventory {
+    let disk = |serial: &str, gib: u64| Disk {
+        kernel_name: "sda".into(),
+        slot: format!("slot-{serial}"),
+        serial: serial.into(),
+        wwn: None,
+        model: "<script>alert(1)</script>".into(),
+        revision: "1".into(),
+        size: Bytes::gib(gib),
+        logical_sector: 512,
+        physical_sector: 512,
+        transport: Transport::Ata,
+        rotational: false,
+        removable: false,
+        read_only: false,
+        contents: vec![],
+        layout: None,
+        health: Health {
+            verdict: Verdict::Ok,
+            source: "ATA SMART".into(),
+            evidence: vec![],
+            temperature_c: None,
+            power_on_hours: None,
+        },
+    };
+    Inventory {
+        schema: SCHEMA,
+        boot_id: BOOT.parse().unwrap(),
+        first_line_after: Millis(300),
+        complete_after: Millis(2_000),
+        system: SystemInfo {
+            manufacturer: "QEMU".into(),
+            product: "virt".into(),
+            serial: "GS1".into(),
+            uuid: Some(uuid(1)),
+            firmware_version: "1".into(),
+            firmware: None,
+            uefi: true,
+            cpus: 1,
+            cpu_model: "c".into(),
+        },
+        memory: MemoryInfo {
+            available: Bytes::gib(1),
+            configured: Bytes::gib(1),
+            dimms: vec![],
+        },
+        disks: vec![disk("DATA-1", 8), disk("OS-1", 4)],
+        nics: vec![],
+        could_not_look: vec![],
+    }
+}
