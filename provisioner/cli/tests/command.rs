@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The command as a person runs it, against the real server over loopback TLS.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that unwraps what is not there has failed"
+)]
+
 use groundstate_api::image::ImageRef;
 use groundstate_api::{Reason, site::Site};
 use provisioner::{Images, Options, Provisioner, serve};

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The real server over loopback TLS, called as nodes, hosts, operators and strangers call it; curl among them.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that unwraps what is not there has failed"
+)]
+
 mod access;
 mod enrolment;
 mod follow;
