@@ -6,3 +6,4 @@
 pub mod disk;
 pub mod handover;
 pub mod image;
+pub mod pid1;

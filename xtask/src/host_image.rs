@@ -20,6 +20,9 @@ use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 
+/// Where the witness lies: it says on the host's console which data volumes were kept.
+const WITNESS: &str = "tests/host";
+
 /// The agent's unit.
 const UNIT: &str = "provisioner/host-agent/host-agent.service";
 
@@ -41,6 +44,7 @@ pub(crate) fn run(layout: &Layout, options: &Options) -> Result<PathBuf> {
             &base::ensure(layout)?,
             agent,
             unit,
+            &layout.source(WITNESS),
             layout.made("host-trial"),
         ),
         _ => ensure(layout),
@@ -52,5 +56,11 @@ pub(crate) fn ensure(layout: &Layout) -> Result<PathBuf> {
     let base = base::ensure(layout)?;
     let programs = product::build(layout)?;
     let unit = layout.source(UNIT);
-    pack::ensure(&base, &programs.host_agent, &unit, layout.host())
+    pack::ensure(
+        &base,
+        &programs.host_agent,
+        &unit,
+        &layout.source(WITNESS),
+        layout.host(),
+    )
 }

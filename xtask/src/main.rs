@@ -4,10 +4,12 @@
 mod boot_image;
 mod cache;
 mod command;
+mod demo;
 mod host_image;
 mod layout;
 mod product;
 mod progress;
+mod scenarios;
 mod setup;
 mod test;
 mod tidy;
@@ -35,6 +37,7 @@ enum Task {
     BootImage(boot_image::Options),
     /// Make the Debian host image
     HostImage(host_image::Options),
+    Demo(demo::Options),
     /// Run every test of the project
     Test(test::Options),
     /// Check the house rules
@@ -71,7 +74,8 @@ fn run(task: Task) -> Result<ExitCode> {
             setup::ensure()?;
             host_image::run(&layout, &options)?;
         }
-        Task::Test(options) => return test::run(&layout, &options, &[]),
+        Task::Demo(options) => return demo::run(&layout, &options),
+        Task::Test(options) => return test::run(&layout, &options, &scenarios::ALL),
         Task::Tidy(options) => tidy::run(&layout, &options)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -10,7 +10,7 @@ pub mod guard;
 pub mod guid;
 pub mod loader_entry;
 pub mod phases;
-pub mod screen;
 pub mod plan;
+pub mod screen;
 pub mod signature;
 pub mod vhd;

@@ -27,15 +27,26 @@ impl Live {
     /// Nothing yet.
     pub(crate) fn new() -> Self {
         let bars = std::io::stdout().is_terminal().then(MultiProgress::new);
-        Self { began: Instant::now(), after: 0, bars, nodes: BTreeMap::new() }
+        Self {
+            began: Instant::now(),
+            after: 0,
+            bars,
+            nodes: BTreeMap::new(),
+        }
     }
 
     /// Shows what is new.
     pub(crate) fn show(&mut self, stage: &Stage, reports: &[NodeReport]) {
         let after = self.after.to_string();
-        let page = stage.servers.operator().run(&["--json", "events", "--after", &after]);
+        let page = stage
+            .servers
+            .operator()
+            .run(&["--json", "events", "--after", &after]);
         // While the servers are away there is nothing new; the next look shows it all.
-        if let Some(page) = page.ok().and_then(|text| serde_json::from_str::<EventPage>(&text).ok()) {
+        if let Some(page) = page
+            .ok()
+            .and_then(|text| serde_json::from_str::<EventPage>(&text).ok())
+        {
             for event in &page.events {
                 let node = event.node.as_ref().map_or("-", |node| node.as_str());
                 self.say(&format!("{node:8} {}", headline(&event.what)));
@@ -68,20 +79,46 @@ impl Live {
     fn bar(&mut self, report: &NodeReport) {
         let Some(bars) = &self.bars else { return };
         let name = report.view.node.to_string();
-        let entry = self.nodes.entry(name.clone()).or_insert_with(|| Bar { bar: bars.add(ProgressBar::new_spinner()), doing: String::new() });
+        let entry = self.nodes.entry(name.clone()).or_insert_with(|| Bar {
+            bar: bars.add(ProgressBar::new_spinner()),
+            doing: String::new(),
+        });
         let (doing, counted) = match &report.view.step {
-            Some((step, StepState::Running { done, total })) => (step.says().to_owned(), Some((done.0, total.0))),
-            Some((step, _)) if report.view.phase == groundstate_api::view::Phase::Deploying => (step.says().to_owned(), None),
+            Some((step, StepState::Running { done, total })) => {
+                (step.says().to_owned(), Some((done.0, total.0)))
+            }
+            Some((step, _)) if report.view.phase == groundstate_api::view::Phase::Deploying => {
+                (step.says().to_owned(), None)
+            }
             _ => {
-                let open = report.timings.iter().rev().find(|timing| timing.took.is_none());
-                (open.map_or_else(|| report.view.phase.as_str().to_owned(), |timing| timing.what.clone()), None)
+                let open = report
+                    .timings
+                    .iter()
+                    .rev()
+                    .find(|timing| timing.took.is_none());
+                (
+                    open.map_or_else(
+                        || report.view.phase.as_str().to_owned(),
+                        |timing| timing.what.clone(),
+                    ),
+                    None,
+                )
             }
         };
         if entry.doing != doing || counted.is_some() != entry.bar.length().is_some() {
             entry.bar.finish_and_clear();
             bars.remove(&entry.bar);
-            let fresh = if counted.is_some() { ProgressBar::new(0) } else { ProgressBar::new_spinner() };
-            entry.bar = bars.add(fresh.with_style(style(counted.is_some())).with_prefix(name).with_message(doing.clone()));
+            let fresh = if counted.is_some() {
+                ProgressBar::new(0)
+            } else {
+                ProgressBar::new_spinner()
+            };
+            entry.bar = bars.add(
+                fresh
+                    .with_style(style(counted.is_some()))
+                    .with_prefix(name)
+                    .with_message(doing.clone()),
+            );
             entry.doing = doing;
         }
         match counted {

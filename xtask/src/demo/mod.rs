@@ -63,8 +63,16 @@ enum HandOverName {
 pub(crate) fn run(layout: &Layout, options: &Options) -> Result<ExitCode> {
     let began = Instant::now();
     let plan = stage_plan(layout, options)?;
-    let page = plan.page.as_ref().map(TcpListener::local_addr).transpose()?;
-    eprintln!("ready to start after {} s; everything of this run lies in {}", began.elapsed().as_secs(), plan.folder.display());
+    let page = plan
+        .page
+        .as_ref()
+        .map(TcpListener::local_addr)
+        .transpose()?;
+    eprintln!(
+        "ready to start after {} s; everything of this run lies in {}",
+        began.elapsed().as_secs(),
+        plan.folder.display()
+    );
     let mut stage = Stage::set(plan)?;
     if let Some(page) = page {
         println!("page: http://{page}/");
@@ -94,10 +102,16 @@ pub(crate) fn stage_plan(layout: &Layout, options: &Options) -> Result<StagePlan
         HandOverName::Reboot => HandOver::Reboot,
     };
     if hand_over == HandOver::Reboot && !firmware.is_uefi() {
-        bail!("--hand-over reboot needs UEFI: a BIOS boots from the network again. Use --firmware uefi-pxe or uefi-http");
+        bail!(
+            "--hand-over reboot needs UEFI: a BIOS boots from the network again. Use --firmware uefi-pxe or uefi-http"
+        );
     }
     let made = make_everything(layout)?;
-    let page = options.keep.then(|| TcpListener::bind(("127.0.0.1", 0))).transpose().context("opening the page's port")?;
+    let page = options
+        .keep
+        .then(|| TcpListener::bind(("127.0.0.1", 0)))
+        .transpose()
+        .context("opening the page's port")?;
     Ok(StagePlan {
         groundstate: made.groundstate,
         boot_assets: layout.boot(),
@@ -127,30 +141,52 @@ pub(crate) fn make_everything(layout: &Layout) -> Result<Made> {
     boot_image::ensure(layout)?;
     host_image::ensure(layout)?;
     let image_store = import_host_image(layout, &programs.groundstate)?;
-    Ok(Made { groundstate: programs.groundstate, image_store })
+    Ok(Made {
+        groundstate: programs.groundstate,
+        image_store,
+    })
 }
 
 /// Imports the host image into a store of its own, named by the image's version, unless it is there already.
 fn import_host_image(layout: &Layout, groundstate: &std::path::Path) -> Result<PathBuf> {
     let host = layout.host();
-    let read = |name: &str| std::fs::read_to_string(host.join(name)).map(|text| text.trim().to_owned()).with_context(|| format!("reading {}", host.join(name).display()));
+    let read = |name: &str| {
+        std::fs::read_to_string(host.join(name))
+            .map(|text| text.trim().to_owned())
+            .with_context(|| format!("reading {}", host.join(name).display()))
+    };
     let (version, cmdline) = (read("version")?, read("cmdline")?);
     let store = layout.made("image-store").join(&version);
     if store.join("images").is_dir() {
         return Ok(store.join("images"));
     }
     if layout.made("image-store").exists() {
-        std::fs::remove_dir_all(layout.made("image-store")).context("removing the store of an older image")?;
+        std::fs::remove_dir_all(layout.made("image-store"))
+            .context("removing the store of an older image")?;
     }
     let partial = layout.made("image-store").join("partial");
     std::fs::create_dir_all(&partial)?;
     let status = Command::new(groundstate)
-        .args(["image", "import", "--name", "debian-host", "--version", &version, "--cmdline", &cmdline])
-        .arg("--state-dir").arg(&partial)
-        .arg("--root-fs").arg(host.join("root.ext4"))
-        .arg("--kernel").arg(host.join("vmlinuz"))
-        .arg("--initrd").arg(host.join("initrd.img"))
-        .arg("--boot-loader").arg(host.join("systemd-bootx64.efi"))
+        .args([
+            "image",
+            "import",
+            "--name",
+            "debian-host",
+            "--version",
+            &version,
+            "--cmdline",
+            &cmdline,
+        ])
+        .arg("--state-dir")
+        .arg(&partial)
+        .arg("--root-fs")
+        .arg(host.join("root.ext4"))
+        .arg("--kernel")
+        .arg(host.join("vmlinuz"))
+        .arg("--initrd")
+        .arg(host.join("initrd.img"))
+        .arg("--boot-loader")
+        .arg(host.join("systemd-bootx64.efi"))
         .status()
         .context("running groundstate image import")?;
     if !status.success() {
@@ -177,7 +213,7 @@ fn watch(stage: &mut Stage, options: &Options, live: &mut Live) -> Result<Vec<No
 }
 
 /// Whether the image is being written and a good part of it is there.
-fn half_written(report: &NodeReport) -> bool {
+pub(crate) fn half_written(report: &NodeReport) -> bool {
     matches!(&report.view.step, Some((Step::Image, StepState::Running { done, total })) if done.0 * 4 > total.0)
 }
 
@@ -190,7 +226,11 @@ fn verdict(stage: &Stage, outcomes: &[Outcome]) -> ExitCode {
         let fault = stage.fault.filter(|_| concerned);
         if let Some(why) = outcome.unexpected(fault, broken.filter(|_| concerned)) {
             eprintln!("not the expected end: {why}");
-            code = if outcome.report.view.phase == Phase::Held { ExitCode::from(EXIT_HELD) } else { ExitCode::FAILURE };
+            code = if outcome.report.view.phase == Phase::Held {
+                ExitCode::from(EXIT_HELD)
+            } else {
+                ExitCode::FAILURE
+            };
         }
         println!("{}", result_line(outcome));
     }

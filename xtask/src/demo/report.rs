@@ -19,7 +19,10 @@ pub(crate) fn print(stage: &mut Stage, outcomes: &[Outcome]) -> Result<()> {
             let picture = node.screendump(&node.folder().join("screen.png"))?;
             println!("  the node's screen   {}", picture.display());
         }
-        println!("  serial log          {}", node.serial_log().path().display());
+        println!(
+            "  serial log          {}",
+            node.serial_log().path().display()
+        );
     }
     if let Some(capture) = stage.net().capture() {
         println!("  packet capture      {}", capture.display());
@@ -31,7 +34,10 @@ pub(crate) fn print(stage: &mut Stage, outcomes: &[Outcome]) -> Result<()> {
 fn text(report: &NodeReport) -> String {
     let mut out = String::new();
     let view = &report.view;
-    line(&mut out, &format!("{} is {}", view.node, view.phase.as_str().to_uppercase()));
+    line(
+        &mut out,
+        &format!("{} is {}", view.node, view.phase.as_str().to_uppercase()),
+    );
     if let Some(reason) = &view.reason {
         for each in reason.lines() {
             line(&mut out, &format!("  {each}"));
@@ -45,32 +51,73 @@ fn text(report: &NodeReport) -> String {
         for disk in &plan.disks {
             holds(&mut out, disk);
         }
-        line(&mut out, &format!("\n  image               {} {} {}", plan.image.name, plan.image.version, plan.image.manifest));
+        line(
+            &mut out,
+            &format!(
+                "\n  image               {} {} {}",
+                plan.image.name, plan.image.version, plan.image.manifest
+            ),
+        );
     }
     if let Some(memory) = report.peak_memory {
         line(&mut out, &format!("  PID 1's peak memory {memory}"));
     }
     if let Some(host) = &report.host {
-        line(&mut out, &format!("  host                {}, boot {}", host.os, host.boot_id));
+        line(
+            &mut out,
+            &format!("  host                {}, boot {}", host.os, host.boot_id),
+        );
         for change in &host.changes {
-            line(&mut out, &format!("    {:20} {} -> {}", change.what, change.before, change.after));
+            line(
+                &mut out,
+                &format!(
+                    "    {:20} {} -> {}",
+                    change.what, change.before, change.after
+                ),
+            );
         }
     }
     out
 }
 
 fn inventory(out: &mut String, report: &NodeReport) {
-    let Some(inventory) = &report.inventory else { return };
+    let Some(inventory) = &report.inventory else {
+        return;
+    };
     let memory = &inventory.memory;
-    line(out, &format!("\n  memory {} of {} configured; inventory complete {} after the kernel's start", memory.available, memory.configured, inventory.complete_after));
+    line(
+        out,
+        &format!(
+            "\n  memory {} of {} configured; inventory complete {} after the kernel's start",
+            memory.available, memory.configured, inventory.complete_after
+        ),
+    );
     for dimm in &memory.dimms {
-        let size = dimm.size.map_or_else(|| "empty".to_owned(), |size| size.to_string());
-        line(out, &format!("    DIMM {:10} {size:10} {} {}", dimm.slot, dimm.part_number, dimm.serial));
+        let size = dimm
+            .size
+            .map_or_else(|| "empty".to_owned(), |size| size.to_string());
+        line(
+            out,
+            &format!(
+                "    DIMM {:10} {size:10} {} {}",
+                dimm.slot, dimm.part_number, dimm.serial
+            ),
+        );
     }
     line(out, "\n  disks");
     for disk in &inventory.disks {
         let verdict = format!("{:?}", disk.health.verdict).to_lowercase();
-        line(out, &format!("    {:16} {:>9} {:8} {:26} {}", disk.serial, disk.size.to_string(), verdict, disk.slot, disk.model));
+        line(
+            out,
+            &format!(
+                "    {:16} {:>9} {:8} {:26} {}",
+                disk.serial,
+                disk.size.to_string(),
+                verdict,
+                disk.slot,
+                disk.model
+            ),
+        );
     }
 }
 
@@ -80,17 +127,33 @@ fn holds(out: &mut String, disk: &DiskPlan) {
         DiskAction::Keep { table } => ("kept", Some(table)),
         DiskAction::LeaveAlone => ("left alone", None),
     };
-    line(out, &format!("    {:16} {what}: {}", disk.serial, disk.because));
+    line(
+        out,
+        &format!("    {:16} {what}: {}", disk.serial, disk.because),
+    );
     for partition in table.into_iter().flat_map(|table| &table.partitions) {
         let contents = match &partition.holds {
             PartitionContents::Esp { .. } => "boot loader, kernel, initrd (FAT32)".to_owned(),
             PartitionContents::Root => "the host's root file system".to_owned(),
-            PartitionContents::Ext4 { mount_point, vhds, .. } => {
-                let names: Vec<_> = vhds.iter().map(|vhd| format!("{} ({})", vhd.file, vhd.size)).collect();
+            PartitionContents::Ext4 {
+                mount_point, vhds, ..
+            } => {
+                let names: Vec<_> = vhds
+                    .iter()
+                    .map(|vhd| format!("{} ({})", vhd.file, vhd.size))
+                    .collect();
                 format!("ext4 at {mount_point}: {}", names.join(", "))
             }
         };
-        line(out, &format!("      {:8} {} {:>9}  {contents}", partition.name, extent(partition.start, partition.length, disk.size), partition.length.to_string()));
+        line(
+            out,
+            &format!(
+                "      {:8} {} {:>9}  {contents}",
+                partition.name,
+                extent(partition.start, partition.length, disk.size),
+                partition.length.to_string()
+            ),
+        );
     }
 }
 
@@ -98,21 +161,53 @@ fn holds(out: &mut String, disk: &DiskPlan) {
 fn extent(start: Bytes, length: Bytes, size: Bytes) -> String {
     const CELLS: u64 = 24;
     let cell = |at: u64| at.saturating_mul(CELLS) / size.0.max(1);
-    let (from, to) = (cell(start.0), cell(start.0 + length.0).max(cell(start.0) + 1));
-    let cells: String = (0..CELLS).map(|at| if (from..to).contains(&at) { '#' } else { '.' }).collect();
+    let (from, to) = (
+        cell(start.0),
+        cell(start.0 + length.0).max(cell(start.0) + 1),
+    );
+    let cells: String = (0..CELLS)
+        .map(|at| if (from..to).contains(&at) { '#' } else { '.' })
+        .collect();
     format!("[{cells}]")
 }
 
 fn timings(timings: &[Timing]) -> String {
-    let longest = timings.iter().filter_map(|timing| timing.took).max().unwrap_or(Millis(1)).0.max(1);
+    let longest = timings
+        .iter()
+        .filter_map(|timing| timing.took)
+        .max()
+        .unwrap_or(Millis(1))
+        .0
+        .max(1);
     let mut out = String::new();
     for timing in timings {
         let Some(took) = timing.took else { continue };
         let cells = usize::try_from(took.0 * BAR_CELLS / longest).unwrap_or(0);
-        line(&mut out, &format!("    {:22} {:>12}  {}", timing.what, took.to_string(), "#".repeat(cells.max(1))));
+        line(
+            &mut out,
+            &format!(
+                "    {:22} {:>12}  {}",
+                timing.what,
+                took.to_string(),
+                "#".repeat(cells.max(1))
+            ),
+        );
     }
-    if let (Some(first), Some(end)) = (timings.first(), timings.iter().filter_map(|t| Some(t.began.plus(t.took?))).max()) {
-        line(&mut out, &format!("    {:22} {:>12}", "in all", end.since(first.began).to_string()));
+    if let (Some(first), Some(end)) = (
+        timings.first(),
+        timings
+            .iter()
+            .filter_map(|t| Some(t.began.plus(t.took?)))
+            .max(),
+    ) {
+        line(
+            &mut out,
+            &format!(
+                "    {:22} {:>12}",
+                "in all",
+                end.since(first.began).to_string()
+            ),
+        );
     }
     out
 }
@@ -127,13 +222,23 @@ mod tests {
 
     #[test]
     fn times_are_drawn_to_scale() {
-        let timing = |what: &str, began, took| Timing { what: what.into(), began: Millis(began), took: Some(Millis(took)) };
+        let timing = |what: &str, began, took| Timing {
+            what: what.into(),
+            began: Millis(began),
+            took: Some(Millis(took)),
+        };
         expect_test::expect![[r"
                 DHCP                          1.0 s  ##########
                 image                         4.0 s  ########################################
                 in all                        5.0 s
         "]]
-        .assert_eq(&timings(&[timing("DHCP", 0, 1_000), timing("image", 1_000, 4_000)]));
-        assert_eq!(extent(Bytes(0), Bytes(50), Bytes(100)), "[############............]");
+        .assert_eq(&timings(&[
+            timing("DHCP", 0, 1_000),
+            timing("image", 1_000, 4_000),
+        ]));
+        assert_eq!(
+            extent(Bytes(0), Bytes(50), Bytes(100)),
+            "[############............]"
+        );
     }
 }

@@ -31,13 +31,21 @@ const INODE: u64 = 256;
 
 /// Makes the image in `folder` where it is not there yet, and returns the folder. The unit's `ExecStart=` says where
 /// the agent goes, its `WantedBy=` what starts it.
-pub(super) fn ensure(base: &Base, agent: &Path, unit: &Path, folder: PathBuf) -> Result<PathBuf> {
+pub(super) fn ensure(
+    base: &Base,
+    agent: &Path,
+    unit: &Path,
+    witness: &Path,
+    folder: PathBuf,
+) -> Result<PathBuf> {
     let key = Inputs::default()
         .text("base", &base.key.to_string())
         .text("cmdline", CMDLINE)
         .text("recipe", include_str!("pack.rs"))
         .file(unit)?
         .file(agent)?
+        .file(&witness.join("volume-witness"))?
+        .file(&witness.join("volume-witness.service"))?
         .key();
     if cache::fresh(&folder, key) {
         note(&format!(
@@ -47,12 +55,21 @@ pub(super) fn ensure(base: &Base, agent: &Path, unit: &Path, folder: PathBuf) ->
         return Ok(folder);
     }
     step("host image (tree, agent, ext4)", || {
-        cache::make(&folder, key, |new| make(new, base, agent, unit, key))
+        cache::make(&folder, key, |new| {
+            make(new, base, agent, unit, witness, key)
+        })
     })?;
     Ok(folder)
 }
 
-fn make(folder: &Path, base: &Base, agent: &Path, unit: &Path, key: Digest) -> Result<()> {
+fn make(
+    folder: &Path,
+    base: &Base,
+    agent: &Path,
+    unit: &Path,
+    witness: &Path,
+    key: Digest,
+) -> Result<()> {
     let tree = folder.join("tree");
     let owners = Owners::new(folder);
     fs::create_dir(&tree)?;
@@ -69,7 +86,12 @@ fn make(folder: &Path, base: &Base, agent: &Path, unit: &Path, key: Digest) -> R
         .arg(&base.tar)
         .arg("--directory")
         .arg(&tree))?;
-    install_agent(&tree, agent, unit)?;
+    install_service(&tree, agent, unit)?;
+    install_service(
+        &tree,
+        &witness.join("volume-witness"),
+        &witness.join("volume-witness.service"),
+    )?;
     take(&tree, folder)?;
     let size = size_of(&tree)?;
     let image = folder.join("root.ext4");
@@ -135,8 +157,8 @@ impl Owners {
     }
 }
 
-/// Puts agent and unit where the unit says, and enables it.
-fn install_agent(tree: &Path, agent: &Path, unit: &Path) -> Result<()> {
+/// Puts program and unit where the unit says, and enables it.
+fn install_service(tree: &Path, agent: &Path, unit: &Path) -> Result<()> {
     let text = fs::read_to_string(unit)?;
     let value = |key: &str| {
         text.lines()
@@ -154,7 +176,8 @@ fn install_agent(tree: &Path, agent: &Path, unit: &Path) -> Result<()> {
     put(unit, &units.join(name), 0o644)?;
     let wants = units.join(format!("{}.wants", value("WantedBy=")?));
     fs::create_dir_all(&wants)?;
-    symlink(Path::new("..").join(name), wants.join(name)).context("cannot enable the agent")
+    symlink(Path::new("..").join(name), wants.join(name))
+        .with_context(|| format!("cannot enable {}", unit.display()))
 }
 
 fn put(from: &Path, to: &Path, mode: u32) -> Result<()> {
@@ -241,7 +264,7 @@ mod tests {
             "[Service]\nExecStart=/usr/lib/x/agent run\n[Install]\nWantedBy=multi-user.target\n",
         )
         .unwrap();
-        install_agent(&tree, &agent, &unit).unwrap();
+        install_service(&tree, &agent, &unit).unwrap();
         assert_eq!(
             fs::read_to_string(tree.join("usr/lib/x/agent")).unwrap(),
             "binary"
@@ -249,7 +272,7 @@ mod tests {
         let wanted = tree.join("etc/systemd/system/multi-user.target.wants/a.service");
         assert_eq!(fs::read(wanted).unwrap(), fs::read(&unit).unwrap());
         fs::write(&unit, "[Service]\nExecStart=agent\n[Install]\nWantedBy=x\n").unwrap();
-        let error = install_agent(&tree, &agent, &unit).unwrap_err().to_string();
+        let error = install_service(&tree, &agent, &unit).unwrap_err().to_string();
         assert!(error.contains("not absolute"), "{error}");
     }
 

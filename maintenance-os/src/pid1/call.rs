@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Calls to the provisioner over TLS that trusts the site CA and nothing else.
+
+use groundstate_api::boot::BootConfig;
+use groundstate_api::view::Problem;
+use groundstate_api::{Reason, ReasonCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use std::time::Duration;
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
+
+/// How long one call may take, connection and answer together.
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a connection may take to stand.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The largest answer that is read: a plan with 100 disks is under 200 KiB.
+const ANSWER_MAX_BYTES: u64 = 4 << 20;
+
+/// The provisioner as this node reaches it.
+#[derive(Clone)]
+pub(super) struct Provisioner {
+    agent: ureq::Agent,
+    base: String,
+}
+
+/// The key and certificate of this boot, PEM.
+#[derive(Clone, Debug)]
+pub(super) struct Credential {
+    /// Certificate.
+    pub(super) certificate_pem: String,
+    /// Private key.
+    pub(super) key_pem: String,
+}
+
+impl Provisioner {
+    /// A provisioner that must prove itself with a certificate of the site CA.
+    ///
+    /// # Errors
+    /// `TlsRefused` when the CA or the credential cannot be read.
+    pub(super) fn new(config: &BootConfig, credential: Option<&Credential>) -> Result<Self, Reason> {
+        let bad = |what: &str, error: ureq::Error| {
+            Reason::new(
+                ReasonCode::TlsRefused,
+                format!("{what} cannot be read: {error}"),
+                "make the boot image again: restart `groundstate up`",
+            )
+        };
+        let ca = Certificate::from_pem(config.ca_pem.as_bytes())
+            .map_err(|e| bad("the site CA in the boot image", e))?;
+        let client = match credential {
+            None => None,
+            Some(credential) => {
+                let certificate = Certificate::from_pem(credential.certificate_pem.as_bytes())
+                    .map_err(|e| bad("this node's certificate", e))?;
+                let key = PrivateKey::from_pem(credential.key_pem.as_bytes())
+                    .map_err(|e| bad("this node's key", e))?;
+                Some(ClientCert::new_with_certs(&[certificate], key))
+            }
+        };
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::Specific(Arc::new(vec![ca])))
+            .client_cert(client)
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .build();
+        let agent = ureq::Agent::config_builder()
+            .https_only(true)
+            .max_redirects(0)
+            .http_status_as_error(false)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_recv_response(Some(CALL_TIMEOUT))
+            .proxy(None)
+            .tls_config(tls)
+            .build()
+            .new_agent();
+        Ok(Self {
+            agent,
+            base: config.provisioner.clone(),
+        })
+    }
+
+    /// The agent, for the image room.
+    #[must_use]
+    pub(super) fn agent(&self) -> ureq::Agent {
+        self.agent.clone()
+    }
+
+    /// The base URL.
+    #[must_use]
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Posts a document and reads the answer.
+    ///
+    /// # Errors
+    /// Why there was no answer, or the reason that the provisioner gave for its refusal.
+    pub(super) fn post<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Q,
+    ) -> Result<A, Refusal> {
+        let answer = self
+            .agent
+            .post(format!("{}{path}", self.base))
+            .config()
+            .timeout_global(Some(CALL_TIMEOUT))
+            .build()
+            .send_json(body);
+        self.read(path, answer)
+    }
+
+    /// Posts a document to which the answer is empty.
+    ///
+    /// # Errors
+    /// As [`Self::post`].
+    pub(super) fn tell<Q: Serialize>(&self, path: &str, body: &Q) -> Result<(), Refusal> {
+        let answer = self
+            .agent
+            .post(format!("{}{path}", self.base))
+            .config()
+            .timeout_global(Some(CALL_TIMEOUT))
+            .build()
+            .send_json(body);
+        self.accepted(path, answer).map(|_| ())
+    }
+
+    /// Gets a document.
+    ///
+    /// # Errors
+    /// As [`Self::post`].
+    pub(super) fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, Refusal> {
+        let answer = self
+            .agent
+            .get(format!("{}{path}", self.base))
+            .config()
+            .timeout_global(Some(CALL_TIMEOUT))
+            .build()
+            .call();
+        self.read(path, answer)
+    }
+
+    fn accepted(&self, path: &str, answer: Result<Answer, ureq::Error>) -> Result<Answer, Refusal> {
+        let mut answer = answer.map_err(|error| Refusal::NoAnswer(self.unreachable(&error)))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let problem = answer
+            .body_mut()
+            .with_config()
+            .limit(ANSWER_MAX_BYTES)
+            .read_json::<Problem>();
+        let said = match problem {
+            Ok(problem) => problem.reason,
+            Err(_) => Reason::new(
+                ReasonCode::Internal,
+                format!("{}{path} answered {status} without a reason", self.base),
+                "look at the provisioner's log",
+            ),
+        };
+        if status.is_server_error() {
+            Err(Refusal::NoAnswer(said))
+        } else {
+            Err(Refusal::Said(said))
+        }
+    }
+
+    fn read<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        answer: Result<Answer, ureq::Error>,
+    ) -> Result<A, Refusal> {
+        let mut answer = self.accepted(path, answer)?;
+        answer.body_mut().with_config().limit(ANSWER_MAX_BYTES).read_json().map_err(|error| {
+            Refusal::NoAnswer(Reason::new(
+                ReasonCode::Internal,
+                format!("{}{path} answered something that this maintenance OS does not understand: {error}", self.base),
+                "boot image and provisioner must be of one version: restart `groundstate up`, then the node",
+            ))
+        })
+    }
+
+    /// What a failed call means for a person.
+    #[must_use]
+    pub(super) fn unreachable(&self, error: &ureq::Error) -> Reason {
+        let text = error.to_string();
+        let source = tls_error(error);
+        match source {
+            Some(rustls::Error::InvalidCertificate(
+                rustls::CertificateError::NotValidYet | rustls::CertificateError::NotValidYetContext { .. }
+                | rustls::CertificateError::Expired | rustls::CertificateError::ExpiredContext { .. },
+            )) => Reason::new(
+                ReasonCode::ClockWrong,
+                "this machine's clock does not fit the provisioner's certificate",
+                "set the clock in the firmware's set-up (UTC), or check the provisioner's own clock",
+            )
+            .seen(format!("{} says: {text}", self.base)),
+            Some(_) => Reason::new(
+                ReasonCode::TlsRefused,
+                "the provisioner's certificate is not of this site",
+                "check that no other machine has the provisioner's address; if the site was set up anew, restart this machine to fetch the new boot image",
+            )
+            .seen(format!("{} says: {text}", self.base)),
+            None => Reason::new(
+                ReasonCode::ProvisionerUnreachable,
+                "the provisioner does not answer",
+                format!("check that `groundstate up` runs and that {} is reachable from this network", self.base),
+            )
+            .seen(text),
+        }
+        .then("it asks again every few seconds")
+    }
+}
+
+type Answer = ureq::http::Response<ureq::Body>;
+
+/// Why a call brought no answer.
+#[derive(Clone, Debug)]
+pub(super) enum Refusal {
+    /// Nobody answered, or the server is unwell: ask again.
+    NoAnswer(Reason),
+    /// The provisioner refused, and asking the same again will not help.
+    Said(Reason),
+}
+
+impl Refusal {
+    /// The reason in it.
+    #[must_use]
+    pub(super) fn reason(self) -> Reason {
+        match self {
+            Self::NoAnswer(reason) | Self::Said(reason) => reason,
+        }
+    }
+}
+
+fn tls_error(error: &ureq::Error) -> Option<rustls::Error> {
+    match error {
+        ureq::Error::Rustls(error) => Some(error.clone()),
+        ureq::Error::Io(error) => error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+            .cloned(),
+        _ => None,
+    }
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Carries letters between PID 1 and the provisioner, one after the other, on a thread of its own.
+//!
+//! Reports are delivered in order, each until it is acknowledged; of several reports about the same step's progress
+//! only the newest is carried. The log goes along whenever there is nothing else to carry.
+
+use crate::pid1::call::{Credential, Provisioner, Refusal};
+use crate::pid1::log::Log;
+use crate::pid1::{Word, clock};
+use groundstate_api::boot::BootConfig;
+use groundstate_api::enrol::{EnrolReply, EnrolRequest};
+use groundstate_api::inventory::Inventory;
+use groundstate_api::plan::Step;
+use groundstate_api::run::{Instruction, InventoryReport, LogChunk, Progress, StepState};
+use groundstate_api::{Bytes, Reason, RunId, paths};
+use mos_core::phases::Event;
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+/// How long to wait before a report is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often the log is carried while nothing else is.
+const LOG_EVERY: Duration = Duration::from_secs(1);
+/// Pieces of log that are carried before the host is started.
+const LAST_LOG_PIECES_MAX: u32 = 64;
+
+/// What is to be carried.
+pub(super) enum Letter {
+    /// An enrolment.
+    Enrol(Box<EnrolRequest>),
+    /// From now on, speak with this key for this run.
+    Speak(RunId, Credential),
+    /// The inventory.
+    Inventory(Box<Inventory>),
+    /// The question what to do.
+    Ask,
+    /// A report.
+    Report(Step, StepState),
+}
+
+/// The thread's whole state.
+pub(super) struct Postman {
+    config: BootConfig,
+    provisioner: Provisioner,
+    run: Option<RunId>,
+    log: Log,
+    log_offset: u64,
+    number: u64,
+    /// The report that could not be delivered at first, so that the wait is said once.
+    silent_since_number: Option<u64>,
+    letters: Receiver<Letter>,
+    words: Sender<Word>,
+    bag: VecDeque<Letter>,
+}
+
+impl Postman {
+    /// A postman for the provisioner that the boot image names.
+    ///
+    /// # Errors
+    /// When the boot image's CA cannot be read.
+    pub(super) fn new(
+        config: BootConfig,
+        log: Log,
+        letters: Receiver<Letter>,
+        words: Sender<Word>,
+    ) -> Result<Self, Reason> {
+        let provisioner = Provisioner::new(&config, None)?;
+        Ok(Self {
+            config,
+            provisioner,
+            run: None,
+            log,
+            log_offset: 0,
+            number: 0,
+            silent_since_number: None,
+            letters,
+            words,
+            bag: VecDeque::new(),
+        })
+    }
+
+    /// Works until PID 1 ends, which it does not.
+    pub(super) fn work(mut self) {
+        loop {
+            match self.letters.recv_timeout(LOG_EVERY) {
+                Ok(letter) => self.put(letter),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.carry_all();
+            self.carry_log(1);
+        }
+    }
+
+    fn put(&mut self, letter: Letter) {
+        let newer = matches!(
+            (&letter, self.bag.back()),
+            (Letter::Report(step, StepState::Running { .. }), Some(Letter::Report(old, StepState::Running { .. }))) if step == old
+        );
+        if newer {
+            self.bag.pop_back();
+        }
+        self.bag.push_back(letter);
+    }
+
+    fn carry_all(&mut self) {
+        let mut reported = false;
+        loop {
+            while let Ok(letter) = self.letters.try_recv() {
+                self.put(letter);
+            }
+            let Some(letter) = self.bag.pop_front() else {
+                break;
+            };
+            reported |= matches!(letter, Letter::Report(..));
+            if let Err(letter) = self.carry(letter) {
+                self.bag.push_front(letter);
+                std::thread::sleep(RETRY);
+            }
+        }
+        if reported {
+            self.carry_log(LAST_LOG_PIECES_MAX);
+            self.tell(Event::ReportsDelivered);
+        }
+    }
+
+    /// Gives the letter back when it must be tried again.
+    fn carry(&mut self, letter: Letter) -> Result<(), Letter> {
+        match letter {
+            Letter::Speak(run, credential) => self.speak(run, &credential),
+            Letter::Enrol(request) => match self
+                .provisioner
+                .post::<_, EnrolReply>(paths::ENROL, &request)
+            {
+                Ok(reply) => self.tell(Event::EnrolAnswered(reply)),
+                Err(refusal) => self.tell(Event::CallFailed {
+                    reason: refusal.reason(),
+                }),
+            },
+            Letter::Inventory(inventory) => {
+                if let Some(run) = self.run.clone() {
+                    let report = InventoryReport {
+                        run,
+                        inventory: *inventory,
+                    };
+                    let answer = self.provisioner.post(paths::RUN_INVENTORY, &report);
+                    self.instructed(answer);
+                }
+            }
+            Letter::Ask => {
+                let answer = self.provisioner.get(paths::RUN_INSTRUCTION);
+                self.instructed(answer);
+            }
+            Letter::Report(step, state) => return self.report(step, state),
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, step: Step, state: StepState) -> Result<(), Letter> {
+        let Some(run) = self.run.clone() else {
+            return Ok(());
+        };
+        let progress = Progress {
+            run,
+            number: self.number + 1,
+            step,
+            state,
+            at: clock::now(),
+            peak_memory: peak_memory(),
+        };
+        match self
+            .provisioner
+            .post::<_, Instruction>(paths::RUN_PROGRESS, &progress)
+        {
+            Ok(instruction) => {
+                self.number += 1;
+                self.tell(Event::Instructed(instruction));
+                Ok(())
+            }
+            Err(Refusal::Said(reason)) => {
+                self.tell(Event::Instructed(Instruction::Hold { reason }));
+                Ok(())
+            }
+            Err(Refusal::NoAnswer(reason)) => {
+                if self.silent_since_number != Some(self.number) {
+                    self.silent_since_number = Some(self.number);
+                    self.log.line(&format!(
+                        "the report on step {} waits: {}",
+                        step.as_str(),
+                        reason.what
+                    ));
+                }
+                Err(Letter::Report(step, progress.state))
+            }
+        }
+    }
+
+    fn instructed(&self, answer: Result<Instruction, Refusal>) {
+        match answer {
+            Ok(instruction) => self.tell(Event::Instructed(instruction)),
+            Err(Refusal::NoAnswer(reason)) => self.tell(Event::CallFailed { reason }),
+            Err(Refusal::Said(reason)) => {
+                self.tell(Event::Instructed(Instruction::Hold { reason }))
+            }
+        }
+    }
+
+    fn speak(&mut self, run: RunId, credential: &Credential) {
+        match Provisioner::new(&self.config, Some(credential)) {
+            Ok(provisioner) => {
+                self.provisioner = provisioner;
+                self.run = Some(run);
+            }
+            Err(reason) => self.tell(Event::Instructed(Instruction::Hold { reason })),
+        }
+    }
+
+    fn carry_log(&mut self, pieces: u32) {
+        let Some(run) = self.run.clone() else { return };
+        for _ in 0..pieces {
+            let text = self.log.piece(self.log_offset);
+            if text.is_empty() {
+                return;
+            }
+            let length = u64::try_from(text.len()).unwrap_or(0);
+            let chunk = LogChunk {
+                run: run.clone(),
+                offset: self.log_offset,
+                text,
+            };
+            if self.provisioner.tell(paths::RUN_LOG, &chunk).is_err() {
+                return; // It is kept here and carried the next time.
+            }
+            self.log_offset += length;
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        // The main loop never ends; if it did, there would be nobody to tell.
+        drop(self.words.send(Word::Event(event)));
+    }
+}
+
+/// The most memory that PID 1 ever had resident (`VmHWM` of proc(5)).
+#[must_use]
+pub(super) fn peak_memory() -> Bytes {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = status.lines().find_map(|line| {
+        line.strip_prefix("VmHWM:")?
+            .trim()
+            .strip_suffix(" kB")?
+            .trim()
+            .parse::<u64>()
+            .ok()
+    });
+    Bytes(kib.unwrap_or(0) << 10)
+}

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The main loop: events to the machine, its wishes to threads.
+
+use crate::handover;
+use crate::pid1::call::{Credential, Provisioner};
+use crate::pid1::console::Console;
+use crate::pid1::drivers::Drivers;
+use crate::pid1::log::Log;
+use crate::pid1::network::{self, Online};
+use crate::pid1::postman::{Letter, Postman};
+use crate::pid1::workshop::Workshop;
+use crate::pid1::{Word, clock, local, look};
+use groundstate_api::boot::{BOOT_CONFIG_PATH, BootConfig, Firmware};
+use groundstate_api::enrol::{EnrolReply, EnrolRequest};
+use groundstate_api::ids::BootId;
+use groundstate_api::inventory::Inventory;
+use groundstate_api::plan::{HandOver, Plan, Step};
+use groundstate_api::{Millis, Reason, ReasonCode, SCHEMA};
+use mos_core::phases::{Action, Event, Phases};
+use mos_core::screen::Heading;
+use std::convert::Infallible;
+use std::fs::File;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// The longest that the main loop sleeps; deadlines are looked at at least this often.
+const IDLE: Duration = Duration::from_millis(500);
+/// File systems that the steps need; no device asks for them.
+const FILE_SYSTEMS: [&str; 6] = [
+    "ext4",
+    "vfat",
+    "nls_cp437",
+    "nls_iso8859-1",
+    "nls_ascii",
+    "xfs",
+];
+
+/// Runs until the host is started. Comes back only with the reason why nothing more can be done.
+pub(super) fn run(page: Option<File>, log: &Log, first_line: Millis) -> Result<Infallible, Reason> {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    let config = boot_config()?;
+    let boot_id = look::boot_id().ok_or_else(|| fault("the kernel gives no boot id"))?;
+    let (uuid, serial, nics) = hw_diag::system_identity();
+    let heading = Heading {
+        site: config.site.clone(),
+        serial: serial.clone(),
+        ..Heading::default()
+    };
+    let (words, heard) = channel();
+    let (key_pem, csr_pem) = handover::make_key_and_csr("node")?;
+    let drivers_ready = load_drivers(log);
+    let letters = start_postman(&config, log, &words)?;
+    drop(nics);
+    let mut shell = Shell {
+        phases: Phases::default(),
+        console: Console::new(page, log.clone(), heading),
+        log: log.clone(),
+        config,
+        boot_id,
+        uuid,
+        serial,
+        key_pem,
+        csr_pem,
+        first_line,
+        words,
+        letters,
+        drivers_ready,
+        online: None,
+        firmware: None,
+        credential: None,
+        inventory: None,
+    };
+    shell.take(Event::Started);
+    shell.listen(&heard)
+}
+
+struct Shell {
+    phases: Phases,
+    console: Console,
+    log: Log,
+    config: BootConfig,
+    boot_id: BootId,
+    uuid: Option<groundstate_api::SystemUuid>,
+    serial: String,
+    key_pem: String,
+    csr_pem: String,
+    first_line: Millis,
+    words: Sender<Word>,
+    letters: Sender<Letter>,
+    drivers_ready: Arc<OnceLock<()>>,
+    online: Option<Online>,
+    firmware: Option<Firmware>,
+    credential: Option<Credential>,
+    inventory: Option<Box<Inventory>>,
+}
+
+impl Shell {
+    fn listen(&mut self, heard: &Receiver<Word>) -> Result<Infallible, Reason> {
+        loop {
+            let left = self
+                .phases
+                .deadline()
+                .map_or(IDLE, |at| Duration::from_millis(at.since(clock::now()).0));
+            match heard.recv_timeout(left.min(IDLE)) {
+                Ok(Word::Event(event)) => self.take(event),
+                Ok(Word::Online(online)) => {
+                    self.console.heading.address = Some(format!(
+                        "{} {}",
+                        online.interface.name, online.lease.address
+                    ));
+                    let event = Event::LeaseGot {
+                        interface: online.interface.name.clone(),
+                        address: online.lease.address.to_string(),
+                    };
+                    self.online = Some(online);
+                    self.take(event);
+                }
+                Ok(Word::Looked(inventory)) => {
+                    self.inventory = Some(inventory);
+                    self.take(Event::Inspected);
+                }
+                Err(RecvTimeoutError::Timeout) => self.take(Event::Timeout),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(fault("the main loop has nobody left to listen to"));
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        if let Event::EnrolAnswered(EnrolReply::Enrolled {
+            node,
+            run,
+            certificate_pem,
+            firmware,
+        }) = &event
+            && self.credential.is_none()
+        {
+            self.firmware = *firmware;
+            self.console.heading.node = Some(node.clone());
+            let credential = Credential {
+                certificate_pem: certificate_pem.clone(),
+                key_pem: self.key_pem.clone(),
+            };
+            self.credential = Some(credential.clone());
+            self.send(Letter::Speak(run.clone(), credential));
+        }
+        let mut wishes = Vec::new();
+        self.phases.handle(clock::now(), event, &mut wishes);
+        for wish in wishes {
+            self.act(wish);
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Show(scene) => self.console.show(&scene),
+            Action::GetLease => self.get_lease(),
+            Action::Enrol => self.enrol(),
+            Action::Inspect => self.inspect(),
+            Action::SendInventory => {
+                if let Some(inventory) = self.inventory.clone() {
+                    self.send(Letter::Inventory(inventory));
+                }
+            }
+            Action::Ask => self.send(Letter::Ask),
+            Action::CarryOut { plan, step } => self.carry_out(plan, step),
+            Action::Report { step, state } => self.send(Letter::Report(step, state)),
+            Action::StartHost { hand_over } => self.start_host(hand_over),
+            Action::StartLocalHost(reply) => {
+                let ready = self.drivers_ready.clone();
+                self.spawn(move |words| {
+                    ready.wait();
+                    let Err(reason) = local::start(&reply);
+                    drop(words.send(Word::Event(Event::StartFailed { reason })));
+                });
+            }
+        }
+    }
+
+    fn get_lease(&self) {
+        let log = self.log.clone();
+        self.spawn(move |words| match network::bring_up(&log) {
+            Ok((online, session)) => {
+                drop(words.send(Word::Online(online)));
+                network::keep(session, &log);
+            }
+            Err(reason) => drop(words.send(Word::Event(Event::NetworkFailed { reason }))),
+        });
+    }
+
+    fn enrol(&self) {
+        let Some(online) = &self.online else { return };
+        let macs = super::interface::interfaces()
+            .into_iter()
+            .map(|each| each.mac)
+            .collect();
+        self.send(Letter::Enrol(Box::new(EnrolRequest {
+            schema: SCHEMA,
+            macs,
+            boot_mac: online.interface.mac,
+            uuid: self.uuid,
+            serial: self.serial.clone(),
+            boot_id: self.boot_id.clone(),
+            uefi: Path::new("/sys/firmware/efi").exists(),
+            csr_pem: self.csr_pem.clone(),
+        })));
+    }
+
+    fn inspect(&self) {
+        let (ready, boot_id, firmware, first_line) = (
+            self.drivers_ready.clone(),
+            self.boot_id.clone(),
+            self.firmware,
+            self.first_line,
+        );
+        self.spawn(move |words| {
+            ready.wait();
+            drop(words.send(Word::Looked(Box::new(look::inventory(
+                boot_id, firmware, first_line,
+            )))));
+        });
+    }
+
+    fn carry_out(&self, plan: Box<Plan>, step: Step) {
+        let provisioner = Provisioner::new(&self.config, self.credential.as_ref());
+        let (Ok(provisioner), Some((node, run))) = (provisioner, self.phases.identity().cloned())
+        else {
+            let reason = fault("a step was to be carried out without an enrolment");
+            drop(self.words.send(Word::Event(Event::StepFailed { reason })));
+            return;
+        };
+        let workshop = Workshop {
+            config: self.config.clone(),
+            provisioner,
+            node,
+            run,
+            firmware: self.firmware,
+            words: self.words.clone(),
+        };
+        self.spawn(move |_| workshop.carry_out(&plan, step));
+    }
+
+    fn start_host(&self, hand_over: HandOver) {
+        self.spawn(move |words| {
+            let Err(reason) = match hand_over {
+                HandOver::Kexec => handover::kexec_start(),
+                HandOver::Reboot => handover::reboot(),
+            };
+            drop(words.send(Word::Event(Event::StartFailed { reason })));
+        });
+    }
+
+    fn send(&self, letter: Letter) {
+        if self.letters.send(letter).is_err() {
+            self.log
+                .line("the thread that speaks to the provisioner has ended");
+        }
+    }
+
+    /// Runs `work` on a thread; a fault in it becomes a failed step, never the end of PID 1.
+    fn spawn(&self, work: impl FnOnce(&Sender<Word>) + Send + 'static) {
+        let words = self.words.clone();
+        std::thread::spawn(move || {
+            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&words)));
+            if done.is_err() {
+                let reason =
+                    fault("a part of the maintenance OS ended in a fault; its log has the details");
+                drop(words.send(Word::Event(Event::StepFailed { reason })));
+            }
+        });
+    }
+}
+
+fn boot_config() -> Result<BootConfig, Reason> {
+    let text = std::fs::read_to_string(BOOT_CONFIG_PATH)
+        .map_err(|error| fault(&format!("{BOOT_CONFIG_PATH}: {error}")))?;
+    let config: BootConfig = serde_json::from_str(&text)
+        .map_err(|error| fault(&format!("{BOOT_CONFIG_PATH}: {error}")))?;
+    if config.schema == SCHEMA {
+        Ok(config)
+    } else {
+        Err(fault(&format!(
+            "{BOOT_CONFIG_PATH} has schema {}, this is {SCHEMA}",
+            config.schema
+        )))
+    }
+}
+
+fn load_drivers(log: &Log) -> Arc<OnceLock<()>> {
+    let ready = Arc::new(OnceLock::new());
+    let (when_done, log) = (ready.clone(), log.clone());
+    std::thread::spawn(move || {
+        match Drivers::read(Path::new("/lib/modules")) {
+            Ok(mut drivers) => {
+                let loaded = drivers.load_for_devices(Path::new("/sys/devices"));
+                log.line(&format!("drivers for this machine: {}", loaded.join(" ")));
+                drivers.load_named(&FILE_SYSTEMS);
+                for (name, why) in drivers.failed() {
+                    log.line(&format!("driver {name} was not taken: {why}"));
+                }
+            }
+            Err(why) => log.line(&format!("the boot image brings no drivers: {why}")),
+        }
+        when_done.set(()).ok();
+    });
+    ready
+}
+
+fn start_postman(
+    config: &BootConfig,
+    log: &Log,
+    words: &Sender<Word>,
+) -> Result<Sender<Letter>, Reason> {
+    let (letters, for_postman) = channel();
+    let postman = Postman::new(config.clone(), log.clone(), for_postman, words.clone())?;
+    std::thread::spawn(move || postman.work());
+    Ok(letters)
+}
+
+fn fault(what: &str) -> Reason {
+    Reason::new(
+        ReasonCode::Internal,
+        what,
+        "restart the machine; if it stays, report it with a picture of this screen",
+    )
+}

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Carries the steps of a plan out, one at a time, with the executors of this crate.
+//!
+//! Before every step that writes, the disk is found again by its serial number and the guard compares it with the plan.
+
+use crate::disk;
+use crate::handover;
+use crate::image;
+use crate::pid1::call::{Provisioner, Refusal};
+use crate::pid1::{Word, clock, look};
+use groundstate_api::boot::{BootConfig, Firmware};
+use groundstate_api::host::{HostSeed, NetworkBoot, SeedVolume};
+use groundstate_api::image::{Blob, Manifest};
+use groundstate_api::inventory::Disk;
+use groundstate_api::plan::{
+    DiskAction, DiskPlan, HandOver, PartitionContents, PartitionPlan, Plan, Role, Step, TablePlan,
+};
+use groundstate_api::run::{HostCredential, HostCredentialRequest};
+use groundstate_api::{Bytes, Digest, Millis, NodeId, Reason, ReasonCode, RunId, SCHEMA, paths};
+use mos_core::phases::Event;
+use std::path::PathBuf;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+/// Between two reports on the same step's progress.
+const PROGRESS_EVERY: Millis = Millis(500);
+/// Between two tries to get the host's certificate.
+const CREDENTIAL_RETRY: Duration = Duration::from_secs(2);
+
+/// Everything that a step needs.
+#[derive(Clone)]
+pub(super) struct Workshop {
+    /// What the boot image says of its site.
+    pub(super) config: BootConfig,
+    /// The provisioner, with this run's credential.
+    pub(super) provisioner: Provisioner,
+    /// Who this is.
+    pub(super) node: NodeId,
+    /// The run.
+    pub(super) run: RunId,
+    /// How the machine was booted.
+    pub(super) firmware: Option<Firmware>,
+    /// Where to tell what happened.
+    pub(super) words: Sender<Word>,
+}
+
+impl Workshop {
+    /// Carries one step out and tells how it ended.
+    pub(super) fn carry_out(&self, plan: &Plan, step: Step) {
+        let event = match self.result(plan, step) {
+            Ok(facts) => Event::StepDone { facts },
+            Err(reason) => Event::StepFailed { reason },
+        };
+        self.tell(event);
+    }
+
+    fn result(&self, plan: &Plan, step: Step) -> Result<Vec<String>, Reason> {
+        match step {
+            Step::Guard | Step::Wipe | Step::Partition | Step::Volumes | Step::Vhds => {
+                let mut last = Millis(0);
+                let bench = disk::Bench {
+                    plan,
+                    look: &look::disks,
+                };
+                disk::carry_out(step, &bench, &mut |done, total| {
+                    self.moved(&mut last, done, total)
+                })
+            }
+            Step::Image => self.image(plan),
+            Step::ReadBack => self.read_back(plan),
+            Step::FirstBoot => self.first_boot(plan),
+            Step::BootEntry if plan.uefi => handover::boot_entry(plan),
+            Step::BootEntry => Ok(vec![
+                "legacy BIOS: the firmware boots from the network and the boot service sends it on"
+                    .to_owned(),
+            ]),
+            Step::HandOver => self.prove(plan),
+        }
+    }
+
+    fn image(&self, plan: &Plan) -> Result<Vec<String>, Reason> {
+        let source = self.source();
+        let manifest = self.manifest(plan)?;
+        let target = partition(plan, is_root)?;
+        std::thread::scope(|scope| {
+            let loading = (plan.hand_over == HandOver::Kexec)
+                .then(|| scope.spawn(|| self.load_host_kernel(plan, &manifest)));
+            let mut listener = self.listener();
+            let mut facts = image::write(&source, &manifest, &target, &mut listener)?;
+            if let Some(loading) = loading {
+                facts.push(
+                    loading
+                        .join()
+                        .map_err(|_| broken("loading the host's kernel"))??,
+                );
+            }
+            Ok(facts)
+        })
+    }
+
+    /// Loads the host's kernel from its blobs while the image is still being written.
+    fn load_host_kernel(&self, plan: &Plan, manifest: &Manifest) -> Result<String, Reason> {
+        let kernel = self.blob(&manifest.kernel, "kernel")?;
+        let initrd = self.blob(&manifest.initrd, "initrd")?;
+        let options = mos_core::loader_entry::host_options(root_guid(plan)?, &manifest.cmdline);
+        handover::kexec_load(&kernel, &initrd, &options)?;
+        Ok(format!(
+            "the host's kernel {} is loaded for kexec",
+            manifest.kernel.digest.short()
+        ))
+    }
+
+    fn read_back(&self, plan: &Plan) -> Result<Vec<String>, Reason> {
+        let manifest = self.manifest(plan)?;
+        image::read_back(&manifest, &partition(plan, is_root)?, &mut self.listener())
+    }
+
+    fn first_boot(&self, plan: &Plan) -> Result<Vec<String>, Reason> {
+        let manifest = self.manifest(plan)?;
+        let mut facts = {
+            let kernel = self.blob(&manifest.kernel, "kernel")?;
+            let initrd = self.blob(&manifest.initrd, "initrd")?;
+            let boot_loader = self.blob(&manifest.boot_loader, "boot loader")?;
+            let files = handover::EspFiles {
+                boot_loader: &boot_loader,
+                kernel: &kernel,
+                initrd: &initrd,
+                cmdline: &manifest.cmdline,
+                root_guid: root_guid(plan)?,
+                plan: &plan.id,
+            };
+            handover::fill_esp(&partition(plan, is_esp)?, &files)?
+        };
+        let seed = self.seed(plan)?;
+        facts.extend(handover::place_seed(&partition(plan, is_root)?, &seed)?);
+        Ok(facts)
+    }
+
+    fn seed(&self, plan: &Plan) -> Result<HostSeed, Reason> {
+        let (key_pem, csr_pem) = handover::make_key_and_csr(&format!("host:{}", self.node))?;
+        let request = HostCredentialRequest {
+            run: self.run.clone(),
+            csr_pem,
+        };
+        let certificate_pem = loop {
+            match self
+                .provisioner
+                .post::<_, HostCredential>(paths::RUN_HOST_CREDENTIAL, &request)
+            {
+                Ok(credential) => break credential.certificate_pem,
+                Err(Refusal::Said(reason)) => return Err(reason),
+                Err(Refusal::NoAnswer(reason)) => self.tell(Event::StepWaiting { reason }),
+            }
+            std::thread::sleep(CREDENTIAL_RETRY);
+        };
+        Ok(HostSeed {
+            schema: SCHEMA,
+            node: self.node.clone(),
+            run: self.run.clone(),
+            plan: plan.id.clone(),
+            provisioner: self.config.provisioner.clone(),
+            ca_pem: self.config.ca_pem.clone(),
+            certificate_pem,
+            key_pem,
+            root_guid: root_guid(plan)?.to_owned(),
+            volumes: seed_volumes(plan),
+            network_boot: NetworkBoot {
+                mac: plan.boot_mac,
+                firmware: self.firmware.unwrap_or(Firmware::Bios),
+            },
+        })
+    }
+
+    /// Reads kernel and initrd back from the ESP: what the firmware will start, or kexec has loaded, is what the image names.
+    fn prove(&self, plan: &Plan) -> Result<Vec<String>, Reason> {
+        let manifest = self.manifest(plan)?;
+        let contents = handover::read_esp(&partition(plan, is_esp)?)?;
+        for (what, bytes, blob) in [
+            ("kernel", &contents.kernel, &manifest.kernel),
+            ("initrd", &contents.initrd, &manifest.initrd),
+        ] {
+            let found = Digest::of(bytes);
+            if found != blob.digest {
+                return Err(Reason::new(
+                    ReasonCode::DiskError,
+                    format!("the {what} on the disk is not the one in the image"),
+                    "replace the OS disk, then order the run again",
+                )
+                .seen(format!("on the disk {found}, in the image {}", blob.digest)));
+            }
+        }
+        Ok(vec![format!(
+            "kernel and initrd read back from the disk are those of image {} {}",
+            manifest.name, manifest.version
+        )])
+    }
+
+    fn manifest(&self, plan: &Plan) -> Result<Manifest, Reason> {
+        image::fetch_manifest(&self.source(), &plan.image, &mut |moved| self.waits(moved))
+    }
+
+    fn blob(&self, blob: &Blob, what: &str) -> Result<Vec<u8>, Reason> {
+        image::fetch_blob(&self.source(), blob, what, &mut |moved| self.waits(moved))
+    }
+
+    /// A side errand's waits are told, its bytes are not: they would be taken for the step's.
+    fn waits(&self, moved: image::Moved) {
+        if let image::Moved::Waiting(reason) = moved {
+            self.tell(Event::StepWaiting { reason });
+        }
+    }
+
+    fn source(&self) -> image::Source {
+        image::Source {
+            agent: self.provisioner.agent(),
+            base: self.provisioner.base().to_owned(),
+        }
+    }
+
+    fn listener(&self) -> impl FnMut(image::Moved) + '_ {
+        let mut last = Millis(0);
+        move |moved| match moved {
+            image::Moved::Progress { done, total } => self.moved(&mut last, done, total),
+            image::Moved::Waiting(reason) => self.tell(Event::StepWaiting { reason }),
+            image::Moved::GoingOn => last = Millis(0),
+        }
+    }
+
+    fn moved(&self, last: &mut Millis, done: Bytes, total: Bytes) {
+        let now = clock::now();
+        if now.since(*last) >= PROGRESS_EVERY || done == total {
+            *last = now;
+            self.tell(Event::StepMoved { done, total });
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        // The main loop never ends; if it did, there would be nobody to tell.
+        drop(self.words.send(Word::Event(event)));
+    }
+}
+
+fn broken(what: &str) -> Reason {
+    Reason::new(
+        ReasonCode::Internal,
+        format!("{what} ended in a fault of the maintenance OS"),
+        "report it with the node's log (`groundstate node log NODE`)",
+    )
+}
+
+fn is_root(contents: &PartitionContents) -> bool {
+    matches!(contents, PartitionContents::Root)
+}
+
+fn is_esp(contents: &PartitionContents) -> bool {
+    matches!(contents, PartitionContents::Esp { .. })
+}
+
+fn tables(plan: &Plan) -> impl Iterator<Item = (&DiskPlan, &TablePlan)> {
+    plan.disks.iter().filter_map(|disk| match &disk.action {
+        DiskAction::Wipe { table, .. } | DiskAction::Keep { table } => Some((disk, table)),
+        DiskAction::LeaveAlone => None,
+    })
+}
+
+fn planned(
+    plan: &Plan,
+    wanted: fn(&PartitionContents) -> bool,
+) -> Result<(&DiskPlan, usize, &PartitionPlan), Reason> {
+    tables(plan)
+        .filter(|(disk, _)| disk.role == Role::Os)
+        .find_map(|(disk, table)| {
+            let at = table
+                .partitions
+                .iter()
+                .position(|partition| wanted(&partition.holds))?;
+            table
+                .partitions
+                .get(at)
+                .map(|partition| (disk, at + 1, partition))
+        })
+        .ok_or_else(|| {
+            Reason::new(
+                ReasonCode::PlanRefused,
+                "the plan has no OS disk with an ESP and a root partition",
+                "report it with the plan (`groundstate node plan NODE`)",
+            )
+        })
+}
+
+fn root_guid(plan: &Plan) -> Result<&str, Reason> {
+    planned(plan, is_root).map(|(_, _, partition)| partition.guid.as_str())
+}
+
+/// The device node of a partition of the OS disk, after the guard has looked at the disk once more.
+fn partition(plan: &Plan, wanted: fn(&PartitionContents) -> bool) -> Result<PathBuf, Reason> {
+    let (disk_plan, number, _) = planned(plan, wanted)?;
+    let seen: Vec<Disk> = look::disks();
+    let disk = mos_core::guard::guard_disk(disk_plan, &seen)?;
+    Ok(disk::partition_device(&disk.kernel_name, number))
+}
+
+fn seed_volumes(plan: &Plan) -> Vec<SeedVolume> {
+    tables(plan)
+        .flat_map(|(disk, table)| {
+            table
+                .partitions
+                .iter()
+                .map(move |partition| (disk, partition))
+        })
+        .filter_map(|(disk, partition)| match &partition.holds {
+            PartitionContents::Ext4 {
+                uuid, mount_point, ..
+            } => Some(SeedVolume {
+                uuid: uuid.clone(),
+                mount_point: mount_point.clone(),
+                disk_serial: disk.serial.clone(),
+            }),
+            PartitionContents::Esp { .. } | PartitionContents::Root => None,
+        })
+        .collect()
+}

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The virtual boots of `cargo xtask test`: few, and each covers much.
+//!
+//! Each runs on a thread of its own, since a rack's network belongs to the thread that made it.
+
+use crate::demo::{self, Made};
+use crate::layout::Layout;
+use anyhow::{Context as _, Result, bail, ensure};
+use groundstate_api::boot::Firmware;
+use groundstate_api::plan::{HandOver, Plan};
+use groundstate_api::view::{NodeReport, Phase};
+use groundstate_tests::rack::{Fault, PowerOn};
+use groundstate_tests::stage::{Stage, StageFault, StagePlan, ended};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long a run from power-on to its end may take here: several times what it takes on an idle machine.
+const RUN: Duration = Duration::from_secs(12 * 60);
+/// How long a host may take from power-on to its agent's line on the console.
+const HOST_BOOT: Duration = Duration::from_secs(6 * 60);
+/// How long the servers stay away when they are killed.
+const AWAY: Duration = Duration::from_secs(5);
+/// What the host's agent says on the console when it has specialised or found itself specialised.
+const AGENT_LINE: &str = "groundstate: host";
+
+/// Every scenario, in the order in which they are run.
+pub(crate) const ALL: [crate::test::Scenario; 7] = [
+    (
+        "uefi-http by kexec, then again: kept and new volumes",
+        again,
+    ),
+    (
+        "uefi-pxe by reboot, then a power cycle with all servers stopped",
+        own_disk,
+    ),
+    (
+        "bios with the servers killed in the image, then a power cycle",
+        bios,
+    ),
+    ("held for a missing DIMM", dimm_missing),
+    ("held for a failing NVMe disk", smart_failing),
+    ("held for a wrong disk", wrong_disk),
+    ("held for a damaged image", bad_chunk),
+];
+
+fn again(layout: &Layout) -> Result<()> {
+    on_a_stage(layout, "again", Firmware::UefiHttp, None, None, |stage| {
+        let first = ready(stage)?;
+        let first_plan = plan_of(&first)?;
+        let kept = stage.nodes[0].spec().disks[1].serial.clone();
+        let before = witness(stage)?;
+        stage.servers.operator().reprovision("node-1")?;
+        let second = stage
+            .watch(
+                RUN,
+                |report| {
+                    ended(report) && plan_of(report).is_ok_and(|plan| plan.id != first_plan.id)
+                },
+                |_, _| Ok(()),
+            )?
+            .remove(0);
+        ensure!(
+            second.view.phase == Phase::Ready,
+            "the second run ended {}: {:?}",
+            second.view.phase.as_str(),
+            second.view.reason
+        );
+        let after = witness(stage)?;
+        for (volume, (state, digest)) in &after {
+            let was = before
+                .get(volume)
+                .map(|(_, digest)| digest)
+                .with_context(|| format!("{volume} is new by name"))?;
+            if volume.ends_with(&kept) {
+                ensure!(
+                    state == "kept" && digest == was,
+                    "{volume} should be kept: {state}, {was} -> {digest}"
+                );
+            } else {
+                ensure!(
+                    state == "new" && digest != was,
+                    "{volume} should be new: {state}, {was} -> {digest}"
+                );
+            }
+        }
+        ensure!(
+            after.len() == before.len() && after.keys().any(|volume| volume.ends_with(&kept)),
+            "volumes {after:?}"
+        );
+        let host = second.host.context("a Ready node has a host")?;
+        ensure!(
+            host.plan == plan_of_view(second.plan.as_ref())?.id,
+            "the host is of plan {}",
+            host.plan
+        );
+        Ok(())
+    })
+}
+
+fn own_disk(layout: &Layout) -> Result<()> {
+    on_a_stage(
+        layout,
+        "own-disk",
+        Firmware::UefiPxe,
+        Some(HandOver::Reboot),
+        None,
+        |stage| {
+            let first = ready(stage)?;
+            let boot = first.host.context("a Ready node has a host")?.boot_id;
+            stage.servers.stop()?;
+            stage.nodes[0].power_cycle(&PowerOn::FIRMWARE)?;
+            stage.nodes[0].wait_for_line(AGENT_LINE, HOST_BOOT)?;
+            stage.servers.start()?;
+            let report = stage
+                .watch(
+                    RUN,
+                    |report| {
+                        report.view.phase == Phase::Ready
+                            && report
+                                .host
+                                .as_ref()
+                                .is_some_and(|host| host.boot_id != boot)
+                    },
+                    |_, _| Ok(()),
+                )?
+                .remove(0);
+            let host = report.host.context("a Ready node has a host")?;
+            ensure!(
+                host.changes.is_empty(),
+                "a second boot changes nothing, but: {:?}",
+                host.changes
+            );
+            Ok(())
+        },
+    )
+}
+
+fn bios(layout: &Layout) -> Result<()> {
+    on_a_stage(
+        layout,
+        "bios",
+        Firmware::Bios,
+        None,
+        Some(StageFault::ProvisionerRestart),
+        |stage| {
+            stage.begin()?;
+            let mut was_killed = false;
+            let reports = stage.watch(RUN, ended, |stage, reports| {
+                if !was_killed && reports.iter().any(demo::half_written) {
+                    was_killed = true;
+                    stage.servers.kill();
+                    std::thread::sleep(AWAY);
+                    stage.servers.start()?;
+                }
+                Ok(())
+            })?;
+            ensure!(
+                was_killed,
+                "the image was written before the servers could be killed"
+            );
+            expect_ready(&reports)?;
+            let boot = reports[0]
+                .host
+                .as_ref()
+                .context("a Ready node has a host")?
+                .boot_id
+                .clone();
+            stage.nodes[0].power_cycle(&PowerOn::FIRMWARE)?;
+            stage.nodes[0].wait_for_line("starting the host on its disk", HOST_BOOT)?;
+            let written = bytes_written(stage)?;
+            ensure!(
+                written == 0,
+                "the maintenance OS wrote {written} bytes before it started the host on disk"
+            );
+            stage.nodes[0].wait_for_line(AGENT_LINE, HOST_BOOT)?;
+            stage.watch(
+                RUN,
+                |report| {
+                    report.view.phase == Phase::Ready
+                        && report
+                            .host
+                            .as_ref()
+                            .is_some_and(|host| host.boot_id != boot)
+                },
+                |_, _| Ok(()),
+            )?;
+            Ok(())
+        },
+    )
+}
+
+fn dimm_missing(layout: &Layout) -> Result<()> {
+    held(layout, StageFault::Hardware(Fault::DimmMissing))
+}
+
+fn smart_failing(layout: &Layout) -> Result<()> {
+    held(layout, StageFault::Hardware(Fault::SmartFailing))
+}
+
+fn wrong_disk(layout: &Layout) -> Result<()> {
+    held(layout, StageFault::Hardware(Fault::WrongDisk))
+}
+
+fn bad_chunk(layout: &Layout) -> Result<()> {
+    held(layout, StageFault::BadChunk)
+}
+
+fn held(layout: &Layout, fault: StageFault) -> Result<()> {
+    on_a_stage(
+        layout,
+        fault.as_str(),
+        Firmware::Bios,
+        None,
+        Some(fault),
+        |stage| {
+            stage.begin()?;
+            let reports = stage.watch(RUN, ended, |_, _| Ok(()))?;
+            for outcome in stage.outcomes(&reports)? {
+                if let Some(why) = outcome.unexpected(stage.fault, stage.broken_part.as_deref()) {
+                    bail!("{why}");
+                }
+            }
+            Ok(())
+        },
+    )
+}
+
+/// Sets a stage with one node on a thread of its own and plays on it.
+fn on_a_stage(
+    layout: &Layout,
+    name: &str,
+    firmware: Firmware,
+    hand_over: Option<HandOver>,
+    fault: Option<StageFault>,
+    play: impl FnOnce(&mut Stage) -> Result<()> + Send,
+) -> Result<()> {
+    let Made {
+        groundstate,
+        image_store,
+    } = demo::make_everything(layout)?;
+    let plan = StagePlan {
+        groundstate,
+        boot_assets: layout.boot(),
+        image_store,
+        folder: layout.made("scenarios").join(name),
+        firmware,
+        hand_over,
+        nodes: 1,
+        fault,
+        keep_data_disk: Some(0),
+        page: None,
+    };
+    std::thread::scope(|scope| {
+        let played = scope.spawn(move || {
+            let mut stage = Stage::set(plan)?;
+            play(&mut stage).with_context(|| {
+                format!(
+                    "console, servers' log and capture lie in {}",
+                    stage.folder.display()
+                )
+            })
+        });
+        played
+            .join()
+            .map_err(|_| anyhow::anyhow!("the scenario ended in a panic"))?
+    })
+}
+
+fn ready(stage: &mut Stage) -> Result<NodeReport> {
+    stage.begin()?;
+    let mut reports = stage.watch(RUN, ended, |_, _| Ok(()))?;
+    expect_ready(&reports)?;
+    Ok(reports.remove(0))
+}
+
+fn expect_ready(reports: &[NodeReport]) -> Result<()> {
+    for report in reports {
+        let why = report
+            .view
+            .reason
+            .as_ref()
+            .map_or_else(String::new, |reason| reason.lines().join("\n"));
+        ensure!(
+            report.view.phase == Phase::Ready,
+            "{} is {}: {why}",
+            report.view.node,
+            report.view.phase.as_str()
+        );
+    }
+    Ok(())
+}
+
+fn plan_of(report: &NodeReport) -> Result<Plan> {
+    plan_of_view(report.plan.as_ref())
+}
+
+fn plan_of_view(plan: Option<&Plan>) -> Result<Plan> {
+    plan.cloned().context("the report has no plan")
+}
+
+/// What the host's witness says of each data volume: `witness /data/SERIAL new|kept DIGEST` on the console.
+fn witness(stage: &mut Stage) -> Result<BTreeMap<String, (String, String)>> {
+    let volumes = stage.nodes[0].spec().disks.len() - 1;
+    let mut said = BTreeMap::new();
+    while said.len() < volumes {
+        let line = stage.nodes[0].wait_for_line("witness /data/", HOST_BOOT)?;
+        let words: Vec<_> = line
+            .split_whitespace()
+            .skip_while(|word| *word != "witness")
+            .collect();
+        let [_, volume, state, digest] = words[..] else {
+            bail!("the witness said {line:?}")
+        };
+        said.insert(volume.to_owned(), (state.to_owned(), digest.to_owned()));
+    }
+    Ok(said)
+}
+
+/// Bytes that the node has written to its disks since it was powered on, as QEMU counts them.
+fn bytes_written(stage: &Stage) -> Result<u64> {
+    let stats = stage.nodes[0].ask("query-blockstats", &json!({}))?;
+    let devices = stats
+        .as_array()
+        .context("query-blockstats answers a list")?;
+    // The firmware's variable store is a block device too, and not a disk.
+    let disks = devices.iter().filter(|device| {
+        device["qdev"]
+            .as_str()
+            .is_some_and(|name| name.contains("disk"))
+    });
+    let written: Vec<u64> = disks
+        .filter_map(|device| device["stats"]["wr_bytes"].as_u64())
+        .collect();
+    ensure!(
+        !written.is_empty(),
+        "query-blockstats names no disk: {stats}"
+    );
+    Ok(written.iter().sum())
+}
