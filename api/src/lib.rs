@@ -11,6 +11,7 @@ pub mod boot;
 pub mod digest;
 pub mod enrol;
 pub mod event;
+pub mod headline;
 pub mod host;
 pub mod ids;
 pub mod image;

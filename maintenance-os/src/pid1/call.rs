@@ -38,7 +38,10 @@ impl Provisioner {
     ///
     /// # Errors
     /// `TlsRefused` when the CA or the credential cannot be read.
-    pub(super) fn new(config: &BootConfig, credential: Option<&Credential>) -> Result<Self, Reason> {
+    pub(super) fn new(
+        config: &BootConfig,
+        credential: Option<&Credential>,
+    ) -> Result<Self, Reason> {
         let bad = |what: &str, error: ureq::Error| {
             Reason::new(
                 ReasonCode::TlsRefused,

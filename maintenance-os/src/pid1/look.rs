@@ -6,7 +6,7 @@ use crate::pid1::clock;
 use groundstate_api::Millis;
 use groundstate_api::boot::Firmware;
 use groundstate_api::ids::BootId;
-use groundstate_api::inventory::{Disk, Inventory};
+use groundstate_api::inventory::{Disk, Inventory, Signature};
 use hw_diag::BootFacts;
 use std::path::Path;
 
@@ -49,10 +49,19 @@ fn fill_contents(disks: &mut [Disk]) -> Vec<String> {
                 each.contents = contents;
                 each.layout = layout;
             }
-            Err(error) => problems.push(format!(
-                "what disk {} holds cannot be read: {error}",
-                each.serial
-            )),
+            Err(error) => {
+                // Unreadable is not empty: planner and guard must see that something may be there.
+                let what = mos_core::guard::UNREADABLE.to_owned();
+                each.contents = vec![Signature {
+                    at: "disk".to_owned(),
+                    what,
+                    label: None,
+                }];
+                problems.push(format!(
+                    "what disk {} holds cannot be read: {error}",
+                    each.serial
+                ));
+            }
         }
     }
     problems

@@ -15,7 +15,6 @@ pub mod decide;
 mod enrolment;
 mod fleet;
 pub mod fold;
-pub mod headline;
 mod host;
 mod node;
 pub mod reasons;

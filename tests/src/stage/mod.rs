@@ -30,6 +30,9 @@ use std::time::{Duration, Instant};
 /// How often the nodes' reports are read.
 pub const LOOK_EVERY: Duration = Duration::from_millis(400);
 
+/// How long running servers may fail to answer an operator.
+const SILENCE_MAX: Duration = Duration::from_secs(20);
+
 /// What to put on the stage.
 #[derive(Debug)]
 pub struct StagePlan {
@@ -163,13 +166,20 @@ impl Stage {
         mut seen: impl FnMut(&mut Self, &[NodeReport]) -> Result<()>,
     ) -> Result<Vec<NodeReport>> {
         let until = Instant::now() + limit;
+        let mut heard = Instant::now();
         loop {
             self.servers.check()?;
-            if let Ok(reports) = self.reports() {
-                seen(self, &reports)?;
-                if reports.iter().all(&mut done) {
-                    return Ok(reports);
+            match self.reports() {
+                Ok(reports) => {
+                    heard = Instant::now();
+                    seen(self, &reports)?;
+                    if reports.iter().all(&mut done) {
+                        return Ok(reports);
+                    }
                 }
+                // A moment of silence is a server that starts; a longer one is an error of its own.
+                Err(error) if heard.elapsed() >= SILENCE_MAX => return Err(error),
+                Err(_) => {}
             }
             if Instant::now() >= until {
                 let phases: Vec<_> = self

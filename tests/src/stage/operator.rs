@@ -2,6 +2,7 @@
 //! An operator: everything is asked with the `groundstate` command, as a person or a script would.
 
 use anyhow::{Context as _, Result, bail};
+use groundstate_api::event::Event;
 use groundstate_api::view::NodeReport;
 use std::path::PathBuf;
 use std::process::Command;
@@ -47,8 +48,18 @@ impl Operator {
     /// # Errors
     /// As [`Self::run`], or an answer that is no report.
     pub fn report(&self, node: &str) -> Result<NodeReport> {
-        let text = self.run(&["--json", "node", "show", node])?;
+        let text = self.run(&["node", "show", node, "--json"])?;
         serde_json::from_str(&text).with_context(|| format!("reading the report of {node}"))
+    }
+
+    /// The events after this number.
+    ///
+    /// # Errors
+    /// As [`Self::run`], or an answer that is no event.
+    pub fn events(&self, after: u64) -> Result<Vec<Event>> {
+        let text = self.run(&["events", "--json", "--after", &after.to_string()])?;
+        let event = |line: &str| serde_json::from_str(line).context("reading an event");
+        text.lines().map(event).collect()
     }
 
     /// Orders a first run.

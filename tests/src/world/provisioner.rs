@@ -6,6 +6,7 @@ use super::nothing_yet;
 use groundstate_api::boot::{BootSighting, Firmware};
 use groundstate_api::enrol::{EnrolReply, EnrolRequest};
 use groundstate_api::event::{Event, Happened};
+use groundstate_api::headline::headline;
 use groundstate_api::host::Register;
 use groundstate_api::image::ImageRef;
 use groundstate_api::inventory::Inventory;
@@ -15,7 +16,6 @@ use groundstate_api::site::Site;
 use groundstate_api::view::Phase;
 use groundstate_api::{Bytes, Digest, Millis, NodeId, Part, Reason, ReasonCode, RunId, SCHEMA};
 use mos_core::plan::PlanRequest;
-use prov_core::headline::headline;
 use prov_core::{Fleet, Input, Reply, Wish};
 
 pub(super) struct Provisioner {

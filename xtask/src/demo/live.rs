@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The way of the nodes, live: a line per event, and on a terminal a bar per node below them.
 
+use groundstate_api::headline::headline;
 use groundstate_api::run::StepState;
-use groundstate_api::view::{EventPage, NodeReport};
+use groundstate_api::view::NodeReport;
 use groundstate_tests::stage::Stage;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use prov_core::headline::headline;
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::time::Instant;
@@ -37,21 +37,16 @@ impl Live {
 
     /// Shows what is new.
     pub(crate) fn show(&mut self, stage: &Stage, reports: &[NodeReport]) {
-        let after = self.after.to_string();
-        let page = stage
+        // While the servers are away there is nothing new; the next look shows it all.
+        for event in stage
             .servers
             .operator()
-            .run(&["--json", "events", "--after", &after]);
-        // While the servers are away there is nothing new; the next look shows it all.
-        if let Some(page) = page
-            .ok()
-            .and_then(|text| serde_json::from_str::<EventPage>(&text).ok())
+            .events(self.after)
+            .unwrap_or_default()
         {
-            for event in &page.events {
-                let node = event.node.as_ref().map_or("-", |node| node.as_str());
-                self.say(&format!("{node:8} {}", headline(&event.what)));
-            }
-            self.after = page.next_after;
+            let node = event.node.as_ref().map_or("-", |node| node.as_str());
+            self.say(&format!("{node:8} {}", headline(&event.what)));
+            self.after = event.number;
         }
         for report in reports {
             self.bar(report);

@@ -272,7 +272,9 @@ mod tests {
         let wanted = tree.join("etc/systemd/system/multi-user.target.wants/a.service");
         assert_eq!(fs::read(wanted).unwrap(), fs::read(&unit).unwrap());
         fs::write(&unit, "[Service]\nExecStart=agent\n[Install]\nWantedBy=x\n").unwrap();
-        let error = install_service(&tree, &agent, &unit).unwrap_err().to_string();
+        let error = install_service(&tree, &agent, &unit)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("not absolute"), "{error}");
     }
 

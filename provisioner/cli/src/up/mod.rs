@@ -246,7 +246,7 @@ async fn print_events(ours: Provisioner, mut stop: watch::Receiver<bool>) -> Res
             after = last.number;
             for event in &events {
                 let node = event.node.as_ref().map_or("-", |node| node.as_str());
-                let text = prov_core::headline::headline(&event.what);
+                let text = groundstate_api::headline::headline(&event.what);
                 say(&format!(
                     "{} {node:<12} {text}",
                     provisioner::clock::words(event.at)

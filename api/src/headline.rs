@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! One line of text for an event, the same in `groundstate up` and on the page.
+//! One line of text for an event, the same on every terminal and in every transcript.
 
+use crate::boot::{BootSighting, Firmware};
+use crate::event::Happened;
+use crate::plan::Step;
+use crate::reason::Reason;
+use crate::run::StepState;
 use alloc::format;
 use alloc::string::{String, ToString};
-use groundstate_api::Reason;
-use groundstate_api::boot::{BootSighting, Firmware};
-use groundstate_api::event::Happened;
-use groundstate_api::plan::Step;
-use groundstate_api::run::StepState;
 
 /// The event in one line.
 #[must_use]
