@@ -2,8 +2,9 @@
 //! Loads the kernel modules that this machine's devices ask for, and no others.
 //!
 //! The boot image brings `/lib/modules/list` (`name<TAB>path<TAB>dependency,dependency`) and `/lib/modules/alias`
-//! (`pattern<TAB>name`). The kernel names each device's needs in `modalias` files; loading a bus driver brings new
-//! devices, so the search is repeated until nothing new is asked for.
+//! (`pattern<TAB>name`), and in `/lib/modules/always` the names of those that no device asks for. The kernel names each
+//! device's needs in `modalias` files; loading a bus driver brings new devices, so the search is repeated until nothing
+//! new is asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -21,6 +22,7 @@ pub(super) struct Drivers {
     aliases: Vec<(String, String)>,
     loaded: BTreeSet<String>,
     failed: BTreeMap<String, String>,
+    always: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -30,7 +32,7 @@ struct Module {
 }
 
 impl Drivers {
-    /// Reads the two lists below `root` (`/lib/modules` in the boot image).
+    /// Reads the three lists below `root` (`/lib/modules` in the boot image).
     ///
     /// # Errors
     /// The I/O error with the path it is about.
@@ -61,11 +63,22 @@ impl Drivers {
                 drivers.aliases.push((pattern.to_owned(), name.to_owned()));
             }
         }
+        drivers.always = read("always")?.lines().map(str::to_owned).collect();
         Ok(drivers)
     }
 
+    /// Loads what the devices below `devices` (`/sys/devices`) ask for, then what the boot image says no device
+    /// asks for; says which modules are new.
+    pub(super) fn load(&mut self, devices: &Path) -> Vec<String> {
+        let mut new = self.load_for_devices(devices);
+        for name in self.always.clone() {
+            self.load_one(&name, &mut new);
+        }
+        new
+    }
+
     /// Loads what the devices below `devices` (`/sys/devices`) ask for; says which modules are new.
-    pub(super) fn load_for_devices(&mut self, devices: &Path) -> Vec<String> {
+    fn load_for_devices(&mut self, devices: &Path) -> Vec<String> {
         let mut new = Vec::new();
         for _ in 0..ROUNDS_MAX {
             let mut asked = BTreeSet::new();
@@ -74,7 +87,7 @@ impl Drivers {
             for alias in asked {
                 let wanted: Vec<String> = self.wanted_by(&alias).map(str::to_owned).collect();
                 for name in wanted {
-                    self.load(&name, &mut new);
+                    self.load_one(&name, &mut new);
                 }
             }
             if new.len() == before {
@@ -88,7 +101,7 @@ impl Drivers {
     pub(super) fn load_named(&mut self, names: &[&str]) -> Vec<String> {
         let mut new = Vec::new();
         for name in names {
-            self.load(name, &mut new);
+            self.load_one(name, &mut new);
         }
         new
     }
@@ -106,18 +119,20 @@ impl Drivers {
             .map(|(_, name)| name.as_str())
     }
 
-    fn load(&mut self, name: &str, new: &mut Vec<String>) {
+    fn load_one(&mut self, name: &str, new: &mut Vec<String>) {
         if self.loaded.contains(name) || self.failed.contains_key(name) {
             return;
         }
         // Marked first, so that modules that need each other cannot recurse for ever.
         self.loaded.insert(name.to_owned());
         let Some(module) = self.modules.get(name) else {
+            let why = "the boot image does not bring it".to_owned();
+            self.failed.insert(name.to_owned(), why);
             return;
         };
         let path = module.path.clone();
         for need in module.needs.clone() {
-            self.load(&need, new);
+            self.load_one(&need, new);
         }
         match insert(&path) {
             Ok(()) => new.push(name.to_owned()),
@@ -230,15 +245,12 @@ mod tests {
         )
         .unwrap();
         fs::write(dir.path().join("alias"), "x:*\ta\n").unwrap();
+        fs::write(dir.path().join("always"), "c\n").unwrap();
         let device = dir.path().join("devices/x");
         fs::create_dir_all(&device).unwrap();
         fs::write(device.join("modalias"), "x:1\n").unwrap();
         let mut drivers = Drivers::read(dir.path()).unwrap();
-        assert!(
-            drivers
-                .load_for_devices(&dir.path().join("devices"))
-                .is_empty()
-        );
+        assert!(drivers.load(&dir.path().join("devices")).is_empty());
         assert!(
             drivers
                 .failed()

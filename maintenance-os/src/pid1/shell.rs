@@ -28,14 +28,7 @@ use std::time::Duration;
 /// The longest that the main loop sleeps; deadlines are looked at at least this often.
 const IDLE: Duration = Duration::from_millis(500);
 /// File systems that the steps need; no device asks for them.
-const FILE_SYSTEMS: [&str; 6] = [
-    "ext4",
-    "vfat",
-    "nls_cp437",
-    "nls_iso8859-1",
-    "nls_ascii",
-    "xfs",
-];
+const FILE_SYSTEMS: [&str; 2] = ["ext4", "vfat"];
 
 /// Runs until the host is started. Comes back only with the reason why nothing more can be done.
 pub(super) fn run(page: Option<File>, log: &Log, first_line: Millis) -> Result<Infallible, Reason> {
@@ -206,7 +199,7 @@ impl Shell {
             uuid: self.uuid,
             serial: self.serial.clone(),
             boot_id: self.boot_id.clone(),
-            uefi: Path::new("/sys/firmware/efi").exists(),
+            uefi: is_uefi(),
             csr_pem: self.csr_pem.clone(),
         })));
     }
@@ -297,9 +290,12 @@ fn load_drivers(log: &Log) -> Arc<OnceLock<()>> {
     std::thread::spawn(move || {
         match Drivers::read(Path::new("/lib/modules")) {
             Ok(mut drivers) => {
-                let loaded = drivers.load_for_devices(Path::new("/sys/devices"));
+                let loaded = drivers.load(Path::new("/sys/devices"));
                 log.line(&format!("drivers for this machine: {}", loaded.join(" ")));
                 drivers.load_named(&FILE_SYSTEMS);
+                if is_uefi() {
+                    drivers.load_named(&["efivarfs"]);
+                }
                 for (name, why) in drivers.failed() {
                     log.line(&format!("driver {name} was not taken: {why}"));
                 }
@@ -328,4 +324,9 @@ fn fault(what: &str) -> Reason {
         what,
         "restart the machine; if it stays, report it with a picture of this screen",
     )
+}
+
+/// Whether the kernel runs on UEFI.
+fn is_uefi() -> bool {
+    Path::new("/sys/firmware/efi").exists()
 }
