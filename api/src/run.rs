@@ -36,11 +36,13 @@ pub enum Instruction {
         /// The plan.
         plan: Box<Plan>,
     },
-    /// Stop, write nothing more, show the reason, keep asking.
+    /// Stop, begin no further step, show the reason, keep asking.
     Hold {
         /// Why.
         reason: Reason,
     },
+    /// This run is over and another one is ordered: enrol for it with the key of this boot.
+    EnrolAgain,
 }
 
 /// How a step stands.

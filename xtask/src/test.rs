@@ -25,6 +25,9 @@ pub(crate) struct Options {
     /// Leave out the virtual boots
     #[arg(long)]
     no_boots: bool,
+    /// Run only the checks whose name contains this text
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
     /// Leave out the check of licences and banned crates
     #[arg(long)]
     no_deny: bool,
@@ -49,6 +52,9 @@ pub(crate) fn run(layout: &Layout, options: &Options, boots: &[Scenario]) -> Res
     setup::ensure()?;
     let mut lines = Vec::new();
     let mut check = |what: &str, work: &mut dyn FnMut() -> Result<Outcome>| {
+        if options.only.as_ref().is_some_and(|text| !what.contains(text)) {
+            return;
+        }
         println!("\n== {what}");
         let began = Instant::now();
         let outcome = work().unwrap_or_else(|error| {

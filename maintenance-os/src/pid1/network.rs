@@ -34,7 +34,7 @@ pub(super) struct Online {
 ///
 /// # Errors
 /// `NoLink` or `NoLease`, with each interface and what is known of it.
-pub(super) fn bring_up(log: &Log) -> Result<(Online, Session), Reason> {
+pub(super) fn bring_up(log: &Log, avoid: Option<&str>) -> Result<(Online, Session), Reason> {
     let (all, linked) = wait_for_link(log);
     if all.is_empty() {
         return Err(Reason::new(
@@ -56,7 +56,15 @@ pub(super) fn bring_up(log: &Log) -> Result<(Online, Session), Reason> {
         }
         return Err(reason);
     }
-    lease_any(&linked, log)
+    let others: Vec<_> = linked
+        .iter()
+        .filter(|each| Some(each.name.as_str()) != avoid)
+        .cloned()
+        .collect();
+    if others.is_empty() {
+        return lease_any(&linked, log);
+    }
+    lease_any(&others, log)
 }
 
 /// Renews the lease for ever; runs on a thread of its own.

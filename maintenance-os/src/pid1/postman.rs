@@ -2,7 +2,7 @@
 //! Carries letters between PID 1 and the provisioner, one after the other, on a thread of its own.
 //!
 //! Reports are delivered in order, each until it is acknowledged; of several reports about the same step's progress
-//! only the newest is carried. The log goes along whenever there is nothing else to carry.
+//! or its waits only the newest is carried. The log goes along whenever there is nothing else to carry.
 
 use crate::pid1::call::{Credential, Provisioner, Refusal};
 use crate::pid1::log::Log;
@@ -47,6 +47,8 @@ pub(super) struct Postman {
     log: Log,
     log_offset: u64,
     number: u64,
+    /// Reports of this run that were handed in, those included that a newer one has replaced.
+    handed_in: u64,
     /// The report that could not be delivered at first, so that the wait is said once.
     silent_since_number: Option<u64>,
     letters: Receiver<Letter>,
@@ -73,6 +75,7 @@ impl Postman {
             log,
             log_offset: 0,
             number: 0,
+            handed_in: 0,
             silent_since_number: None,
             letters,
             words,
@@ -94,11 +97,17 @@ impl Postman {
     }
 
     fn put(&mut self, letter: Letter) {
-        let newer = matches!(
-            (&letter, self.bag.back()),
-            (Letter::Report(step, StepState::Running { .. }), Some(Letter::Report(old, StepState::Running { .. }))) if step == old
-        );
-        if newer {
+        if matches!(letter, Letter::Report(..)) {
+            self.handed_in += 1;
+        }
+        let passing = |letter: &Letter| match letter {
+            Letter::Report(step, StepState::Running { .. } | StepState::Waiting { .. }) => {
+                Some(*step)
+            }
+            _ => None,
+        };
+        let step = passing(&letter);
+        if step.is_some() && step == self.bag.back().and_then(passing) {
             self.bag.pop_back();
         }
         self.bag.push_back(letter);
@@ -120,8 +129,9 @@ impl Postman {
             }
         }
         if reported {
+            let through = self.handed_in;
             self.carry_log(LAST_LOG_PIECES_MAX);
-            self.tell(Event::ReportsDelivered);
+            self.tell(Event::ReportsDelivered { through });
         }
     }
 
@@ -211,6 +221,11 @@ impl Postman {
             Ok(provisioner) => {
                 self.provisioner = provisioner;
                 self.run = Some(run);
+                // Another run counts its reports and keeps its log from the beginning.
+                self.number = 0;
+                self.handed_in = 0;
+                self.log_offset = 0;
+                self.silent_since_number = None;
             }
             Err(reason) => self.tell(Event::Instructed(Instruction::Hold { reason })),
         }

@@ -16,7 +16,7 @@ use groundstate_api::ids::BootId;
 use groundstate_api::inventory::Inventory;
 use groundstate_api::plan::{HandOver, Plan, Step};
 use groundstate_api::{Millis, Reason, ReasonCode, SCHEMA};
-use mos_core::phases::{Action, Event, Phases};
+use mos_core::phases::{Action, Event, Phases, State};
 use mos_core::screen::Heading;
 use std::convert::Infallible;
 use std::fs::File;
@@ -125,13 +125,13 @@ impl Shell {
     }
 
     fn take(&mut self, event: Event) {
-        if let Event::EnrolAnswered(EnrolReply::Enrolled {
-            node,
-            run,
-            certificate_pem,
-            firmware,
-        }) = &event
-            && self.credential.is_none()
+        if matches!(self.phases.state(), State::Enrolling)
+            && let Event::EnrolAnswered(EnrolReply::Enrolled {
+                node,
+                run,
+                certificate_pem,
+                firmware,
+            }) = &event
         {
             self.firmware = *firmware;
             self.console.heading.node = Some(node.clone());
@@ -175,15 +175,22 @@ impl Shell {
         }
     }
 
+    /// A lease over any interface; over another one than the last where the last led to no provisioner.
     fn get_lease(&self) {
         let log = self.log.clone();
-        self.spawn(move |words| match network::bring_up(&log) {
-            Ok((online, session)) => {
-                drop(words.send(Word::Online(online)));
-                network::keep(session, &log);
-            }
-            Err(reason) => drop(words.send(Word::Event(Event::NetworkFailed { reason }))),
-        });
+        let avoid = self
+            .online
+            .as_ref()
+            .map(|online| online.interface.name.clone());
+        self.spawn(
+            move |words| match network::bring_up(&log, avoid.as_deref()) {
+                Ok((online, session)) => {
+                    drop(words.send(Word::Online(online)));
+                    network::keep(session, &log);
+                }
+                Err(reason) => drop(words.send(Word::Event(Event::NetworkFailed { reason }))),
+            },
+        );
     }
 
     fn enrol(&self) {

@@ -122,7 +122,9 @@ impl World {
                     .provisioner
                     .progress(self.now, self.reports, step, state);
                 self.events.push_back(Event::Instructed(instruction));
-                self.events.push_back(Event::ReportsDelivered);
+                self.events.push_back(Event::ReportsDelivered {
+                    through: self.reports,
+                });
             }
             Action::StartHost { .. } => {
                 self.pass(12_000);
