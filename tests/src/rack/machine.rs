@@ -77,7 +77,7 @@ pub(super) fn arguments(
     firmware(&mut line, spec, files, parts);
     network(&mut line, spec, tap);
     for (index, (disk, image)) in spec.disks.iter().zip(&files.disks).enumerate() {
-        storage(&mut line, index, disk, image, files.cache);
+        storage(&mut line, spec.firmware, index, disk, image, files.cache);
     }
     if let Boot::Kernel {
         kernel,
@@ -126,8 +126,11 @@ fn chassis(line: &mut Line, spec: &NodeSpec, files: &Files) {
     line.two("-smp", spec.cpus.to_string());
     line.two("-m", format!("{}M", spec.memory_mib));
     line.two("-rtc", "base=utc");
-    // SeaBIOS tries nothing but what has a bootindex, and begins anew after 10 s, as servers do.
-    line.two("-boot", "strict=on,reboot-timeout=10000");
+    if !spec.firmware.is_uefi() {
+        // SeaBIOS tries nothing but what has a bootindex, and begins anew after 10 s, as servers do. UEFI keeps its
+        // own boot order in its variables, and a bootindex would overwrite at each power-on what the host has set.
+        line.two("-boot", "strict=on,reboot-timeout=10000");
+    }
     line.two("-display", "none");
     line.two("-device", "VGA,id=screen");
     line.two("-device", "virtio-rng-pci");
@@ -190,27 +193,35 @@ fn network(line: &mut Line, spec: &NodeSpec, tap: Option<&str>) {
     // UEFI has a network stack of its own, and an option ROM would stand in its place. A BIOS needs iPXE's ROM, and
     // the default one: only that does QEMU fit with the card's PCI id, without which SeaBIOS leaves it out.
     let rom = if spec.firmware.is_uefi() {
-        "romfile=,"
+        ",romfile="
     } else {
-        ""
+        ",bootindex=0"
     };
     line.two(
         "-device",
-        format!(
-            "{device},id=nic0,netdev=net0,mac={},{rom}bootindex=0",
-            spec.mac
-        ),
+        format!("{device},id=nic0,netdev=net0,mac={}{rom}", spec.mac),
     );
 }
 
-fn storage(line: &mut Line, index: usize, disk: &DiskSpec, image: &DiskImage, cache: &str) {
+fn storage(
+    line: &mut Line,
+    firmware: Firmware,
+    index: usize,
+    disk: &DiskSpec,
+    image: &DiskImage,
+    cache: &str,
+) {
     let file = listed(image.path());
     line.two(
         "-drive",
         format!("if=none,id=drive{index},format=raw,cache={cache},discard=unmap,file={file}"),
     );
     // Only the first disk is booted; see `-boot strict=on`.
-    let boot = if index == 0 { ",bootindex=1" } else { "" };
+    let boot = if index == 0 && !firmware.is_uefi() {
+        ",bootindex=1"
+    } else {
+        ""
+    };
     let serial = &disk.serial;
     match disk.kind {
         DiskKind::Nvme => {
@@ -352,7 +363,6 @@ mod tests {
                 -smp 2
                 -m 1536M
                 -rtc base=utc
-                -boot strict=on,reboot-timeout=10000
                 -display none
                 -device VGA,id=screen
                 -device virtio-rng-pci
@@ -369,10 +379,10 @@ mod tests {
                 -fw_cfg name=opt/org.tianocore/IPv4PXESupport,string=n
                 -fw_cfg name=opt/org.tianocore/IPv6PXESupport,string=n
                 -netdev tap,id=net0,ifname=tap0,script=no,downscript=no
-                -device virtio-net-pci,id=nic0,netdev=net0,mac=52:54:00:67:73:02,romfile=,bootindex=0
+                -device virtio-net-pci,id=nic0,netdev=net0,mac=52:54:00:67:73:02,romfile=
                 -drive if=none,id=drive0,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS2-OS-NVME.raw
                 -device pcie-root-port,id=port0,chassis=1,slot=1
-                -device nvme,id=disk0,bus=port0,serial=GS2-OS-NVME,drive=drive0,bootindex=1
+                -device nvme,id=disk0,bus=port0,serial=GS2-OS-NVME,drive=drive0
                 -drive if=none,id=drive1,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS2-DATA-SSD.raw
                 -device ide-hd,id=disk1,bus=ide.1,drive=drive1,serial=GS2-DATA-SSD,wwn=0x5067730000000201,rotation_rate=1
                 -drive if=none,id=drive2,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS2-DATA-NVME.raw
@@ -396,37 +406,36 @@ mod tests {
             &spec,
             &kernel,
             &expect![[r#"
-            -name node-3,process=rack-node-3
-            -nodefaults
-            -machine q35
-            -accel tcg,thread=multi
-            -cpu max
-            -smp 2
-            -m 2048M
-            -rtc base=utc
-            -boot strict=on,reboot-timeout=10000
-            -display none
-            -device VGA,id=screen
-            -device virtio-rng-pci
-            -uuid 67730001-7261-406b-8000-64656d6f0003
-            -smbios type=1,manufacturer=Groundstate Labs,product=Virtual Server,version=1,serial=GS-RACK-0003,uuid=67730001-7261-406b-8000-64656d6f0003
-            -smbios file=/rack/t16.bin
-            -smbios file=/rack/t17-0.bin
-            -chardev socket,id=console,path=/rack/serial,server=on,wait=off,logfile=/rack/serial.log,logappend=on
-            -serial chardev:console
-            -chardev socket,id=monitor,path=/rack/qmp,server=on,wait=off
-            -mon chardev=monitor,mode=control
-            -drive if=pflash,unit=0,format=raw,readonly=on,file=/fw/code.fd
-            -drive if=pflash,unit=1,format=raw,file=/rack/vars.fd
-            -fw_cfg name=opt/org.tianocore/IPv6PXESupport,string=n
-            -netdev tap,id=net0,ifname=tap0,script=no,downscript=no
-            -device e1000e,id=nic0,netdev=net0,mac=52:54:00:67:73:03,romfile=,bootindex=0
-            -drive if=none,id=drive0,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS3-OS-NVME.raw
-            -device virtio-blk-pci,id=disk0,drive=drive0,serial=GS3-OS-NVME,bootindex=1
-            -kernel /k
-            -initrd /i,1
-            -append a=1,2 b
-            -no-reboot"#]],
+                -name node-3,process=rack-node-3
+                -nodefaults
+                -machine q35
+                -accel tcg,thread=multi
+                -cpu max
+                -smp 2
+                -m 2048M
+                -rtc base=utc
+                -display none
+                -device VGA,id=screen
+                -device virtio-rng-pci
+                -uuid 67730001-7261-406b-8000-64656d6f0003
+                -smbios type=1,manufacturer=Groundstate Labs,product=Virtual Server,version=1,serial=GS-RACK-0003,uuid=67730001-7261-406b-8000-64656d6f0003
+                -smbios file=/rack/t16.bin
+                -smbios file=/rack/t17-0.bin
+                -chardev socket,id=console,path=/rack/serial,server=on,wait=off,logfile=/rack/serial.log,logappend=on
+                -serial chardev:console
+                -chardev socket,id=monitor,path=/rack/qmp,server=on,wait=off
+                -mon chardev=monitor,mode=control
+                -drive if=pflash,unit=0,format=raw,readonly=on,file=/fw/code.fd
+                -drive if=pflash,unit=1,format=raw,file=/rack/vars.fd
+                -fw_cfg name=opt/org.tianocore/IPv6PXESupport,string=n
+                -netdev tap,id=net0,ifname=tap0,script=no,downscript=no
+                -device e1000e,id=nic0,netdev=net0,mac=52:54:00:67:73:03,romfile=
+                -drive if=none,id=drive0,format=raw,cache=none,discard=unmap,file=/rack/disks/disk-GS3-OS-NVME.raw
+                -device virtio-blk-pci,id=disk0,drive=drive0,serial=GS3-OS-NVME
+                -kernel /k
+                -initrd /i,1
+                -append a=1,2 b
+                -no-reboot"#]],
         );
     }
 }

@@ -105,9 +105,10 @@ impl Provisioner {
 
     pub(super) fn inventory(&mut self, now: Millis, inventory: &Inventory) -> Instruction {
         let node = self.fleet.node(&self.node).expect("the node of the site");
-        let findings = hw_core::judge(
-            node.site.hardware.as_ref(),
+        let findings = hw_core::judge_node(
+            &node.site,
             node.last_good.as_deref(),
+            &node.earlier,
             inventory,
         );
         self.decide(
@@ -261,6 +262,7 @@ impl Provisioner {
                 .inventory
                 .as_ref()
                 .expect("a plan follows an inventory"),
+            earlier: &node.earlier,
             image: &self.image,
             boot_mac: hardware::MAC,
             seed: Digest::of(b"seed"),
