@@ -200,6 +200,7 @@ fn watch(stage: &mut Stage, options: &Options, live: &mut Live) -> Result<Vec<No
     let mut restart = (options.fault == Some(StageFault::ProvisionerRestart)).then_some(());
     stage.watch(LIMIT, stage::ended, |stage, reports| {
         live.show(stage, reports);
+        picture_maintenance_os(stage, reports)?;
         if restart.is_some() && reports.iter().any(half_written) {
             restart = None;
             live.say("the servers are killed now, in the middle of the image");
@@ -210,6 +211,20 @@ fn watch(stage: &mut Stage, options: &Options, live: &mut Live) -> Result<Vec<No
         }
         Ok(())
     })
+}
+
+/// The name of the picture of a node's screen while its maintenance OS works.
+const WORKING_PICTURE: &str = "screen-maintenance-os.png";
+
+/// Takes a picture of each node's screen once, while its maintenance OS writes the image.
+fn picture_maintenance_os(stage: &Stage, reports: &[NodeReport]) -> Result<()> {
+    for (node, report) in stage.nodes.iter().zip(reports) {
+        let file = node.folder().join(WORKING_PICTURE);
+        if half_written(report) && !file.exists() {
+            node.screendump(&file)?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether the image is being written and a good part of it is there.

@@ -19,6 +19,10 @@ pub(crate) fn print(stage: &mut Stage, outcomes: &[Outcome]) -> Result<()> {
             let picture = node.screendump(&node.folder().join("screen.png"))?;
             println!("  the node's screen   {}", picture.display());
         }
+        let working = node.folder().join(super::WORKING_PICTURE);
+        if working.exists() {
+            println!("  and while it worked {}", working.display());
+        }
         println!(
             "  serial log          {}",
             node.serial_log().path().display()
