@@ -5,6 +5,10 @@
 
 #[path = "dhcp/captures.rs"]
 mod captures;
+#[path = "dhcp/leases.rs"]
+mod leases;
+#[path = "dhcp/malformed.rs"]
+mod malformed;
 #[path = "dhcp/packet.rs"]
 mod packet;
 #[path = "dhcp/table.rs"]
