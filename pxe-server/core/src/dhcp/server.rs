@@ -188,7 +188,7 @@ impl Server {
         };
         match request.message {
             Message::Discover => self.offer(now, request, &boot, out),
-            Message::Request => self.grant(now, request, &boot, out),
+            Message::Request => self.grant(now, request, answer, &boot, out),
             Message::Inform if request.ciaddr.is_unspecified() => Err(Dropped::NoAddress),
             Message::Inform => {
                 let (to, bytes) = reply::inform(&self.subnet, request, &boot);
@@ -225,6 +225,7 @@ impl Server {
         &mut self,
         now: Millis,
         request: &Request,
+        answer: &BootAnswer,
         boot: &BootFile,
         out: &mut Vec<Action>,
     ) -> Result<(), Dropped> {
@@ -262,7 +263,14 @@ impl Server {
         out.push(Action::KeepLeases);
         let (to, bytes) = reply::grant(&self.subnet, request, address, boot);
         out.push(Action::Send { to, bytes });
-        if !renews {
+        // Firmware that is sent to its disk was told of as that; its lease would read as the beginning of a network boot.
+        let sent_away = match request.client {
+            Client::Pxe(_) | Client::Http | Client::Unsupported { .. } => {
+                *answer == BootAnswer::LocalDisk
+            }
+            Client::Plain | Client::Ipxe(_) => false,
+        };
+        if !renews && !sent_away {
             let sighting = BootSighting::Leased {
                 address: address.to_string(),
                 firmware: request.client.firmware(),

@@ -191,6 +191,44 @@ fn local_disk_means_no_file_for_firmware_an_exit_script_for_ipxe_and_an_address_
 }
 
 #[test]
+fn firmware_that_is_sent_to_its_disk_is_not_told_of_as_a_network_boot() {
+    let sightings = |answer: &BootAnswer, discover: &Packet, request: fn() -> Packet| {
+        let mut desk = Desk::new(&network());
+        let mut out = desk.ask(&discover.clone().end(), answer);
+        let address = reply(&out).yiaddr().octets();
+        let request = request().option(50, &address).option(54, &SERVER);
+        out.extend(desk.ask(&request.end(), answer));
+        assert!(out.contains(&Action::KeepLeases), "it has its address");
+        let lease = desk.server.of_machine(MAC).unwrap();
+        assert!(lease.firmware.is_some(), "and its firmware is remembered");
+        out.into_iter()
+            .filter_map(|action| match action {
+                Action::Saw { sighting, .. } => Some(sighting),
+                Action::KeepLeases | Action::Send { .. } | Action::Dropped { .. } => None,
+            })
+            .collect::<Vec<_>>()
+    };
+    let kinds: [(Packet, fn() -> Packet); 3] = [
+        (http(1), || http(3)),
+        (pxe(1, 7), || pxe(3, 7)),
+        (pxe(1, 0), || pxe(3, 0)),
+    ];
+    for (discover, request) in kinds {
+        assert_eq!(
+            sightings(&BootAnswer::LocalDisk, &discover, request),
+            [BootSighting::SentToLocalDisk]
+        );
+        assert!(matches!(
+            sightings(&BootAnswer::MaintenanceOs, &discover, request).as_slice(),
+            [BootSighting::Leased {
+                firmware: Some(_),
+                ..
+            }]
+        ));
+    }
+}
+
+#[test]
 fn a_refused_machine_gets_no_answer_at_all() {
     let mut desk = Desk::new(&network());
     for (message, sightings) in [(1, 1), (3, 0), (8, 0)] {
