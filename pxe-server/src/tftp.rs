@@ -7,7 +7,8 @@ use crate::sockets::{OnInterface, open_transfer};
 use hyper::body::Bytes;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg};
 use pxe_core::tftp::{
-    Action, End, Event, ReadRequest, Session, TftpRefusal, data_header, error_packet, read_request,
+    Action, Admission, End, Event, ReadRequest, Session, TftpRefusal, TransferId, Transfers,
+    data_header, error_packet, read_request,
 };
 use std::collections::HashMap;
 use std::io::{self, IoSliceMut};
@@ -15,18 +16,27 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use tokio::io::Interest;
+use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::{AbortHandle, Id, JoinSet};
 
-/// Transfers at a time: two racks' worth of machines, at one socket and about 8 KiB each.
-const TRANSFERS_MAX: usize = 2_048;
-/// Transfers of one address at a time. Firmware has one, and leaves one behind when it asks for the length first.
-const TRANSFERS_OF_ONE_MAX: usize = 16;
 /// The longest packet that is read, in bytes. A request has at most 512; what is cut off is refused.
 const PACKET_MAX: usize = 1_024;
 
-struct Transfer {
-    request: ReadRequest,
-    task: AbortHandle,
+/// A transfer, and whose it is.
+#[derive(Clone, Copy)]
+struct Whose {
+    peer: SocketAddrV4,
+    id: TransferId,
+}
+
+/// The transfers' table, and their tasks.
+struct Running {
+    table: Transfers,
+    tasks: JoinSet<()>,
+    handles: HashMap<TransferId, AbortHandle>,
+    whose: HashMap<Id, Whose>,
+    /// Each transfer says here, once, that its client has acknowledged something.
+    heard: UnboundedSender<Whose>,
 }
 
 /// A datagram on port 69, and the address of ours that it was sent to.
@@ -38,18 +48,18 @@ struct Asked {
 
 /// Serves until the socket stops working.
 pub(crate) async fn serve(on: OnInterface, desk: Arc<Desk>) -> ServeError {
-    let mut transfers: HashMap<SocketAddrV4, Transfer> = HashMap::new();
-    let mut tasks: JoinSet<()> = JoinSet::new();
+    let (heard, mut hears) = mpsc::unbounded_channel();
+    let mut running = Running::new(heard);
     let mut buffer = [0; PACKET_MAX];
     loop {
         let asked = tokio::select! {
             asked = on.socket.async_io(Interest::READABLE, || receive(&on, &mut buffer)) => asked,
-            Some(ended) = tasks.join_next_with_id() => {
-                let id = match ended {
-                    Ok((id, ())) => id,
-                    Err(error) => error.id(),
-                };
-                forget(&mut transfers, id);
+            Some(Whose { peer, id }) = hears.recv() => {
+                running.table.heard(peer, id);
+                continue;
+            }
+            Some(ended) = running.tasks.join_next_with_id() => {
+                running.forget(ended.map_or_else(|error| error.id(), |(id, ())| id));
                 continue;
             }
         };
@@ -63,8 +73,7 @@ pub(crate) async fn serve(on: OnInterface, desk: Arc<Desk>) -> ServeError {
             }
             Ok(asked) => {
                 let packet = buffer.get(..asked.length).unwrap_or_default();
-                if let Err(refusal) = begin(&on, &desk, packet, &asked, &mut transfers, &mut tasks)
-                {
+                if let Err(refusal) = running.begin(&on, &desk, packet, &asked) {
                     tracing::debug!(peer = %asked.peer, %refusal, "TFTP: refused");
                     refuse(&on, &asked, &refusal);
                 }
@@ -73,8 +82,67 @@ pub(crate) async fn serve(on: OnInterface, desk: Arc<Desk>) -> ServeError {
     }
 }
 
-fn forget(transfers: &mut HashMap<SocketAddrV4, Transfer>, id: Id) {
-    transfers.retain(|_, transfer| transfer.task.id() != id);
+impl Running {
+    fn new(heard: UnboundedSender<Whose>) -> Self {
+        Self {
+            table: Transfers::default(),
+            tasks: JoinSet::new(),
+            handles: HashMap::new(),
+            whose: HashMap::new(),
+            heard,
+        }
+    }
+
+    fn begin(
+        &mut self,
+        on: &OnInterface,
+        desk: &Arc<Desk>,
+        packet: &[u8],
+        asked: &Asked,
+    ) -> Result<(), TftpRefusal> {
+        let request = read_request(packet)?;
+        let file = desk
+            .files
+            .file(&request.name)
+            .ok_or(TftpRefusal::NotFound)?;
+        let peer = asked.peer;
+        let id = match self.table.admit(peer, &request)? {
+            Admission::Running => return Ok(()),
+            Admission::Begins { id, instead_of } => {
+                if let Some(task) = instead_of.and_then(|old| self.handles.remove(&old)) {
+                    task.abort();
+                }
+                id
+            }
+        };
+        let socket = open_transfer(asked.to, peer, &on.name)
+            .and_then(tokio::net::UdpSocket::from_std)
+            .map_err(|error| {
+                tracing::warn!(%peer, %error, "TFTP: no socket for a transfer");
+                self.table.ended(peer, id);
+                TftpRefusal::Busy
+            })?;
+        let whose = Whose { peer, id };
+        let transfer = send_file(
+            socket,
+            Arc::clone(desk),
+            request,
+            file,
+            whose,
+            self.heard.clone(),
+        );
+        let task = self.tasks.spawn(transfer);
+        self.whose.insert(task.id(), whose);
+        self.handles.insert(id, task);
+        Ok(())
+    }
+
+    fn forget(&mut self, task: Id) {
+        if let Some(Whose { peer, id }) = self.whose.remove(&task) {
+            self.handles.remove(&id);
+            self.table.ended(peer, id);
+        }
+    }
 }
 
 fn receive(on: &OnInterface, buffer: &mut [u8]) -> io::Result<Asked> {
@@ -113,59 +181,16 @@ fn refuse(on: &OnInterface, asked: &Asked, refusal: &TftpRefusal) {
     }
 }
 
-fn begin(
-    on: &OnInterface,
-    desk: &Arc<Desk>,
-    packet: &[u8],
-    asked: &Asked,
-    transfers: &mut HashMap<SocketAddrV4, Transfer>,
-    tasks: &mut JoinSet<()>,
-) -> Result<(), TftpRefusal> {
-    let request = read_request(packet)?;
-    let file = desk
-        .files
-        .file(&request.name)
-        .ok_or(TftpRefusal::NotFound)?;
-    if let Some(old) = transfers.get(&asked.peer) {
-        if old.request == request {
-            // The client has not heard us yet; the transfer sends again by itself.
-            return Ok(());
-        }
-        old.task.abort();
-        transfers.remove(&asked.peer);
-    }
-    let of_one = transfers
-        .keys()
-        .filter(|peer| peer.ip() == asked.peer.ip())
-        .count();
-    if transfers.len() >= TRANSFERS_MAX || of_one >= TRANSFERS_OF_ONE_MAX {
-        return Err(TftpRefusal::Busy);
-    }
-    let socket = open_transfer(asked.to, asked.peer, &on.name)
-        .and_then(tokio::net::UdpSocket::from_std)
-        .map_err(|error| {
-            tracing::warn!(peer = %asked.peer, %error, "TFTP: no socket for a transfer");
-            TftpRefusal::Busy
-        })?;
-    let transfer = send_file(
-        socket,
-        Arc::clone(desk),
-        request.clone(),
-        file,
-        IpAddr::V4(*asked.peer.ip()),
-    );
-    let task = tasks.spawn(transfer);
-    transfers.insert(asked.peer, Transfer { request, task });
-    Ok(())
-}
-
 async fn send_file(
     socket: tokio::net::UdpSocket,
     desk: Arc<Desk>,
     request: ReadRequest,
     file: Bytes,
-    peer: IpAddr,
+    whose: Whose,
+    heard: UnboundedSender<Whose>,
 ) {
+    let peer = IpAddr::V4(*whose.peer.ip());
+    let mut heard = Some(heard);
     let length = u64::try_from(file.len()).unwrap_or(u64::MAX);
     let mut out = Vec::new();
     let mut session = Session::begin(desk.clock.now(), &request, length, &mut out);
@@ -191,6 +216,10 @@ async fn send_file(
                 tracing::debug!(%peer, %error, file = request.name, "TFTP: transfer ended");
                 return;
             }
+        }
+        if let Some(heard) = heard.take_if(|_| session.heard()) {
+            // It fails only where the service is ending.
+            let _ = heard.send(whose);
         }
         let Some(deadline) = session.deadline() else {
             return;

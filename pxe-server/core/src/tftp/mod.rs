@@ -6,6 +6,8 @@
 
 mod request;
 mod session;
+mod transfers;
 
 pub use request::{ReadRequest, TftpRefusal, error_packet, read_request};
 pub use session::{Action, End, Event, Session, data_header};
+pub use transfers::{Admission, TRANSFERS_MAX, TransferId, Transfers};

@@ -12,8 +12,9 @@ const REQUEST_MAX: usize = 512;
 const BLKSIZE: RangeInclusive<u64> = 8..=1_468;
 /// What RFC 2348 lets a client ask for.
 const BLKSIZE_ASKED: RangeInclusive<u64> = 8..=65_464;
-/// Seconds that RFC 2349 lets a client ask for.
-const TIMEOUT: RangeInclusive<u64> = 1..=255;
+/// Seconds between two sendings that are acknowledged. RFC 2349 lets a client ask for up to 255, and lets us leave the
+/// option out: a request with a false sender would keep its transfer for 25 minutes. 8 s is our own longest wait.
+const TIMEOUT: RangeInclusive<u64> = 1..=8;
 /// Blocks in flight. More only helps where nothing is lost.
 const WINDOW_MAX: u64 = 64;
 /// What RFC 7440 lets a client ask for.
@@ -199,7 +200,14 @@ mod tests {
             oack("f\0octet\0windowsize\x0065535\0").unwrap(),
             "|\u{6}windowsize|64|"
         );
-        assert_eq!(oack("f\0octet\0timeout\x000\0timeout\x00256\0"), None);
+        for refused in [0, 9, 255, 256] {
+            let text = std::format!("f\0octet\0timeout\0{refused}\0");
+            assert_eq!(oack(&text), None, "a timeout of {refused} s");
+        }
+        assert_eq!(
+            oack("f\0octet\0timeout\x008\0").unwrap(),
+            "|\u{6}timeout|8|"
+        );
         assert_eq!(
             oack("f\0octet\0tsize\x000\0BLKSIZE\x001468\0windowsize\x004\0timeout\x003\0").unwrap(),
             "|\u{6}blksize|1468|timeout|3|tsize|1000|windowsize|4|"

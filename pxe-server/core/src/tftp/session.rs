@@ -75,6 +75,7 @@ pub struct Session {
     /// Blocks sent at least once since the last acknowledgement moved.
     sent: u64,
     resent_window: bool,
+    heard: bool,
     over: bool,
 }
 
@@ -111,6 +112,7 @@ impl Session {
             },
             sent: 0,
             resent_window: false,
+            heard: false,
             over: false,
         };
         session.send(now, out);
@@ -121,6 +123,12 @@ impl Session {
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
         (!self.over).then_some(self.wait.until)
+    }
+
+    /// Whether the client has acknowledged anything. Until then, the request may have come from anywhere.
+    #[must_use]
+    pub const fn heard(&self) -> bool {
+        self.heard
     }
 
     /// Decides.
@@ -180,6 +188,7 @@ impl Session {
 
     fn advance(&mut self, now: Millis, acknowledged: u64, out: &mut Vec<Action>) {
         self.acknowledged = Some(acknowledged);
+        self.heard = true;
         self.wait.tries = 0;
         self.resent_window = false;
         if acknowledged == self.blocks() {
@@ -332,6 +341,33 @@ mod tests {
         }
         assert_eq!(times, [1_000, 3_000, 7_000, 15_000, 23_000, 31_000]);
         assert_eq!(last, [Action::End(End::Silent)]);
+    }
+
+    #[test]
+    fn whatever_timeout_is_asked_for_silence_ends_a_transfer_within_48_seconds() {
+        for seconds in [1u64, 8, 9, 255] {
+            let (mut session, _) = begin(&std::format!("timeout\0{seconds}\0"), 10);
+            let mut last = 0;
+            while let Some(at) = session.deadline() {
+                last = at.0;
+                handle(&mut session, last, Event::Timeout);
+            }
+            assert!(last <= 48_000, "{seconds} s: ends at {last} ms");
+        }
+    }
+
+    #[test]
+    fn only_an_acknowledgement_counts_as_heard() {
+        for options in ["", "blksize\x00100\0"] {
+            let (mut session, _) = begin(options, 2_000);
+            for noise in [&b"\0\x04\xff\xff"[..], b"\0\x03\0\x01", b"", b"\0\x04"] {
+                handle(&mut session, 0, Event::Packet(noise));
+            }
+            handle(&mut session, 1_000, Event::Timeout);
+            assert!(!session.heard(), "{options:?}");
+            ack(&mut session, u16::from(options.is_empty()));
+            assert!(session.heard(), "{options:?}");
+        }
     }
 
     #[test]
