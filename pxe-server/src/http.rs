@@ -4,6 +4,7 @@
 use crate::ServeError;
 use crate::body::{Activity, FileBody, Told};
 use crate::desk::Desk;
+use crate::places::Places;
 use groundstate_api::Millis;
 use groundstate_api::boot::BootAnswer;
 use hyper::body::{Bytes, Incoming};
@@ -21,8 +22,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// Connections at a time; further ones wait to be accepted.
-const CONNECTIONS_MAX: usize = 1_024;
+/// Connections at a time; further ones wait.
+pub(crate) const CONNECTIONS_MAX: usize = 1_024;
+/// Connections of one address at a time; further ones are closed. A booting machine has one or two, and each has an
+/// address of its own: it is in our subnet, and nothing translates addresses on the way.
+const CONNECTIONS_OF_ONE_MAX: usize = 64;
 /// How long a client may take for a request's header, and how long a connection may idle between two.
 const HEADER_WAIT: Duration = Duration::from_secs(20);
 /// How long a client may take nothing of a file. Firmware pauses while it wipes memory; a minute is not that.
@@ -39,8 +43,22 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves until the socket stops working.
 pub(crate) async fn serve(listener: TcpListener, desk: Arc<Desk>) -> ServeError {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Places::new(CONNECTIONS_OF_ONE_MAX);
     let mut connections = JoinSet::new();
     loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "HTTP: accept");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        while connections.try_join_next().is_some() {}
+        let Some(place) = places.take(peer.ip()) else {
+            tracing::debug!(%peer, "HTTP: closed; this address has {CONNECTIONS_OF_ONE_MAX} connections");
+            continue;
+        };
         let permit = match Arc::clone(&room).acquire_owned().await {
             Ok(permit) => permit,
             Err(error) => {
@@ -50,20 +68,11 @@ pub(crate) async fn serve(listener: TcpListener, desk: Arc<Desk>) -> ServeError 
                 };
             }
         };
-        while connections.try_join_next().is_some() {}
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                let desk = Arc::clone(&desk);
-                connections.spawn(async move {
-                    converse(stream, peer.ip(), desk).await;
-                    drop(permit);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "HTTP: accept");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
+        let desk = Arc::clone(&desk);
+        connections.spawn(async move {
+            converse(stream, peer.ip(), desk).await;
+            drop((place, permit));
+        });
     }
 }
 

@@ -9,10 +9,12 @@ mod assets;
 mod body;
 mod boot_files;
 mod clock;
+mod descriptors;
 mod desk;
 mod dhcp;
 mod http;
 mod lease_file;
+mod places;
 mod sockets;
 mod tftp;
 
@@ -126,6 +128,7 @@ pub async fn serve_on(
 ) -> Result<(), ServeError> {
     let subnet = Subnet::new(&config.network)?;
     let (lease_file, kept) = LeaseFile::open(&config.state_dir)?;
+    descriptors::make_room();
     let sockets = sockets::Bound::open(&config, handed_over)?;
     let clock = Clock::start();
     let server = Server::new(subnet, kept);
