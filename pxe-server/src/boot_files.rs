@@ -130,6 +130,7 @@ pub fn assemble(
     })
 }
 
+/// Writes beside the file and renames over it, so that the file is the old one or the new one, whole.
 fn write_copy(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if std::fs::read(path).is_ok_and(|there| there == bytes) {
         return Ok(());
@@ -140,4 +141,27 @@ fn write_copy(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let fresh = path.with_extension("new");
     std::fs::write(&fresh, bytes)?;
     std::fs::rename(&fresh, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_copy_that_cannot_be_written_whole_leaves_the_old_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(UKI);
+        let fresh = path.with_extension("new");
+        write_copy(&path, b"old").unwrap();
+        // What a write that was cut short has left does not matter,
+        fs::write(&fresh, b"ne").unwrap();
+        write_copy(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert!(!fresh.exists());
+        // and one that fails leaves the file as it was.
+        fs::create_dir(&fresh).unwrap();
+        write_copy(&path, b"newer").unwrap_err();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
 }
