@@ -5,6 +5,8 @@
 
 #[path = "service/dhcp_client.rs"]
 mod dhcp_client;
+#[path = "service/floods.rs"]
+mod floods;
 #[path = "service/handed_over.rs"]
 mod handed_over;
 #[path = "service/room.rs"]
