@@ -3,7 +3,7 @@
 
 use crate::boot::Firmware;
 use crate::ids::{BootId, MacAddr, NodeId, PlanId, SystemUuid};
-use crate::reason::Reason;
+use crate::reason::{Part, Reason};
 use crate::units::{Bytes, Millis};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -142,6 +142,14 @@ pub struct Disk {
     pub layout: Option<FoundLayout>,
     /// Health, with its evidence.
     pub health: Health,
+}
+
+impl Disk {
+    /// The part that a reason about this disk names.
+    #[must_use]
+    pub fn part(&self) -> Part {
+        Part::disk(&self.slot, &self.serial, self.size, &self.model)
+    }
 }
 
 /// Something recognised on a disk.

@@ -5,7 +5,9 @@
 
 use crate::ids::{MacAddr, NodeId, PlanId, RunId, SystemUuid};
 use crate::image::ImageRef;
+use crate::reason::Part;
 use crate::units::Bytes;
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -80,6 +82,23 @@ pub struct DiskPlan {
     pub because: String,
     /// What is done.
     pub action: DiskAction,
+}
+
+impl DiskPlan {
+    /// The part that a reason about this disk names.
+    #[must_use]
+    pub fn part(&self) -> Part {
+        Part::disk(&self.slot, &self.serial, self.size, &self.model)
+    }
+}
+
+/// What a node's earlier plans made of its disks, by serial number. It only grows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EarlierDisks {
+    /// Disks that a plan wiped or kept.
+    pub used: BTreeSet<String>,
+    /// Disks on which a data volume stood once the volumes were made.
+    pub data: BTreeSet<String>,
 }
 
 /// What is done to a disk.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Why something waits, is refused or is held: one value, shown the same on the CLI, the web page and the node's screen.
 
-use crate::units::Millis;
+use crate::units::{Bytes, Millis};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -204,6 +204,17 @@ impl fmt::Display for Part {
 }
 
 impl Part {
+    /// A disk as an inventory or a plan describes it.
+    #[must_use]
+    pub fn disk(slot: &str, serial: &str, size: Bytes, model: &str) -> Self {
+        Self::Disk {
+            slot: slot.into(),
+            serial: serial.into(),
+            size: Some(format!("{size}")),
+            model: Some(String::from(model)).filter(|model| !model.is_empty()),
+        }
+    }
+
     /// The part in one word without spaces, for `RESULT ... part=`: `dimm:DIMM_A2`, `disk:GS-DATA-1`.
     #[must_use]
     pub fn token(&self) -> String {

@@ -2,7 +2,7 @@
 //! The site file (`site.toml`): what the operator declares. Unknown keys are refused by name.
 
 use crate::ids::{MacAddr, NodeId, SystemUuid};
-use crate::plan::HandOver;
+use crate::plan::{EarlierDisks, HandOver};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
@@ -118,6 +118,22 @@ pub struct Node {
     /// The hardware it should have. Without it: what its last good report had.
     #[serde(default)]
     pub hardware: Option<Hardware>,
+}
+
+impl Node {
+    /// Whether a run may write to the disk with this serial number: the site file names it; or the site file lists no
+    /// disks, and an earlier plan used this one or there was no earlier plan.
+    #[must_use]
+    pub fn may_use(&self, serial: &str, earlier: &EarlierDisks) -> bool {
+        let named = self.hardware.as_ref().map_or(&[][..], |h| &h.disks);
+        self.os_disk.as_deref() == Some(serial)
+            || self.keep.iter().any(|kept| kept == serial)
+            || if named.is_empty() {
+                earlier.used.is_empty() || earlier.used.contains(serial)
+            } else {
+                named.iter().any(|disk| disk.serial == serial)
+            }
+    }
 }
 
 /// Expected hardware.

@@ -3,7 +3,7 @@
 
 use crate::images::Images;
 use groundstate_api::inventory::Inventory;
-use groundstate_api::plan::{HandOver, Plan};
+use groundstate_api::plan::{EarlierDisks, HandOver, Plan};
 use groundstate_api::site::{Node, Policy};
 use groundstate_api::{Digest, MacAddr, Part, Reason, ReasonCode, RunId};
 use mos_core::plan::{PlanRequest, plan};
@@ -15,6 +15,7 @@ pub(crate) struct Job {
     pub(crate) policy: Policy,
     pub(crate) hand_over: HandOver,
     pub(crate) inventory: Box<Inventory>,
+    pub(crate) earlier: EarlierDisks,
     pub(crate) site: String,
 }
 
@@ -40,6 +41,7 @@ impl Job {
             policy: &self.policy,
             hand_over: self.hand_over,
             inventory: &self.inventory,
+            earlier: &self.earlier,
             image: &image,
             boot_mac: self.boot_mac(),
             seed: self.seed(),

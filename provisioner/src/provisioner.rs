@@ -364,7 +364,7 @@ impl Provisioner {
         inventory: Box<Inventory>,
     ) -> Result<Option<Reply>, JournalError> {
         let findings = self.with_node(node, |n| {
-            hw_core::judge(n.site.hardware.as_ref(), n.last_good.as_deref(), &inventory)
+            hw_core::judge_node(&n.site, n.last_good.as_deref(), &n.earlier, &inventory)
         });
         let findings = findings.unwrap_or_default();
         self.submit(
@@ -481,6 +481,7 @@ impl Provisioner {
                 policy: self.inner.site.policy.clone(),
                 hand_over: current.hand_over,
                 inventory: current.inventory.clone()?,
+                earlier: state.earlier.clone(),
                 site: self.inner.site.name.clone(),
             })
         });

@@ -12,9 +12,10 @@ mod memory;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
-use groundstate_api::inventory::{Finding, Gravity, Inventory};
+use groundstate_api::inventory::{Disk, Finding, Gravity, Inventory};
+use groundstate_api::plan::EarlierDisks;
 use groundstate_api::reason::{Part, Reason, ReasonCode};
-use groundstate_api::site::Hardware;
+use groundstate_api::site::{Hardware, Node};
 
 /// Where an expectation comes from, in words.
 const SITE_FILE: &str = "the site file";
@@ -29,9 +30,34 @@ pub fn judge(
     last_good: Option<&Inventory>,
     seen: &Inventory,
 ) -> Vec<Finding> {
+    // Where disks are expected by name, any other is one that nobody named.
+    let lists_disks = expected.is_some_and(|hardware| !hardware.disks.is_empty());
+    judged(expected, last_good, seen, &|_| !lists_disks)
+}
+
+/// As [`judge`], for a node of the site: disks may be named for the OS, to be kept, or by what earlier plans used.
+#[must_use]
+pub fn judge_node(
+    node: &Node,
+    last_good: Option<&Inventory>,
+    earlier: &EarlierDisks,
+    seen: &Inventory,
+) -> Vec<Finding> {
+    judged(node.hardware.as_ref(), last_good, seen, &|disk| {
+        node.may_use(&disk.serial, earlier)
+    })
+}
+
+/// `may_use` says whether a run may write to a disk beyond those that are expected.
+fn judged(
+    expected: Option<&Hardware>,
+    last_good: Option<&Inventory>,
+    seen: &Inventory,
+    may_use: &dyn Fn(&Disk) -> bool,
+) -> Vec<Finding> {
     let mut findings = memory::judge(expected, last_good, seen);
     findings.extend(health::judge(seen));
-    findings.extend(disks::judge(expected, last_good, seen));
+    findings.extend(disks::judge(expected, last_good, seen, may_use));
     findings.sort_by_key(|finding| Reverse(finding.gravity));
     findings
 }

@@ -20,4 +20,4 @@ pub mod smbios;
 
 pub use fields::clean;
 pub use health::unknown;
-pub use judge::judge;
+pub use judge::{judge, judge_node};

@@ -4,7 +4,7 @@
 //! The guard decides from facts that were just read. It never chooses another disk and never shrinks a plan: one
 //! difference, and nothing is written.
 
-use crate::plan::{check_table, part, planned_part, verify};
+use crate::plan::{check_table, verify};
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
@@ -79,7 +79,7 @@ pub fn guard_disk<'a>(planned: &DiskPlan, seen: &'a [Disk]) -> Result<&'a Disk, 
             "The disk is read-only.",
             "Look for a write-protect switch or a worn-out disk, and replace it.",
         )
-        .about(part(disk))),
+        .about(disk.part())),
         [disk] => Ok(disk),
         [disk, ..] if !is_written => Ok(disk),
         [disk, ..] => Err(differs(planned, named_disks(planned, seen), disk)),
@@ -102,7 +102,7 @@ pub fn guard_contents(planned: &DiskPlan, found: &Disk) -> Result<(), Reason> {
             "What the disk holds cannot be read.",
             "Check the disk's seat, cable and health, then order the run again.",
         )
-        .about(part(found)));
+        .about(found.part()));
     }
     match &planned.action {
         DiskAction::LeaveAlone => Ok(()),
@@ -122,7 +122,7 @@ pub fn guard_contents(planned: &DiskPlan, found: &Disk) -> Result<(), Reason> {
                     "The disk holds something that was not there when the plan was written.",
                     "Look at the disk; if its contents may go, order the run again.",
                 )
-                .about(part(found))
+                .about(found.part())
                 .seen(format!("found {}", described(signature)))
                 .seen(format!("the plan lets go: {}", goes.join(", ")))),
                 None => Ok(()),
@@ -176,7 +176,7 @@ fn guard_kept(planned: &DiskPlan, table: &TablePlan, found: &Disk) -> Result<(),
         "The volume to be kept is not the one that the plan saw.",
         "Look at the disk; if it is right as it is, order the run again.",
     )
-    .about(planned_part(planned))
+    .about(planned.part())
     .seen(format!("the plan keeps disk GUID {}", table.disk_guid));
     reason = match &found.layout {
         Some(layout) => reason.seen(format!("the disk says {}", layout.disk_guid)),
@@ -212,7 +212,7 @@ fn missing(planned: &DiskPlan, seen: &[Disk]) -> Reason {
         format!("Disk {} of the plan is not there.", planned.serial),
         "Check the disk's seat and cable, or order the run again without it.",
     )
-    .about(planned_part(planned));
+    .about(planned.part());
     for disk in seen.iter().filter(|disk| disk.slot == planned.slot) {
         reason = reason.seen(format!("in its slot is now {}", identity(disk)));
     }
@@ -237,7 +237,7 @@ fn differs(planned: &DiskPlan, named: Vec<&Disk>, one: &Disk) -> Reason {
         what,
         "Compare the disk's label with the plan; to use this disk, order the run again.",
     )
-    .about(part(one))
+    .about(one.part())
     .seen(format!(
         "planned: serial {}, WWN {}, {} bytes in sectors of {}",
         planned.serial,
@@ -268,7 +268,7 @@ fn unnamed(disk: &Disk) -> Reason {
         "The machine has a disk that the plan does not name.",
         "Take the disk out, or order the run again so that the plan sees it.",
     )
-    .about(part(disk))
+    .about(disk.part())
     .seen(format!("found: {}", identity(disk)))
 }
 

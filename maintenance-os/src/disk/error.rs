@@ -3,7 +3,6 @@
 
 use groundstate_api::plan::DiskPlan;
 use groundstate_api::{Bytes, Reason, ReasonCode};
-use mos_core::plan::planned_part;
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -174,7 +173,7 @@ impl DiskError {
             ),
         };
         Reason::new(code, what, next)
-            .about(planned_part(disk))
+            .about(disk.part())
             .seen(self.to_string())
     }
 }

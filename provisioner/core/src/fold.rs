@@ -11,7 +11,7 @@ use groundstate_api::boot::BootSighting;
 use groundstate_api::event::{Event, Happened};
 use groundstate_api::host::Change;
 use groundstate_api::inventory::{Finding, Gravity, Inventory};
-use groundstate_api::plan::Step;
+use groundstate_api::plan::{DiskAction, DiskPlan, Role, Step};
 use groundstate_api::run::StepState;
 use groundstate_api::view::{HostView, Phase};
 use groundstate_api::{BootId, Bytes, Millis, PlanId, Reason, RunId};
@@ -52,10 +52,15 @@ impl Node {
                 inventory,
                 findings,
             } => self.inventoried(at, inventory, findings),
-            Happened::Planned { plan } => self.in_run(&plan.run, |run| {
-                run.plan = Some(plan.clone());
-                run.end_all(at);
-            }),
+            Happened::Planned { plan } => {
+                let used = |disk: &&DiskPlan| disk.action != DiskAction::LeaveAlone;
+                let used = plan.disks.iter().filter(used);
+                self.earlier.used.extend(used.map(|d| d.serial.clone()));
+                self.in_run(&plan.run, |run| {
+                    run.plan = Some(plan.clone());
+                    run.end_all(at);
+                });
+            }
             Happened::StepMoved {
                 run,
                 number,
@@ -186,6 +191,12 @@ impl Node {
         if wrote {
             // From the first wipe on, no host is on these disks until the new one was started.
             self.host = None;
+        }
+        let made = step == Step::Volumes && matches!(state, StepState::Done { .. });
+        let current = self.run.as_ref().filter(|r| made && r.id == *run);
+        if let Some(plan) = current.and_then(|run| run.plan.as_ref()) {
+            let data = plan.disks.iter().filter(|disk| disk.role == Role::Data);
+            self.earlier.data.extend(data.map(|d| d.serial.clone()));
         }
         if self
             .live

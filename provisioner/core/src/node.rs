@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use groundstate_api::boot::{BootSighting, Firmware};
 use groundstate_api::inventory::{Finding, Inventory};
-use groundstate_api::plan::{HandOver, Plan, Step};
+use groundstate_api::plan::{EarlierDisks, HandOver, Plan, Step};
 use groundstate_api::run::StepState;
 use groundstate_api::site;
 use groundstate_api::view::{HostView, Phase, Timing};
@@ -34,6 +34,8 @@ pub struct Node {
     pub firmware: Option<Firmware>,
     /// The last inventory whose judgement let the run go on: what is expected where the site file says nothing.
     pub last_good: Option<Box<Inventory>>,
+    /// What its plans made of its disks so far.
+    pub earlier: EarlierDisks,
     /// The host on its disks: set when it was started, gone when the first disk is wiped.
     pub host: Option<Host>,
     /// What a person should look at, newest last; at most [`crate::deadline::ALARMS_MAX`].
@@ -124,6 +126,7 @@ impl Node {
             runs: 0,
             firmware: None,
             last_good: None,
+            earlier: EarlierDisks::default(),
             host: None,
             alarms: Vec::new(),
             version: 0,

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Disks by serial number: the right one, another one in its place, or none.
 
-use super::health::part;
 use super::{LAST_GOOD, SITE_FILE, stop, unreadable, warn};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -24,6 +23,7 @@ pub(super) fn judge(
     expected: Option<&Hardware>,
     last_good: Option<&Inventory>,
     seen: &Inventory,
+    may_use: &dyn Fn(&Disk) -> bool,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     let wanted = wanted(expected, last_good, &mut findings);
@@ -57,7 +57,44 @@ pub(super) fn judge(
             None => missing(want, seen),
         });
     }
+    let unnamed = |disk: &&&Disk| is_usual(disk) && !may_use(disk);
+    findings.extend(
+        unexpected
+            .iter()
+            .filter(unnamed)
+            .map(|disk| unnamed_disk(disk)),
+    );
     findings
+}
+
+/// Whether a run could use the disk without naming it. What comes and goes, or has no serial number, it never uses.
+fn is_usual(disk: &Disk) -> bool {
+    !disk.removable
+        && disk.size.0 > 0
+        && !disk.serial.is_empty()
+        && !matches!(disk.transport, Transport::Usb | Transport::Other)
+}
+
+fn unnamed_disk(disk: &Disk) -> Finding {
+    let what = format!(
+        "slot {} holds serial {}, {}: a disk that the site file does not name; it is left alone",
+        disk.slot, disk.serial, disk.size
+    );
+    let next = format!(
+        "take the disk out; or, to use it, list {} with the node's other disks in the site file, and order the run again",
+        disk.serial
+    );
+    let mut reason = Reason::new(ReasonCode::WrongDisk, what, next).about(disk.part());
+    for one in &disk.contents {
+        let label = one.label.as_ref().map(|l| format!(" \"{l}\""));
+        reason = reason.seen(format!(
+            "it holds {}{} on {}",
+            one.what,
+            label.unwrap_or_default(),
+            one.at
+        ));
+    }
+    warn(reason)
 }
 
 fn wanted(
@@ -69,18 +106,16 @@ fn wanted(
     let named = expected.map_or(&[][..], |hardware| &hardware.disks);
     if named.is_empty() {
         // A stick that was in the machine then need not be there now.
-        let stays = |disk: &&Disk| {
-            !disk.removable
-                && !disk.serial.is_empty()
-                && !matches!(disk.transport, Transport::Usb | Transport::Other)
-        };
-        let wanted = before.iter().filter(stays).map(|disk| Wanted {
-            serial: disk.serial.clone(),
-            slot: Some(disk.slot.clone()),
-            size: Some(disk.size),
-            model: Some(disk.model.clone()),
-            from: LAST_GOOD,
-        });
+        let wanted = before
+            .iter()
+            .filter(|disk| is_usual(disk))
+            .map(|disk| Wanted {
+                serial: disk.serial.clone(),
+                slot: Some(disk.slot.clone()),
+                size: Some(disk.size),
+                model: Some(disk.model.clone()),
+                from: LAST_GOOD,
+            });
         return wanted.collect();
     }
     let mut wanted = Vec::new();
@@ -119,7 +154,7 @@ fn present(want: &Wanted, disk: &Disk) -> Option<Finding> {
             disk.serial, disk.size, disk.size.0, size.0
         );
         let next = "check that this is the right disk, correct its size in the site file, and order the run again";
-        let reason = Reason::new(ReasonCode::WrongDisk, what, next).about(part(disk));
+        let reason = Reason::new(ReasonCode::WrongDisk, what, next).about(disk.part());
         return Some(stop(reason.seen(want.words())));
     }
     let slot = want.slot.as_ref().filter(|slot| **slot != disk.slot)?;
@@ -128,7 +163,7 @@ fn present(want: &Wanted, disk: &Disk) -> Option<Finding> {
         disk.serial, disk.slot
     );
     let next = "if it was moved on purpose, correct its slot in the site file";
-    let reason = Reason::new(ReasonCode::WrongDisk, what, next).about(part(disk));
+    let reason = Reason::new(ReasonCode::WrongDisk, what, next).about(disk.part());
     Some(warn(reason.seen(want.words())))
 }
 
@@ -146,7 +181,7 @@ fn wrong(want: &Wanted, found: &Disk) -> Finding {
         "slot {} holds serial {}, {}, {}",
         found.slot, found.serial, found.size, found.model
     );
-    let reason = Reason::new(ReasonCode::WrongDisk, what, next).about(part(found));
+    let reason = Reason::new(ReasonCode::WrongDisk, what, next).about(found.part());
     stop(reason.seen(want.words()).seen(seen))
 }
 

@@ -3,24 +3,14 @@
 
 use super::{stop, warn};
 use alloc::format;
-use alloc::string::ToString;
 use alloc::vec::Vec;
 use groundstate_api::inventory::{Disk, Finding, Inventory, Transport, Verdict};
-use groundstate_api::reason::{Part, Reason, ReasonCode};
+use groundstate_api::reason::{Reason, ReasonCode};
 
 pub(super) fn judge(seen: &Inventory) -> Vec<Finding> {
     let mut findings: Vec<Finding> = seen.disks.iter().filter_map(health).collect();
     findings.extend(identities(&seen.disks));
     findings
-}
-
-pub(super) fn part(disk: &Disk) -> Part {
-    Part::Disk {
-        slot: disk.slot.clone(),
-        serial: disk.serial.clone(),
-        size: Some(disk.size.to_string()),
-        model: (!disk.model.is_empty()).then(|| disk.model.clone()),
-    }
 }
 
 /// Whether a run could choose the disk by its serial number: what is removable, read-only or of no size never is.
@@ -52,7 +42,7 @@ fn health(disk: &Disk) -> Option<Finding> {
             "replace the disk named above, write the new serial number into the site file, and order the run again",
         ),
     };
-    let mut reason = Reason::new(code, what, next).about(part(disk));
+    let mut reason = Reason::new(code, what, next).about(disk.part());
     reason = reason.seen(format!("source: {}", disk.health.source));
     for line in &disk.health.evidence {
         reason = reason.seen(line.clone());
@@ -85,7 +75,7 @@ fn identities(disks: &[Disk]) -> Vec<Finding> {
             disk.serial
         );
         let next = "take all but one of them out, or give them serial numbers of their own (one namespace per NVMe drive, one path per disk)";
-        let mut reason = Reason::new(ReasonCode::WrongDisk, what, next).about(part(disk));
+        let mut reason = Reason::new(ReasonCode::WrongDisk, what, next).about(disk.part());
         for one in core::iter::once(disk).chain(others) {
             let wwn = one.wwn.as_deref().unwrap_or("none");
             reason = reason.seen(format!("{}: {}, WWN {wwn}", one.slot, one.size));
@@ -102,7 +92,7 @@ fn nameless(disk: &Disk) -> Finding {
     );
     let next =
         "take the disk out, or give it a serial number (a virtual disk's is set by its hypervisor)";
-    let mut reason = Reason::new(ReasonCode::WrongDisk, what, next).about(part(disk));
+    let mut reason = Reason::new(ReasonCode::WrongDisk, what, next).about(disk.part());
     for line in &disk.health.evidence {
         reason = reason.seen(line.clone());
     }

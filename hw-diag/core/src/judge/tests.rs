@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Every rule by what a person reads of it.
 
-use super::judge;
+use super::{judge, judge_node};
 use expect_test::{Expect, expect};
 use groundstate_api::inventory::{
-    Dimm, Disk, Gravity, Health, Inventory, MemoryInfo, SystemInfo, Transport, Verdict,
+    Dimm, Disk, Finding, Gravity, Health, Inventory, MemoryInfo, Signature, SystemInfo, Transport,
+    Verdict,
 };
-use groundstate_api::site::{ExpectedDimm, ExpectedDisk, Hardware};
+use groundstate_api::plan::EarlierDisks;
+use groundstate_api::site::{ExpectedDimm, ExpectedDisk, Hardware, Node};
 use groundstate_api::units::{Bytes, Millis};
 
 fn dimm(slot: &str, gib: u64, serial: &str) -> Dimm {
@@ -288,9 +290,10 @@ fn disks_by_serial() {
             seen.disks.push(disk("X-8", 7, 8));
             seen.disks.push(disk("X-9", 8, 8));
         },
-        expect![
-            "Stop disk-missing | disk S-2 is missing | disk pci-0000:00:1f.2-ata-2, serial S-2, 8 GiB, M-1 | the site file expects serial S-2 in slot pci-0000:00:1f.2-ata-2, 8 GiB; disks that are there: S-1, S-3, X-8, X-9"
-        ],
+        expect![[r#"
+            Stop disk-missing | disk S-2 is missing | disk pci-0000:00:1f.2-ata-2, serial S-2, 8 GiB, M-1 | the site file expects serial S-2 in slot pci-0000:00:1f.2-ata-2, 8 GiB; disks that are there: S-1, S-3, X-8, X-9
+            Warn wrong-disk | slot pci-0000:00:1f.2-ata-7 holds serial X-8, 8 GiB: a disk that the site file does not name; it is left alone | disk pci-0000:00:1f.2-ata-7, serial X-8, 8 GiB, M-1 | 
+            Warn wrong-disk | slot pci-0000:00:1f.2-ata-8 holds serial X-9, 8 GiB: a disk that the site file does not name; it is left alone | disk pci-0000:00:1f.2-ata-8, serial X-9, 8 GiB, M-1 | "#]],
     );
     check(
         |seen| {
@@ -308,8 +311,13 @@ fn disks_by_serial() {
             "Stop disk-missing | disk S-3 is missing | disk pci-0000:00:1f.2-ata-3, serial S-3, 8 GiB, M-1 | the node's last good report expects serial S-3 in slot pci-0000:00:1f.2-ata-3, 8 GiB; disks that are there: S-1, S-2"
         ],
     );
-    // An additional disk is no fault.
-    check(|seen| seen.disks.push(disk("X-9", 7, 8)), expect![""]);
+    // An additional disk is no fault, and nobody writes to it.
+    check(
+        |seen| seen.disks.push(disk("X-9", 7, 8)),
+        expect![
+            "Warn wrong-disk | slot pci-0000:00:1f.2-ata-7 holds serial X-9, 8 GiB: a disk that the site file does not name; it is left alone | disk pci-0000:00:1f.2-ata-7, serial X-9, 8 GiB, M-1 | "
+        ],
+    );
     check(
         |seen| seen.disks[0].size = Bytes::gib(5),
         expect![
@@ -322,6 +330,53 @@ fn disks_by_serial() {
             "Warn wrong-disk | disk S-3 sits in slot pci-0000:00:1f.2-ata-6 instead of pci-0000:00:1f.2-ata-3 | disk pci-0000:00:1f.2-ata-6, serial S-3, 8 GiB, M-1 | the site file expects serial S-3 in slot pci-0000:00:1f.2-ata-3, 8 GiB"
         ],
     );
+}
+
+#[test]
+fn a_disk_that_nobody_named_is_told_and_left_alone() {
+    let mut seen = good();
+    seen.disks.push(disk("X-9", 7, 8));
+    seen.disks[3].contents = vec![Signature {
+        at: "partition 1".into(),
+        what: "ntfs".into(),
+        label: Some("books".into()),
+    }];
+    let node = |hardware: Option<Hardware>| Node {
+        name: "node-1".parse().unwrap(),
+        mac: "52:54:00:00:00:01".parse().unwrap(),
+        uuid: "564d1234-5678-9abc-def0-123456789abc".parse().unwrap(),
+        serial: "SYS-1".into(),
+        hand_over: None,
+        os_disk: None,
+        keep: vec![],
+        hardware,
+    };
+    let lines = |node: &Node, earlier: &EarlierDisks| {
+        let findings = judge_node(node, Some(&good()), earlier, &seen);
+        let line = |f: &Finding| format!("{:?} {}\n", f.gravity, f.reason);
+        findings.iter().map(line).collect::<String>()
+    };
+    let first = EarlierDisks::default();
+    let mut listed = node(Some(hardware()));
+    expect![[r#"
+        Warn slot pci-0000:00:1f.2-ata-7 holds serial X-9, 8 GiB: a disk that the site file does not name; it is left alone [wrong-disk]
+          part:      disk pci-0000:00:1f.2-ata-7, serial X-9, 8 GiB, M-1
+          seen:      it holds ntfs "books" on partition 1
+          by itself: the run goes on; the report says it
+          do now:    take the disk out; or, to use it, list X-9 with the node's other disks in the site file, and order the run again
+    "#]].assert_eq(&lines(&listed, &first));
+    // Where the site file lists no disks: never planned for, then a node whose plan did not use it, then one that did.
+    assert_eq!(lines(&node(None), &first), "");
+    let mut later = first.clone();
+    later.used.insert("S-1".into());
+    assert_eq!(lines(&node(None), &later), lines(&listed, &first));
+    later.used.insert("X-9".into());
+    assert_eq!(lines(&node(None), &later), "");
+    listed.keep = vec!["X-9".into()];
+    assert_eq!(lines(&listed, &first), "");
+    listed.keep.clear();
+    listed.os_disk = Some("X-9".into());
+    assert_eq!(lines(&listed, &first), "");
 }
 
 #[test]

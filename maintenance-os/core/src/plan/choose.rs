@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Gives every disk its role.
 
-use super::{PlanRequest, layout, part};
-use crate::guard::UNREADABLE;
+use super::{PlanRequest, layout};
+use crate::guard::{UNREADABLE, described};
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use groundstate_api::inventory::{Disk, FoundLayout, Transport, Verdict};
-use groundstate_api::plan::{Role, TablePlan};
+use groundstate_api::plan::{EarlierDisks, Role, TablePlan};
+use groundstate_api::site::Node;
 use groundstate_api::{Part, Reason, ReasonCode};
 
 /// Who holds the operating system, and who is kept.
 pub(super) struct Choice<'a> {
     os: &'a Disk,
     named: bool,
-    keep: &'a [String],
+    node: &'a Node,
+    earlier: &'a EarlierDisks,
 }
 
 /// Why a disk is not used.
@@ -51,18 +53,39 @@ impl<'a> Choice<'a> {
         let choice = Self {
             os,
             named,
-            keep: &node.keep,
+            node,
+            earlier: request.earlier,
         };
         for disk in disks.iter().filter(|disk| choice.named_to_keep(disk)) {
             if let Some(Unfit::Always(why)) = unfit(disk) {
                 return Err(unusable(disk, &format!("is to be kept, but {why}")));
             }
+            choice.check_lost(disk)?;
         }
         Ok(choice)
     }
 
     fn named_to_keep(&self, disk: &Disk) -> bool {
-        self.keep.contains(&disk.serial)
+        self.node.keep.contains(&disk.serial)
+    }
+
+    /// A disk to be kept had a volume of ours, holds something, and that is not recognised as ours: it may be that
+    /// volume with a damaged table. On a first run there is nothing of ours to lose.
+    fn check_lost(&self, disk: &Disk) -> Result<(), Reason> {
+        let had_ours = self.earlier.data.contains(&disk.serial);
+        if !had_ours || disk.contents.is_empty() || data_layout(disk).is_some() {
+            return Ok(());
+        }
+        let mut reason = Reason::new(
+            ReasonCode::DiskInUse,
+            format!("Disk {} is to be kept and had a data volume of this node, but what it holds is not recognised as that volume.", disk.serial),
+            "Look at the disk by hand; to give what it holds up, remove its serial number from keep in the site file, and order the run again.",
+        )
+        .about(disk.part());
+        for one in &disk.contents {
+            reason = reason.seen(format!("it holds {}", described(one)));
+        }
+        Err(reason)
     }
 
     /// Whether the disk's volume stays.
@@ -84,6 +107,9 @@ impl<'a> Choice<'a> {
         }
         match unfit(disk) {
             Some(Unfit::Always(why)) => (Role::Spare, why),
+            None if !self.node.may_use(&disk.serial, self.earlier) => {
+                (Role::Spare, self.because_unnamed())
+            }
             Some(Unfit::UnlessNamed(why)) => {
                 (Role::Spare, format!("{why} and the site does not name it"))
             }
@@ -92,6 +118,16 @@ impl<'a> Choice<'a> {
                 "every disk that is not for the OS holds a data volume".to_string(),
             ),
         }
+    }
+
+    fn because_unnamed(&self) -> String {
+        let listed = self.node.hardware.as_ref().map_or(0, |h| h.disks.len());
+        let text = if listed > 0 {
+            "the site file lists this node's disks and does not name it: it is left alone"
+        } else {
+            "no earlier plan of this node used it and the site file does not name it: it is left alone"
+        };
+        text.to_string()
     }
 
     fn because_os(&self) -> String {
@@ -170,7 +206,7 @@ fn check_serials(disks: &[Disk]) -> Result<(), Reason> {
                 "A disk has no serial number, so no plan can name it.",
                 "Take the disk out, or give it a serial number in its controller.",
             )
-            .about(part(disk)));
+            .about(disk.part()));
         }
         let twin = disks
             .iter()
@@ -182,7 +218,7 @@ fn check_serials(disks: &[Disk]) -> Result<(), Reason> {
                 format!("Two disks have the serial number {}.", disk.serial),
                 "Take one of the two paths or disks out: a plan cannot tell them apart.",
             )
-            .about(part(disk))
+            .about(disk.part())
             .seen(found_line(disk))
             .seen(found_line(twin)));
         }
@@ -209,6 +245,7 @@ fn best_os_disk<'a>(request: &PlanRequest<'a>) -> Result<&'a Disk, Reason> {
         .disks
         .iter()
         .filter(|disk| unfit(disk).is_none() && !keep.contains(&disk.serial))
+        .filter(|disk| request.node.may_use(&disk.serial, request.earlier))
         .collect();
     // The grave question first: is it solid-state and known to be healthy? Then size, then the name.
     fit.sort_by_key(|disk| {
@@ -245,7 +282,7 @@ fn check_os_disk(request: &PlanRequest<'_>, disk: &Disk) -> Result<(), Reason> {
             ),
             "Choose an image for this sector size, or another disk for the OS.",
         )
-        .about(part(disk))
+        .about(disk.part())
         .seen(format!(
             "the image of {} bytes is for sectors of {} bytes or more, the disk's have {sector}",
             image.size.0, image.sector_size
@@ -264,7 +301,7 @@ fn check_os_disk(request: &PlanRequest<'_>, disk: &Disk) -> Result<(), Reason> {
             ),
             "Put in a larger disk, or name another with os_disk in the site file.",
         )
-        .about(part(disk))
+        .about(disk.part())
         .seen(format!(
             "the root partition needs {needed}, the disk has {available} for it"
         )));
@@ -283,7 +320,7 @@ fn unusable(disk: &Disk, why: &str) -> Reason {
         format!("Disk {} {why}.", disk.serial),
         "Replace the disk, or name another in the site file.",
     )
-    .about(part(disk))
+    .about(disk.part())
 }
 
 /// A disk that the site names is not there: says what is there instead.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Where every partition begins and ends.
 
-use super::{PlanRequest, disk_guid, part, vhds};
+use super::{PlanRequest, disk_guid, vhds};
 use crate::guid::{Guid, Purpose, volume_id};
 use alloc::format;
 use alloc::string::{String, ToString as _};
@@ -165,7 +165,7 @@ fn unclear(disk: &Disk, seen: String) -> Reason {
         "A disk is to be kept and carries our partition, but its volume was not recognised.",
         "Look at the volume by hand; to give it up, remove its serial number from keep in the site file.",
     )
-    .about(part(disk))
+    .about(disk.part())
     .seen(seen)
 }
 

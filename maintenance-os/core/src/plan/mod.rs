@@ -26,9 +26,9 @@ use alloc::vec::Vec;
 use choose::Choice;
 use groundstate_api::image::ImageRef;
 use groundstate_api::inventory::{Disk, Inventory};
-use groundstate_api::plan::{DiskAction, DiskPlan, HandOver, Plan, Role, TablePlan};
+use groundstate_api::plan::{DiskAction, DiskPlan, EarlierDisks, HandOver, Plan, Role, TablePlan};
 use groundstate_api::site::{Node, Policy};
-use groundstate_api::{Digest, MacAddr, Part, PlanId, Reason, ReasonCode, RunId, SCHEMA};
+use groundstate_api::{Digest, MacAddr, Part, Reason, ReasonCode, RunId, SCHEMA};
 
 /// Everything that a plan follows from.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +43,8 @@ pub struct PlanRequest<'a> {
     pub hand_over: HandOver,
     /// What the node's probes saw in this boot.
     pub inventory: &'a Inventory,
+    /// What the node's earlier plans made of its disks.
+    pub earlier: &'a EarlierDisks,
     /// The image.
     pub image: &'a ImageRef,
     /// The interface that booted.
@@ -78,12 +80,8 @@ pub fn plan(request: &PlanRequest<'_>) -> Result<Plan, Reason> {
         image: request.image.clone(),
         disks,
     };
-    plan.id = identity_of(&plan);
+    plan.id = identity::of(&plan);
     Ok(plan)
-}
-
-fn identity_of(plan: &Plan) -> PlanId {
-    identity::of(plan)
 }
 
 fn check_machine(request: &PlanRequest<'_>) -> Result<(), Reason> {
@@ -165,27 +163,6 @@ fn wipe(disk: &Disk, table: TablePlan) -> DiskAction {
         goes.push("nothing".to_string());
     }
     DiskAction::Wipe { goes, table }
-}
-
-/// The part that a reason about `disk` names.
-pub(crate) fn part(disk: &Disk) -> Part {
-    Part::Disk {
-        slot: disk.slot.clone(),
-        serial: disk.serial.clone(),
-        size: Some(disk.size.to_string()),
-        model: Some(disk.model.clone()).filter(|model| !model.is_empty()),
-    }
-}
-
-/// The part that a reason about a planned disk names.
-#[must_use]
-pub fn planned_part(disk: &DiskPlan) -> Part {
-    Part::Disk {
-        slot: disk.slot.clone(),
-        serial: disk.serial.clone(),
-        size: Some(disk.size.to_string()),
-        model: Some(disk.model.clone()).filter(|model| !model.is_empty()),
-    }
 }
 
 fn disk_guid(request: &PlanRequest<'_>, disk: &Disk) -> String {

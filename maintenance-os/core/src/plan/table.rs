@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Checks that a planned table can stand on its disk, whoever wrote it.
 
-use super::planned_part;
 use crate::guid::Guid;
 use alloc::format;
 use alloc::string::String;
@@ -27,7 +26,7 @@ pub fn check_table(disk: &DiskPlan, table: &TablePlan) -> Result<(), Reason> {
             "The plan's partition table cannot be written to this disk.",
             "Order the run again; if it happens twice, report it with the plan.",
         )
-        .about(planned_part(disk))
+        .about(disk.part())
         .seen(what))
     };
     if Guid::parse(&table.disk_guid).is_none() {

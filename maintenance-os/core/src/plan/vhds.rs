@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Reads the VHD policy and checks that its files fit on a volume.
 
-use super::{ext4_usable, part};
+use super::ext4_usable;
 use crate::guid::{Guid, Purpose};
 use crate::vhd;
 use alloc::format;
@@ -112,7 +112,7 @@ impl Volume {
                 ),
                 "Make the VHDs smaller or fewer in the site file, or put in a larger disk.",
             )
-            .about(part(disk))
+            .about(disk.part())
             .seen(format!(
                 "{} VHDs need {} ({needed} bytes), the volume has {available} ({} bytes) for files",
                 self.0.len(),
