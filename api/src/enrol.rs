@@ -56,10 +56,8 @@ pub enum EnrolReply {
         disk_serial: String,
         /// GUID of the ESP with kernel and initrd, upper-case text.
         esp_guid: String,
-        /// GUID of the root partition, upper-case text.
+        /// GUID of the root partition, upper-case text: the ESP's loader entry must start this one.
         root_guid: String,
-        /// Kernel command line without `root=`.
-        cmdline: String,
     },
     /// Not now, or not at all. The machine shows the reason and asks again after `retry_ms`.
     Refused {

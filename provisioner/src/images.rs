@@ -16,6 +16,4 @@ pub trait Images: Send + Sync {
     /// # Errors
     /// The reason with the image and the chunk or blob that is not what the manifest says.
     fn verify(&self, image: &ImageRef) -> Result<(), Reason>;
-    /// The image's kernel command line, without `root=`.
-    fn cmdline(&self, image: &ImageRef) -> Option<String>;
 }

@@ -134,6 +134,19 @@ pub fn host_options(root_guid: &str, cmdline: &str) -> String {
     root.trim_end().to_string()
 }
 
+/// Whether a kernel command line starts from the root partition with `root_guid` (any case), and from no other.
+#[must_use]
+pub fn starts_from(options: &str, root_guid: &str) -> bool {
+    let wanted = format!("root=PARTUUID={root_guid}");
+    let mut roots = options
+        .split_ascii_whitespace()
+        .filter(|word| word.starts_with("root="));
+    roots
+        .next()
+        .is_some_and(|root| root.eq_ignore_ascii_case(&wanted))
+        && roots.next().is_none()
+}
+
 impl fmt::Display for LoaderEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "title {}", self.title)?;
@@ -179,6 +192,20 @@ mod tests {
         "]]
         .assert_eq(&entry.render().unwrap());
         assert_eq!(LoaderEntry::parse(entry.to_string().as_bytes()), Ok(entry));
+    }
+
+    #[test]
+    fn options_start_from_the_root_that_they_name() {
+        let guid = "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709";
+        let options = host_options(guid, "console=ttyS0 quiet");
+        assert!(starts_from(&options, guid));
+        assert!(starts_from(&options, &guid.to_lowercase()));
+        assert!(!starts_from(
+            &options,
+            "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B70A"
+        ));
+        assert!(!starts_from("console=ttyS0", guid));
+        assert!(!starts_from(&host_options(guid, "root=/dev/sda1"), guid));
     }
 
     #[test]

@@ -6,15 +6,16 @@ use crate::handover;
 use crate::pid1::look;
 use groundstate_api::enrol::EnrolReply;
 use groundstate_api::{Reason, ReasonCode};
+use mos_core::loader_entry::starts_from;
 use std::convert::Infallible;
 
-/// Finds the ESP by disk serial and partition GUID, loads kernel and initrd from it, and starts them.
+/// Finds the ESP by disk serial and partition GUID, loads kernel and initrd from it, and starts them with the options of
+/// its loader entry.
 pub(super) fn start(reply: &EnrolReply) -> Result<Infallible, Reason> {
     let EnrolReply::BootLocal {
         disk_serial,
         esp_guid,
         root_guid,
-        cmdline,
         ..
     } = reply
     else {
@@ -53,7 +54,17 @@ pub(super) fn start(reply: &EnrolReply) -> Result<Infallible, Reason> {
         return Err(reason);
     };
     let contents = handover::read_esp(&disk::partition_device(&found.kernel_name, number))?;
-    let options = mos_core::loader_entry::host_options(root_guid, cmdline);
-    handover::kexec_load(&contents.kernel, &contents.initrd, &options)?;
+    // The entry stands on the disk beside the kernel: nothing of the image repository is needed.
+    if !starts_from(&contents.options, root_guid) {
+        return Err(Reason::new(
+            ReasonCode::HandOverFailed,
+            "the host on the disk is not the one that was handed over",
+            "order a new run: `groundstate node reprovision NODE`",
+        )
+        .about(found.part())
+        .seen(format!("the loader entry's options: {}", contents.options))
+        .seen(format!("the host's root partition: {root_guid}")));
+    }
+    handover::kexec_load(&contents.kernel, &contents.initrd, &contents.options)?;
     handover::kexec_start()
 }

@@ -41,9 +41,6 @@ impl Images for Empty {
     fn verify(&self, _: &ImageRef) -> Result<(), Reason> {
         Ok(())
     }
-    fn cmdline(&self, _: &ImageRef) -> Option<String> {
-        None
-    }
 }
 
 struct World {

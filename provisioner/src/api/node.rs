@@ -61,7 +61,7 @@ fn enrol_now(
                 firmware,
             })
         }
-        (Some(node), Some(Reply::BootLocal(plan))) => Ok(boot_local(ours, node, &plan)),
+        (Some(node), Some(Reply::BootLocal(plan))) => Ok(boot_local(node, &plan)),
         (_, Some(Reply::NotEnrolled { reason, retry })) => Ok(EnrolReply::Refused {
             reason,
             retry_ms: retry.0,
@@ -73,14 +73,13 @@ fn enrol_now(
 }
 
 /// How to start the host that the plan put on disk.
-fn boot_local(ours: &Provisioner, node: NodeId, plan: &Plan) -> EnrolReply {
-    let cannot = |code, what: &str| EnrolReply::Refused {
-        reason: Reason::new(code, what, "order again: groundstate node reprovision NODE"),
+fn boot_local(node: NodeId, plan: &Plan) -> EnrolReply {
+    let cannot = |what: &str| EnrolReply::Refused {
+        reason: Reason::new(ReasonCode::Internal, what, "order again: groundstate node reprovision NODE"),
         retry_ms: Millis::secs(30).0,
     };
     let Some((disk, table)) = os_disk(plan) else {
         return cannot(
-            ReasonCode::Internal,
             "the plan of this node's host has no OS disk",
         );
     };
@@ -95,22 +94,14 @@ fn boot_local(ours: &Provisioner, node: NodeId, plan: &Plan) -> EnrolReply {
     let root = guid(|holds| matches!(holds, PartitionContents::Root));
     let (Some(esp_guid), Some(root_guid)) = (esp, root) else {
         return cannot(
-            ReasonCode::Internal,
             "the plan of this node's host has no boot or root partition",
         );
     };
-    match ours.images().cmdline(&plan.image) {
-        Some(cmdline) => EnrolReply::BootLocal {
-            node,
-            disk_serial: disk,
-            esp_guid,
-            root_guid,
-            cmdline,
-        },
-        None => cannot(
-            ReasonCode::ImageMissing,
-            "the image of this node's host is no longer in the repository",
-        ),
+    EnrolReply::BootLocal {
+        node,
+        disk_serial: disk,
+        esp_guid,
+        root_guid,
     }
 }
 

@@ -41,9 +41,6 @@ impl Images for FixedImages {
     fn verify(&self, _: &ImageRef) -> Result<(), Reason> {
         self.0.clone()
     }
-    fn cmdline(&self, _: &ImageRef) -> Option<String> {
-        Some("console=ttyS0".into())
-    }
 }
 
 pub(crate) struct World {

@@ -2,8 +2,8 @@
 //! The machine's promises, one by one.
 
 use super::*;
-use groundstate_api::plan::HandOver;
 use groundstate_api::ReasonCode;
+use groundstate_api::plan::HandOver;
 
 fn drive(phases: &mut Phases, now: u64, event: Event) -> Vec<Action> {
     let mut out = Vec::new();
@@ -239,7 +239,6 @@ fn a_local_host_that_does_not_start_is_tried_again() {
         disk_serial: "S1".into(),
         esp_guid: "E".into(),
         root_guid: "R".into(),
-        cmdline: String::new(),
     };
     let wishes = drive(&mut phases, 2, Event::EnrolAnswered(reply));
     assert!(matches!(wishes[..], [Action::StartLocalHost(_)]));

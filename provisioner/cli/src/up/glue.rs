@@ -46,14 +46,4 @@ impl provisioner::Images for Images {
     fn verify(&self, image: &ImageRef) -> Result<(), Reason> {
         self.0.verify(image)
     }
-
-    fn cmdline(&self, image: &ImageRef) -> Option<String> {
-        match self.0.manifest(&image.manifest) {
-            Ok(manifest) => Some(manifest.cmdline),
-            Err(error) => {
-                tracing::warn!(%error, image = image.name, "the image's command line cannot be read");
-                None
-            }
-        }
-    }
 }
