@@ -6,4 +6,5 @@
 pub mod disk;
 pub mod handover;
 pub mod image;
+mod mount;
 pub mod pid1;

@@ -2,7 +2,7 @@
 //! Writes the firmware's boot entry for the planned host.
 
 use super::efivars::EfiVars;
-use super::mount::{Access, Mounted};
+use crate::mount::{Access, Mounted};
 use groundstate_api::plan::{DiskAction, PartitionContents, Plan, Role};
 use groundstate_api::{Reason, ReasonCode};
 use mos_core::efi::{
@@ -22,7 +22,8 @@ pub const BOOT_LOADER_FILE: &str = "\\EFI\\systemd\\systemd-bootx64.efi";
 pub fn boot_entry(plan: &Plan) -> Result<Vec<String>, Reason> {
     if !plan.uefi {
         return Ok(vec![
-            "BIOS: no boot entry; the boot service sends the machine to its disk".to_string(),
+            "legacy BIOS: the firmware boots from the network and the boot service sends it on"
+                .to_string(),
         ]);
     }
     let ours = planned_option(plan)?;
@@ -31,7 +32,6 @@ pub fn boot_entry(plan: &Plan) -> Result<Vec<String>, Reason> {
         "efivars",
         "efivarfs",
         Access::ReadWrite,
-        None,
     )?;
     let facts = write_entry(mounted.path(), ours)?;
     mounted.finish()?;

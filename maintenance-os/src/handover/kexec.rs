@@ -2,25 +2,24 @@
 //! Starts another kernel, or the machine anew.
 
 use super::kexec_syscall::kexec_file_load;
+use super::memory::seal;
 use groundstate_api::{Bytes, Reason, ReasonCode};
-use rustix::fd::{AsFd as _, OwnedFd};
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::fd::AsFd as _;
 use rustix::io::Errno;
 use rustix::system::RebootCommand;
 use std::convert::Infallible;
 use std::ffi::CString;
 use std::fs::File;
-use std::io::Write as _;
 
 /// `COMMAND_LINE_SIZE` of x86, NUL included: a longer one would be cut off by the kernel.
 const CMDLINE_BYTES_MAX: usize = 2048;
 
-/// Loads `kernel` and `initrd` for [`kexec_start`]. The kernel checks the kernel's signature where its policy says so.
+/// Loads `kernel` and `initrd`, files from [`super::memory_file`], which it seals first, for [`kexec_start`]. The kernel checks the kernel's signature where its policy says so.
 /// A second call replaces what the first one loaded.
 ///
 /// # Errors
 /// [`ReasonCode::HandOverFailed`] with what the kernel said and what a person can do.
-pub fn kexec_load(kernel: &[u8], initrd: &[u8], cmdline: &str) -> Result<(), Reason> {
+pub fn kexec_load(kernel: &File, initrd: &File, cmdline: &str) -> Result<(), Reason> {
     let text = CString::new(cmdline)
         .ok()
         .filter(|text| {
@@ -38,16 +37,15 @@ pub fn kexec_load(kernel: &[u8], initrd: &[u8], cmdline: &str) -> Result<(), Rea
             )
             .seen(format!("{} characters: {cmdline:?}", cmdline.len()))
         })?;
-    let sealed = |name: &str, bytes: &[u8]| {
-        in_memory(name, bytes).map_err(|error| {
-            let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
-            refused(errno, kernel.len(), initrd.len())
-                .seen(format!("copying the {name} into memory"))
-        })
-    };
-    let (kernel_fd, initrd_fd) = (sealed("kernel", kernel)?, sealed("initrd", initrd)?);
-    kexec_file_load(kernel_fd.as_fd(), initrd_fd.as_fd(), &text)
-        .map_err(|errno| refused(errno, kernel.len(), initrd.len()))
+    let length = |file: &File| file.metadata().map_or(Bytes(0), |found| Bytes(found.len()));
+    let refused = |errno| refused(errno, length(kernel), length(initrd));
+    for (name, file) in [("kernel", kernel), ("initrd", initrd)] {
+        seal(file).map_err(|error| {
+            refused(Errno::from_io_error(&error).unwrap_or(Errno::IO))
+                .seen(format!("sealing the {name} in memory"))
+        })?;
+    }
+    kexec_file_load(kernel.as_fd(), initrd.as_fd(), &text).map_err(refused)
 }
 
 /// Starts the loaded kernel. The caller has unmounted what must be unmounted.
@@ -80,20 +78,7 @@ fn leave(how: RebootCommand, what: &str) -> Result<Infallible, Reason> {
     .seen(evidence))
 }
 
-/// A sealed file in memory: nobody can change the bytes between our digest and the kernel's reading.
-fn in_memory(name: &str, bytes: &[u8]) -> std::io::Result<OwnedFd> {
-    let fd = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-    let mut file = File::from(fd);
-    file.write_all(bytes)?;
-    let fd = OwnedFd::from(file);
-    fcntl_add_seals(
-        &fd,
-        SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL,
-    )?;
-    Ok(fd)
-}
-
-fn refused(errno: Errno, kernel: usize, initrd: usize) -> Reason {
+fn refused(errno: Errno, kernel: Bytes, initrd: Bytes) -> Reason {
     let (what, next) = match errno {
         Errno::PERM | Errno::ACCESS => (
             "the kernel does not allow another kernel to be loaded",
@@ -120,20 +105,16 @@ fn refused(errno: Errno, kernel: usize, initrd: usize) -> Reason {
             "order the run with hand-over by reboot; report the message with the node's log",
         ),
     };
-    let length = |bytes: usize| Bytes(u64::try_from(bytes).unwrap_or(u64::MAX));
     Reason::new(ReasonCode::HandOverFailed, what, next)
         .seen(format!("kexec_file_load: {errno}"))
-        .seen(format!(
-            "kernel {}, initrd {}",
-            length(kernel),
-            length(initrd)
-        ))
+        .seen(format!("kernel {kernel}, initrd {initrd}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{Read as _, Seek as _};
+    use crate::handover::memory_file;
+    use std::io::Write as _;
 
     #[test]
     fn each_refusal_of_the_kernel_has_its_own_next_step() {
@@ -147,7 +128,7 @@ mod tests {
         ]
         .into_iter()
         .map(|errno| {
-            let reason = refused(errno, 8 << 20, 3 << 19);
+            let reason = refused(errno, Bytes::mib(8), Bytes(3 << 19));
             assert_eq!(reason.code, ReasonCode::HandOverFailed);
             assert_eq!(reason.evidence[1], "kernel 8 MiB, initrd 1.5 MiB");
             reason.next_step
@@ -157,22 +138,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_memory_reads_back_and_cannot_be_changed() {
-        let mut file = File::from(in_memory("kernel", b"MZ kernel").unwrap());
-        assert!(file.write_all(b"x").is_err());
-        assert!(file.set_len(1).is_err());
-        let mut back = Vec::new();
-        file.rewind().unwrap();
-        file.read_to_end(&mut back).unwrap();
-        assert_eq!(back, b"MZ kernel");
-    }
-
-    #[test]
     fn a_command_line_that_the_kernel_would_cut_is_refused() {
         let long = "x".repeat(CMDLINE_BYTES_MAX);
         for bad in [long.as_str(), "quiet\nrw", "a\0b"] {
+            let empty = || memory_file("empty").unwrap();
             assert_eq!(
-                kexec_load(b"", b"", bad).unwrap_err().code,
+                kexec_load(&empty(), &empty(), bad).unwrap_err().code,
                 ReasonCode::PlanRefused
             );
         }
@@ -180,7 +151,12 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_kernel_are_never_loaded() {
-        let reason = kexec_load(b"not a kernel", b"", "quiet").unwrap_err();
+        let (mut kernel, initrd) = (
+            memory_file("kernel").unwrap(),
+            memory_file("initrd").unwrap(),
+        );
+        kernel.write_all(b"not a kernel").unwrap();
+        let reason = kexec_load(&kernel, &initrd, "quiet").unwrap_err();
         assert_eq!(reason.code, ReasonCode::HandOverFailed);
         assert!(
             reason.evidence[0].starts_with("kexec_file_load: "),

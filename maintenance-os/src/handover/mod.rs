@@ -7,18 +7,23 @@
 #![allow(clippy::result_large_err)]
 
 mod boot_entry;
+mod contents;
 mod efivars;
 mod esp;
 mod kexec;
 mod kexec_syscall;
 mod key;
-mod mount;
+mod memory;
 mod place;
 mod seed;
 
 pub use boot_entry::{BOOT_LOADER_FILE, boot_entry, write_entry};
 pub use efivars::EfiVars;
-pub use esp::{EspContents, EspFiles, fill_esp, fill_tree, plan_short, read_esp, read_tree};
+pub use esp::{
+    EspContents, EspDigests, EspFiles, digest_esp, fill_esp, fill_tree, plan_short, read_esp,
+    read_tree,
+};
 pub use kexec::{kexec_load, kexec_start, reboot};
 pub use key::make_key_and_csr;
+pub use memory::memory_file;
 pub use seed::{place_seed, place_seed_in};

@@ -3,27 +3,34 @@
 //!
 //! It refuses to follow a symbolic link: a root file system must not lead a write out of itself.
 
+use super::contents::Contents;
 use groundstate_api::{Reason, ReasonCode};
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
-/// Writes `bytes` to `root/relative` by way of a temporary name and a rename, and syncs file and directory.
+/// Writes `contents` to `root/relative` by way of a temporary name and a rename, and syncs file and directory.
 /// Directories that are not there are made with `dir_mode`.
 pub(super) fn place(
     root: &Path,
     relative: &str,
-    bytes: &[u8],
+    contents: &Contents<'_>,
     mode: u32,
     dir_mode: u32,
 ) -> Result<(), Reason> {
     let path = root.join(relative);
-    place_io(root, relative, bytes, mode, dir_mode)
-        .map_err(|error| write_refused(&path, bytes.len(), &error))
+    place_io(root, relative, contents, mode, dir_mode)
+        .map_err(|error| write_refused(&path, contents.length().ok(), &error))
 }
 
-fn place_io(root: &Path, relative: &str, bytes: &[u8], mode: u32, dir_mode: u32) -> io::Result<()> {
+fn place_io(
+    root: &Path,
+    relative: &str,
+    contents: &Contents<'_>,
+    mode: u32,
+    dir_mode: u32,
+) -> io::Result<()> {
     let mut dir = PathBuf::from(root);
     let parts: Vec<Component<'_>> = Path::new(relative).components().collect();
     let Some((Component::Normal(name), parents)) = parts.split_last() else {
@@ -68,7 +75,7 @@ fn place_io(root: &Path, relative: &str, bytes: &[u8], mode: u32, dir_mode: u32)
         .create_new(true)
         .mode(mode)
         .open(&temporary)?;
-    file.write_all(bytes)?;
+    contents.copy_to(&mut file)?;
     file.sync_all()?;
     drop(file);
     fs::rename(&temporary, dir.join(name))?;
@@ -76,7 +83,7 @@ fn place_io(root: &Path, relative: &str, bytes: &[u8], mode: u32, dir_mode: u32)
 }
 
 /// The reason for a failed write.
-fn write_refused(path: &Path, length: usize, error: &io::Error) -> Reason {
+fn write_refused(path: &Path, length: Option<u64>, error: &io::Error) -> Reason {
     let (code, next) = match error.kind() {
         io::ErrorKind::StorageFull => (
             ReasonCode::DiskFull,
@@ -91,6 +98,7 @@ fn write_refused(path: &Path, length: usize, error: &io::Error) -> Reason {
             "look at the disk's health, then order the run again",
         ),
     };
+    let length = length.map_or_else(|| "some".to_string(), |length| length.to_string());
     Reason::new(
         code,
         format!("{length} bytes could not be written to {}", path.display()),

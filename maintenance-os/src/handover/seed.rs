@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Leaves the first-boot data in the host's root file system.
 
-use super::mount::{Access, Mounted};
+use super::contents::Contents;
 use super::place::place;
+use crate::mount::{Access, Mounted};
 use groundstate_api::host::{HostSeed, SEED_PATH};
 use groundstate_api::{Reason, ReasonCode};
 use std::path::Path;
@@ -12,7 +13,7 @@ use std::path::Path;
 /// # Errors
 /// The partition cannot be mounted, is full, or does not write.
 pub fn place_seed(root_partition: &Path, seed: &HostSeed) -> Result<Vec<String>, Reason> {
-    let root = Mounted::new(root_partition, "root", "ext4", Access::ReadWrite, None)?;
+    let root = Mounted::new(root_partition, "root", "ext4", Access::ReadWrite)?;
     let facts = place_seed_in(root.path(), seed)?;
     root.finish()?;
     Ok(facts)
@@ -31,7 +32,13 @@ pub fn place_seed_in(root: &Path, seed: &HostSeed) -> Result<Vec<String>, Reason
         )
         .seen(error.to_string())
     })?;
-    place(root, SEED_PATH, &bytes, 0o600, 0o700)?;
+    place(
+        root,
+        SEED_PATH,
+        &Contents::Bytes(bytes.into()),
+        0o600,
+        0o700,
+    )?;
     Ok(vec![format!(
         "first-boot data for {}: {} volume(s), certificate and key in /{SEED_PATH}, readable by root only",
         seed.node,

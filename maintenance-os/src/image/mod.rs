@@ -16,7 +16,7 @@ mod whole;
 mod write;
 
 pub use read_back::read_back;
-pub use whole::{fetch_blob, fetch_blob_into, fetch_manifest};
+pub use whole::{fetch_blob_into, fetch_manifest};
 pub use write::write;
 
 use groundstate_api::{Bytes, Reason};

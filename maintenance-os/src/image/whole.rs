@@ -75,29 +75,13 @@ fn other_manifest(title: &str, digest: &Digest, fault: &Corrupt) -> Reason {
     .seen(fault.to_string())
 }
 
-/// Fetches a blob into memory. `what` is what people call it, for example `the kernel of debian-host 12.11-1`.
-///
-/// # Errors
-/// The blob is not there, or is not what the manifest says after [`CORRUPT_REFETCHES_MAX`] further fetches.
-pub fn fetch_blob(
-    source: &Source,
-    blob: &Blob,
-    what: &str,
-    on: &mut dyn FnMut(Moved),
-) -> Result<Vec<u8>, Reason> {
-    let length = usize::try_from(blob.length.0.min(BLOB_MAX.0)).unwrap_or(0);
-    let mut bytes: Vec<u8> = Vec::with_capacity(length);
-    proved(source, blob, what, &mut bytes, on, |bytes| {
-        proof::blob(blob, bytes)
-    })?;
-    Ok(bytes)
-}
-
 /// Fetches a blob into `file` (a memfd, or a file on the ESP), from its start, with no more than 64 KiB of it in memory
-/// at a time. The file holds exactly the blob afterwards and stands at its start.
+/// at a time. The file holds exactly the blob afterwards and stands at its start. `what` is what people call it, for
+/// example `the kernel of debian-host 12.11-1`.
 ///
 /// # Errors
-/// As [`fetch_blob`], or the file cannot take it.
+/// The blob is not there, is not what the manifest says after [`CORRUPT_REFETCHES_MAX`] further fetches, or the file
+/// cannot take it.
 pub fn fetch_blob_into(
     source: &Source,
     blob: &Blob,

@@ -16,8 +16,9 @@ use groundstate_api::plan::{
     DiskAction, DiskPlan, HandOver, PartitionContents, PartitionPlan, Plan, Role, Step, TablePlan,
 };
 use groundstate_api::run::{HostCredential, HostCredentialRequest};
-use groundstate_api::{Bytes, Digest, Millis, NodeId, Reason, ReasonCode, RunId, SCHEMA, paths};
+use groundstate_api::{Bytes, Millis, NodeId, Reason, ReasonCode, RunId, SCHEMA, paths};
 use mos_core::phases::Event;
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -69,11 +70,7 @@ impl Workshop {
             Step::Image => self.image(plan),
             Step::ReadBack => self.read_back(plan),
             Step::FirstBoot => self.first_boot(plan),
-            Step::BootEntry if plan.uefi => handover::boot_entry(plan),
-            Step::BootEntry => Ok(vec![
-                "legacy BIOS: the firmware boots from the network and the boot service sends it on"
-                    .to_owned(),
-            ]),
+            Step::BootEntry => handover::boot_entry(plan),
             Step::HandOver => self.prove(plan),
         }
     }
@@ -174,12 +171,11 @@ impl Workshop {
     /// Reads kernel and initrd back from the ESP: what the firmware will start, or kexec has loaded, is what the image names.
     fn prove(&self, plan: &Plan) -> Result<Vec<String>, Reason> {
         let manifest = self.manifest(plan)?;
-        let contents = handover::read_esp(&partition(plan, is_esp)?)?;
-        for (what, bytes, blob) in [
-            ("kernel", &contents.kernel, &manifest.kernel),
-            ("initrd", &contents.initrd, &manifest.initrd),
+        let found = handover::digest_esp(&partition(plan, is_esp)?)?;
+        for (what, found, blob) in [
+            ("kernel", found.kernel, &manifest.kernel),
+            ("initrd", found.initrd, &manifest.initrd),
         ] {
-            let found = Digest::of(bytes);
             if found != blob.digest {
                 return Err(Reason::new(
                     ReasonCode::DiskError,
@@ -199,8 +195,13 @@ impl Workshop {
         image::fetch_manifest(&self.source(), &plan.image, &mut |moved| self.waits(moved))
     }
 
-    fn blob(&self, blob: &Blob, what: &str) -> Result<Vec<u8>, Reason> {
-        image::fetch_blob(&self.source(), blob, what, &mut |moved| self.waits(moved))
+    /// A blob in a file of its own in memory: PID 1 never holds more than a piece of it.
+    fn blob(&self, blob: &Blob, what: &str) -> Result<File, Reason> {
+        let mut file = handover::memory_file(what)?;
+        image::fetch_blob_into(&self.source(), blob, what, &mut file, &mut |moved| {
+            self.waits(moved)
+        })?;
+        Ok(file)
     }
 
     /// A side errand's waits are told, its bytes are not: they would be taken for the step's.

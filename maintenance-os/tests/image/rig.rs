@@ -4,10 +4,11 @@
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
-use groundstate_api::image::{ImageRef, Manifest};
+use groundstate_api::image::{Blob, ImageRef, Manifest};
 use groundstate_api::{Digest, Reason};
 use image_repo::{ImportRequest, Repository};
-use maintenance_os::image::Source;
+use maintenance_os::image::{Moved, Source, fetch_blob_into};
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,6 +18,21 @@ use tempfile::TempDir;
 pub(crate) const MIB: u64 = 1 << 20;
 /// Not a multiple of the chunk size, so that the last chunk is a short one.
 pub(crate) const IMAGE: u64 = 46 * MIB;
+
+/// The blob as it then stands in its file, which held something else before.
+pub(crate) fn fetch_blob(
+    source: &Source,
+    blob: &Blob,
+    what: &str,
+    on: &mut dyn FnMut(Moved),
+) -> Result<Vec<u8>, Reason> {
+    let mut file = maintenance_os::handover::memory_file(what)?;
+    file.set_len(9 * MIB).unwrap();
+    fetch_blob_into(source, blob, what, &mut file, on)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).unwrap();
+    Ok(bytes)
+}
 
 pub(crate) struct Rig {
     pub(crate) dir: TempDir,

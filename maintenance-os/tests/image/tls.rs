@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The same way over TLS: the site's authority opens it, another one closes it at once.
 
-use crate::rig::says;
+use crate::rig::{fetch_blob, says};
 use groundstate_api::image::Blob;
 use groundstate_api::{Bytes, Digest, ReasonCode};
-use maintenance_os::image::{Source, fetch_blob};
+use maintenance_os::image::Source;
 use rcgen::{CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::io::{Read as _, Write as _};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What must not get through, and what it says then.
 
-use crate::rig::{IMAGE, MIB, Rig, Server, flip_a_bit, random, says};
+use crate::rig::{IMAGE, MIB, Rig, Server, fetch_blob, flip_a_bit, random, says};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
@@ -9,7 +9,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse as _;
 use groundstate_api::image::Manifest;
 use groundstate_api::{Bytes, Digest, Reason, ReasonCode};
-use maintenance_os::image::{Moved, Source, fetch_blob, fetch_manifest, read_back, write};
+use maintenance_os::image::{Moved, Source, fetch_manifest, read_back, write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

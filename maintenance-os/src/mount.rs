@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A file system mounted for the length of one task, below `/run/groundstate`.
+//!
+//! Nothing on it can be run or act as a device, and looking at it changes nothing on it.
 
 use groundstate_api::{Reason, ReasonCode};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
-use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 
 /// Where everything is mounted.
@@ -12,14 +13,14 @@ const MOUNT_BASE: &str = "/run/groundstate";
 
 /// A mounted file system. Dropping it unmounts lazily; [`Mounted::finish`] unmounts and says what went wrong.
 #[derive(Debug)]
-pub(super) struct Mounted {
+pub(crate) struct Mounted {
     at: PathBuf,
     mounted: bool,
 }
 
 /// How to mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
+pub(crate) enum Access {
     /// Nothing is written, not even a journal replay's result by us.
     ReadOnly,
     /// For writing.
@@ -28,12 +29,11 @@ pub(super) enum Access {
 
 impl Mounted {
     /// Mounts `source` at `/run/groundstate/<name>`. What an earlier, interrupted task left there is unmounted first.
-    pub(super) fn new(
+    pub(crate) fn new(
         source: &Path,
         name: &str,
         kind: &str,
         access: Access,
-        data: Option<&CStr>,
     ) -> Result<Self, Reason> {
         let at = Path::new(MOUNT_BASE).join(name);
         std::fs::create_dir_all(&at).map_err(|error| {
@@ -45,22 +45,23 @@ impl Mounted {
             .seen(error.to_string())
         })?;
         while unmount(&at, UnmountFlags::empty()).is_ok() {}
-        let mut flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        let mut flags =
+            MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::NOATIME;
         if access == Access::ReadOnly {
             flags |= MountFlags::RDONLY;
         }
-        mount(source, &at, kind, flags, data)
+        mount(source, &at, kind, flags, None)
             .map_err(|errno| mount_refused(source, kind, errno))?;
         Ok(Self { at, mounted: true })
     }
 
     /// Its root.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.at
     }
 
     /// Writes everything out and unmounts.
-    pub(super) fn finish(mut self) -> Result<(), Reason> {
+    pub(crate) fn finish(mut self) -> Result<(), Reason> {
         let refused = |what: &str, errno: Errno| {
             Reason::new(
                 ReasonCode::DiskError,
