@@ -3,7 +3,8 @@
 
 use super::parallel::{Done, on_each};
 use super::wipe::{HEAD, TAIL};
-use super::{Mounted, make_esp, make_ext4, partition, partition_device, vhds, wipe};
+use super::{make_esp, make_ext4, partition, partition_device, vhds, wipe};
+use crate::mount::{Access, Mounted};
 use groundstate_api::inventory::Disk;
 use groundstate_api::plan::{
     DiskAction, DiskPlan, PartitionContents, PartitionPlan, Plan, Step, TablePlan,
@@ -15,8 +16,9 @@ use std::path::{Path, PathBuf};
 
 /// The UUID of SMBIOS type 1, as the kernel reads it.
 const PRODUCT_UUID: &str = "/sys/class/dmi/id/product_uuid";
-/// Below this, volumes are mounted while they are worked on.
-const MOUNT_BASE: &str = "/run/groundstate/volume";
+/// The most lines that a step says of itself: they are kept in the journal and shown on one page. 24 disks with 256
+/// VHDs each would be 6,144.
+const FACTS_MAX: usize = 64;
 
 /// What the steps work with: the plan, and a fresh look at the machine's disks.
 pub struct Bench<'a> {
@@ -53,11 +55,29 @@ impl Job<'_> {
     }
 }
 
-/// Carries `step` out (`Guard` to `Vhds`) and tells what was done. `progress` hears bytes done and in all.
+/// Carries `step` out (`Guard` to `Vhds`) and tells what was done, in at most [`FACTS_MAX`] lines. `progress` hears bytes done and in all.
 ///
 /// # Errors
 /// The reason with the disk that it is about. After `Guard` failed, nothing was written.
 pub fn carry_out(
+    step: Step,
+    bench: &Bench<'_>,
+    progress: &mut dyn FnMut(Bytes, Bytes),
+) -> Result<Vec<String>, Reason> {
+    done_by(step, bench, progress).map(bounded)
+}
+
+/// At most [`FACTS_MAX`] lines; the last one then says how many more there were.
+pub(super) fn bounded(mut facts: Vec<String>) -> Vec<String> {
+    let more = facts.len().saturating_sub(FACTS_MAX - 1);
+    if more > 1 {
+        facts.truncate(FACTS_MAX - 1);
+        facts.push(format!("and {more} more"));
+    }
+    facts
+}
+
+fn done_by(
     step: Step,
     bench: &Bench<'_>,
     progress: &mut dyn FnMut(Bytes, Bytes),
@@ -201,13 +221,14 @@ fn make_all_vhds(job: &Job<'_>, done: &Done) -> Result<Vec<String>, Reason> {
             continue;
         }
         let refused = |error: super::DiskError| error.reason(job.planned);
-        let at = Path::new(MOUNT_BASE).join(&partition.guid);
-        let volume = Mounted::ext4(&path, &at).map_err(refused)?;
+        let at = format!("volume/{}", partition.guid);
+        let about = |reason: Reason| reason.about(job.planned.part());
+        let volume = Mounted::new(&path, &at, "ext4", Access::ReadWrite).map_err(about)?;
         for vhd in planned {
             facts.push(vhds::make_vhd(volume.path(), vhd).map_err(refused)?);
             done.add(vhd.size.0);
         }
-        volume.finish().map_err(refused)?;
+        volume.finish().map_err(about)?;
     }
     Ok(job.said(facts))
 }

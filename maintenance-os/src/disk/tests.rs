@@ -2,7 +2,7 @@
 //! The executors on files that stand in for disks, judged by the tools that others use: sgdisk, fsck.vfat, e2fsck,
 //! qemu-img. What needs a kernel's partition nodes is tested on a virtual machine.
 
-use super::carry_out::guard_all;
+use super::carry_out::{bounded, guard_all};
 use super::contents::contents_of;
 use super::device::Device;
 use super::*;
@@ -456,6 +456,24 @@ fn a_vhd_that_does_not_fit_is_refused_before_space_is_taken() {
         make_vhds(dir.path(), &[outside]),
         Err(DiskError::Unusable { .. })
     ));
+}
+
+#[test]
+fn a_step_says_at_most_64_lines_and_counts_the_rest() {
+    let lines = |count: usize| {
+        (0..count)
+            .map(|n| format!("vm-{n}.vhd"))
+            .collect::<Vec<_>>()
+    };
+    for few in [0, 1, 64] {
+        assert_eq!(bounded(lines(few)), lines(few));
+    }
+    for many in [65, 24 * 256] {
+        let facts = bounded(lines(many));
+        assert_eq!(facts.len(), 64);
+        assert_eq!(facts[..63], lines(63));
+        assert_eq!(facts[63], format!("and {} more", many - 63));
+    }
 }
 
 #[test]
