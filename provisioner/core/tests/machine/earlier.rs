@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is remembered of a node's disks from one run to the next.
+
+use crate::world::*;
+use groundstate_api::plan::{DiskAction, DiskPlan, EarlierDisks, Role, TablePlan};
+use std::collections::BTreeSet;
+
+#[test]
+fn what_earlier_plans_made_of_the_disks_is_remembered_across_runs() {
+    let planned = |serial: &str, role: Role, action: DiskAction| DiskPlan {
+        serial: serial.into(),
+        wwn: None,
+        slot: "bay".into(),
+        model: "m".into(),
+        size: Bytes::gib(4),
+        logical_sector: 512,
+        role,
+        because: "because".into(),
+        action,
+    };
+    let wipe = || DiskAction::Wipe {
+        goes: vec!["nothing".into()],
+        table: TablePlan {
+            disk_guid: "3E585EE0-CD53-82C6-894D-C33E8226957A".into(),
+            partitions: vec![],
+        },
+    };
+    let mut world = World::new();
+    let run = run_id(1);
+    world.put(ordered(1, false));
+    world.put(enrol(BOOT_A, "key-1"));
+    world.put(Input::InventoryReceived {
+        run: run.clone(),
+        inventory: Box::new(inventory()),
+        findings: vec![],
+    });
+    assert_eq!(world.node().earlier, EarlierDisks::default());
+    let mut first = plan(&run);
+    first.disks = vec![
+        planned("OS-1", Role::Os, wipe()),
+        planned("DATA-1", Role::Data, wipe()),
+        planned("STICK", Role::Spare, DiskAction::LeaveAlone),
+    ];
+    world.put(Input::PlanMade {
+        run: run.clone(),
+        plan: Ok(Box::new(first)),
+    });
+    let serials = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
+    assert_eq!(serials(&world.node().earlier.used), ["DATA-1", "OS-1"]);
+    world.put(progress(&run, 1, Step::Volumes, StepState::Started));
+    assert!(world.node().earlier.data.is_empty());
+    let done = StepState::Done { facts: vec![] };
+    world.put(progress(&run, 2, Step::Volumes, done));
+    assert_eq!(serials(&world.node().earlier.data), ["DATA-1"]);
+    world.deploy(2, true);
+    assert_eq!(serials(&world.node().earlier.used), ["DATA-1", "OS-1"]);
+    assert_eq!(serials(&world.node().earlier.data), ["DATA-1"]);
+    world.check_replay();
+}
