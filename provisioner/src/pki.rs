@@ -11,10 +11,12 @@ use rcgen::{
     DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKey,
     PublicKeyData as _, SanType,
 };
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier as _;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use std::fs;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
@@ -32,8 +34,9 @@ const CA_LIFE: Duration = Duration::days(3_650);
 const SERVICE_LIFE: Duration = Duration::days(730);
 /// A run's certificate: longer than the slowest run with its waits, shorter than anybody's memory of it.
 const RUN_LIFE: Duration = Duration::hours(24);
-/// A host's certificate. A host is provisioned again at least once a year.
-const HOST_LIFE: Duration = Duration::days(365);
+/// A host's certificate: as long as the CA that signs it. It is not renewed, so a shorter life would only silence hosts
+/// that run well; a host that was replaced is refused because of its plan, not because of its age.
+const HOST_LIFE: Duration = CA_LIFE;
 
 /// The CA with the server's and the operator's certificates.
 pub struct Pki {
@@ -70,23 +73,25 @@ impl ProvenKey {
 
 impl Pki {
     /// Reads the certificates of `state_dir/pki`, and makes what is missing. The server's certificate is made anew when
-    /// it has expired or names another address.
+    /// it has expired, names another address, or is not of this CA; the operator's likewise. A CA is made only where
+    /// there is nothing: a directory that was restored in part must not become another site in silence.
     ///
     /// # Errors
-    /// Where a file cannot be read, written or understood.
+    /// Where a file cannot be read, written or understood, or the CA's certificate is missing among others.
     pub fn open(state_dir: &Path, site: &Site) -> Result<Self, PkiError> {
         let dir = state_dir.join("pki");
-        make_private_dir(&dir)?;
-        make_private_dir(&dir.join("operator"))?;
         let (ca_path, ca_key_path) = (dir.join("ca.crt"), dir.join("ca.key"));
-        // A key without its certificate is a first start that was interrupted.
         if !ca_path.exists() {
-            let key = new_key()?;
-            let params = ca_params(&site.name);
-            let ca = params.self_signed(&key).map_err(PkiError::Make)?;
-            write_private(&ca_key_path, &key.serialize_pem())?;
-            write_public(&ca_path, &ca.pem())?;
+            let found = files_in(&dir)?;
+            if !found.is_empty() {
+                return Err(PkiError::Partial {
+                    missing: ca_path,
+                    found: found.join(", "),
+                });
+            }
+            first_start(state_dir, &dir, &site.name)?;
         }
+        make_private_dir(&dir.join("operator"))?;
         let ca_pem = read(&ca_path)?;
         let ca_key = KeyPair::from_pem(&read(&ca_key_path)?).map_err(|source| PkiError::Key {
             path: ca_key_path,
@@ -98,7 +103,7 @@ impl Pki {
         })?;
         let address = site.network.address;
         let server = dir.join("server.crt");
-        if !still_good(&server, Some(address)) {
+        if !still_good(&server, &ca_pem, Some(address)) {
             service(
                 &issuer,
                 &server,
@@ -107,7 +112,7 @@ impl Pki {
             )?;
         }
         let operator = dir.join("operator/operator.crt");
-        if !still_good(&operator, None) {
+        if !still_good(&operator, &ca_pem, None) {
             let name = Peer::Operator {
                 name: "local".to_owned(),
             };
@@ -190,11 +195,7 @@ impl Pki {
     /// Where rustls does not accept our own files.
     pub fn server_config(&self) -> Result<Arc<ServerConfig>, PkiError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(self.ca_pem.as_bytes()) {
-            let certificate = certificate.map_err(|e| PkiError::Pem(self.dir.join("ca.crt"), e))?;
-            roots.add(certificate).map_err(PkiError::Tls)?;
-        }
+        let roots = roots(&self.ca_pem)?;
         let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone())
             .allow_unauthenticated()
             .build()
@@ -280,22 +281,91 @@ fn service(
     write_public(certificate, &signed.pem())
 }
 
-/// Whether the certificate is there, has not expired, and names the address.
-fn still_good(path: &Path, address: Option<Ipv4Addr>) -> bool {
+/// Makes the CA beside and renames the directory, so that a power cut leaves nothing or the whole of it.
+fn first_start(state_dir: &Path, dir: &Path, site: &str) -> Result<(), PkiError> {
+    let beside = state_dir.join("pki.new");
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| PkiError::File { path, source }
+    };
+    if beside.exists() {
+        fs::remove_dir_all(&beside).map_err(failed(&beside))?;
+    }
+    if dir.exists() {
+        // It holds no file; a directory can be renamed over an empty one only.
+        fs::remove_dir_all(dir).map_err(failed(dir))?;
+    }
+    make_private_dir(&beside)?;
+    let key = new_key()?;
+    let ca = ca_params(site).self_signed(&key).map_err(PkiError::Make)?;
+    write_private(&beside.join("ca.key"), &key.serialize_pem())?;
+    write_public(&beside.join("ca.crt"), &ca.pem())?;
+    fs::rename(&beside, dir).map_err(failed(dir))?;
+    let parent = fs::File::open(state_dir).map_err(failed(state_dir))?;
+    parent.sync_all().map_err(failed(state_dir))
+}
+
+/// The files of the directory and of those in it, by their paths in it; none where there is no directory.
+fn files_in(dir: &Path) -> Result<Vec<String>, PkiError> {
+    let (mut found, mut left) = (Vec::new(), vec![dir.to_owned()]);
+    while let Some(next) = left.pop() {
+        let failed = |source| PkiError::File {
+            path: next.clone(),
+            source,
+        };
+        let entries = match fs::read_dir(&next) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(failed(error)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(failed)?;
+            if entry.file_type().map_err(failed)?.is_dir() {
+                left.push(entry.path());
+            } else {
+                let path = entry.path();
+                let path = path.strip_prefix(dir).unwrap_or(&path);
+                found.push(path.display().to_string());
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Whether the certificate is there, is signed by this CA, has not expired, and is the server's at this address; or, without
+/// an address, a client's.
+fn still_good(path: &Path, ca_pem: &str, address: Option<Ipv4Addr>) -> bool {
     let Ok(certificate) = CertificateDer::from_pem_file(path) else {
         return false;
     };
-    let Ok((_, parsed)) = x509_parser::parse_x509_certificate(&certificate) else {
+    let Ok(roots) = roots(ca_pem) else {
         return false;
     };
-    let names = |address: Ipv4Addr| {
-        parsed.subject_alternative_name().ok().flatten().is_some_and(|names| {
-            names.value.general_names.iter().any(|name| {
-                matches!(name, x509_parser::extensions::GeneralName::IPAddress(bytes) if *bytes == address.octets())
-            })
-        })
+    let (roots, now) = (Arc::new(roots), UnixTime::now());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let Some(address) = address else {
+        return WebPkiClientVerifier::builder_with_provider(roots, provider)
+            .build()
+            .is_ok_and(|ours| ours.verify_client_cert(&certificate, &[], now).is_ok());
     };
-    parsed.validity().is_valid() && address.is_none_or(names)
+    let name = ServerName::IpAddress(address.into());
+    WebPkiServerVerifier::builder_with_provider(roots, provider)
+        .build()
+        .is_ok_and(|ours| {
+            ours.verify_server_cert(&certificate, &[], &name, &[], now)
+                .is_ok()
+        })
+}
+
+/// The CA as the only authority.
+fn roots(ca_pem: &str) -> Result<RootCertStore, PkiError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
+        let certificate = certificate.map_err(|e| PkiError::Pem(PathBuf::from("ca.crt"), e))?;
+        roots.add(certificate).map_err(PkiError::Tls)?;
+    }
+    Ok(roots)
 }
 
 type Credential = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
@@ -367,6 +437,16 @@ pub enum PkiError {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// The CA's certificate is missing among files that it signed: a restore that is not whole.
+    #[error(
+        "{missing} is missing, but there is {found}: restore the whole directory, or move these files away to begin a new site"
+    )]
+    Partial {
+        /// The file that is missing.
+        missing: PathBuf,
+        /// The files that are there.
+        found: String,
     },
     /// A key or the CA's certificate is not what we wrote.
     #[error("{path} is not a key or certificate of ours: {source}")]

@@ -9,5 +9,6 @@
 mod access;
 mod enrolment;
 mod follow;
+mod pki;
 mod way;
 mod world;
