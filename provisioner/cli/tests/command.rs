@@ -138,6 +138,11 @@ fn a_session_of_an_operator() {
         &["was never provisioned", "groundstate node provision node-1"],
     );
     check(
+        &world.run(&["node", "provision", "node-1", "--yes"]),
+        2,
+        &["unexpected argument '--yes'"],
+    );
+    check(
         &world.run(&["node", "provision", "node-1", "--hand-over", "reboot"]),
         0,
         &["ordered"],

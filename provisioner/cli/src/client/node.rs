@@ -26,7 +26,7 @@ pub(crate) enum NodeCommand {
     /// Order a node's first run, or the next one where no host is on it.
     Provision(OrderArgs),
     /// Order a run that replaces the node's host. Asks first.
-    Reprovision(OrderArgs),
+    Reprovision(AgainArgs),
     /// Show the plan of a node's run.
     Plan(NodeArgs),
     /// Show the log of the maintenance OS.
@@ -68,14 +68,20 @@ pub(crate) struct OrderArgs {
     /// How to get into the host; the site file's policy where absent.
     #[arg(long)]
     hand_over: Option<HandOverArg>,
-    /// Do not ask.
-    #[arg(long)]
-    yes: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     connect: Connect,
+}
+
+#[derive(Args)]
+pub(crate) struct AgainArgs {
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    order: OrderArgs,
 }
 
 #[derive(Args)]
@@ -182,11 +188,11 @@ fn order(args: &OrderArgs, path: &str) -> Result<End> {
     Ok(End::Done)
 }
 
-fn reprovision(args: &OrderArgs) -> Result<End> {
-    if !args.yes && !agreed(args)? {
+fn reprovision(args: &AgainArgs) -> Result<End> {
+    if !args.yes && !agreed(&args.order)? {
         bail!("nothing was ordered");
     }
-    order(args, paths::REPROVISION)
+    order(&args.order, paths::REPROVISION)
 }
 
 /// Shows what is at stake by the plan that made the host, and asks.
