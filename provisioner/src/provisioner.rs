@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The provisioner as one value: inputs go in, events become durable, and only then somebody hears of it.
 
-use crate::clock::now;
+use crate::clock::Clock;
 use crate::images::Images;
 use crate::journal::{Journal, JournalError, SqliteJournal};
 use crate::pki::{Pki, PkiError};
-use crate::planner::Job;
 use groundstate_api::boot::{BootAnswer, BootConfig, BootQuestion, BootSighting};
 use groundstate_api::event::Event;
 use groundstate_api::inventory::Inventory;
@@ -42,6 +41,7 @@ pub struct Provisioner {
 }
 
 struct Inner {
+    clock: Clock,
     site: Site,
     pki: Pki,
     images: Arc<dyn Images>,
@@ -102,16 +102,17 @@ impl Provisioner {
         })?;
         let pki = Pki::open(&state_dir, &site)?;
         let journal = SqliteJournal::open(&state_dir.join("journal.db"))?;
-        Self::with_journal(site, pki, images, Box::new(journal))
+        Self::with_journal(Clock::new(), site, pki, images, Box::new(journal))
     }
 
     fn with_journal(
+        clock: Clock,
         site: Site,
         pki: Pki,
         images: Arc<dyn Images>,
         journal: Box<dyn Journal>,
     ) -> Result<Self, OpenError> {
-        let (fleet, book) = Book::replay(&site, journal)?;
+        let (fleet, book) = Book::replay(&site, journal, clock.steady())?;
         let (sightings, sightings_out) = mpsc::channel(SIGHTINGS_MAX);
         // At most one plan per node's run is asked for, so the number of nodes bounds this queue.
         let (plans, plans_out) = mpsc::unbounded_channel();
@@ -122,6 +123,7 @@ impl Provisioner {
         };
         let this = Self {
             inner: Arc::new(Inner {
+                clock,
                 site,
                 pki,
                 images,
@@ -206,21 +208,13 @@ impl Provisioner {
             .take();
         let Some(Work {
             mut sightings,
-            mut plans,
+            plans,
         }) = work
         else {
             tracing::error!("the provisioner runs already");
             return;
         };
-        let planner = tokio::spawn({
-            let this = self.clone();
-            async move {
-                while let Some((node, run)) = plans.recv().await {
-                    let worker = this.clone();
-                    blocking(move || worker.make_plan(&node, run)).await;
-                }
-            }
-        });
+        let planner = tokio::spawn(self.clone().make_plans(plans));
         let mut tick = tokio::time::interval(TICK);
         loop {
             tokio::select! {
@@ -231,7 +225,7 @@ impl Provisioner {
                 }
                 _ = tick.tick() => {
                     let this = self.clone();
-                    blocking(move || this.tick(now())).await;
+                    blocking(move || this.tick()).await;
                 }
             }
         }
@@ -312,7 +306,7 @@ impl Provisioner {
     /// Where the journal cannot be written: then nothing has changed.
     pub fn submit(&self, node: &NodeId, input: Input) -> Result<Option<Reply>, JournalError> {
         let mut book = self.book();
-        let at = now();
+        let at = self.now();
         let mut wishes = Vec::new();
         self.fleet().decide(at, node, input, &mut wishes);
         self.fulfil(&mut book, at, Some(node), wishes)
@@ -330,7 +324,7 @@ impl Provisioner {
     ) -> Result<Option<Reply>, JournalError> {
         let runs = self.with_node(node, |n| n.runs).unwrap_or_default();
         // A node's name has at most 63 characters, so the id has at most 80.
-        let id = format!("{node}-{:03}-{:x}", runs + 1, now().0 / 1_000);
+        let id = format!("{node}-{:03}-{:x}", runs + 1, self.now().0 / 1_000);
         let Ok(run) = id.parse() else {
             return Err(JournalError::Range("a run's id"));
         };
@@ -347,13 +341,18 @@ impl Provisioner {
     /// A machine of no node asks to enrol.
     pub(crate) fn stranger_enrols(&self, mac: MacAddr) -> Result<Option<Reply>, JournalError> {
         let mut book = self.book();
-        let (at, mut wishes) = (now(), Vec::new());
+        let (at, mut wishes) = (self.now(), Vec::new());
         self.fleet_mut().stranger_enrols(at, mac, &mut wishes);
         self.fulfil(&mut book, at, None, wishes)
     }
 
-    pub(crate) fn find(&self, mac: MacAddr) -> prov_core::Found {
-        self.fleet().find(mac)
+    pub(crate) fn find(&self, boot_mac: MacAddr, macs: &[MacAddr]) -> prov_core::Found {
+        self.fleet().find(boot_mac, macs)
+    }
+
+    /// The time that decisions are made on.
+    fn now(&self) -> Millis {
+        self.inner.clock.steady()
     }
 
     /// Judges an inventory and decides on it.
@@ -427,7 +426,7 @@ impl Provisioner {
             }
         }
         if !events.is_empty() {
-            book.journal.append(&events)?;
+            self.write(book, &events)?;
             book.newest = number;
             let mut fleet = self.fleet_mut();
             events.iter().for_each(|event| fleet.apply(event));
@@ -447,12 +446,21 @@ impl Provisioner {
         Ok(reply)
     }
 
+    /// Makes events durable, with the time that the wall clock says.
+    fn write(&self, book: &mut Book, events: &[Event]) -> Result<(), JournalError> {
+        let mut written = events.to_vec();
+        for event in &mut written {
+            event.at = self.inner.clock.written(event.at);
+        }
+        book.journal.append(&written)
+    }
+
     fn sighted(&self, mac: MacAddr, sighting: BootSighting) {
-        let done = match self.find(mac) {
+        let done = match self.find(mac, &[]) {
             prov_core::Found::Node(node) => self.submit(&node, Input::Sighted(sighting)),
             prov_core::Found::Nobody(_) => {
                 let mut book = self.book();
-                let (at, mut wishes) = (now(), Vec::new());
+                let (at, mut wishes) = (self.now(), Vec::new());
                 self.fleet_mut()
                     .stranger_boots(at, mac, sighting, &mut wishes);
                 self.fulfil(&mut book, at, None, wishes)
@@ -463,39 +471,23 @@ impl Provisioner {
         }
     }
 
-    fn tick(&self, at: Millis) {
-        let due = self.fleet().due(at);
+    pub(crate) fn tick(&self) {
+        let due = self.fleet().due(self.now());
         for node in due {
             if let Err(error) = self.submit(&node, Input::Timeout) {
                 tracing::error!(%node, %error, "a deadline is not in the journal; it is tried again");
             }
         }
     }
-
-    fn make_plan(&self, node: &NodeId, run: RunId) {
-        let job = self.with_node(node, |state| {
-            let current = state.run.as_ref().filter(|r| r.id == run)?;
-            Some(Job {
-                run: run.clone(),
-                node: state.site.clone(),
-                policy: self.inner.site.policy.clone(),
-                hand_over: current.hand_over,
-                inventory: current.inventory.clone()?,
-                earlier: state.earlier.clone(),
-                site: self.inner.site.name.clone(),
-            })
-        });
-        let Some(job) = job.flatten() else { return };
-        let plan = job.make(self.inner.images.as_ref());
-        if let Err(error) = self.submit(node, Input::PlanMade { run, plan }) {
-            tracing::error!(%node, %error, "the plan is not in the journal");
-        }
-    }
 }
 
 impl Book {
-    fn replay(site: &Site, journal: Box<dyn Journal>) -> Result<(Fleet, Self), JournalError> {
-        let mut fleet = Fleet::new(site, now());
+    fn replay(
+        site: &Site,
+        journal: Box<dyn Journal>,
+        began: Millis,
+    ) -> Result<(Fleet, Self), JournalError> {
+        let mut fleet = Fleet::new(site, began);
         let mut newest = 0;
         loop {
             let page = journal.read(newest, REPLAY_PAGE, None)?;
@@ -507,8 +499,11 @@ impl Book {
     }
 }
 
-async fn blocking(work: impl FnOnce() + Send + 'static) {
+pub(crate) async fn blocking(work: impl FnOnce() + Send + 'static) {
     if let Err(error) = tokio::task::spawn_blocking(work).await {
         tracing::error!(%error, "a task of the provisioner failed");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,9 +9,25 @@ use groundstate_api::view::Phase;
 /// How long a maintenance OS may say nothing while it looks at the hardware. Probes of 100 disks with one that hangs
 /// take two minutes; after five nobody is there.
 pub const CHECKING_SILENCE_MAX: Millis = Millis::secs(5 * 60);
+/// How long checking may take in all, however often the maintenance OS calls: an inventory that is refused, or a node
+/// that holds by itself, must not leave its run open for ever. Probes take two minutes, and an image of 100 GiB is read
+/// in seventeen.
+pub const CHECKING_MAX: Millis = Millis::secs(30 * 60);
+/// A plan that has not come is asked for again after this: long enough to read an image of 30 GiB, and a question too
+/// many costs nothing, because a run that has its plan is passed over.
+pub const PLAN_AGAIN: Millis = Millis::secs(5 * 60);
 /// How long a maintenance OS may say nothing while it carries the plan out. It reports twice a second, so ten minutes
 /// is a switch that restarts or a provisioner that was away, not a slow disk.
 pub const DEPLOYING_SILENCE_MAX: Millis = Millis::secs(10 * 60);
+/// How long a plan may stand still while the maintenance OS calls: no report of it was taken. The longest step without
+/// figures, making a file system on a large hard disk, takes minutes; after an hour the node holds by itself, or its
+/// reports are refused.
+pub const DEPLOYING_STILL_MAX: Millis = Millis::secs(60 * 60);
+/// How long the first key must have said nothing before a restart of its machine is believed. It calls twice a second;
+/// a machine that restarts is away for longer than this.
+pub const FIRST_KEY_QUIET: Millis = Millis::secs(10);
+/// A machine that called no longer ago than this runs its maintenance OS still: it calls every 30 seconds or more often.
+pub const STILL_THERE: Millis = Millis::secs(60);
 /// How long the host may take from its start to its agent's first call. Servers with large memory spend five minutes in
 /// firmware alone.
 pub const HOST_START_MAX: Millis = Millis::secs(10 * 60);
@@ -19,11 +35,12 @@ pub const HOST_START_MAX: Millis = Millis::secs(10 * 60);
 pub const READY_SILENCE_MAX: Millis = Millis(3 * HEARTBEAT.0);
 /// How many alarms a node keeps. More than a screen full is not read.
 pub const ALARMS_MAX: usize = 20;
-/// The same refusal of the same node is journalled again only after this: a machine that asks every few seconds must
-/// not fill the journal.
+/// A refusal with the same code is journalled again for the same node only after this, whatever it says in detail: a
+/// machine that asks every few seconds must not fill the journal.
 pub const REFUSAL_AGAIN: Millis = Millis::secs(60);
-/// The same sighting of the same node is journalled again only after this.
-pub const SIGHTING_AGAIN: Millis = Millis::secs(10);
+/// A sighting of the same kind and file is journalled again for the same node only after this: DHCP and TFTP are open to
+/// everybody, and must not fill the journal.
+pub const SIGHTING_AGAIN: Millis = Millis::secs(60);
 /// How long a refused machine waits before it asks again, when something may change by itself or by an order.
 pub const ENROL_RETRY: Millis = Millis::secs(5);
 /// How long a machine waits that was refused with an alarm, or is unknown: only a person can change that.
@@ -38,12 +55,19 @@ impl Node {
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
         // After a restart of ours nobody could have reached us: silence counts from when we began to listen.
-        let base = self.since.max(self.live.began);
+        let base = self.counts_from();
         match self.phase {
             Phase::Known | Phase::Silent | Phase::Held => None,
             Phase::Ordered | Phase::Booting => self.run.as_ref().map(|run| run.window_closes),
-            Phase::Checking => Some(self.last_spoke(base).plus(CHECKING_SILENCE_MAX)),
-            Phase::Deploying => Some(self.last_spoke(base).plus(DEPLOYING_SILENCE_MAX)),
+            Phase::Checking => {
+                let silent = self.last_spoke(base).plus(CHECKING_SILENCE_MAX);
+                let again = self.plan_is_due(base).unwrap_or(silent);
+                Some(silent.min(again).min(base.plus(CHECKING_MAX)))
+            }
+            Phase::Deploying => {
+                let silent = self.last_spoke(base).plus(DEPLOYING_SILENCE_MAX);
+                Some(silent.min(self.last_moved(base).plus(DEPLOYING_STILL_MAX)))
+            }
             Phase::HandedOver => Some(base.plus(HOST_START_MAX)),
             Phase::Ready => {
                 let heard = self.live.heard.map_or(base, |heard| heard.max(base));
@@ -52,7 +76,26 @@ impl Node {
         }
     }
 
-    fn last_spoke(&self, base: Millis) -> Millis {
+    /// What the deadline is about: from when silence, stillness and waits count.
+    pub(crate) fn counts_from(&self) -> Millis {
+        self.since.max(self.live.began)
+    }
+
+    /// When the maintenance OS last called, as far as it counts.
+    pub(crate) fn last_spoke(&self, base: Millis) -> Millis {
         self.live.spoke.map_or(base, |spoke| spoke.max(base))
+    }
+
+    /// When the last report was taken, as far as it counts.
+    pub(crate) fn last_moved(&self, base: Millis) -> Millis {
+        self.live.moved.map_or(base, |moved| moved.max(base))
+    }
+
+    /// When to ask again for a plan that has not come.
+    pub(crate) fn plan_is_due(&self, base: Millis) -> Option<Millis> {
+        let run = self.run.as_ref()?;
+        let waits = run.inventory.is_some() && run.plan.is_none();
+        let asked = self.live.plan_asked.map_or(base, |asked| asked.max(base));
+        waits.then(|| asked.plus(PLAN_AGAIN))
     }
 }

@@ -4,8 +4,11 @@
 //! `decide` looks and wishes; it changes nothing. The shell makes the appended events durable, folds them in, and
 //! only then answers.
 
+use crate::deadline::{
+    CHECKING_MAX, CHECKING_SILENCE_MAX, DEPLOYING_STILL_MAX, SIGHTING_AGAIN, STILL_THERE,
+};
 use crate::node::Node;
-use crate::reasons;
+use crate::reasons::{self, Comes};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -17,7 +20,7 @@ use groundstate_api::inventory::{Finding, Inventory};
 use groundstate_api::plan::{HandOver, Plan, Step};
 use groundstate_api::run::{Progress, StepState};
 use groundstate_api::view::Phase;
-use groundstate_api::{Millis, PlanId, Reason, RunId};
+use groundstate_api::{Millis, PlanId, Reason, ReasonCode, RunId};
 
 /// What came in for one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,8 +119,18 @@ pub enum Note {
     Running(u64, Step, StepState),
     /// A sighting.
     Boot(BootSighting),
-    /// A refusal was journalled.
-    Refused(Reason),
+    /// A refusal of this kind was journalled.
+    Refused(ReasonCode),
+    /// The machine asked to enrol and was refused.
+    Asked,
+    /// Another boot of the machine was refused, because the run has its key.
+    SecondKey,
+    /// A report of the run was taken.
+    Moved,
+    /// The plan was asked for.
+    PlanAsked,
+    /// A sighting of this kind and file was journalled.
+    Sighted(String),
 }
 
 /// What the caller gets.
@@ -169,9 +182,9 @@ impl Node {
             } => self.inventory(now, &run, inventory, findings, out),
             Input::PlanMade { run, plan } => self.planned(now, &run, plan, out),
             Input::ProgressReceived(progress) => self.progress(now, progress, out),
-            Input::CredentialAsked { run, key } => self.credential(&run, key, out),
-            Input::HostRegistered { plan, register } => self.register(&plan, &register, out),
-            Input::HostBeat { plan, beat } => self.beat(&plan, &beat, out),
+            Input::CredentialAsked { run, key } => self.credential(now, &run, key, out),
+            Input::HostRegistered { plan, register } => self.register(now, &plan, &register, out),
+            Input::HostBeat { plan, beat } => self.beat(now, &plan, &beat, out),
             Input::Timeout => self.timeout(now, out),
             Input::Restarted => self.resume(out),
         }
@@ -184,7 +197,18 @@ impl Node {
             Note::Spoke => self.live.spoke = Some(now),
             Note::Running(number, step, state) => self.live.running = Some((number, step, state)),
             Note::Boot(sighting) => self.live.boot = Some((now, sighting)),
-            Note::Refused(reason) => self.live.refusal = Some((now, reason)),
+            Note::Refused(code) => {
+                self.live.refusals.insert(code, now);
+            }
+            Note::Asked => self.live.asked = Some(now),
+            Note::SecondKey => self.live.second_key = Some(now),
+            Note::Moved => self.live.moved = Some(now),
+            Note::PlanAsked => self.live.plan_asked = Some(now),
+            Note::Sighted(kind) => {
+                let recent = |at: &Millis| now.since(*at) < SIGHTING_AGAIN;
+                self.live.sightings.retain(|_, at| recent(at));
+                self.live.sightings.insert(kind, now);
+            }
         }
     }
 
@@ -217,6 +241,7 @@ impl Node {
                 (!again && self.host.is_some()).then(|| reasons::host_is_there(self.id()))
             }
             Phase::Ready | Phase::Silent => (!again).then(|| reasons::host_is_there(self.id())),
+            Phase::Checking | Phase::Deploying if again && self.has_restarted(now) => None,
             Phase::Ordered
             | Phase::Booting
             | Phase::Checking
@@ -231,25 +256,39 @@ impl Node {
             out.push(Wish::Reply(Reply::Conflict(reason)));
             return;
         }
+        let mut from = self.phase;
+        if self.run_is_open() {
+            // The boot that the old run was bound to is gone; nobody is left who could end it.
+            let reason = reasons::machine_restarted(now, self.live.spoke);
+            self.hold(now, reason, out);
+            from = Phase::Held;
+        }
         let window_closes = now.plus(groundstate_api::limits::ENROLMENT_WINDOW_MAX);
         out.push(Wish::Append(Happened::RunOrdered {
             run,
             hand_over: hand_over.unwrap_or_else(|| self.hand_over()),
             window_closes,
         }));
-        let by_itself = match self.phase {
-            Phase::Ready | Phase::Silent => self.host.is_some(),
-            Phase::Known
-            | Phase::Ordered
-            | Phase::Booting
-            | Phase::Checking
-            | Phase::Deploying
-            | Phase::HandedOver
-            | Phase::Held => false,
-        };
-        let reason = reasons::waiting_for_machine(now, window_closes, by_itself);
-        self.go(Phase::Ordered, Some(reason), out);
+        let comes = self.who_comes(now);
+        out.push(Wish::Append(Happened::PhaseChanged {
+            from,
+            to: Phase::Ordered,
+            reason: Some(reasons::waiting_for_machine(now, window_closes, comes)),
+        }));
         out.push(Wish::Reply(Reply::Accepted));
+    }
+
+    /// Who brings the machine to its new run.
+    fn who_comes(&self, now: Millis) -> Comes {
+        let heard = |at: Millis| now.since(at) < STILL_THERE;
+        let host_calls = self.phase == Phase::Ready || self.live.heard.is_some_and(heard);
+        if self.host.is_some() && host_calls {
+            Comes::TheHost
+        } else if self.in_maintenance_os(now) {
+            Comes::TheMaintenanceOs
+        } else {
+            Comes::APerson
+        }
     }
 
     fn timeout(&self, now: Millis, out: &mut Vec<Wish>) {
@@ -262,20 +301,54 @@ impl Node {
                 let closed = self.run.as_ref().map_or(now, |run| run.window_closes);
                 self.hold(now, reasons::window_closed(closed, self.phase), out);
             }
-            Phase::Checking | Phase::Deploying => {
-                let step = self.run.as_ref().and_then(|run| run.step.as_ref());
-                let heard = self.live.spoke.unwrap_or(self.since);
-                self.hold(
-                    now,
-                    reasons::node_silent(heard, now, step.map(|(s, _)| *s)),
-                    out,
-                );
-            }
+            Phase::Checking => self.checking_timeout(now, out),
+            Phase::Deploying => self.deploying_timeout(now, out),
             Phase::HandedOver => self.hold(now, reasons::host_never_called(self.since, now), out),
             Phase::Ready => {
                 let reason = reasons::host_silent(self.live.heard, now);
                 self.go(Phase::Silent, Some(reason), out);
             }
+        }
+    }
+
+    /// Checking took too long in all, or nobody is there, or only the plan is missing: then it is asked for again.
+    fn checking_timeout(&self, now: Millis, out: &mut Vec<Wish>) {
+        let base = self.counts_from();
+        let waits_for_plan = self.plan_is_due(base);
+        let silent = self.last_spoke(base).plus(CHECKING_SILENCE_MAX);
+        if now >= base.plus(CHECKING_MAX) {
+            let reason = reasons::checking_too_long(self.since, now, waits_for_plan.is_some());
+            self.hold(now, reason, out);
+        } else if now >= silent {
+            self.hold(
+                now,
+                reasons::node_silent(self.last_spoke(base), now, None),
+                out,
+            );
+        } else if waits_for_plan.is_some() {
+            self.ask_for_plan(out);
+        }
+    }
+
+    /// Nobody is there, or somebody is and the plan stands still.
+    fn deploying_timeout(&self, now: Millis, out: &mut Vec<Wish>) {
+        let base = self.counts_from();
+        let step = self.run.as_ref().and_then(|run| run.step.as_ref());
+        let step = step.map(|(step, _)| *step);
+        let moved = self.last_moved(base);
+        let reason = if now >= moved.plus(DEPLOYING_STILL_MAX) {
+            reasons::plan_stands_still(moved, now, step)
+        } else {
+            reasons::node_silent(self.last_spoke(base), now, step)
+        };
+        self.hold(now, reason, out);
+    }
+
+    /// Wishes for the plan of the current run.
+    pub(crate) fn ask_for_plan(&self, out: &mut Vec<Wish>) {
+        if let Some(run) = &self.run {
+            out.push(Wish::Note(Note::PlanAsked));
+            out.push(Wish::MakePlan(run.id.clone()));
         }
     }
 
@@ -285,7 +358,7 @@ impl Node {
             && run.inventory.is_some()
             && run.plan.is_none()
         {
-            out.push(Wish::MakePlan(run.id.clone()));
+            self.ask_for_plan(out);
         }
     }
 }

@@ -38,15 +38,17 @@ impl Node {
         }
     }
 
-    /// Held by a closed window: that is the answer. Held for another reason: a machine on BIOS with its host still on
-    /// disk goes back to that host, as a machine on UEFI does by itself.
+    /// An order that lapsed has touched nothing: its machine goes back to the host. Held for another reason: a machine
+    /// on BIOS with its host still on disk goes back to that host too, as a machine on UEFI does by itself. Without a
+    /// host a closed window is the answer.
     fn held(&self, now: Millis, request: &EnrolRequest, out: &mut Vec<Wish>) {
+        if self.order_has_lapsed() || (self.host.is_some() && !request.uefi) {
+            self.local_or_nothing(now, out);
+            return;
+        }
         match &self.reason {
             Some(reason) if reason.code == ReasonCode::EnrolmentExpired => {
                 self.refuse(now, reason.clone(), out);
-            }
-            Some(_) | None if self.host.is_some() && !request.uefi => {
-                self.local_or_nothing(now, out);
             }
             Some(_) | None => self.refuse(now, reasons::nothing_ordered(self.phase), out),
         }
@@ -66,6 +68,9 @@ impl Node {
             }
             Some(first) => {
                 self.refuse(now, reasons::second_key(first, request, key), out);
+                if first.boot_id != request.boot_id {
+                    out.push(Wish::Note(Note::SecondKey));
+                }
                 return;
             }
             None if now >= run.window_closes => {
@@ -119,22 +124,29 @@ impl Node {
         (!differs.is_empty()).then(|| reasons::identity_mismatch(self.id(), differs))
     }
 
-    fn refuse(&self, now: Millis, reason: Reason, out: &mut Vec<Wish>) {
+    /// Refuses an enrolment, and journals it where that is news.
+    pub(crate) fn refuse(&self, now: Millis, reason: Reason, out: &mut Vec<Wish>) {
         let alarm = is_alarm(reason.code);
-        let again = self.live.refusal.as_ref().is_some_and(|(at, old)| {
-            old.code == reason.code
-                && old.evidence == reason.evidence
-                && now.since(*at) < REFUSAL_AGAIN
-        });
-        if !again {
-            out.push(Wish::Append(Happened::EnrolRefused {
-                reason: reason.clone(),
-                alarm,
-            }));
-            out.push(Wish::Note(Note::Refused(reason.clone())));
+        self.journal_refusal(now, &reason, out);
+        if reason.code != ReasonCode::IdentityMismatch {
+            out.push(Wish::Note(Note::Asked));
         }
         let retry = if alarm { ENROL_RETRY_SLOW } else { ENROL_RETRY };
         out.push(Wish::Reply(Reply::NotEnrolled { reason, retry }));
+    }
+
+    /// One refusal of each kind per [`REFUSAL_AGAIN`], whatever it says in detail: what a machine says of itself is
+    /// different in every question, if it likes.
+    pub(crate) fn journal_refusal(&self, now: Millis, reason: &Reason, out: &mut Vec<Wish>) {
+        let recent = |at: &Millis| now.since(*at) < REFUSAL_AGAIN;
+        if self.live.refusals.get(&reason.code).is_some_and(recent) {
+            return;
+        }
+        out.push(Wish::Append(Happened::EnrolRefused {
+            reason: reason.clone(),
+            alarm: is_alarm(reason.code),
+        }));
+        out.push(Wish::Note(Note::Refused(reason.code)));
     }
 }
 

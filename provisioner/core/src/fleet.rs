@@ -6,9 +6,11 @@ use crate::decide::{Input, Reply, Wish};
 use crate::node::Node;
 use crate::reasons;
 use alloc::collections::BTreeMap;
-use alloc::string::ToString;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use groundstate_api::boot::BootSighting;
+use groundstate_api::enrol::EnrolRequest;
 use groundstate_api::event::{Event, Happened};
 use groundstate_api::site::Site;
 use groundstate_api::{MacAddr, Millis, NodeId, Reason};
@@ -91,20 +93,39 @@ impl Fleet {
             .collect()
     }
 
-    /// Who asks to enrol from this MAC address.
+    /// Whose machine it is: of the address it booted from, else of any of its addresses.
     #[must_use]
-    pub fn find(&self, mac: MacAddr) -> Found {
-        self.by_mac(mac).map_or_else(
-            || Found::Nobody(reasons::unknown_machine(&mac.to_string())),
+    pub fn find(&self, boot_mac: MacAddr, macs: &[MacAddr]) -> Found {
+        let any = || macs.iter().find_map(|mac| self.by_mac(*mac));
+        self.by_mac(boot_mac).or_else(any).map_or_else(
+            || Found::Nobody(reasons::unknown_machine(&boot_mac.to_string())),
             |node| Found::Node(node.id().clone()),
         )
     }
 
-    /// Decides for one node. An unknown name wishes for nothing.
+    /// Decides for one node. An unknown name wishes for nothing. A machine with addresses of two nodes is neither.
     pub fn decide(&self, now: Millis, node: &NodeId, input: Input, out: &mut Vec<Wish>) {
-        if let Some(node) = self.nodes.get(node) {
-            node.decide(now, input, out);
+        let Some(node) = self.nodes.get(node) else {
+            return;
+        };
+        if let Input::EnrolAsked { request, .. } = &input {
+            let others = self.others(node, request);
+            if !others.is_empty() {
+                node.refuse(now, reasons::identity_mismatch(node.id(), others), out);
+                return;
+            }
         }
+        node.decide(now, input, out);
+    }
+
+    /// The addresses of a request that belong to another node than this one, in words.
+    fn others(&self, node: &Node, request: &EnrolRequest) -> Vec<String> {
+        let said = request.macs.iter().chain([&request.boot_mac]);
+        let other = |mac: &MacAddr| {
+            let owner = self.by_mac(*mac).filter(|owner| owner.id() != node.id())?;
+            Some(format!("MAC {mac} belongs to {}", owner.id()))
+        };
+        said.filter_map(other).collect()
     }
 
     /// A machine of no node asks to enrol: refused, and journalled once in a while.

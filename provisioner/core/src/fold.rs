@@ -29,7 +29,7 @@ impl Node {
                 window_closes,
             } => {
                 self.runs = self.runs.saturating_add(1);
-                self.live.running = None;
+                self.forget_run();
                 let mut new = Run::new(run.clone(), *hand_over, *window_closes);
                 new.begin("waiting for the machine", at);
                 self.run = Some(new);
@@ -85,6 +85,16 @@ impl Node {
                 self.phase_changed(at, *to, reason.as_ref())
             }
         }
+    }
+
+    /// A new run begins with nothing remembered of the old one, so that what it says is news again.
+    fn forget_run(&mut self) {
+        self.live.running = None;
+        self.live.moved = None;
+        self.live.second_key = None;
+        self.live.plan_asked = None;
+        self.live.refusals.clear();
+        self.live.sightings.clear();
     }
 
     fn inventoried(&mut self, at: Millis, inventory: &Inventory, findings: &[Finding]) {

@@ -6,14 +6,21 @@ use crate::node::{Host, Node};
 use crate::reasons;
 use alloc::format;
 use alloc::vec::Vec;
-use groundstate_api::PlanId;
 use groundstate_api::event::Happened;
 use groundstate_api::host::{Heartbeat, HostInstruction, Register};
 use groundstate_api::plan::{Plan, Step};
+use groundstate_api::run::StepState;
 use groundstate_api::view::Phase;
+use groundstate_api::{Millis, PlanId};
 
 impl Node {
-    pub(crate) fn register(&self, plan: &PlanId, register: &Register, out: &mut Vec<Wish>) {
+    pub(crate) fn register(
+        &self,
+        now: Millis,
+        plan: &PlanId,
+        register: &Register,
+        out: &mut Vec<Wish>,
+    ) {
         // The machine has left with the last report unheard: its host speaks for it.
         let left = self.left_unheard();
         let Some(made_by) = self.host.as_ref().map(|h| h.plan.as_ref()).or(left) else {
@@ -51,11 +58,11 @@ impl Node {
             }));
         }
         out.push(Wish::Note(Note::Heard));
-        self.come_back(left.is_some(), out);
+        self.come_back(now, left.is_some(), out);
         out.push(Wish::Reply(Reply::Host(self.host_instruction())));
     }
 
-    pub(crate) fn beat(&self, plan: &PlanId, beat: &Heartbeat, out: &mut Vec<Wish>) {
+    pub(crate) fn beat(&self, now: Millis, plan: &PlanId, beat: &Heartbeat, out: &mut Vec<Wish>) {
         let known = self.host.as_ref().is_some_and(|host| {
             host.plan.id == *plan
                 && beat.plan == *plan
@@ -73,8 +80,8 @@ impl Node {
             return;
         }
         out.push(Wish::Note(Note::Heard));
-        if self.phase == Phase::Silent {
-            self.come_back(false, out);
+        if matches!(self.phase, Phase::Silent | Phase::Held) {
+            self.come_back(now, false, out);
         }
         out.push(Wish::Reply(Reply::Host(self.host_instruction())));
     }
@@ -98,7 +105,7 @@ impl Node {
         }
     }
 
-    fn come_back(&self, left: bool, out: &mut Vec<Wish>) {
+    fn come_back(&self, now: Millis, left: bool, out: &mut Vec<Wish>) {
         match self.phase {
             Phase::HandedOver | Phase::Silent => self.go(Phase::Ready, None, out),
             Phase::Deploying if left => out.push(Wish::Append(Happened::PhaseChanged {
@@ -106,6 +113,9 @@ impl Node {
                 to: Phase::Ready,
                 reason: None,
             })),
+            Phase::Held if self.order_has_lapsed() => {
+                self.go(Phase::Ready, Some(reasons::order_lapsed(now)), out);
+            }
             Phase::Known
             | Phase::Ordered
             | Phase::Booting
@@ -116,13 +126,20 @@ impl Node {
         }
     }
 
+    /// The plan whose host may speak for a hand-over that was not heard: the last step was begun after the boot entry
+    /// was reported done, and did not fail.
+    ///
+    /// That is enough. Steps are reported in order and only then go on, so the image was read back and the host's key
+    /// was placed before. The key lies nowhere but in the root that this plan wrote, its certificate is bound to this
+    /// plan, and nothing but the hand-over starts that root: who registers with it is the host that was to be started.
     fn left_unheard(&self) -> Option<&Plan> {
         let run = self.run.as_ref()?;
-        let at_the_end = run
-            .step
-            .as_ref()
-            .is_some_and(|(step, _)| *step == Step::HandOver);
-        (self.phase == Phase::Deploying && at_the_end && self.host.is_none())
+        let begun = match &run.step {
+            Some((Step::HandOver, StepState::Failed { .. })) | None => false,
+            Some((step, _)) => *step == Step::HandOver,
+        };
+        let entry_done = run.facts.contains_key(&Step::BootEntry);
+        (self.phase == Phase::Deploying && begun && entry_done && self.host.is_none())
             .then_some(run.plan.as_deref())
             .flatten()
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What is known of a node: the fold of its events, and beside it what is only remembered while we run.
 
+use crate::deadline::{FIRST_KEY_QUIET, STILL_THERE};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -11,7 +12,7 @@ use groundstate_api::plan::{EarlierDisks, HandOver, Plan, Step};
 use groundstate_api::run::StepState;
 use groundstate_api::site;
 use groundstate_api::view::{HostView, Phase, Timing};
-use groundstate_api::{BootId, Bytes, Millis, NodeId, Reason, RunId};
+use groundstate_api::{BootId, Bytes, Millis, NodeId, Reason, ReasonCode, RunId};
 
 /// One node. Everything but `site`, `policy_hand_over` and `live` is the fold of its events.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,8 +109,18 @@ pub struct Live {
     pub running: Option<(u64, Step, StepState)>,
     /// The newest sighting of its boot.
     pub boot: Option<(Millis, BootSighting)>,
-    /// The last refusal that was journalled, with its time: the same one is not journalled again at once.
-    pub refusal: Option<(Millis, Reason)>,
+    /// When a machine that is this node last asked to enrol and was refused: it runs its maintenance OS.
+    pub asked: Option<Millis>,
+    /// When another boot of this machine was last refused because the run has its key.
+    pub second_key: Option<Millis>,
+    /// When the run's last report was taken.
+    pub moved: Option<Millis>,
+    /// When the plan of the run was last asked for.
+    pub plan_asked: Option<Millis>,
+    /// When a refusal of each kind was last journalled.
+    pub refusals: BTreeMap<ReasonCode, Millis>,
+    /// When a sighting of each kind and file was last journalled.
+    pub sightings: BTreeMap<String, Millis>,
 }
 
 impl Node {
@@ -147,6 +158,43 @@ impl Node {
     #[must_use]
     pub fn hand_over(&self) -> HandOver {
         self.site.hand_over.unwrap_or(self.policy_hand_over)
+    }
+
+    /// Whether this run is the node's, is open, and has its key: only then its certificate opens images.
+    #[must_use]
+    pub fn is_bound_to(&self, run: &RunId) -> bool {
+        let bound = |current: &Run| current.id == *run && current.key.is_some();
+        self.run_is_open() && self.run.as_ref().is_some_and(bound)
+    }
+
+    /// Whether another boot of this machine asks to enrol while the run's first key is quiet: the boot that the run is
+    /// bound to is gone. One question of somebody else between two reports of the first key proves nothing.
+    #[must_use]
+    pub fn has_restarted(&self, now: Millis) -> bool {
+        let in_run = matches!(self.phase, Phase::Checking | Phase::Deploying);
+        let heard = self.last_spoke(self.counts_from());
+        in_run
+            && now.since(heard) >= FIRST_KEY_QUIET
+            && self.live.second_key.is_some_and(|asked| asked > heard)
+    }
+
+    /// Whether the machine's maintenance OS was heard a moment ago.
+    #[must_use]
+    pub fn in_maintenance_os(&self, now: Millis) -> bool {
+        let there = |at: &Millis| now.since(*at) < STILL_THERE;
+        self.live
+            .spoke
+            .max(self.live.asked)
+            .is_some_and(|at| there(&at))
+    }
+
+    /// Whether an order has lapsed that found a host and touched nothing of it.
+    #[must_use]
+    pub fn order_has_lapsed(&self) -> bool {
+        let expired = |reason: &Reason| reason.code == ReasonCode::EnrolmentExpired;
+        self.phase == Phase::Held
+            && self.host.is_some()
+            && self.reason.as_ref().is_some_and(expired)
     }
 
     /// Whether a run is ordered and has not yet started its host.

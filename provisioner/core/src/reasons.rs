@@ -112,23 +112,114 @@ pub fn identity_mismatch(node: &NodeId, differs: Vec<String>) -> Reason {
     reason
 }
 
+/// Who brings a machine to its new run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comes {
+    /// Its host restarts into the network at its next report.
+    TheHost,
+    /// Its maintenance OS, which was heard a moment ago, enrols again.
+    TheMaintenanceOs,
+    /// Nobody was heard: a person powers it on.
+    APerson,
+}
+
 /// Waiting for the machine to appear.
 #[must_use]
-pub fn waiting_for_machine(now: Millis, closes: Millis, by_itself: bool) -> Reason {
-    let next = if by_itself {
-        "no action needed: the host restarts into the network at its next report"
-    } else {
-        "power the machine on, and let it boot from the network"
+pub fn waiting_for_machine(now: Millis, closes: Millis, comes: Comes) -> Reason {
+    let network = "waiting for the machine to boot from the network";
+    let (what, next) = match comes {
+        Comes::TheHost => (
+            network,
+            "no action needed: the host restarts into the network at its next report",
+        ),
+        Comes::TheMaintenanceOs => (
+            "waiting for the machine's maintenance OS to enrol again",
+            "no action needed: the maintenance OS, heard a moment ago, goes on by itself; if its screen does not change in a minute, restart the machine from the network",
+        ),
+        Comes::APerson => (
+            network,
+            "power the machine on, or restart it, and let it boot from the network",
+        ),
     };
-    let mut reason = Reason::new(
-        ReasonCode::UnderWay,
-        "waiting for the machine to boot from the network",
-        next,
-    )
-    .then("the run stops when the enrolment window closes");
+    let mut reason = Reason::new(ReasonCode::UnderWay, what, next)
+        .then("the run stops when the enrolment window closes");
     reason.since = Some(now);
     reason.deadline = Some(closes);
     reason
+}
+
+/// The order ran out before the machine enrolled, and its host is there.
+#[must_use]
+pub fn order_lapsed(now: Millis) -> Reason {
+    let mut reason = Reason::new(
+        ReasonCode::EnrolmentExpired,
+        "the order has lapsed: the machine did not enrol in its window, and its host is back",
+        "to replace the host, order again: groundstate node reprovision NODE",
+    )
+    .seen("no disk was touched")
+    .then("nothing: the host goes on");
+    reason.since = Some(now);
+    reason
+}
+
+/// The boot that a run was bound to is gone.
+#[must_use]
+pub fn machine_restarted(now: Millis, heard: Option<Millis>) -> Reason {
+    let heard = heard.map_or_else(
+        || "no report since groundstate was started".to_string(),
+        |at| format!("last report {} ago", now.since(at)),
+    );
+    Reason::new(
+        ReasonCode::SecondKey,
+        "the machine restarted in the middle of its run",
+        "no action needed: another run was ordered",
+    )
+    .seen(heard)
+    .seen("another boot of the machine has asked to enrol since")
+    .then("this run ends; the one that was ordered begins")
+}
+
+/// Checking never came to an end, though somebody may be there.
+#[must_use]
+pub fn checking_too_long(since: Millis, now: Millis, has_inventory: bool) -> Reason {
+    let (code, what) = if has_inventory {
+        (ReasonCode::Internal, "the plan was not written in time")
+    } else {
+        (
+            ReasonCode::NodeSilent,
+            "no inventory of the machine arrived in time",
+        )
+    };
+    Reason::new(
+        code,
+        what,
+        "look at the machine's screen and at the provisioner's log; then order again: groundstate node reprovision NODE",
+    )
+    .seen(format!("checking began {} ago", now.since(since)))
+}
+
+/// The maintenance OS calls, but the plan does not go on.
+#[must_use]
+pub fn plan_stands_still(moved: Millis, now: Millis, step: Option<Step>) -> Reason {
+    let at = step.map_or("about to begin", Step::says);
+    Reason::new(
+        ReasonCode::NodeSilent,
+        "the maintenance OS calls, but no report of its plan arrives",
+        "read the reason on the machine's screen; then order again: groundstate node reprovision NODE",
+    )
+    .seen(format!("last report {} ago", now.since(moved)))
+    .seen(format!("it was {at}"))
+}
+
+/// The planner came to no answer.
+#[must_use]
+pub fn planner_failed(why: &str) -> Reason {
+    Reason::new(
+        ReasonCode::Internal,
+        "the plan could not be made or kept",
+        "look at the provisioner's log and its disk; then order again: groundstate node reprovision NODE",
+    )
+    .seen(why)
 }
 
 /// The machine boots.
@@ -174,7 +265,7 @@ pub fn run_is_over(run: &RunId) -> Reason {
     Reason::new(
         ReasonCode::NothingOrdered,
         "this run is over",
-        "restart the machine: a newer run, if one is ordered, begins with a new boot",
+        "order another run (it is picked up by itself), or restart the machine to boot its own disk",
     )
     .seen(format!("run {run} is not the node's current run"))
     .then("nothing more is written")

@@ -6,9 +6,10 @@ use crate::decide::{Note, Reply, Wish};
 use crate::node::{Node, Run};
 use crate::reasons;
 use alloc::boxed::Box;
-use alloc::string::String;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use groundstate_api::boot::BootSighting;
+use groundstate_api::boot::{BootSighting, Firmware};
 use groundstate_api::event::Happened;
 use groundstate_api::inventory::{Finding, Gravity, Inventory};
 use groundstate_api::plan::{Plan, Step};
@@ -21,9 +22,7 @@ impl Node {
     #[must_use]
     pub fn instruction(&self, run: &RunId) -> Instruction {
         let Some(current) = self.run.as_ref().filter(|current| current.id == *run) else {
-            return Instruction::Hold {
-                reason: reasons::run_is_over(run),
-            };
+            return self.after(run);
         };
         match self.phase {
             Phase::Known | Phase::Ordered | Phase::Booting => Instruction::Hold {
@@ -50,6 +49,18 @@ impl Node {
         }
     }
 
+    /// What a maintenance OS does whose run is over: enrol for the one that waits, where one waits. The key of its boot
+    /// will be the first of that run.
+    fn after(&self, over: &RunId) -> Instruction {
+        let waits = matches!(self.phase, Phase::Ordered | Phase::Booting);
+        match &self.run {
+            Some(next) if waits && next.key.is_none() => Instruction::EnrolAgain,
+            Some(_) | None => Instruction::Hold {
+                reason: reasons::run_is_over(over),
+            },
+        }
+    }
+
     fn open_run(&self, run: &RunId, phase: Phase) -> Option<&Run> {
         self.run
             .as_ref()
@@ -70,6 +81,7 @@ impl Node {
             BootSighting::Refused { .. } | BootSighting::SentToLocalDisk => false,
         };
         if self.sighting_is_news(now, &sighting) {
+            out.push(Wish::Note(Note::Sighted(kind_and_file(&sighting))));
             out.push(Wish::Append(Happened::BootSeen {
                 sighting: sighting.clone(),
             }));
@@ -81,8 +93,8 @@ impl Node {
         }
     }
 
-    /// Whether the journal should know: the same thing again at once, a file's further progress and the leases of a
-    /// running operating system are not news.
+    /// Whether the journal should know: the same kind again within a minute, a file's further progress and the leases
+    /// of a running operating system are not news.
     fn sighting_is_news(&self, now: Millis, sighting: &BootSighting) -> bool {
         let same_file = |old: &BootSighting| match (old, sighting) {
             (
@@ -91,9 +103,13 @@ impl Node {
             ) => old == new,
             _ => false,
         };
-        let again = self.live.boot.as_ref().is_some_and(|(at, old)| {
-            same_file(old) || (old == sighting && now.since(*at) < SIGHTING_AGAIN)
-        });
+        let goes_on = self
+            .live
+            .boot
+            .as_ref()
+            .is_some_and(|(_, old)| same_file(old));
+        let recent = |at: &Millis| now.since(*at) < SIGHTING_AGAIN;
+        let again = self.live.sightings.get(&kind_and_file(sighting));
         let renewal = match sighting {
             BootSighting::Leased { firmware: None, .. } => !self.run_is_open(),
             BootSighting::Leased { .. }
@@ -102,7 +118,7 @@ impl Node {
             | BootSighting::Refused { .. }
             | BootSighting::SentToLocalDisk => false,
         };
-        !again && !renewal
+        !goes_on && !again.is_some_and(recent) && !renewal
     }
 
     pub(crate) fn inventory(
@@ -128,7 +144,7 @@ impl Node {
         }));
         match stop {
             Some(reason) => self.hold(now, reason, out),
-            None => out.push(Wish::MakePlan(run.clone())),
+            None => self.ask_for_plan(out),
         }
     }
 
@@ -155,13 +171,22 @@ impl Node {
 
     pub(crate) fn progress(&self, now: Millis, progress: Progress, out: &mut Vec<Wish>) {
         self.spoke(&progress.run, out);
-        let Some(run) = self.open_run(&progress.run, Phase::Deploying) else {
+        // A machine that could not leave says so after its last step was done.
+        let could_not_leave =
+            progress.step == Step::HandOver && matches!(progress.state, StepState::Failed { .. });
+        let phase = if could_not_leave && self.phase == Phase::HandedOver {
+            Phase::HandedOver
+        } else {
+            Phase::Deploying
+        };
+        let Some(run) = self.open_run(&progress.run, phase) else {
             return;
         };
         let running = self.live.running.as_ref().map_or(0, |(number, ..)| *number);
         if progress.number <= run.reports.max(running) {
             return; // Seen before.
         }
+        out.push(Wish::Note(Note::Moved));
         let Progress {
             number,
             step,
@@ -203,7 +228,7 @@ impl Node {
         }
     }
 
-    pub(crate) fn credential(&self, run: &RunId, key: String, out: &mut Vec<Wish>) {
+    pub(crate) fn credential(&self, now: Millis, run: &RunId, key: String, out: &mut Vec<Wish>) {
         self.spoke(run, out);
         // The wish above is a note and an answer; this one's answer comes in its place.
         out.retain(|wish| !matches!(wish, Wish::Reply(_)));
@@ -216,10 +241,7 @@ impl Node {
         match &current.host_key {
             Some(first) if *first != key => {
                 let reason = reasons::second_host_key(first, &key);
-                out.push(Wish::Append(Happened::EnrolRefused {
-                    reason: reason.clone(),
-                    alarm: true,
-                }));
+                self.journal_refusal(now, &reason, out);
                 out.push(Wish::Reply(Reply::Conflict(reason)));
             }
             Some(_) => out.push(Wish::Reply(Reply::Credential(plan.id.clone()))),
@@ -231,5 +253,18 @@ impl Node {
                 out.push(Wish::Reply(Reply::Credential(plan.id.clone())));
             }
         }
+    }
+}
+
+/// What a sighting is of: its kind with the firmware, the file or the code, and nothing that a machine can vary.
+fn kind_and_file(sighting: &BootSighting) -> String {
+    match sighting {
+        BootSighting::Leased { firmware, .. } => {
+            format!("leased {}", firmware.map_or("", Firmware::as_str))
+        }
+        BootSighting::FileSent { file, .. } => format!("sent {file}"),
+        BootSighting::FileProgress { file, .. } => format!("progress {file}"),
+        BootSighting::Refused { reason } => format!("refused {}", reason.code),
+        BootSighting::SentToLocalDisk => "local disk".to_string(),
     }
 }

@@ -19,8 +19,8 @@ const LEASE_SECS: core::ops::RangeInclusive<u32> = 300..=604_800;
 const VHD_MAX: Bytes = Bytes::gib(2_040);
 /// A VHD below this has no room for a partition table and a file system.
 const VHD_MIN: Bytes = Bytes::mib(3);
-/// More VHDs per volume than any host runs machines.
-const VHD_COUNT_MAX: u16 = 1_024;
+/// The most VHDs on one volume, over all rules; the planner (`mos-core`) refuses more. No host runs as many machines.
+const VHDS_PER_VOLUME_MAX: u16 = 256;
 
 /// What is wrong with a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,9 +140,18 @@ fn policy(policy: &Policy, faults: &mut Faults) {
         );
     }
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut in_all = 0u32;
     for (index, rule) in policy.vhds.iter().enumerate() {
         let path = format!("policy.vhd[{index}]");
         vhd(&path, rule, faults);
+        in_all += u32::from(rule.count.min(VHDS_PER_VOLUME_MAX));
+        if in_all > u32::from(VHDS_PER_VOLUME_MAX) && rule.count <= VHDS_PER_VOLUME_MAX {
+            let text = format!(
+                "{} makes {in_all} VHDs on a volume with those before; {VHDS_PER_VOLUME_MAX} is the most",
+                rule.count
+            );
+            faults.add(format!("{path}.count"), text);
+        }
         if let Some(first) = names.insert(&rule.name, index) {
             faults.add(
                 format!("{path}.name"),
@@ -181,10 +190,10 @@ fn vhd(path: &str, rule: &VhdPolicy, faults: &mut Faults) {
         }
         Some(_) => {}
     }
-    if !(1..=VHD_COUNT_MAX).contains(&rule.count) {
+    if !(1..=VHDS_PER_VOLUME_MAX).contains(&rule.count) {
         faults.add(
             format!("{path}.count"),
-            format!("{} should be 1 to {VHD_COUNT_MAX}", rule.count),
+            format!("{} should be 1 to {VHDS_PER_VOLUME_MAX}", rule.count),
         );
     }
 }

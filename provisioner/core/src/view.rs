@@ -45,7 +45,10 @@ impl Node {
                 .or(self.last_good.as_deref())
                 .cloned(),
             findings: run.map(|run| run.findings.clone()).unwrap_or_default(),
-            plan: run.and_then(|run| run.plan.as_deref()).cloned(),
+            plan: run
+                .and_then(|run| run.plan.as_deref())
+                .or(self.host.as_ref().map(|host| host.plan.as_ref()))
+                .cloned(),
             timings: run.map(|run| run.timings.clone()).unwrap_or_default(),
             facts: run.map_or(Vec::new(), |run| {
                 run.facts.iter().map(|(s, f)| (*s, f.clone())).collect()

@@ -2,6 +2,7 @@
 //! Reads a JSON body: bounded in length and in time, with the wrong field named.
 
 use super::problem::Refusal;
+use super::text;
 use axum::body::Body;
 use axum::http::StatusCode;
 use groundstate_api::{Bytes, Reason, ReasonCode, SCHEMA};
@@ -17,6 +18,16 @@ pub(crate) const SMALL: Bytes = Bytes(256 * 1024);
 pub(crate) async fn json<T: DeserializeOwned>(body: Body, max: Bytes) -> Result<T, Refusal> {
     let bytes = read(body, max).await?;
     parse(&bytes)
+}
+
+/// Reads what a node or a host says of itself as `T`. Its texts are cleaned before anything is made of them: this is the
+/// one place where they come in.
+pub(crate) async fn said<T: DeserializeOwned>(body: Body, max: Bytes) -> Result<T, Refusal> {
+    let bytes = read(body, max).await?;
+    let mut value: serde_json::Value = parse(&bytes)?;
+    text::clean(&mut value);
+    serde_path_to_error::deserialize(value)
+        .map_err(|error| Refusal::field(&error.path().to_string(), error.inner().to_string()))
 }
 
 /// Reads the body as `T`, or as its default where it is empty.

@@ -2,21 +2,33 @@
 //! The gate: every request passes it, and a path without a row in [`Route::ALL`] does not.
 
 use super::problem::Refusal;
-use axum::extract::{MatchedPath, Request};
-use axum::http::StatusCode;
+use crate::provisioner::Provisioner;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use groundstate_api::{Reason, ReasonCode};
-use prov_core::{Peer, Route};
+use prov_core::{Peer, Route, Who};
 
 /// Lets a request through whose caller may call its path.
-pub(crate) async fn guard(request: Request, next: Next) -> Response {
+///
+/// The bytes of images are for nodes in a run: a certificate of a run that is over, or is not the node's, opens nothing.
+pub(crate) async fn guard(
+    State(ours): State<Provisioner>,
+    request: Request,
+    next: Next,
+) -> Response {
     let Some(path) = request.extensions().get::<MatchedPath>() else {
         return no_such_path().await.into_response();
     };
     // A listener that forgot to say who calls gets the rights of nobody.
     let peer = request.extensions().get::<Peer>().unwrap_or(&Peer::Anyone);
     match Route::who(path.as_str()) {
+        Some(Who::NodeOrOperator) if !in_its_run(&ours, peer) => Refusal::not_allowed(
+            "this run is over, or has not begun",
+            format!("called by {peer}"),
+        )
+        .into_response(),
         Some(who) if who.admits(peer) => next.run(request).await,
         Some(who) => {
             let what = format!("this path is for {}", who.says());
@@ -24,6 +36,27 @@ pub(crate) async fn guard(request: Request, next: Next) -> Response {
         }
         None => no_such_path().await.into_response(),
     }
+}
+
+/// Whether a node calls with the certificate of its current open run. Whoever is no node is not asked that.
+fn in_its_run(ours: &Provisioner, peer: &Peer) -> bool {
+    match peer {
+        Peer::Node { node, run } => ours
+            .with_node(node, |state| state.is_bound_to(run))
+            .unwrap_or_default(),
+        Peer::Anyone | Peer::Host { .. } | Peer::Operator { .. } => true,
+    }
+}
+
+/// 405; the header `Allow` says which methods there are.
+pub(crate) async fn wrong_method(method: Method) -> Refusal {
+    let reason = Reason::new(
+        ReasonCode::BadRequest,
+        format!("this path has no method {method}"),
+        "the paths of version 1 are in the guide, each with its method",
+    )
+    .then("nothing: the request changed nothing");
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, reason)
 }
 
 /// 404.

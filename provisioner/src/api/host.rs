@@ -16,7 +16,7 @@ pub(crate) async fn register(
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Json<HostInstruction>, Refusal> {
-    let register: Register = body::json(body, SMALL).await?;
+    let register: Register = body::said(body, SMALL).await?;
     check_schema("schema", register.schema)?;
     let (node, plan) = me(&peer, &register.node, &register.plan)?;
     let input = Input::HostRegistered {
@@ -31,7 +31,7 @@ pub(crate) async fn heartbeat(
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Json<HostInstruction>, Refusal> {
-    let beat: Heartbeat = body::json(body, SMALL).await?;
+    let beat: Heartbeat = body::said(body, SMALL).await?;
     let (node, plan) = me(&peer, &beat.node, &beat.plan)?;
     answer(ours, node, Input::HostBeat { plan, beat }).await
 }

@@ -2,12 +2,14 @@
 //! The HTTPS API, version 1: routes, and who may call them.
 
 mod body;
+mod enrol;
 mod events;
 mod guard;
 mod host;
 mod node;
 mod operator;
 mod problem;
+mod text;
 
 pub use problem::Refusal;
 
@@ -29,7 +31,7 @@ impl Provisioner {
             .route(paths::NODE_PLAN, get(operator::plan))
             .route(paths::NODE_LOG, get(operator::log))
             .route(paths::EVENTS, get(events::events))
-            .route(paths::ENROL, post(node::enrol))
+            .route(paths::ENROL, post(enrol::enrol))
             .route(paths::RUN_INVENTORY, post(node::inventory))
             .route(paths::RUN_INSTRUCTION, get(node::instruction))
             .route(paths::RUN_PROGRESS, post(node::progress))
@@ -38,8 +40,10 @@ impl Provisioner {
             .route(paths::HOST_REGISTER, post(host::register))
             .route(paths::HOST_HEARTBEAT, post(host::heartbeat))
             .with_state(self.clone());
+        let guarded = axum::middleware::from_fn_with_state(self.clone(), guard::guard);
         ours.merge(images)
             .fallback(guard::no_such_path)
-            .layer(axum::middleware::from_fn(guard::guard))
+            .method_not_allowed_fallback(guard::wrong_method)
+            .layer(guarded)
     }
 }

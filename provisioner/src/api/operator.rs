@@ -6,6 +6,7 @@ use super::problem::Refusal;
 use crate::provisioner::Provisioner;
 use axum::Json;
 use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -96,8 +97,9 @@ pub(crate) struct LogQuery {
 pub(crate) async fn log(
     State(ours): State<Provisioner>,
     Path(name): Path<String>,
-    Query(query): Query<LogQuery>,
+    query: Result<Query<LogQuery>, QueryRejection>,
 ) -> Result<Response, Refusal> {
+    let Query(query) = query.map_err(|error| Refusal::field("query", error.body_text()))?;
     let node = known(&ours, &name)?;
     let run = match query.run {
         Some(text) => Some(

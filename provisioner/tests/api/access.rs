@@ -13,14 +13,8 @@ fn every_route_admits_its_callers_and_nobody_else() {
     let key = Key::new();
     let proven = ProvenKey::from_csr(&key.csr()).unwrap();
     let node = "node-1".parse().unwrap();
-    let (run, plan): (RunId, PlanId) = (
-        "run-x".parse().unwrap(),
-        Digest::of(b"p").hex().parse().unwrap(),
-    );
-    let as_node = world.with(
-        &world.ours.pki().sign_node(&node, &run, &proven).unwrap(),
-        &key,
-    );
+    let plan: PlanId = Digest::of(b"p").hex().parse().unwrap();
+    let (as_node, _) = world.enrolled();
     let as_host = world.with(
         &world.ours.pki().sign_host(&node, &plan, &proven).unwrap(),
         &key,
@@ -70,7 +64,42 @@ fn every_route_admits_its_callers_and_nobody_else() {
     ] {
         assert_eq!(world.operator().get(path).status, 404, "{path}");
     }
-    assert_eq!(world.operator().get("/v1/enrol").status, 405);
+    let problem = world.operator().get("/v1/enrol").problem(405);
+    assert_eq!(problem.kind, "urn:groundstate:reason:bad-request");
+    let problem = world
+        .operator()
+        .get("/v1/nodes/node-1/log?run=a&run=b")
+        .problem(400);
+    assert!(format!("{:?}", problem.reason.part).contains("query"));
+}
+
+#[test]
+fn images_are_for_the_current_open_run_only() {
+    let world = World::new();
+    let chunk = format!("/v1/chunks/{}", Digest::of(b"x").hex());
+    let key = Key::new();
+    let proven = ProvenKey::from_csr(&key.csr()).unwrap();
+    let node = "node-1".parse().unwrap();
+    let of_run = |run: &str| {
+        let run: RunId = run.parse().unwrap();
+        let certificate = world.ours.pki().sign_node(&node, &run, &proven).unwrap();
+        world.with(&certificate, &key)
+    };
+    let (mine, run) = world.enrolled();
+    mine.get(&chunk).ok_text();
+    world.operator().get(&chunk).ok_text();
+    of_run(&run).get(&chunk).ok_text();
+    of_run("another").get(&chunk).problem(403);
+    // Held: the run is over, and so is its certificate's right.
+    let mut seen = inventory();
+    seen.disks.clear();
+    mine.post("/v1/run/inventory", &json!({"run": run, "inventory": seen}))
+        .ok();
+    while mine.get("/v1/run/instruction").ok()["do"] != "hold" {
+        std::thread::yield_now();
+    }
+    mine.get(&chunk).problem(403);
+    world.operator().get(&chunk).ok_text();
 }
 
 #[test]

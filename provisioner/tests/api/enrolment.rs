@@ -68,6 +68,7 @@ fn a_stranger_and_an_impostor_get_nothing() {
     let key = Key::new();
     let mut stranger = key.request(1);
     stranger["boot_mac"] = json!("02:00:00:00:00:99");
+    stranger["macs"] = json!(["02:00:00:00:00:99"]);
     assert_eq!(refused(&enrol(&world, &stranger)), "unknown-machine");
     for (field, value) in [
         ("serial", json!("GS2")),
@@ -86,6 +87,9 @@ fn a_stranger_and_an_impostor_get_nothing() {
     let mut cousin = key.request(2);
     cousin["boot_mac"] = json!(MAC_1);
     assert_eq!(refused(&enrol(&world, &cousin)), "identity-mismatch");
+    let mut both = key.request(1);
+    both["macs"] = json!([MAC_1, MAC_2]);
+    assert_eq!(refused(&enrol(&world, &both)), "identity-mismatch");
     let report = world.operator().get("/v1/nodes/node-1").ok();
     assert!(!report["alarms"].as_array().unwrap().is_empty());
     assert_eq!(report["view"]["phase"], "ordered");
@@ -153,6 +157,9 @@ fn a_request_that_is_wrong_is_told_which_field() {
         ("schema", json!(7)),
         ("csr_pem", json!("-----BEGIN NOTHING-----")),
         ("surprise", json!(1)),
+        ("serial", json!("x".repeat(129))),
+        ("serial", json!("GS1\u{1b}[2J")),
+        ("macs", json!(vec![MAC_1; 65])),
     ] {
         let problem = world
             .anyone()
@@ -177,4 +184,44 @@ fn a_request_that_is_wrong_is_told_which_field() {
         .anyone()
         .post_text("/v1/enrol", &" ".repeat(300 * 1024))
         .problem(413);
+}
+
+#[test]
+fn a_machine_that_boots_from_another_of_its_cards_is_found_by_the_first() {
+    let world = World::new();
+    order(&world);
+    let mut request = Key::new().request(1);
+    request["boot_mac"] = json!("02:00:00:00:00:99");
+    request["macs"] = json!(["02:00:00:00:00:99", MAC_1]);
+    assert_eq!(enrol(&world, &request)["answer"], "enrolled");
+}
+
+#[test]
+fn a_held_machine_that_is_still_there_goes_on_with_the_next_order() {
+    let world = World::new();
+    let key = Key::new();
+    order(&world);
+    let (node, run) = world.enrol(&key);
+    // No disks: no plan can be made, and the node is held.
+    let mut seen = crate::world::inventory();
+    seen.disks.clear();
+    node.post("/v1/run/inventory", &json!({"run": run, "inventory": seen}))
+        .ok();
+    while node.get("/v1/run/instruction").ok()["do"] != "hold" {
+        std::thread::yield_now();
+    }
+    let view = world
+        .operator()
+        .post("/v1/nodes/node-1/reprovision", &json!({}))
+        .ok();
+    let next = view["reason"]["next_step"].as_str().unwrap();
+    assert!(next.contains("goes on by itself"), "{next}");
+    assert_eq!(node.get("/v1/run/instruction").ok()["do"], "enrol-again");
+    let (again, second) = world.enrol(&key);
+    assert_ne!(second, run);
+    assert_eq!(
+        again.get("/v1/run/instruction").ok()["do"],
+        "send-inventory"
+    );
+    assert_eq!(node.get("/v1/run/instruction").ok()["do"], "hold");
 }

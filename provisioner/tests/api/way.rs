@@ -259,3 +259,71 @@ fn the_page_shows_what_the_api_says_and_runs_no_script_of_a_disk() {
         assert!(page.contains(wants), "{wants}: {page}");
     }
 }
+
+#[test]
+fn vhds_that_do_not_fit_hold_the_node_before_anything_is_written() {
+    let mut site = crate::world::site();
+    site.policy.vhds = vec![groundstate_api::site::VhdPolicy {
+        name: "vm".into(),
+        size: "3GiB".into(),
+        count: 3,
+    }];
+    let world = World::with_site(site);
+    let (node, run) = world.enrolled();
+    node.post(
+        "/v1/run/inventory",
+        &json!({"run": run, "inventory": inventory()}),
+    )
+    .ok();
+    let Instruction::Hold { reason } = instruction(&node) else {
+        panic!()
+    };
+    assert_eq!(reason.code, ReasonCode::DiskFull);
+    let Some(Part::Disk { serial, .. }) = &reason.part else {
+        panic!("{reason}")
+    };
+    assert_eq!(serial, "DATA-1");
+    let seen = reason.evidence.join("\n");
+    assert!(
+        seen.contains("3 VHDs need 9") && seen.contains("for files"),
+        "{seen}"
+    );
+    assert_eq!(phase(&world), "held");
+    world.operator().get("/v1/nodes/node-1/plan").problem(404);
+    let events = world.operator().get("/v1/events").text;
+    assert!(!events.contains("step-moved"), "{events}");
+}
+
+#[test]
+fn a_long_report_is_taken_and_a_hostile_text_is_not_shown() {
+    let world = World::new();
+    let (node, run) = world.enrolled();
+    planned(&node, &run);
+    let reason = Reason::new(
+        ReasonCode::DiskError,
+        "cannot write\u{1b}[2J",
+        "x".repeat(5_000),
+    );
+    let mut reason = serde_json::to_value(reason).unwrap();
+    reason["evidence"] = json!(vec!["\u{9b}31m".repeat(100); 3_000]);
+    let state = json!({"state": "failed", "reason": reason});
+    // One MiB and more: a refused report would leave the run open.
+    assert!(state.to_string().len() > 1 << 20);
+    assert_eq!(progress(&node, &run, 1, Step::Wipe, &state)["do"], "hold");
+    let body = json!({"run": run, "offset": 0, "text": "one\n\u{1b}[2Jtwo\n"});
+    assert_eq!(node.post("/v1/run/log", &body).status, 204);
+    let operator = world.operator();
+    let report = operator.get("/v1/nodes/node-1").ok();
+    let next = report["view"]["reason"]["next_step"].as_str().unwrap();
+    assert_eq!(next.chars().count(), 1_024);
+    for path in ["/v1/nodes/node-1", "/v1/events", "/v1/nodes/node-1/log"] {
+        let text = operator.get(path).text;
+        let steers = |c: char| c.is_control() && c != '\n';
+        assert!(
+            !text.contains(steers) && !text.contains("\\u001b"),
+            "{path}"
+        );
+    }
+    assert!(!world.page("/nodes/node-1").contains('\u{1b}'));
+    assert_eq!(operator.get("/v1/nodes/node-1/log").text, "one\n?[2Jtwo\n");
+}

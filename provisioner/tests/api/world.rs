@@ -101,7 +101,15 @@ impl World {
         Self::at(tempfile::tempdir().unwrap(), image)
     }
 
+    pub(crate) fn with_site(site: Site) -> Self {
+        Self::of(tempfile::tempdir().unwrap(), Ok(()), site)
+    }
+
     pub(crate) fn at(dir: TempDir, image: Result<(), Reason>) -> Self {
+        Self::of(dir, image, site())
+    }
+
+    fn of(dir: TempDir, image: Result<(), Reason>, site: Site) -> Self {
         let _installed_before = rustls::crypto::ring::default_provider().install_default();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -110,7 +118,7 @@ impl World {
             .unwrap();
         let images = Arc::new(FixedImages(image));
         let ours = Provisioner::open(Options {
-            site: site(),
+            site,
             state_dir: dir.path().to_owned(),
             images,
         })
@@ -188,15 +196,20 @@ impl World {
 
     /// Orders a run of node-1 and enrols it.
     pub(crate) fn enrolled(&self) -> (Caller, String) {
+        let key = Key::new();
         self.operator()
             .post("/v1/nodes/node-1/provision", &json!({}))
             .ok();
-        let key = Key::new();
+        self.enrol(&key)
+    }
+
+    /// Enrols node-1 with this key.
+    pub(crate) fn enrol(&self, key: &Key) -> (Caller, String) {
         let reply = self.anyone().post("/v1/enrol", &key.request(1)).ok();
         assert_eq!(reply["answer"], "enrolled", "{reply}");
         let run = reply["run"].as_str().unwrap().to_owned();
         (
-            self.with(reply["certificate_pem"].as_str().unwrap(), &key),
+            self.with(reply["certificate_pem"].as_str().unwrap(), key),
             run,
         )
     }
@@ -246,6 +259,11 @@ impl Answer {
     pub(crate) fn ok(self) -> Value {
         assert_eq!(self.status, 200, "{}", self.text);
         serde_json::from_str(&self.text).unwrap()
+    }
+
+    pub(crate) fn ok_text(self) -> String {
+        assert_eq!(self.status, 200, "{}", self.text);
+        self.text
     }
 
     pub(crate) fn read<T: DeserializeOwned>(self) -> T {

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The node machine, driven as the shell drives it: decide, number, fold.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that unwraps what is not there has failed"
+)]
+
+mod any;
+mod boot;
+mod earlier;
+mod enrolment;
+mod host;
+mod run;
+mod world;

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One node with its journal, driven as the shell drives it: decide, number, fold.
+
+pub(crate) use groundstate_api::boot::{BootAnswer, BootQuestion, BootSighting, Firmware};
+pub(crate) use groundstate_api::enrol::EnrolRequest;
+pub(crate) use groundstate_api::event::{Event, Happened};
+pub(crate) use groundstate_api::host::{Heartbeat, HostInstruction, Register};
+pub(crate) use groundstate_api::image::ImageRef;
+pub(crate) use groundstate_api::inventory::{Finding, Gravity, Inventory, MemoryInfo, SystemInfo};
+pub(crate) use groundstate_api::limits::{ENROLMENT_WINDOW_MAX, HEARTBEAT};
+pub(crate) use groundstate_api::plan::{HandOver, Plan, Step};
+pub(crate) use groundstate_api::run::{Instruction, Progress, StepState};
+pub(crate) use groundstate_api::site;
+pub(crate) use groundstate_api::view::Phase;
+pub(crate) use groundstate_api::{
+    Bytes, Digest, MacAddr, Millis, NodeId, PlanId, Reason, ReasonCode, RunId, SCHEMA,
+};
+pub(crate) use prov_core::{Fleet, Found, Input, Reply, Wish};
+
+pub(crate) const MAC: MacAddr = MacAddr([0x52, 0x54, 0, 0, 0, 1]);
+pub(crate) const BOOT_A: &str = "11111111-1111-1111-1111-111111111111";
+pub(crate) const BOOT_B: &str = "22222222-2222-2222-2222-222222222222";
+
+/// A fleet of one node with its journal.
+pub(crate) struct World {
+    pub(crate) fleet: Fleet,
+    pub(crate) now: Millis,
+    pub(crate) journal: Vec<Event>,
+    pub(crate) plans_asked: usize,
+}
+
+pub(crate) fn site() -> site::Site {
+    site::Site {
+        name: "lab".into(),
+        network: site::Network {
+            address: "10.77.0.1".parse().unwrap(),
+            prefix: 24,
+            pool_first: "10.77.0.100".parse().unwrap(),
+            pool_last: "10.77.0.200".parse().unwrap(),
+            router: None,
+            dns: vec![],
+            lease_secs: 3_600,
+            http_port: 80,
+            https_port: 8443,
+        },
+        policy: site::Policy {
+            image: "debian".into(),
+            hand_over: HandOver::Kexec,
+            closed: true,
+            vhds: vec![],
+        },
+        nodes: vec![site::Node {
+            name: node(),
+            mac: MAC,
+            uuid: "564d1234-5678-9abc-def0-123456789abc".parse().unwrap(),
+            serial: "GS1".into(),
+            hand_over: None,
+            os_disk: None,
+            keep: vec![],
+            hardware: None,
+        }],
+    }
+}
+
+pub(crate) fn node() -> NodeId {
+    "node-1".parse().unwrap()
+}
+
+pub(crate) fn run_id(number: u64) -> RunId {
+    format!("run-{number}").parse().unwrap()
+}
+
+pub(crate) fn request(boot: &str) -> EnrolRequest {
+    EnrolRequest {
+        schema: SCHEMA,
+        macs: vec![MAC],
+        boot_mac: MAC,
+        uuid: Some("564d1234-5678-9abc-def0-123456789abc".parse().unwrap()),
+        serial: "GS1".into(),
+        boot_id: boot.parse().unwrap(),
+        uefi: true,
+        csr_pem: String::new(),
+    }
+}
+
+pub(crate) fn inventory() -> Inventory {
+    Inventory {
+        schema: SCHEMA,
+        boot_id: BOOT_A.parse().unwrap(),
+        first_line_after: Millis(300),
+        complete_after: Millis(2_000),
+        system: SystemInfo {
+            manufacturer: "m".into(),
+            product: "p".into(),
+            serial: "GS1".into(),
+            uuid: None,
+            firmware_version: "1".into(),
+            firmware: None,
+            uefi: true,
+            cpus: 1,
+            cpu_model: "c".into(),
+        },
+        memory: MemoryInfo {
+            available: Bytes::gib(1),
+            configured: Bytes::gib(1),
+            dimms: vec![],
+        },
+        disks: vec![],
+        nics: vec![],
+        could_not_look: vec![],
+    }
+}
+
+pub(crate) fn plan(run: &RunId) -> Plan {
+    Plan {
+        schema: SCHEMA,
+        id: Digest::of(run.as_str().as_bytes()).hex().parse().unwrap(),
+        run: run.clone(),
+        node: node(),
+        machine: "564d1234-5678-9abc-def0-123456789abc".parse().unwrap(),
+        hand_over: HandOver::Kexec,
+        uefi: true,
+        boot_mac: MAC,
+        image: ImageRef {
+            name: "debian".into(),
+            version: "1".into(),
+            manifest: Digest::of(b"m"),
+            size: Bytes::gib(1),
+            sector_size: 512,
+        },
+        disks: vec![],
+    }
+}
+
+pub(crate) fn register(plan: &Plan, boot: &str) -> Input {
+    Input::HostRegistered {
+        plan: plan.id.clone(),
+        register: Box::new(Register {
+            schema: SCHEMA,
+            node: node(),
+            run: plan.run.clone(),
+            plan: plan.id.clone(),
+            boot_id: boot.parse().unwrap(),
+            os: "Debian".into(),
+            kernel: "6.1".into(),
+            uptime_secs: 5,
+            changes: vec![],
+            disk_serials: vec![],
+        }),
+    }
+}
+
+pub(crate) fn beat(plan: &PlanId, boot: &str) -> Input {
+    Input::HostBeat {
+        plan: plan.clone(),
+        beat: Heartbeat {
+            node: node(),
+            plan: plan.clone(),
+            boot_id: boot.parse().unwrap(),
+            number: 1,
+            uptime_secs: 9,
+        },
+    }
+}
+
+pub(crate) fn progress(run: &RunId, number: u64, step: Step, state: StepState) -> Input {
+    Input::ProgressReceived(Progress {
+        run: run.clone(),
+        number,
+        step,
+        state,
+        at: Millis(0),
+        peak_memory: Bytes(1),
+    })
+}
+
+pub(crate) fn enrol(boot: &str, key: &str) -> Input {
+    Input::EnrolAsked {
+        request: Box::new(request(boot)),
+        key: key.into(),
+    }
+}
+
+pub(crate) fn ordered(number: u64, again: bool) -> Input {
+    Input::Ordered {
+        run: run_id(number),
+        hand_over: None,
+        again,
+    }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let mut world = Self {
+            fleet: Fleet::new(&site(), Millis(1_000)),
+            now: Millis(1_000),
+            journal: vec![],
+            plans_asked: 0,
+        };
+        world.put(Input::Added);
+        world
+    }
+
+    pub(crate) fn put(&mut self, input: Input) -> Option<Reply> {
+        let mut wishes = Vec::new();
+        self.fleet.decide(self.now, &node(), input, &mut wishes);
+        let mut reply = None;
+        for wish in wishes {
+            match wish {
+                Wish::Append(what) => {
+                    let number = self.journal.len() as u64 + 1;
+                    let event = Event {
+                        number,
+                        at: self.now,
+                        node: Some(node()),
+                        what,
+                    };
+                    self.fleet.apply(&event);
+                    self.journal.push(event);
+                }
+                Wish::Note(note) => self.fleet.node_mut(&node()).unwrap().note(self.now, note),
+                Wish::MakePlan(_) => self.plans_asked += 1,
+                Wish::Reply(answer) => reply = Some(answer),
+            }
+        }
+        reply
+    }
+
+    /// Until the maintenance OS is enrolled.
+    pub(crate) fn checking() -> Self {
+        let mut world = Self::new();
+        world.put(ordered(1, false));
+        world.put(enrol(BOOT_A, "key-1"));
+        assert_eq!(world.phase(), Phase::Checking);
+        world
+    }
+
+    pub(crate) fn take_inventory(&mut self) {
+        self.put(Input::InventoryReceived {
+            run: run_id(1),
+            inventory: Box::new(inventory()),
+            findings: vec![],
+        });
+    }
+
+    /// The node's reason.
+    pub(crate) fn reason(&self) -> &Reason {
+        self.node().reason.as_ref().unwrap()
+    }
+
+    /// The code of a refused enrolment.
+    pub(crate) fn refused(&mut self, input: Input) -> ReasonCode {
+        match self.put(input) {
+            Some(Reply::NotEnrolled { reason, .. }) => reason.code,
+            reply => panic!("{reply:?}"),
+        }
+    }
+
+    pub(crate) fn node(&self) -> &prov_core::Node {
+        self.fleet.node(&node()).unwrap()
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.node().phase
+    }
+
+    pub(crate) fn code(&self) -> Option<ReasonCode> {
+        self.node().reason.as_ref().map(|r| r.code)
+    }
+
+    pub(crate) fn later(&mut self, by: Millis) {
+        self.now = self.now.plus(by);
+        self.put(Input::Timeout);
+    }
+
+    pub(crate) fn boot(&self, firmware: Firmware) -> BootAnswer {
+        self.fleet.boot(&BootQuestion {
+            mac: MAC,
+            uuid: None,
+            firmware: Some(firmware),
+        })
+    }
+
+    /// Until the plan is given out.
+    pub(crate) fn deploying(number: u64) -> (Self, Plan) {
+        let mut world = Self::new();
+        let plan = world.deploy(number, false);
+        (world, plan)
+    }
+
+    pub(crate) fn deploy(&mut self, number: u64, again: bool) -> Plan {
+        let run = run_id(number);
+        assert_eq!(self.put(ordered(number, again)), Some(Reply::Accepted));
+        let key = format!("key-{number}");
+        assert!(matches!(
+            self.put(enrol(BOOT_A, &key)),
+            Some(Reply::Enrolled { .. })
+        ));
+        assert_eq!(self.node().instruction(&run), Instruction::SendInventory);
+        self.put(Input::InventoryReceived {
+            run: run.clone(),
+            inventory: Box::new(inventory()),
+            findings: vec![],
+        });
+        assert!(matches!(
+            self.node().instruction(&run),
+            Instruction::Wait { .. }
+        ));
+        let plan = plan(&run);
+        self.put(Input::PlanMade {
+            run: run.clone(),
+            plan: Ok(Box::new(plan.clone())),
+        });
+        assert_eq!(
+            self.node().instruction(&run),
+            Instruction::CarryOut {
+                plan: Box::new(plan.clone())
+            }
+        );
+        plan
+    }
+
+    pub(crate) fn hand_over(&mut self, plan: &Plan) {
+        for (number, step) in (1..).step_by(2).zip(Step::ALL) {
+            self.put(progress(&plan.run, number, step, StepState::Started));
+            self.put(progress(
+                &plan.run,
+                number + 1,
+                step,
+                StepState::Done {
+                    facts: vec!["done".into()],
+                },
+            ));
+        }
+        assert_eq!(self.phase(), Phase::HandedOver);
+    }
+
+    pub(crate) fn ready() -> (Self, Plan) {
+        let (mut world, plan) = Self::deploying(1);
+        world.hand_over(&plan);
+        world.put(register(&plan, BOOT_B));
+        assert_eq!(world.phase(), Phase::Ready);
+        (world, plan)
+    }
+
+    /// The state is the fold of the journal, and of nothing else.
+    pub(crate) fn check_replay(&self) {
+        let mut replayed = Fleet::new(&site(), Millis(1_000));
+        self.journal.iter().for_each(|event| replayed.apply(event));
+        let mut replayed = replayed.node(&node()).unwrap().clone();
+        replayed.live = self.node().live.clone();
+        assert_eq!(&replayed, self.node());
+    }
+}

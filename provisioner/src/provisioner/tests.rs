@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Clocks that step and journals that cannot be written.
+
+use super::*;
+use groundstate_api::event::Happened;
+use groundstate_api::image::ImageRef;
+use groundstate_api::plan::HandOver;
+use groundstate_api::site::{Network, Node as SiteNode, Policy};
+use groundstate_api::view::Phase;
+use groundstate_api::{Reason, ReasonCode};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+struct NoImages;
+
+impl Images for NoImages {
+    fn newest(&self, _: &str) -> Result<Option<ImageRef>, Reason> {
+        Ok(None)
+    }
+    fn verify(&self, _: &ImageRef) -> Result<(), Reason> {
+        Ok(())
+    }
+}
+
+struct BrokenImages;
+
+impl Images for BrokenImages {
+    fn newest(&self, _: &str) -> Result<Option<ImageRef>, Reason> {
+        panic!("a manifest that nobody understands")
+    }
+    fn verify(&self, _: &ImageRef) -> Result<(), Reason> {
+        Ok(())
+    }
+}
+
+/// A journal that does not take the planner's answer.
+struct Picky(SqliteJournal);
+
+impl Journal for Picky {
+    fn append(&mut self, events: &[Event]) -> Result<(), JournalError> {
+        let held_for_the_image = |event: &Event| {
+            matches!(&event.what, Happened::PhaseChanged { reason: Some(reason), .. }
+                if reason.code == ReasonCode::ImageMissing)
+        };
+        if events.iter().any(held_for_the_image) {
+            return Err(JournalError::Range("an event of this test"));
+        }
+        self.0.append(events)
+    }
+    fn read(
+        &self,
+        after: u64,
+        limit: usize,
+        node: Option<&NodeId>,
+    ) -> Result<Vec<Event>, JournalError> {
+        self.0.read(after, limit, node)
+    }
+    fn newest(&self) -> Result<u64, JournalError> {
+        self.0.newest()
+    }
+    fn append_log(
+        &mut self,
+        node: &NodeId,
+        run: &RunId,
+        offset: u64,
+        text: &str,
+    ) -> Result<(), JournalError> {
+        self.0.append_log(node, run, offset, text)
+    }
+    fn log(&self, node: &NodeId, run: &RunId) -> Result<Option<String>, JournalError> {
+        self.0.log(node, run)
+    }
+}
+
+const UUID: &str = "564d1234-5678-9abc-def0-123456789abc";
+const BOOT: &str = "11111111-1111-1111-1111-111111111111";
+
+fn node() -> NodeId {
+    "node-1".parse().unwrap()
+}
+
+fn site() -> Site {
+    Site {
+        name: "lab".into(),
+        network: Network {
+            address: "127.0.0.1".parse().unwrap(),
+            prefix: 24,
+            pool_first: "127.0.0.100".parse().unwrap(),
+            pool_last: "127.0.0.200".parse().unwrap(),
+            router: None,
+            dns: vec![],
+            lease_secs: 3_600,
+            http_port: 80,
+            https_port: 8443,
+        },
+        policy: Policy {
+            image: "debian-host".into(),
+            hand_over: HandOver::Kexec,
+            closed: true,
+            vhds: vec![],
+        },
+        nodes: vec![SiteNode {
+            name: node(),
+            mac: MacAddr([2, 0, 0, 0, 0, 1]),
+            uuid: UUID.parse().unwrap(),
+            serial: "GS1".into(),
+            hand_over: None,
+            os_disk: None,
+            keep: vec![],
+            hardware: None,
+        }],
+    }
+}
+
+fn open(
+    dir: &std::path::Path,
+    clock: Clock,
+    images: Arc<dyn Images>,
+    wrap: fn(SqliteJournal) -> Box<dyn Journal>,
+) -> Provisioner {
+    let pki = Pki::open(dir, &site()).unwrap();
+    let journal = SqliteJournal::open(&dir.join("journal.db")).unwrap();
+    Provisioner::with_journal(clock, site(), pki, images, wrap(journal)).unwrap()
+}
+
+fn phase(ours: &Provisioner) -> Phase {
+    ours.view(&node()).unwrap().phase
+}
+
+static WALL: AtomicU64 = AtomicU64::new(1_800_000_000_000);
+
+#[test]
+fn a_step_of_the_wall_clock_holds_nobody_and_is_in_the_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::reading(|| Millis(WALL.load(Ordering::SeqCst)));
+    let ours = open(dir.path(), clock, Arc::new(NoImages), |j| Box::new(j));
+    ours.order(&node(), None, false).unwrap();
+    let ordered = ours.view(&node()).unwrap().since;
+    let hours = 5 * 3_600_000;
+    WALL.fetch_add(hours, Ordering::SeqCst);
+    ours.tick();
+    assert_eq!(phase(&ours), Phase::Ordered, "its window is open still");
+    ours.submit(
+        &node(),
+        Input::Sighted(BootSighting::FileSent {
+            file: "f".into(),
+            length: groundstate_api::Bytes(1),
+            by: "tftp".into(),
+        }),
+    )
+    .unwrap();
+    assert_eq!(phase(&ours), Phase::Booting);
+    let journal = ours.events(0, 100, None).unwrap();
+    assert_eq!(
+        journal.last().unwrap().at,
+        Millis(1_800_000_000_000 + hours)
+    );
+    let since = ours.view(&node()).unwrap().since;
+    assert!(
+        since.since(ordered) < Millis(hours),
+        "decided on a steady clock"
+    );
+}
+
+/// Orders, enrols and sends the inventory; then lets the planner work until the node is held.
+fn held_by_the_planner(ours: &Provisioner) -> Reason {
+    ours.order(&node(), None, false).unwrap();
+    let request = serde_json::json!({
+        "schema": 1, "macs": ["02:00:00:00:00:01"], "boot_mac": "02:00:00:00:00:01", "uuid": UUID, "serial": "GS1",
+        "boot_id": BOOT, "uefi": true, "csr_pem": "",
+    });
+    let input = Input::EnrolAsked {
+        request: Box::new(serde_json::from_value(request).unwrap()),
+        key: "k".into(),
+    };
+    ours.submit(&node(), input).unwrap();
+    let run = ours.view(&node()).unwrap().run.unwrap();
+    let inventory = serde_json::json!({
+        "schema": 1, "boot_id": BOOT, "first_line_after": 1, "complete_after": 2, "disks": [], "nics": [],
+        "could_not_look": [],
+        "system": {"manufacturer": "m", "product": "p", "serial": "GS1", "uuid": UUID, "firmware_version": "1",
+            "firmware": null, "uefi": true, "cpus": 1, "cpu_model": "c"},
+        "memory": {"available": 1_073_741_824, "configured": 1_073_741_824, "dimms": []},
+    });
+    let inventory = Box::new(serde_json::from_value(inventory).unwrap());
+    ours.inventory(&node(), run, inventory).unwrap();
+    assert_eq!(phase(ours), Phase::Checking);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let work = ours.inner.work.lock().unwrap().take().unwrap();
+        let planner = tokio::spawn(ours.clone().make_plans(work.plans));
+        let mut news = ours.follow();
+        while phase(ours) != Phase::Held {
+            news.changed().await.unwrap();
+        }
+        planner.abort();
+    });
+    ours.view(&node()).unwrap().reason.unwrap()
+}
+
+#[test]
+fn a_planner_that_panics_holds_the_node() {
+    let dir = tempfile::tempdir().unwrap();
+    let images = Arc::new(BrokenImages);
+    let ours = open(dir.path(), Clock::new(), images, |j| Box::new(j));
+    let reason = held_by_the_planner(&ours);
+    assert_eq!(reason.code, ReasonCode::Internal);
+    assert!(reason.evidence[0].contains("panicked"), "{reason}");
+}
+
+#[test]
+fn a_plan_that_cannot_be_kept_holds_the_node() {
+    let dir = tempfile::tempdir().unwrap();
+    let images = Arc::new(NoImages);
+    let ours = open(dir.path(), Clock::new(), images, |j| Box::new(Picky(j)));
+    let reason = held_by_the_planner(&ours);
+    assert_eq!(reason.code, ReasonCode::Internal);
+    assert!(reason.evidence[0].contains("of this test"), "{reason}");
+}
