@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Set-up, build, images, test, tidy: everything a person or CI runs besides the product itself.
+//! Set-up, build, images, demo, test, tidy: everything a person or CI runs besides the product itself.
 
 mod boot_image;
 mod cache;

@@ -52,7 +52,11 @@ pub(crate) fn run(layout: &Layout, options: &Options, boots: &[Scenario]) -> Res
     setup::ensure()?;
     let mut lines = Vec::new();
     let mut check = |what: &str, work: &mut dyn FnMut() -> Result<Outcome>| {
-        if options.only.as_ref().is_some_and(|text| !what.contains(text)) {
+        if options
+            .only
+            .as_ref()
+            .is_some_and(|text| !what.contains(text))
+        {
             return;
         }
         println!("\n== {what}");

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The way of the nodes, live: a line per event, and on a terminal a bar per node below them.
 
+use groundstate_api::boot::BootSighting;
 use groundstate_api::headline::headline;
 use groundstate_api::run::StepState;
-use groundstate_api::view::NodeReport;
+use groundstate_api::view::{NodeReport, Phase};
 use groundstate_tests::stage::Stage;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
@@ -78,28 +79,7 @@ impl Live {
             bar: bars.add(ProgressBar::new_spinner()),
             doing: String::new(),
         });
-        let (doing, counted) = match &report.view.step {
-            Some((step, StepState::Running { done, total })) => {
-                (step.says().to_owned(), Some((done.0, total.0)))
-            }
-            Some((step, _)) if report.view.phase == groundstate_api::view::Phase::Deploying => {
-                (step.says().to_owned(), None)
-            }
-            _ => {
-                let open = report
-                    .timings
-                    .iter()
-                    .rev()
-                    .find(|timing| timing.took.is_none());
-                (
-                    open.map_or_else(
-                        || report.view.phase.as_str().to_owned(),
-                        |timing| timing.what.clone(),
-                    ),
-                    None,
-                )
-            }
-        };
+        let (doing, counted) = doing(report);
         if entry.doing != doing || counted.is_some() != entry.bar.length().is_some() {
             entry.bar.finish_and_clear();
             bars.remove(&entry.bar);
@@ -122,6 +102,31 @@ impl Live {
                 entry.bar.set_position(done);
             }
             None => entry.bar.tick(),
+        }
+    }
+}
+
+/// What a node is doing, in words, and how far it is where that is counted.
+fn doing(report: &NodeReport) -> (String, Option<(u64, u64)>) {
+    let view = &report.view;
+    match (view.phase, &view.step, &view.boot) {
+        (
+            Phase::Ordered | Phase::Booting,
+            _,
+            Some(BootSighting::FileProgress { file, done, length }),
+        ) => (format!("sending {file}"), Some((done.0, length.0))),
+        (Phase::Deploying, Some((step, StepState::Running { done, total })), _) => {
+            (step.says().to_owned(), Some((done.0, total.0)))
+        }
+        (Phase::Deploying, Some((step, _)), _) => (step.says().to_owned(), None),
+        _ => {
+            let open = report
+                .timings
+                .iter()
+                .rev()
+                .find(|timing| timing.took.is_none());
+            let what = open.map_or(view.phase.as_str(), |timing| timing.what.as_str());
+            (what.to_owned(), None)
         }
     }
 }
