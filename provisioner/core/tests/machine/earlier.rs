@@ -52,6 +52,9 @@ fn what_earlier_plans_made_of_the_disks_is_remembered_across_runs() {
     let done = StepState::Done { facts: vec![] };
     world.put(progress(&run, 2, Step::Volumes, done));
     assert_eq!(serials(&world.node().earlier.data), ["DATA-1"]);
+    let reason = Reason::new(ReasonCode::DiskError, "a VHD did not fit", "look");
+    world.put(progress(&run, 3, Step::Vhds, StepState::Failed { reason }));
+    assert_eq!(world.phase(), Phase::Held);
     world.deploy(2, true);
     assert_eq!(serials(&world.node().earlier.used), ["DATA-1", "OS-1"]);
     assert_eq!(serials(&world.node().earlier.data), ["DATA-1"]);
