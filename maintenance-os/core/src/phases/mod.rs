@@ -322,7 +322,7 @@ impl Phases {
         match self.state {
             State::Enrolling => {
                 self.failures += 1;
-                if self.failures % FAILURES_PER_NETWORK == 0 {
+                if self.failures.is_multiple_of(FAILURES_PER_NETWORK) {
                     // Perhaps this is the wrong network: another interface may lead to the provisioner.
                     self.enter(now, State::Network);
                     out.push(Action::Show(Scene::Waiting { reason }));
