@@ -6,7 +6,10 @@
 use crate::demo::{self, Made};
 use crate::layout::Layout;
 use anyhow::{Context as _, Result, bail, ensure};
+use groundstate_api::BootId;
 use groundstate_api::boot::Firmware;
+use groundstate_api::event::Happened;
+use groundstate_api::host::Change;
 use groundstate_api::plan::{HandOver, Plan};
 use groundstate_api::view::{NodeReport, Phase};
 use groundstate_tests::rack::{Fault, PowerOn};
@@ -126,10 +129,10 @@ fn own_disk(layout: &Layout) -> Result<()> {
                 )?
                 .remove(0);
             let host = report.host.context("a Ready node has a host")?;
+            let changes = changes_of_boot(stage, &host.boot_id)?;
             ensure!(
-                host.changes.is_empty(),
-                "a second boot changes nothing, but: {:?}",
-                host.changes
+                changes.is_empty(),
+                "a second boot changes nothing, but: {changes:?}"
             );
             Ok(())
         },
@@ -297,6 +300,18 @@ fn plan_of(report: &NodeReport) -> Result<Plan> {
 
 fn plan_of_view(plan: Option<&Plan>) -> Result<Plan> {
     plan.cloned().context("the report has no plan")
+}
+
+/// What a boot of the host said that it changed.
+fn changes_of_boot(stage: &Stage, boot: &BootId) -> Result<Vec<Change>> {
+    let events = stage.servers.operator().events(0)?;
+    let changes = events.into_iter().rev().find_map(|event| match event.what {
+        Happened::HostRegistered {
+            boot_id, changes, ..
+        } if boot_id == *boot => Some(changes),
+        _ => None,
+    });
+    changes.with_context(|| format!("no host registered in boot {boot}"))
 }
 
 /// What the host's witness says of each data volume: `witness /data/SERIAL new|kept DIGEST` on the console.
