@@ -6,13 +6,13 @@
 use crate::demo::{self, Made};
 use crate::layout::Layout;
 use anyhow::{Context as _, Result, bail, ensure};
-use groundstate_api::BootId;
 use groundstate_api::boot::Firmware;
 use groundstate_api::event::Happened;
 use groundstate_api::host::Change;
 use groundstate_api::plan::{HandOver, Plan};
 use groundstate_api::view::{NodeReport, Phase};
-use groundstate_tests::rack::{Fault, PowerOn};
+use groundstate_api::{BootId, Bytes};
+use groundstate_tests::rack::{Fault, Node, NodeSpec, PowerOn, unchanged};
 use groundstate_tests::stage::{Stage, StageFault, StagePlan, ended};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -22,13 +22,18 @@ use std::time::Duration;
 const RUN: Duration = Duration::from_secs(12 * 60);
 /// How long a host may take from power-on to its agent's line on the console.
 const HOST_BOOT: Duration = Duration::from_secs(6 * 60);
+/// The most memory that PID 1 may have resident.
+const PID1_MEMORY_MAX: Bytes = Bytes::mib(64);
+/// How long PID 1 is watched after its fault, to see that it stays.
+const STAYS: Duration = Duration::from_secs(5);
 /// How long the servers stay away when they are killed.
 const AWAY: Duration = Duration::from_secs(5);
 /// What the host's agent says on the console when it has specialised or found itself specialised.
 const AGENT_LINE: &str = "groundstate: host";
 
 /// Every scenario, in the order in which they are run.
-pub(crate) const ALL: [crate::test::Scenario; 7] = [
+pub(crate) const ALL: [crate::test::Scenario; 8] = [
+    ("PID 1 without a site says so and stays", without_a_site),
     (
         "uefi-http by kexec, then again: kept and new volumes",
         again,
@@ -46,6 +51,28 @@ pub(crate) const ALL: [crate::test::Scenario; 7] = [
     ("held for a wrong disk", wrong_disk),
     ("held for a damaged image", bad_chunk),
 ];
+
+/// The boot image's first half, without what `groundstate up` adds: PID 1 has no provisioner to go to.
+fn without_a_site(layout: &Layout) -> Result<()> {
+    demo::make_everything(layout)?;
+    let folder = layout.made("scenarios").join("without-a-site");
+    let mut node = Node::build(&NodeSpec::demo(1, Firmware::Bios), &folder, None)?;
+    let cmdline = std::fs::read_to_string(layout.boot().join("cmdline"))?;
+    let (kernel, initrd) = (
+        layout.boot().join("vmlinuz"),
+        layout.boot().join("initrd.base"),
+    );
+    let before = node.fingerprints()?;
+    node.power_on(&PowerOn::kernel(&kernel, Some(&initrd), cmdline.trim()))?;
+    node.wait_for_line("/etc/groundstate/boot.json", HOST_BOOT)?;
+    node.wait_for_line("do now:", HOST_BOOT)?;
+    node.wait_for_line("this machine restarts in", HOST_BOOT)?;
+    std::thread::sleep(STAYS);
+    ensure!(node.is_on(), "PID 1 ended, and the kernel with it");
+    let (same, disks) = unchanged(&before, &node.fingerprints()?);
+    ensure!(same == disks, "{} disks were changed", disks - same);
+    Ok(())
+}
 
 fn again(layout: &Layout) -> Result<()> {
     on_a_stage(layout, "again", Firmware::UefiHttp, None, None, |stage| {
@@ -115,19 +142,7 @@ fn own_disk(layout: &Layout) -> Result<()> {
             stage.nodes[0].power_cycle(&PowerOn::FIRMWARE)?;
             stage.nodes[0].wait_for_line(AGENT_LINE, HOST_BOOT)?;
             stage.servers.start()?;
-            let report = stage
-                .watch(
-                    RUN,
-                    |report| {
-                        report.view.phase == Phase::Ready
-                            && report
-                                .host
-                                .as_ref()
-                                .is_some_and(|host| host.boot_id != boot)
-                    },
-                    |_, _| Ok(()),
-                )?
-                .remove(0);
+            let report = in_another_boot(stage, &boot)?;
             let host = report.host.context("a Ready node has a host")?;
             let changes = changes_of_boot(stage, &host.boot_id)?;
             ensure!(
@@ -170,24 +185,14 @@ fn bios(layout: &Layout) -> Result<()> {
                 .boot_id
                 .clone();
             stage.nodes[0].power_cycle(&PowerOn::FIRMWARE)?;
-            stage.nodes[0].wait_for_line("starting the host on its disk", HOST_BOOT)?;
+            stage.nodes[0].wait_for_line("loaded from its disk and starts now", HOST_BOOT)?;
             let written = bytes_written(stage)?;
             ensure!(
                 written == 0,
                 "the maintenance OS wrote {written} bytes before it started the host on disk"
             );
             stage.nodes[0].wait_for_line(AGENT_LINE, HOST_BOOT)?;
-            stage.watch(
-                RUN,
-                |report| {
-                    report.view.phase == Phase::Ready
-                        && report
-                            .host
-                            .as_ref()
-                            .is_some_and(|host| host.boot_id != boot)
-                },
-                |_, _| Ok(()),
-            )?;
+            in_another_boot(stage, &boot)?;
             Ok(())
         },
     )
@@ -290,6 +295,8 @@ fn expect_ready(reports: &[NodeReport]) -> Result<()> {
             report.view.node,
             report.view.phase.as_str()
         );
+        let memory = report.peak_memory.context("PID 1 says what it used")?;
+        ensure!(memory <= PID1_MEMORY_MAX, "PID 1 used {memory}");
     }
     Ok(())
 }
@@ -300,6 +307,15 @@ fn plan_of(report: &NodeReport) -> Result<Plan> {
 
 fn plan_of_view(plan: Option<&Plan>) -> Result<Plan> {
     plan.cloned().context("the report has no plan")
+}
+
+/// The report once the host has called in another boot than this one.
+fn in_another_boot(stage: &mut Stage, boot: &BootId) -> Result<NodeReport> {
+    let called = |report: &NodeReport| {
+        let host = report.host.as_ref();
+        report.view.phase == Phase::Ready && host.is_some_and(|host| host.boot_id != *boot)
+    };
+    Ok(stage.watch(RUN, called, |_, _| Ok(()))?.remove(0))
 }
 
 /// What a boot of the host said that it changed.

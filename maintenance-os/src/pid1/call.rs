@@ -103,14 +103,8 @@ impl Provisioner {
         path: &str,
         body: &Q,
     ) -> Result<A, Refusal> {
-        let answer = self
-            .agent
-            .post(format!("{}{path}", self.base))
-            .config()
-            .timeout_global(Some(CALL_TIMEOUT))
-            .build()
-            .send_json(body);
-        self.read(path, answer)
+        self.send(path, body)
+            .and_then(|answer| self.read(path, answer))
     }
 
     /// Posts a document to which the answer is empty.
@@ -118,14 +112,7 @@ impl Provisioner {
     /// # Errors
     /// As [`Self::post`].
     pub(super) fn tell<Q: Serialize>(&self, path: &str, body: &Q) -> Result<(), Refusal> {
-        let answer = self
-            .agent
-            .post(format!("{}{path}", self.base))
-            .config()
-            .timeout_global(Some(CALL_TIMEOUT))
-            .build()
-            .send_json(body);
-        self.accepted(path, answer).map(|_| ())
+        self.send(path, body).map(|_| ())
     }
 
     /// Gets a document.
@@ -140,7 +127,19 @@ impl Provisioner {
             .timeout_global(Some(CALL_TIMEOUT))
             .build()
             .call();
-        self.read(path, answer)
+        self.accepted(path, answer)
+            .and_then(|answer| self.read(path, answer))
+    }
+
+    fn send<Q: Serialize>(&self, path: &str, body: &Q) -> Result<Answer, Refusal> {
+        let answer = self
+            .agent
+            .post(format!("{}{path}", self.base))
+            .config()
+            .timeout_global(Some(CALL_TIMEOUT))
+            .build()
+            .send_json(body);
+        self.accepted(path, answer)
     }
 
     fn accepted(&self, path: &str, answer: Result<Answer, ureq::Error>) -> Result<Answer, Refusal> {
@@ -169,12 +168,7 @@ impl Provisioner {
         }
     }
 
-    fn read<A: DeserializeOwned>(
-        &self,
-        path: &str,
-        answer: Result<Answer, ureq::Error>,
-    ) -> Result<A, Refusal> {
-        let mut answer = self.accepted(path, answer)?;
+    fn read<A: DeserializeOwned>(&self, path: &str, mut answer: Answer) -> Result<A, Refusal> {
         answer.body_mut().with_config().limit(ANSWER_MAX_BYTES).read_json().map_err(|error| {
             Refusal::NoAnswer(Reason::new(
                 ReasonCode::Internal,

@@ -3,6 +3,7 @@
 
 use crate::disk;
 use crate::handover;
+use crate::pid1::log::Log;
 use crate::pid1::look;
 use groundstate_api::enrol::EnrolReply;
 use groundstate_api::{Reason, ReasonCode};
@@ -11,7 +12,7 @@ use std::convert::Infallible;
 
 /// Finds the ESP by disk serial and partition GUID, loads kernel and initrd from it, and starts them with the options of
 /// its loader entry.
-pub(super) fn start(reply: &EnrolReply) -> Result<Infallible, Reason> {
+pub(super) fn start(reply: &EnrolReply, log: &Log) -> Result<Infallible, Reason> {
     let EnrolReply::BootLocal {
         disk_serial,
         esp_guid,
@@ -66,5 +67,6 @@ pub(super) fn start(reply: &EnrolReply) -> Result<Infallible, Reason> {
         .seen(format!("the host's root partition: {root_guid}")));
     }
     handover::kexec_load(&contents.kernel, &contents.initrd, &contents.options)?;
+    log.line("the host's kernel is loaded from its disk and starts now");
     handover::kexec_start()
 }

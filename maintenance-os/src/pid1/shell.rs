@@ -165,10 +165,10 @@ impl Shell {
             Action::Report { step, state } => self.send(Letter::Report(step, state)),
             Action::StartHost { hand_over } => self.start_host(hand_over),
             Action::StartLocalHost(reply) => {
-                let ready = self.drivers_ready.clone();
+                let (ready, log) = (self.drivers_ready.clone(), self.log.clone());
                 self.spawn(move |words| {
                     ready.wait();
-                    let Err(reason) = local::start(&reply);
+                    let Err(reason) = local::start(&reply, &log);
                     drop(words.send(Word::Event(Event::StartFailed { reason })));
                 });
             }

@@ -231,11 +231,11 @@ mod tests {
             began: Millis(began),
             took: Some(Millis(took)),
         };
-        expect_test::expect![[r"
+        expect_test::expect![[r#"
                 DHCP                          1.0 s  ##########
                 image                         4.0 s  ########################################
                 in all                        5.0 s
-        "]]
+        "#]]
         .assert_eq(&timings(&[
             timing("DHCP", 0, 1_000),
             timing("image", 1_000, 4_000),
