@@ -190,7 +190,7 @@ fn timings(timings: &[Timing]) -> String {
         line(
             &mut out,
             &format!(
-                "    {:22} {:>12}  {}",
+                "    {:26} {:>12}  {}",
                 timing.what,
                 took.to_string(),
                 "#".repeat(cells.max(1))
@@ -207,7 +207,7 @@ fn timings(timings: &[Timing]) -> String {
         line(
             &mut out,
             &format!(
-                "    {:22} {:>12}",
+                "    {:26} {:>12}",
                 "in all",
                 end.since(first.began).to_string()
             ),
@@ -231,15 +231,13 @@ mod tests {
             began: Millis(began),
             took: Some(Millis(took)),
         };
-        expect_test::expect![[r#"
-                DHCP                          1.0 s  ##########
-                image                         4.0 s  ########################################
-                in all                        5.0 s
-        "#]]
-        .assert_eq(&timings(&[
-            timing("DHCP", 0, 1_000),
-            timing("image", 1_000, 4_000),
-        ]));
+        let drawn = timings(&[timing("DHCP", 0, 1_000), timing("image", 1_000, 4_000)]);
+        let lines: Vec<_> = drawn.lines().map(str::trim).collect();
+        expect_test::expect![[r"
+            DHCP                              1.0 s  ##########
+            image                             4.0 s  ########################################
+            in all                            5.0 s"]]
+        .assert_eq(&lines.join("\n"));
         assert_eq!(
             extent(Bytes(0), Bytes(50), Bytes(100)),
             "[############............]"
