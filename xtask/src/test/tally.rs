@@ -75,9 +75,10 @@ impl fmt::Display for Tally {
 /// What one line of a runner's output adds. Only closing lines add something:
 /// `test result: ok. 12 passed; 0 failed; 1 ignored; …` and `Summary [1.2s] 13 tests run: 12 passed, 1 skipped`.
 pub(super) fn count(line: &str) -> Tally {
-    let line = line.trim();
+    // nextest shows what a failed test printed with an indent, cargo's own closing line among it: that one is not ours.
     let closing = line.strip_prefix("test result: ").or_else(|| {
-        line.strip_prefix("Summary [")?
+        line.trim_start()
+            .strip_prefix("Summary [")?
             .split_once("run: ")
             .map(|(_, rest)| rest)
     });
@@ -125,6 +126,10 @@ mod tests {
             ),
             ("test wire::offers_10_passed ... ok", "0 passed, 0 failed"),
             ("12 passed, 0 failed", "0 passed, 0 failed"),
+            (
+                "    test result: FAILED. 0 passed; 1 failed; 0 ignored;",
+                "0 passed, 0 failed",
+            ),
         ] {
             assert_eq!(count(line).to_string(), text, "{line}");
         }
