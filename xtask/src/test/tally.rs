@@ -75,6 +75,7 @@ impl fmt::Display for Tally {
 /// What one line of a runner's output adds. Only closing lines add something:
 /// `test result: ok. 12 passed; 0 failed; 1 ignored; …` and `Summary [1.2s] 13 tests run: 12 passed, 1 skipped`.
 pub(super) fn count(line: &str) -> Tally {
+    let line = line.trim_end();
     // nextest shows what a failed test printed with an indent, cargo's own closing line among it: that one is not ours.
     let closing = line.strip_prefix("test result: ").or_else(|| {
         line.trim_start()
