@@ -3,6 +3,8 @@
 //!
 //! Each runs on a thread of its own, since a rack's network belongs to the thread that made it.
 
+mod proof;
+
 use crate::demo::{self, Made};
 use crate::layout::Layout;
 use anyhow::{Context as _, Result, bail, ensure};
@@ -124,7 +126,9 @@ fn again(layout: &Layout) -> Result<()> {
             "the host is of plan {}",
             host.plan
         );
-        Ok(())
+        let plan = plan_of_view(second.plan.as_ref())?;
+        stage.nodes[0].power_off();
+        proof::other_tools_accept(stage, &plan)
     })
 }
 
