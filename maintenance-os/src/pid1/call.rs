@@ -241,3 +241,42 @@ fn tls_error(error: &ureq::Error) -> Option<rustls::Error> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::CertificateError::{Expired, NotValidYet, UnknownIssuer};
+
+    #[test]
+    fn a_wrong_clock_a_foreign_certificate_and_silence_are_told_apart() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let ca = rcgen::CertificateParams::default()
+            .self_signed(&key)
+            .unwrap();
+        let config = BootConfig {
+            schema: groundstate_api::SCHEMA,
+            site: "test".into(),
+            provisioner: "https://192.0.2.1:8443".into(),
+            ca_pem: ca.pem(),
+        };
+        let provisioner = Provisioner::new(&config, None).unwrap();
+        let tls = |error| ureq::Error::Rustls(rustls::Error::InvalidCertificate(error));
+        let inside = |error| {
+            ureq::Error::Io(std::io::Error::other(rustls::Error::InvalidCertificate(
+                error,
+            )))
+        };
+        let silent = ureq::Error::Io(std::io::ErrorKind::ConnectionRefused.into());
+        for (error, code) in [
+            (tls(Expired), ReasonCode::ClockWrong),
+            (inside(NotValidYet), ReasonCode::ClockWrong),
+            (tls(UnknownIssuer), ReasonCode::TlsRefused),
+            (inside(UnknownIssuer), ReasonCode::TlsRefused),
+            (silent, ReasonCode::ProvisionerUnreachable),
+        ] {
+            let reason = provisioner.unreachable(&error);
+            assert_eq!(reason.code, code, "{error}");
+            assert!(reason.lines().join(" ").contains("192.0.2.1"), "{reason}");
+        }
+    }
+}

@@ -36,25 +36,8 @@ pub(super) struct Online {
 /// `NoLink` or `NoLease`, with each interface and what is known of it.
 pub(super) fn bring_up(log: &Log, avoid: Option<&str>) -> Result<(Online, Session), Reason> {
     let (all, linked) = wait_for_link(log);
-    if all.is_empty() {
-        return Err(Reason::new(
-            ReasonCode::NoLink,
-            "this machine has no network interface that the maintenance OS has a driver for",
-            "tell us the network card's PCI id (`lspci -nn` on any Linux) or plug in another card",
-        )
-        .then("it looks again every two seconds"));
-    }
     if linked.is_empty() {
-        let mut reason = Reason::new(
-            ReasonCode::NoLink,
-            "no network interface has a link",
-            "check the cable and the switch port of one of these interfaces",
-        )
-        .then("it looks again every two seconds");
-        for each in &all {
-            reason = reason.seen(format!("{} {}: no link", each.name, each.mac));
-        }
-        return Err(reason);
+        return Err(no_link(&all));
     }
     let others: Vec<_> = linked
         .iter()
@@ -145,15 +128,44 @@ fn lease_any(linked: &[Interface], log: &Log) -> Result<(Online, Session), Reaso
         }
         sessions = going;
     }
-    let mut reason = Reason::new(ReasonCode::NoLease, "no DHCP server gave this machine an address", "check that this port is in the provisioning network, that `groundstate up` runs there, and that the site file names this machine's MAC address")
-        .then("it asks again every two seconds");
-    for each in linked {
-        reason = reason.seen(format!(
-            "{} {}: link, no answer to DHCP",
-            each.name, each.mac
-        ));
+    Err(no_lease(linked))
+}
+
+/// Why there is no link: no card that we drive, or no cable.
+fn no_link(all: &[Interface]) -> Reason {
+    let (what, next_step) = if all.is_empty() {
+        (
+            "this machine has no network interface that the maintenance OS has a driver for",
+            "tell us the network card's PCI id (`lspci -nn` on any Linux) or plug in another card",
+        )
+    } else {
+        (
+            "no network interface has a link",
+            "check the cable and the switch port of one of these interfaces",
+        )
+    };
+    let mut reason =
+        Reason::new(ReasonCode::NoLink, what, next_step).then("it looks again every two seconds");
+    for each in all {
+        reason = reason.seen(format!("{} {}: no link", each.name, each.mac));
     }
-    Err(reason)
+    reason
+}
+
+/// Why there is no address although there is a link.
+fn no_lease(linked: &[Interface]) -> Reason {
+    let next_step = "check that this port is in the provisioning network, that `groundstate up` runs there, and that the site file names this machine's MAC address";
+    let mut reason = Reason::new(
+        ReasonCode::NoLease,
+        "no DHCP server gave this machine an address",
+        next_step,
+    )
+    .then("it asks again every two seconds");
+    for each in linked {
+        let seen = format!("{} {}: link, no answer to DHCP", each.name, each.mac);
+        reason = reason.seen(seen);
+    }
+    reason
 }
 
 fn configure(interface: Interface, lease: Lease) -> Result<Online, Reason> {
@@ -244,5 +256,48 @@ impl Session {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+    use groundstate_api::Millis;
+    use mos_core::phases::Scene;
+    use mos_core::screen::{Heading, page};
+
+    fn check(reason: Reason, screen: &Expect) {
+        let lines = page(&Heading::default(), Millis(0), &Scene::Waiting { reason });
+        screen.assert_eq(&lines[3..].join("\n"));
+    }
+
+    #[test]
+    fn a_missing_network_says_which_interface_and_what_to_check() {
+        let card = Interface {
+            name: "eth0".into(),
+            mac: MacAddr([2, 0, 0, 0, 0, 1]),
+        };
+        check(no_link(&[]), &expect![[r#"
+            WAITING
+            this machine has no network interface that the maintenance OS has a driver for
+                  [no-link]
+              by itself: it looks again every two seconds
+              do now:    tell us the network card's PCI id (`lspci -nn` on any Linux) or
+                  plug in another card"#]]);
+        check(no_link(std::slice::from_ref(&card)), &expect![[r#"
+            WAITING
+            no network interface has a link [no-link]
+              seen:      eth0 02:00:00:00:00:01: no link
+              by itself: it looks again every two seconds
+              do now:    check the cable and the switch port of one of these interfaces"#]]);
+        check(no_lease(&[card]), &expect![[r#"
+            WAITING
+            no DHCP server gave this machine an address [no-lease]
+              seen:      eth0 02:00:00:00:00:01: link, no answer to DHCP
+              by itself: it asks again every two seconds
+              do now:    check that this port is in the provisioning network, that
+                  `groundstate up` runs there, and that the site file names this machine's
+                  MAC address"#]]);
     }
 }
