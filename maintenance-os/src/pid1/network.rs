@@ -278,26 +278,35 @@ mod tests {
             name: "eth0".into(),
             mac: MacAddr([2, 0, 0, 0, 0, 1]),
         };
-        check(no_link(&[]), &expect![[r#"
+        check(
+            no_link(&[]),
+            &expect![[r#"
             WAITING
             this machine has no network interface that the maintenance OS has a driver for
                   [no-link]
               by itself: it looks again every two seconds
               do now:    tell us the network card's PCI id (`lspci -nn` on any Linux) or
-                  plug in another card"#]]);
-        check(no_link(std::slice::from_ref(&card)), &expect![[r#"
+                  plug in another card"#]],
+        );
+        check(
+            no_link(std::slice::from_ref(&card)),
+            &expect![[r#"
             WAITING
             no network interface has a link [no-link]
               seen:      eth0 02:00:00:00:00:01: no link
               by itself: it looks again every two seconds
-              do now:    check the cable and the switch port of one of these interfaces"#]]);
-        check(no_lease(&[card]), &expect![[r#"
+              do now:    check the cable and the switch port of one of these interfaces"#]],
+        );
+        check(
+            no_lease(&[card]),
+            &expect![[r#"
             WAITING
             no DHCP server gave this machine an address [no-lease]
               seen:      eth0 02:00:00:00:00:01: link, no answer to DHCP
               by itself: it asks again every two seconds
               do now:    check that this port is in the provisioning network, that
                   `groundstate up` runs there, and that the site file names this machine's
-                  MAC address"#]]);
+                  MAC address"#]],
+        );
     }
 }
