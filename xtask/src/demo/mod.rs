@@ -254,7 +254,14 @@ fn verdict(stage: &Stage, outcomes: &[Outcome]) -> ExitCode {
 
 fn keep(stage: &mut Stage) -> Result<()> {
     eprintln!("left running; end it with Ctrl-C. To speak to the servers from another terminal:");
-    eprintln!("  {}", stage.net().way_in());
+    let operator = stage.servers.operator();
+    eprintln!(
+        "  {} env GROUNDSTATE_SERVER={} GROUNDSTATE_CREDENTIAL={} {} node list",
+        stage.net().way_in(),
+        operator.server,
+        operator.credential.display(),
+        operator.groundstate.display()
+    );
     loop {
         stage.servers.check()?;
         std::thread::sleep(Duration::from_secs(1));

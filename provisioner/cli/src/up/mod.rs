@@ -86,10 +86,43 @@ pub(crate) fn image_dir(state_dir: &Path) -> PathBuf {
     state_dir.join("images")
 }
 
+/// Fails where this network namespace has no such interface, before anything is made.
+fn check_interface(interface: &str) -> Result<()> {
+    if nix::net::if_::if_nametoindex(interface).is_ok() {
+        return Ok(());
+    }
+    let all = nix::net::if_::if_nameindex().context("listing this machine's interfaces")?;
+    let there: Vec<_> = all
+        .iter()
+        .map(|each| each.name().to_string_lossy())
+        .collect();
+    bail!(
+        "--interface {interface}: this machine has no such interface; it has {}",
+        there.join(", ")
+    );
+}
+
+/// Says at the start what a machine would otherwise be held for.
+fn warn_of_missing_image(repository: &Repository, image: &str, state_dir: &Path) -> Result<()> {
+    if repository
+        .newest(image)
+        .context("the image repository")?
+        .is_none()
+    {
+        println!(
+            "WARNING     image \"{image}\" (policy.image) is not in the repository yet: nodes will be held. Bring it in with\n            groundstate image import --state-dir {} --name {image} ...",
+            state_dir.display()
+        );
+    }
+    Ok(())
+}
+
 async fn up(args: &UpArgs, interface: &str, site: Site) -> Result<()> {
+    check_interface(interface)?;
     let repository =
         Arc::new(Repository::open(&image_dir(&args.state_dir)).context("the image repository")?);
     let network = site.network.clone();
+    let image = site.policy.image.clone();
     let ours = Provisioner::open(Options {
         site,
         state_dir: args.state_dir.clone(),
@@ -103,6 +136,7 @@ async fn up(args: &UpArgs, interface: &str, site: Site) -> Result<()> {
     let local = bind_loopback(&network.address, network.https_port).await;
     let page = page_listener(args.page).await?;
     greet(&ours, args, &page)?;
+    warn_of_missing_image(&repository, &image, &args.state_dir)?;
 
     let (stop_now, stop) = watch::channel(false);
     let tls = ours.pki().server_config()?;
@@ -171,7 +205,7 @@ async fn wait(mut servers: JoinSet<Result<()>>, stop_now: watch::Sender<bool>) -
 
 async fn bind(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
-        format!("{address} cannot be served: is it this machine's address, and is the port free?")
+        format!("{address} cannot be served: is it this machine's address (`ip address`), and is the port free (`ss -ltnp`)?")
     })
 }
 

@@ -30,7 +30,8 @@ fn parse(text: &str) -> Result<Site> {
         return Ok(site);
     }
     let lines: Vec<String> = faults.iter().map(|fault| format!("  {fault}")).collect();
-    bail!("has {} faults:\n{}", faults.len(), lines.join("\n"))
+    let word = if faults.len() == 1 { "fault" } else { "faults" };
+    bail!("has {} {word}:\n{}", faults.len(), lines.join("\n"))
 }
 
 #[cfg(test)]
