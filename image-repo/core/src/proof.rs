@@ -84,14 +84,6 @@ pub fn plain(chunk: &Chunk, bytes: &[u8]) -> Result<(), Corrupt> {
     whole(chunk.length, &chunk.digest, bytes)
 }
 
-/// Checks a blob that is in memory as a whole.
-///
-/// # Errors
-/// How it differs.
-pub fn blob(blob: &Blob, bytes: &[u8]) -> Result<(), Corrupt> {
-    whole(blob.length, &blob.digest, bytes)
-}
-
 fn whole(length: Bytes, digest: &Digest, bytes: &[u8]) -> Result<(), Corrupt> {
     let found = Bytes(bytes.len() as u64);
     if found != length {
