@@ -4,7 +4,7 @@
 use crate::sysfs::Tree;
 use crate::{disk, machine, nic};
 use groundstate_api::boot::Firmware;
-use groundstate_api::ids::{BootId, MacAddr, SystemUuid};
+use groundstate_api::ids::{BootId, SystemUuid};
 use groundstate_api::inventory::{Disk, Inventory};
 use groundstate_api::units::Millis;
 
@@ -32,16 +32,12 @@ pub fn look_at_disks() -> Vec<Disk> {
     disk::disks(&Tree::machine(), &mut Vec::new())
 }
 
-/// Who this machine is, without asking a disk: SMBIOS UUID and serial number, and each Ethernet interface with its MAC
-/// address.
+/// Who this machine is, without asking a disk: SMBIOS UUID and serial number.
 #[must_use]
-pub fn system_identity() -> (Option<SystemUuid>, String, Vec<(String, MacAddr)>) {
-    let tree = Tree::machine();
+pub fn system_identity() -> (Option<SystemUuid>, String) {
     // What is wrong with the tables is told by the inventory; here only the identity counts.
-    let smbios = machine::smbios(&tree, &mut Vec::new());
-    let nics = nic::nics(&tree, &mut Vec::new());
-    let nics = nics.into_iter().map(|nic| (nic.name, nic.mac)).collect();
-    (smbios.uuid, smbios.serial, nics)
+    let smbios = machine::smbios(&Tree::machine(), &mut Vec::new());
+    (smbios.uuid, smbios.serial)
 }
 
 pub(crate) fn look_at(tree: &Tree, boot: &BootFacts) -> Inventory {

@@ -36,8 +36,8 @@ pub(super) fn inventory(
 /// The disks alone, as the guard needs them.
 pub(super) fn disks() -> Vec<Disk> {
     let mut disks = hw_diag::look_at_disks();
-    // What cannot be read here is refused by the guard, since nothing is known of such a disk's contents.
-    let _unreadable = fill_contents(&mut disks);
+    // What cannot be read stands in the disk's contents as unreadable, and the guard refuses it.
+    let _told_there = fill_contents(&mut disks);
     disks
 }
 

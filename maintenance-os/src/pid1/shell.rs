@@ -37,7 +37,7 @@ pub(super) fn run(page: Option<File>, log: &Log, first_line: Millis) -> Result<I
         .ok();
     let config = boot_config()?;
     let boot_id = look::boot_id().ok_or_else(|| fault("the kernel gives no boot id"))?;
-    let (uuid, serial, nics) = hw_diag::system_identity();
+    let (uuid, serial) = hw_diag::system_identity();
     let heading = Heading {
         site: config.site.clone(),
         serial: serial.clone(),
@@ -47,7 +47,6 @@ pub(super) fn run(page: Option<File>, log: &Log, first_line: Millis) -> Result<I
     let (key_pem, csr_pem) = handover::make_key_and_csr("node")?;
     let drivers_ready = load_drivers(log);
     let letters = start_postman(&config, log, &words)?;
-    drop(nics);
     let mut shell = Shell {
         phases: Phases::default(),
         console: Console::new(page, log.clone(), heading),
