@@ -11,6 +11,8 @@ pub mod guid;
 pub mod loader_entry;
 pub mod phases;
 pub mod plan;
+pub mod random_access;
 pub mod screen;
 pub mod signature;
 pub mod vhd;
+pub mod vhdx;
