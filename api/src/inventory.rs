@@ -2,9 +2,12 @@
 //! What a node consists of, as its probes saw it. Facts only; the judgement is `Finding`.
 
 use crate::boot::Firmware;
+pub use crate::health::Verdict;
+use crate::health::{DeviceReport, HealthFinding, MemoryErrors};
 use crate::ids::{BootId, MacAddr, NodeId, PlanId, SystemUuid};
 use crate::reason::{Part, Reason};
 use crate::units::{Bytes, Millis};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -28,6 +31,9 @@ pub struct Inventory {
     pub disks: Vec<Disk>,
     /// Network interfaces, ordered by MAC address.
     pub nics: Vec<Nic>,
+    /// Everything else that was looked at and judged on the node: processors, PCI functions, links, sensors, clocks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<DeviceReport>,
     /// Probes that could not look, and why; never silently empty.
     pub could_not_look: Vec<String>,
 }
@@ -87,6 +93,9 @@ pub struct Dimm {
     pub part_number: String,
     /// Serial number.
     pub serial: String,
+    /// Memory errors counted on this module since boot; `None` where nobody counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<MemoryErrors>,
 }
 
 /// How a disk is connected.
@@ -211,20 +220,6 @@ pub struct FoundFileSystem {
     pub label: Option<String>,
 }
 
-/// A verdict on a disk. Unknown is never ok.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// Looked, and nothing is wrong.
-    Ok,
-    /// Could not look, or the disk does not say.
-    Unknown,
-    /// Something to watch.
-    Warn,
-    /// Pull it.
-    Fail,
-}
-
 /// A disk's health.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
@@ -238,6 +233,12 @@ pub struct Health {
     pub temperature_c: Option<i16>,
     /// Power-on hours.
     pub power_on_hours: Option<u64>,
+    /// What was found, gravest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<HealthFinding>,
+    /// Figures to follow over time, as in [`DeviceReport::figures`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub figures: BTreeMap<String, i64>,
 }
 
 /// A network interface.

@@ -12,6 +12,7 @@ pub mod digest;
 pub mod enrol;
 pub mod event;
 pub mod headline;
+pub mod health;
 pub mod host;
 pub mod ids;
 pub mod image;

@@ -56,6 +56,7 @@ pub(crate) fn look_at(tree: &Tree, boot: &BootFacts) -> Inventory {
         memory,
         disks,
         nics,
+        devices: Vec::new(),
         could_not_look: missed,
     }
 }

@@ -14,6 +14,8 @@ pub fn unknown(source: &str, why: impl Into<String>) -> Health {
         evidence: alloc::vec![why.into()],
         temperature_c: None,
         power_on_hours: None,
+        findings: Vec::new(),
+        figures: alloc::collections::BTreeMap::new(),
     }
 }
 
@@ -29,6 +31,8 @@ impl Assessment {
             evidence: Vec::new(),
             temperature_c: None,
             power_on_hours: None,
+            findings: Vec::new(),
+            figures: alloc::collections::BTreeMap::new(),
         })
     }
     /// Worth telling, not worth worrying.

@@ -184,6 +184,8 @@ fn seen(path: &Path, sector: u32) -> Disk {
             evidence: Vec::new(),
             temperature_c: None,
             power_on_hours: None,
+            findings: Vec::new(),
+            figures: std::collections::BTreeMap::new(),
         },
     }
 }

@@ -349,6 +349,8 @@ pub(crate) fn inventory() -> Inventory {
             evidence: vec![],
             temperature_c: None,
             power_on_hours: None,
+            findings: Vec::new(),
+            figures: std::collections::BTreeMap::new(),
         },
     };
     Inventory {
@@ -374,6 +376,7 @@ pub(crate) fn inventory() -> Inventory {
         },
         disks: vec![disk("DATA-1", 8), disk("OS-1", 4)],
         nics: vec![],
+        devices: Vec::new(),
         could_not_look: vec![],
     }
 }

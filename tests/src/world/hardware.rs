@@ -147,6 +147,7 @@ pub fn inventory(trouble: Trouble) -> Inventory {
             speed_mbps: Some(10_000),
             driver: "sim".into(),
         }],
+        devices: Vec::new(),
         could_not_look: Vec::new(),
     }
 }
@@ -188,6 +189,7 @@ fn dimms(trouble: Trouble) -> Vec<Dimm> {
                 } else {
                     String::new()
                 },
+                errors: None,
             }
         })
         .collect()
@@ -262,6 +264,8 @@ fn disk(
             },
             temperature_c: Some(31),
             power_on_hours: Some(10_000),
+            findings: Vec::new(),
+            figures: std::collections::BTreeMap::new(),
         },
     }
 }

@@ -22,6 +22,7 @@ fn dimm(slot: &str, gib: u64, serial: &str) -> Dimm {
         manufacturer: "Maker".into(),
         part_number: "P-1".into(),
         serial: serial.into(),
+        errors: None,
     }
 }
 
@@ -48,6 +49,8 @@ fn disk(serial: &str, port: u32, gib: u64) -> Disk {
             evidence: vec![],
             temperature_c: None,
             power_on_hours: None,
+            findings: Vec::new(),
+            figures: std::collections::BTreeMap::new(),
         },
     }
 }
@@ -81,6 +84,7 @@ fn good() -> Inventory {
         },
         disks: vec![disk("S-1", 1, 4), disk("S-2", 2, 8), disk("S-3", 3, 8)],
         nics: vec![],
+        devices: Vec::new(),
         could_not_look: vec![],
     }
 }

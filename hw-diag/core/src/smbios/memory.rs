@@ -98,6 +98,7 @@ fn dimm(device: &Structure<'_>, slot: String) -> Dimm {
         manufacturer: device.string_at(0x17),
         part_number: device.string_at(0x1a),
         serial: device.string_at(0x18),
+        errors: None,
     }
 }
 

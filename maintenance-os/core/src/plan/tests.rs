@@ -40,6 +40,8 @@ pub(crate) fn disk(serial: &str, gib: u64, transport: Transport) -> Disk {
             evidence: Vec::new(),
             temperature_c: None,
             power_on_hours: None,
+            findings: Vec::new(),
+            figures: std::collections::BTreeMap::new(),
         },
     }
 }
@@ -143,6 +145,7 @@ fn inventory(disks: Vec<Disk>) -> Inventory {
         },
         disks,
         nics: Vec::new(),
+        devices: Vec::new(),
         could_not_look: Vec::new(),
     }
 }

@@ -107,6 +107,7 @@ pub(crate) fn inventory() -> Inventory {
         },
         disks: vec![],
         nics: vec![],
+        devices: Vec::new(),
         could_not_look: vec![],
     }
 }
