@@ -5,6 +5,7 @@
 
 use crate::units::Bytes;
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,16 @@ impl Verdict {
             Self::Unknown => "unknown",
             Self::Warn => "warn",
             Self::Fail => "fail",
+        }
+    }
+    /// As it stands at the start of a line for people: `ok`, `UNKNOWN`, `WARN`, `FAIL`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Unknown => "UNKNOWN",
+            Self::Warn => "WARN",
+            Self::Fail => "FAIL",
         }
     }
 }
@@ -70,6 +81,29 @@ pub enum DeviceKind {
     Machine,
 }
 
+impl DeviceKind {
+    /// As people read it: `disk`, `DIMM`, `power supply`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disk => "disk",
+            Self::Dimm => "DIMM",
+            Self::Memory => "memory",
+            Self::Cpu => "CPU",
+            Self::Pci => "PCI",
+            Self::Nic => "NIC",
+            Self::Sensor => "sensor",
+            Self::Fan => "fan",
+            Self::PowerSupply => "power supply",
+            Self::Firmware => "firmware",
+            Self::Tpm => "TPM",
+            Self::Clock => "clock",
+            Self::Bmc => "BMC",
+            Self::Machine => "machine",
+        }
+    }
+}
+
 /// How sure a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -80,6 +114,18 @@ pub enum Sureness {
     Likely,
     /// The device says so itself, or it was measured.
     Certain,
+}
+
+impl Sureness {
+    /// As people read it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hint => "a hint",
+            Self::Likely => "likely",
+            Self::Certain => "certain",
+        }
+    }
 }
 
 /// The kind of thing to do. The sentence beside it says it in full.
@@ -196,6 +242,111 @@ impl DeviceReport {
     }
 }
 
+impl DeviceReport {
+    /// The device in one line: kind, name, where it sits, what it is.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let place = &self.place;
+        let mut parts = Vec::new();
+        let mut said = |prefix: &str, text: &str| {
+            if !text.is_empty() && text != self.device {
+                parts.push(format!("{prefix}{text}"));
+            }
+        };
+        said("", &place.slot);
+        if let Some(size) = place.size {
+            said("", &format!("{size}"));
+        }
+        said("", &place.vendor);
+        said("", &place.model);
+        said("part ", &place.part_number);
+        said("serial ", &place.serial);
+        said("firmware ", &place.firmware);
+        let mut title = format!("{} {}", self.kind.as_str(), self.device);
+        if !parts.is_empty() {
+            title.push_str(": ");
+            title.push_str(&parts.join(", "));
+        }
+        title
+    }
+
+    /// The report as lines of text, the same on every screen: verdict and device, then for each finding what is wrong,
+    /// how sure that is, what was seen and what to do, then what it affects.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        lines.push(format!("{:<7} {}", self.verdict.word(), self.title()));
+        for finding in &self.findings {
+            lines.push(format!("  {} [{}]", finding.what, finding.code));
+            for seen in &finding.evidence {
+                lines.push(format!("    seen:     {seen}"));
+            }
+            lines.push(format!("    how sure: {}", finding.sureness.as_str()));
+            lines.push(format!("    do now:   {}", finding.next_step));
+        }
+        if !self.affects.is_empty() {
+            lines.push(format!("  affects: {}", self.affects.join(", ")));
+        }
+        lines
+    }
+}
+
+/// The gravest verdict of all; unknown where there is no report: nobody looked.
+#[must_use]
+pub fn gravest(reports: &[DeviceReport]) -> Verdict {
+    // Unknown is less grave than a warning, and never ok.
+    reports
+        .iter()
+        .map(|report| report.verdict)
+        .max()
+        .unwrap_or(Verdict::Unknown)
+}
+
+/// One page on many devices, worst first: a line that sums up, what is wrong in full, and what is well in a line each
+/// kind.
+#[must_use]
+pub fn page(reports: &[DeviceReport]) -> Vec<String> {
+    let mut sorted: Vec<&DeviceReport> = reports.iter().collect();
+    sorted.sort_by(|a, b| (b.verdict, a.kind, &a.device).cmp(&(a.verdict, b.kind, &b.device)));
+    let count = |verdict| {
+        sorted
+            .iter()
+            .filter(|report| report.verdict == verdict)
+            .count()
+    };
+    let mut lines = Vec::new();
+    let words: Vec<String> = [Verdict::Fail, Verdict::Warn, Verdict::Unknown, Verdict::Ok]
+        .into_iter()
+        .map(|verdict| (count(verdict), verdict))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, verdict)| format!("{count} {}", verdict.as_str()))
+        .collect();
+    let words = if words.is_empty() {
+        String::from("nothing was looked at")
+    } else {
+        words.join(", ")
+    };
+    lines.push(format!("{}: {words}", gravest(reports).word()));
+    for report in sorted.iter().filter(|report| report.verdict != Verdict::Ok) {
+        lines.push(String::new());
+        lines.extend(report.lines());
+    }
+    let well: Vec<&&DeviceReport> = sorted
+        .iter()
+        .filter(|report| report.verdict == Verdict::Ok)
+        .collect();
+    if !well.is_empty() {
+        lines.push(String::new());
+    }
+    for report in well {
+        lines.push(format!("{:<7} {}", report.verdict.word(), report.title()));
+        for finding in &report.findings {
+            lines.push(format!("          {}", finding.what));
+        }
+    }
+    lines
+}
+
 /// Corrected and uncorrected memory errors that the memory controller counted since boot (EDAC).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryErrors {
@@ -203,4 +354,53 @@ pub struct MemoryErrors {
     pub corrected: u64,
     /// Uncorrected.
     pub uncorrected: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(code: &str, verdict: Verdict) -> HealthFinding {
+        HealthFinding {
+            code: code.into(),
+            verdict,
+            what: "12 sectors wait to be reallocated".into(),
+            evidence: alloc::vec!["attribute 197 is 12".into()],
+            sureness: Sureness::Likely,
+            advice: Advice::Watch,
+            next_step: "have a spare ready".into(),
+        }
+    }
+
+    #[test]
+    fn the_page_has_the_worst_first_and_says_what_to_do() {
+        let mut bad = DeviceReport::new(
+            "/dev/sdb",
+            DeviceKind::Disk,
+            "ATA SMART",
+            alloc::vec![finding("ata-pending-sectors", Verdict::Warn)],
+        );
+        bad.place = Place {
+            slot: "bay 3".into(),
+            size: Some(Bytes::gib(4)),
+            model: "ST4".into(),
+            serial: "Z1".into(),
+            ..Place::default()
+        };
+        bad.affects.push("volume gs-data-2".into());
+        let well = DeviceReport::new("cpu0", DeviceKind::Cpu, "sysfs", Vec::new());
+        expect_test::expect![[r"
+            WARN: 1 warn, 1 ok
+
+            WARN    disk /dev/sdb: bay 3, 4 GiB, ST4, serial Z1
+              12 sectors wait to be reallocated [ata-pending-sectors]
+                seen:     attribute 197 is 12
+                how sure: likely
+                do now:   have a spare ready
+              affects: volume gs-data-2
+
+            ok      CPU cpu0"]]
+        .assert_eq(&page(&[well, bad]).join("\n"));
+        assert_eq!(page(&[]), ["UNKNOWN: nothing was looked at"]);
+    }
 }
