@@ -96,6 +96,9 @@ pub struct DiskFacts {
     /// What could not be read, a line each with the reason.
     #[serde(default)]
     pub missed: Vec<String>,
+    /// Why the disk did not answer, or not in time; whatever else was read before, its state is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_answer: Option<String>,
 }
 
 impl DiskFacts {
@@ -116,6 +119,7 @@ impl DiskFacts {
             scsi: None,
             self_tests: None,
             missed: Vec::new(),
+            no_answer: None,
         }
     }
 }
