@@ -11,6 +11,7 @@ pub mod boot;
 pub mod digest;
 pub mod enrol;
 pub mod event;
+pub mod glob;
 pub mod headline;
 pub mod health;
 pub mod host;

@@ -15,6 +15,7 @@ mod fields;
 mod health;
 mod judge;
 pub mod nvme;
+pub mod profile;
 pub mod scsi;
 pub mod slot;
 pub mod smbios;
