@@ -167,7 +167,9 @@ pub struct Attribute {
     /// The raw value as the capture words it, for example `31 (Min/Max 20/45)`.
     #[serde(default)]
     pub raw_text: Option<String>,
-    /// Whether it failed, as the capture says or the threshold shows.
+    /// Whether it failed, as the capture says or the threshold shows ([`WhenFailed::by_threshold`]). Whoever reads the
+    /// disk fills it in: the judgement looks here and not at the threshold, because `smartctl` knows of drives whose
+    /// worst value means nothing.
     #[serde(default)]
     pub when_failed: WhenFailed,
 }
@@ -183,6 +185,31 @@ pub enum WhenFailed {
     Past,
     /// It is now.
     Now,
+}
+
+impl WhenFailed {
+    /// What the threshold says of the values, as `smartctl` reads them: a threshold of 0 never fails, 254 is invalid
+    /// (SFF-8035i), and 0, 254 and 255 are no normalised values.
+    #[must_use]
+    pub fn by_threshold(current: Option<u8>, worst: Option<u8>, threshold: Option<u8>) -> Self {
+        let normalised = |value: &u8| (1..=253).contains(value);
+        let Some(threshold) = threshold.filter(|limit| *limit != 0 && *limit < 254) else {
+            return Self::Never;
+        };
+        if current
+            .filter(normalised)
+            .is_some_and(|value| value <= threshold)
+        {
+            Self::Now
+        } else if worst
+            .filter(normalised)
+            .is_some_and(|value| value <= threshold)
+        {
+            Self::Past
+        } else {
+            Self::Never
+        }
+    }
 }
 
 /// One entry of an error log.
@@ -263,6 +290,8 @@ pub struct ScsiFacts {
     pub write: Option<ErrorCounters>,
     /// Verify error counters (page 05h).
     pub verify: Option<ErrorCounters>,
+    /// Pending defects (page 15h, subpage 01h).
+    pub pending_defects: Option<u64>,
     /// Non-medium errors (page 06h).
     pub non_medium_errors: Option<u64>,
     /// Percentage of the rated endurance used (page 11h).
@@ -357,6 +386,9 @@ pub struct SelfTestLog {
     pub entries: Vec<SelfTest>,
     /// Percent that remain of the one that runs.
     pub running: Option<u8>,
+    /// How the last test ended as the SMART data say it (self-test execution status, byte 363), also where the log is
+    /// missing.
+    pub last_status: Option<SelfTestResult>,
     /// Expected minutes of a short test, where the disk says.
     pub short_minutes: Option<u32>,
     /// Expected minutes of an extended test, where the disk says.
