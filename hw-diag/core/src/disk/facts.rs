@@ -188,23 +188,18 @@ pub enum WhenFailed {
 }
 
 impl WhenFailed {
-    /// What the threshold says of the values, as `smartctl` reads them: a threshold of 0 never fails, 254 is invalid
-    /// (SFF-8035i), and 0, 254 and 255 are no normalised values.
+    /// What the threshold says of the values, as `smartctl` reads them. A threshold of 0 never fails, 254 is invalid and
+    /// 255 is for tests (SFF-8035i). A value of 0 counts, though it is no normalised value by the letter: worn-out
+    /// solid-state drives say so.
     #[must_use]
     pub fn by_threshold(current: Option<u8>, worst: Option<u8>, threshold: Option<u8>) -> Self {
-        let normalised = |value: &u8| (1..=253).contains(value);
         let Some(threshold) = threshold.filter(|limit| *limit != 0 && *limit < 254) else {
             return Self::Never;
         };
-        if current
-            .filter(normalised)
-            .is_some_and(|value| value <= threshold)
-        {
+        let reached = |value: Option<u8>| value.is_some_and(|value| value <= threshold);
+        if reached(current) {
             Self::Now
-        } else if worst
-            .filter(normalised)
-            .is_some_and(|value| value <= threshold)
-        {
+        } else if reached(worst) {
             Self::Past
         } else {
             Self::Never
