@@ -12,6 +12,12 @@ use groundstate_api::inventory::{Dimm, Disk, Inventory, Nic};
 /// Two disks of one size on the label differ by up to this share between vendors: one part in a hundred.
 const SIZE_SHARE: u64 = 100;
 
+/// What to do where the machine is another than the profile's.
+const OTHER: &str = "check that this machine belongs to this profile, or correct the profile";
+/// What to do where memory is missing or differs.
+const RESEAT: &str =
+    "power the machine off, and reseat or replace the DIMM of the empty or differing slot";
+
 /// A rule of a profile that a machine does not keep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Breach {
@@ -61,7 +67,6 @@ fn breach(rule: String, code: &str, verdict: Verdict, what: String, next: &str) 
 }
 
 fn machine(profile: &Profile, seen: &Inventory, found: &mut Vec<Breach>) {
-    const OTHER: &str = "check that this machine belongs to this profile, or correct the profile";
     let system = &seen.system;
     let named = [
         (
@@ -119,6 +124,11 @@ fn machine(profile: &Profile, seen: &Inventory, found: &mut Vec<Breach>) {
             next,
         ));
     }
+    cpu(profile, seen, found);
+}
+
+fn cpu(profile: &Profile, seen: &Inventory, found: &mut Vec<Breach>) {
+    let system = &seen.system;
     if let Some(count) = profile.cpu.count.filter(|count| *count != system.cpus) {
         let what = format!("the kernel uses {} processors, not {count}", system.cpus);
         let verdict = if system.cpus < count {
@@ -182,13 +192,8 @@ fn claim<'a, T, G>(
 }
 
 fn memory(profile: &Profile, seen: &Inventory, found: &mut Vec<Breach>) {
-    const NEXT: &str =
-        "power the machine off, and reseat or replace the DIMM of the empty or differing slot";
-    if let Some(total) = profile
-        .memory
-        .total
-        .filter(|total| total.0 != seen.memory.configured)
-    {
+    let wrong = |total: &super::Size| total.0 != seen.memory.configured;
+    if let Some(total) = profile.memory.total.filter(wrong) {
         let what = format!(
             "the DIMMs add up to {}, not {}",
             seen.memory.configured, total.0
@@ -203,76 +208,26 @@ fn memory(profile: &Profile, seen: &Inventory, found: &mut Vec<Breach>) {
             "profile-memory",
             verdict,
             what,
-            NEXT,
+            RESEAT,
         ));
     }
     if profile.dimms.is_empty() {
         return;
     }
-    let populated: Vec<Dimm> = seen
-        .memory
-        .dimms
-        .iter()
-        .filter(|d| d.populated)
-        .cloned()
-        .collect();
-    let (claimed, left) = claim(
-        &populated,
-        &profile.dimms,
-        |g: &DimmGroup| g.count,
-        fits_dimm,
-    );
+    let populated = seen.memory.dimms.iter().filter(|d| d.populated);
+    let populated: Vec<Dimm> = populated.cloned().collect();
+    let count = |g: &DimmGroup| g.count;
+    let (claimed, left) = claim(&populated, &profile.dimms, count, fits_dimm);
     for (index, (group, mine)) in profile.dimms.iter().zip(&claimed).enumerate() {
-        if let Some(what) = short("DIMMs", &words_dimm(group), group.count, mine.len()) {
-            let mut one = breach(
-                format!("dimm[{index}].count"),
-                "profile-dimm-count",
-                Verdict::Fail,
-                what,
-                NEXT,
-            );
-            let empty = seen
-                .memory
-                .dimms
-                .iter()
-                .filter(|d| !d.populated)
-                .map(|d| d.slot.as_str());
-            let empty: Vec<&str> = empty.collect();
-            if !empty.is_empty() {
-                one.finding
-                    .evidence
-                    .push(format!("empty slots: {}", empty.join(", ")));
-            }
-            found.push(one);
-        }
-        for dimm in mine {
-            if let Some(least) = group
-                .speed_min
-                .filter(|least| dimm.speed > 0 && dimm.speed < *least)
-            {
-                let what = format!(
-                    "the DIMM in slot {} runs at {} MT/s, below {least}",
-                    dimm.slot, dimm.speed
-                );
-                let next = "look at the memory speed in the firmware's set-up and for a slower DIMM beside it";
-                found.push(breach(
-                    format!("dimm[{index}].speed_min"),
-                    "profile-dimm-speed",
-                    Verdict::Warn,
-                    what,
-                    next,
-                ));
-            }
-        }
+        dimm_group(index, group, mine, seen, found);
     }
     for dimm in left {
         let size = dimm
             .size
             .map_or_else(|| "unknown size".into(), |s| s.to_string());
-        let what = format!(
-            "the DIMM in slot {} ({size}, {}) is in no group of the profile",
-            dimm.slot, dimm.kind
-        );
+        let Dimm { slot, kind, .. } = dimm;
+        let what =
+            format!("the DIMM in slot {slot} ({size}, {kind}) is in no group of the profile");
         let next = "take it out, or write it into the profile";
         found.push(breach(
             "dimm".into(),
@@ -281,6 +236,46 @@ fn memory(profile: &Profile, seen: &Inventory, found: &mut Vec<Breach>) {
             what,
             next,
         ));
+    }
+}
+
+fn dimm_group(
+    index: usize,
+    group: &DimmGroup,
+    mine: &[&Dimm],
+    seen: &Inventory,
+    found: &mut Vec<Breach>,
+) {
+    if let Some(what) = short("DIMMs", &words_dimm(group), group.count, mine.len()) {
+        let rule = format!("dimm[{index}].count");
+        let mut one = breach(rule, "profile-dimm-count", Verdict::Fail, what, RESEAT);
+        let empty = seen.memory.dimms.iter().filter(|d| !d.populated);
+        let empty: Vec<&str> = empty.map(|d| d.slot.as_str()).collect();
+        if !empty.is_empty() {
+            one.finding
+                .evidence
+                .push(format!("empty slots: {}", empty.join(", ")));
+        }
+        found.push(one);
+    }
+    for dimm in mine {
+        let slow = |least: &u32| dimm.speed > 0 && dimm.speed < *least;
+        if let Some(least) = group.speed_min.filter(slow) {
+            let what = format!(
+                "the DIMM in slot {} runs at {} MT/s, below {least}",
+                dimm.slot, dimm.speed
+            );
+            let next =
+                "look at the memory speed in the firmware's set-up and for a slower DIMM beside it";
+            let rule = format!("dimm[{index}].speed_min");
+            found.push(breach(
+                rule,
+                "profile-dimm-speed",
+                Verdict::Warn,
+                what,
+                next,
+            ));
+        }
     }
 }
 
@@ -326,62 +321,21 @@ fn disks(profile: &Profile, seen: &Inventory, found: &mut Vec<Breach>) {
         .filter(|d| !d.removable)
         .cloned()
         .collect();
-    let (claimed, left) = claim(&fixed, &profile.disks, |g: &DiskGroup| g.count, fits_disk);
+    let count = |g: &DiskGroup| g.count;
+    let (claimed, left) = claim(&fixed, &profile.disks, count, fits_disk);
     for (index, (group, mine)) in profile.disks.iter().zip(&claimed).enumerate() {
-        if let Some(what) = short("disks", &words_disk(group), group.count, mine.len()) {
-            let next =
-                "look which bay is empty or dark, reseat that disk and its cable, and check again";
-            let mut one = breach(
-                format!("disk[{index}].count"),
-                "profile-disk-count",
-                Verdict::Fail,
-                what,
-                next,
-            );
-            let there: Vec<String> = mine
-                .iter()
-                .map(|d| format!("{} in {}", d.serial, d.slot))
-                .collect();
-            one.finding.evidence.push(format!(
-                "there: {}",
-                if there.is_empty() {
-                    "none".into()
-                } else {
-                    there.join(", ")
-                }
-            ));
-            found.push(one);
-        }
-        for disk in mine {
-            if !group.firmware.is_empty()
-                && !group
-                    .firmware
-                    .iter()
-                    .any(|p| glob::matches(p, &disk.revision))
-            {
-                let what = format!(
-                    "disk {} in {} has firmware `{}`, not {}",
-                    disk.serial,
-                    disk.slot,
-                    disk.revision,
-                    any(&group.firmware)
-                );
-                let next = "update the disk's firmware, or add this version to the profile";
-                found.push(breach(
-                    format!("disk[{index}].firmware"),
-                    "profile-disk-firmware",
-                    Verdict::Warn,
-                    what,
-                    next,
-                ));
-            }
-        }
+        disk_group(index, group, mine, found);
     }
     for disk in left {
-        let what = format!(
-            "disk {} in {} ({}, {}) is in no group of the profile",
-            disk.serial, disk.slot, disk.size, disk.model
-        );
+        let Disk {
+            serial,
+            slot,
+            size,
+            model,
+            ..
+        } = disk;
+        let what =
+            format!("disk {serial} in {slot} ({size}, {model}) is in no group of the profile");
         let next = "take it out, or write it into the profile";
         found.push(breach(
             "disk".into(),
@@ -390,6 +344,48 @@ fn disks(profile: &Profile, seen: &Inventory, found: &mut Vec<Breach>) {
             what,
             next,
         ));
+    }
+}
+
+fn disk_group(index: usize, group: &DiskGroup, mine: &[&Disk], found: &mut Vec<Breach>) {
+    if let Some(what) = short("disks", &words_disk(group), group.count, mine.len()) {
+        let next =
+            "look which bay is empty or dark, reseat that disk and its cable, and check again";
+        let rule = format!("disk[{index}].count");
+        let mut one = breach(rule, "profile-disk-count", Verdict::Fail, what, next);
+        let there = mine.iter().map(|d| format!("{} in {}", d.serial, d.slot));
+        let there: Vec<String> = there.collect();
+        let there = if there.is_empty() {
+            "none".into()
+        } else {
+            there.join(", ")
+        };
+        one.finding.evidence.push(format!("there: {there}"));
+        found.push(one);
+    }
+    for disk in mine {
+        let right = &group.firmware;
+        if !right.is_empty() && !right.iter().any(|p| glob::matches(p, &disk.revision)) {
+            let Disk {
+                serial,
+                slot,
+                revision,
+                ..
+            } = disk;
+            let what = format!(
+                "disk {serial} in {slot} has firmware `{revision}`, not {}",
+                any(right)
+            );
+            let next = "update the disk's firmware, or add this version to the profile";
+            let rule = format!("disk[{index}].firmware");
+            found.push(breach(
+                rule,
+                "profile-disk-firmware",
+                Verdict::Warn,
+                what,
+                next,
+            ));
+        }
     }
 }
 

@@ -26,10 +26,13 @@ fn check(change: fn(&mut Inventory), expect: Expect) {
 
 #[test]
 fn a_machine_fits_what_was_learned_from_it() {
-    check(|_| {}, expect![[r#"
+    check(
+        |_| {},
+        expect![[r#"
         ok: 1 ok
 
-        ok      machine profile q35"#]]);
+        ok      machine profile q35"#]],
+    );
 }
 
 #[test]
@@ -165,7 +168,8 @@ fn the_file_reads_back_and_refuses_what_it_does_not_know() {
         driver = "e1000e"
         link = true
         speed_min_mbps = 25000
-    "#]].assert_eq(&text);
+    "#]]
+    .assert_eq(&text);
     assert_eq!(toml::from_str::<Profile>(&text).unwrap(), profile);
     let error = |text: &str| toml::from_str::<Profile>(text).unwrap_err().to_string();
     assert!(error("schema = 1\nname = \"a\"\n[cpu]\ncuont = 1\n").contains("cuont"));
@@ -187,5 +191,6 @@ fn a_rule_that_would_fail_good_machines_is_seen_before_it_is_switched_on() {
         .iter()
         .map(|r| (r.rule.as_str(), r.verdict, r.spoke_on.len()))
         .collect();
-    expect![[r#"[("disk[3].count", Fail, 1), ("machine.firmware", Warn, 1)]"#]].assert_eq(&format!("{rules:?}"));
+    expect![[r#"[("disk[3].count", Fail, 1), ("machine.firmware", Warn, 1)]"#]]
+        .assert_eq(&format!("{rules:?}"));
 }
