@@ -6,6 +6,7 @@
 //! that is `hw-core`'s part. What it could not look at is named, never left out silently.
 
 mod ata;
+pub mod burn_in;
 mod disk;
 pub mod ecc;
 mod ioctl;

@@ -10,6 +10,7 @@
 extern crate alloc;
 
 pub mod ata;
+pub mod burn_in;
 pub mod disk;
 mod fields;
 mod health;
