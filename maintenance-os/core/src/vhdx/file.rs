@@ -15,6 +15,7 @@ use super::overlay::Overlay;
 #[derive(Debug)]
 pub(super) struct File<S> {
     source: S,
+    source_len: u64,
     overlay: Overlay,
     len: u64,
     /// By window number modulo their count: a window and where it begins.
@@ -26,6 +27,7 @@ impl<S: ReadAt> File<S> {
         let len = source.len();
         Self {
             source,
+            source_len: len,
             overlay: Overlay::default(),
             len,
             windows: vec![None; WINDOWS_MAX],
@@ -45,8 +47,8 @@ impl<S: ReadAt> File<S> {
 
     /// Reads; what the log lengthened the file by, and did not write, is zero.
     pub(super) fn read(&mut self, at: u64, into: &mut [u8]) -> Result<(), Failure<S::Error>> {
-        let there = index(self.source.len().saturating_sub(at)).min(into.len());
-        let beyond = !self.overlay.is_empty() || self.len > self.source.len();
+        let there = index(self.source_len.saturating_sub(at)).min(into.len());
+        let beyond = !self.overlay.is_empty() || self.len > self.source_len;
         let (head, tail) = if beyond {
             into.split_at_mut(there)
         } else {

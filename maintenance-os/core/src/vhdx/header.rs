@@ -157,6 +157,7 @@ pub(super) fn identifier(creator: &str) -> Result<Vec<u8>, VhdxError> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)] // A test may panic.
 mod tests {
     use super::*;
 

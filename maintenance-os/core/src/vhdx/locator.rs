@@ -121,6 +121,7 @@ fn text(bytes: &[u8], at: u32, len: u16) -> Option<String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)] // A test may panic.
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -6,11 +6,14 @@
 //! give sources ([`crate::random_access`]), identities and the parent. Every length comes from the file and is held
 //! against a named [limit](limits) before memory is taken for it.
 
+mod builder;
+mod check;
 mod crc32c;
 mod error;
 mod field;
 mod file;
 mod header;
+mod layout;
 pub mod limits;
 mod locator;
 mod log;
@@ -22,7 +25,10 @@ mod region;
 mod shape;
 mod table;
 
+pub use builder::Builder;
+pub use check::Fault;
 pub use error::{CopyFault, Failure, VhdxError};
+pub use layout::{Layout, NewDisk, NewIds, NewKind, WRITE_MAX, Write, usual_block};
 pub use locator::ParentLocator;
 pub use map::{Map, Piece};
 pub use reader::{Facts, Kind, LogState, Place, Vhdx};

@@ -94,6 +94,7 @@ impl Overlay {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)] // A test may panic.
 mod tests {
     use super::*;
     use proptest::prelude::*;

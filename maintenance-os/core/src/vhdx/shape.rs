@@ -70,6 +70,16 @@ impl Shape {
         block + block / self.ratio()
     }
 
+    /// The payload block whose entry `entry` is, unless it is that of a sector bitmap.
+    pub(super) const fn block_of(&self, entry: u64) -> Option<u64> {
+        let (chunk, number) = (entry / (self.ratio() + 1), entry % (self.ratio() + 1));
+        if number < self.ratio() {
+            Some(chunk * self.ratio() + number)
+        } else {
+            None
+        }
+    }
+
     /// The entry of the sector bitmap of `chunk`.
     pub(super) const fn chunk_entry(&self, chunk: u64) -> u64 {
         chunk * (self.ratio() + 1) + self.ratio()
@@ -127,7 +137,11 @@ mod tests {
             if parent {
                 prop_assert_eq!(shape.chunk_entry(shape.chunks() - 1) + 1, shape.entries());
             }
+            for block in [0, last / 2, last] {
+                prop_assert_eq!(shape.block_of(shape.block_entry(block)), Some(block));
+            }
             for chunk in 0..shape.chunks() - 1 {
+                prop_assert_eq!(shape.block_of(shape.chunk_entry(chunk)), None);
                 let entry = shape.chunk_entry(chunk);
                 prop_assert_eq!(shape.block_entry((chunk + 1) * shape.ratio()), entry + 1);
                 prop_assert_eq!(shape.block_entry((chunk + 1) * shape.ratio() - 1), entry - 1);
