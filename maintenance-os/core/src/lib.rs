@@ -14,5 +14,6 @@ pub mod plan;
 pub mod random_access;
 pub mod screen;
 pub mod signature;
+pub mod ticket;
 pub mod vhd;
 pub mod vhdx;

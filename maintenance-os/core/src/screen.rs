@@ -2,6 +2,7 @@
 //! What a technician reads on the node's own screen: plain text, 79 columns, no colour needed.
 
 use crate::phases::Scene;
+use crate::ticket;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -55,11 +56,37 @@ pub fn page(heading: &Heading, now: Millis, scene: &Scene) -> Vec<String> {
             lines.extend(reason.lines());
         }
         Scene::Held { reason } => {
-            lines.push(String::from("HELD: this machine needs a person"));
-            lines.extend(reason.lines());
+            let mut held = Vec::from([String::from("HELD: this machine needs a person")]);
+            held.extend(reason.lines());
+            let code = ticket::qr(&ticket::ticket(
+                heading.node.as_ref(),
+                &heading.serial,
+                reason,
+            ));
+            beside(&mut lines, &held, &code.unwrap_or_default());
         }
     }
-    lines.iter().flat_map(|line| fold(line)).collect()
+    lines.iter().flat_map(|line| fold(line, COLUMNS)).collect()
+}
+
+/// Text with a picture at its right: the text is folded narrow for as long as the picture lasts.
+fn beside(lines: &mut Vec<String>, text: &[String], picture: &[String]) {
+    let width = picture.first().map_or(0, |line| line.chars().count());
+    let left = COLUMNS.saturating_sub(width + 1);
+    let mut picture = picture.iter();
+    for line in text {
+        if picture.len() == 0 {
+            lines.push(line.clone());
+            continue;
+        }
+        for piece in fold(line, left) {
+            match picture.next() {
+                Some(row) => lines.push(format!("{piece:<left$} {row}")),
+                None => lines.push(piece),
+            }
+        }
+    }
+    lines.extend(picture.map(|row| format!("{:left$} {row}", "")));
 }
 
 /// The same scene as one or a few lines of a log.
@@ -121,12 +148,12 @@ pub fn bar(done: Bytes, total: Bytes) -> String {
     format!("[{cells}] {:3} %", done * 100 / total)
 }
 
-fn fold(line: &str) -> Vec<String> {
+fn fold(line: &str, columns: usize) -> Vec<String> {
     let mut out = Vec::new();
     let mut current = String::new();
     for word in line.split_inclusive(' ') {
         if !current.trim().is_empty()
-            && current.chars().count() + word.trim_end().chars().count() > COLUMNS
+            && current.chars().count() + word.trim_end().chars().count() > columns
         {
             out.push(current.trim_end().to_string());
             current = String::from("      ");
@@ -166,17 +193,27 @@ mod tests {
             page.iter().all(|line| line.chars().count() <= COLUMNS),
             "{page:#?}"
         );
-        expect_test::expect![[r"
+        expect_test::expect![[r#"
             GROUNDSTATE MAINTENANCE OS    site demo    up 7.3 s
             node node1    serial GS1    no address yet
             -------------------------------------------------------------------------------
-            HELD: this machine needs a person
-            a DIMM that this node should have is not there [dimm-missing]
-              part:      DIMM DIMM_A2, 512 MiB, serial S2
-              seen:      DIMM_A1 512 MiB, DIMM_A2 empty
-              by itself: nothing: it waits for a person
-              do now:    reseat or replace the DIMM in DIMM_A2, then run `groundstate node
-                  reprovision node1`"]]
+            HELD: this machine needs a person             █████████████████████████████████
+            a DIMM that this node should have is not      ██ ▄▄▄▄▄ █▀  █▀ ██ ▄▄███ ▄▄▄▄▄ ██
+                  there [dimm-missing]                    ██ █   █ █ ▄ ▄▀█▀██▀▄█▀█ █   █ ██
+              part:      DIMM DIMM_A2, 512 MiB, serial S2 ██ █▄▄▄█ ██ ▀▄█ ▀▄▄▄ ▄▀█ █▄▄▄█ ██
+              seen:      DIMM_A1 512 MiB, DIMM_A2 empty   ██▄▄▄▄▄▄▄█ ▀ █▄▀▄█▄█▄▀ █▄▄▄▄▄▄▄██
+              by itself: nothing: it waits for a person   ██ █▀▀█▀▄█▄▄ ▀██  ▀ ▀▀█▄▄▀▀ ▄▄███
+              do now:    reseat or replace the DIMM in    ███▀▄█▄ ▄▄█▀▄▄▄█▀ ███▀▀▀▄ ▄▀▄████
+                  DIMM_A2, then run `groundstate node     ██ ▄ █▀▄▄ ▄ ▄█▀   █▀▀▀ ▄  ▀ ▀▄ ██
+                  reprovision node1`                      ██▄▀█▀█ ▄█ █▀█   ▄ ███ ▀ ▄▄   ███
+                                                          ██  ▀█ █▄▄█▀▄▀▀█▄▄▀ ▄ ▀█▀▀▀▀▄ ███
+                                                          ██ ▄ ▄▀ ▄▄█▀   ▄  ▀█  █▀█   ▄▀ ██
+                                                          ██▄█████▄█▀▀██ ▀██▄█▀▀ ▄▄▄ ▀ █▀██
+                                                          ██ ▄▄▄▄▄ ██▄  ▀ ▄▄ █▀  █▄█ ▄█▀███
+                                                          ██ █   █ ██  █▄▄██  ▀   ▄▄▄███ ██
+                                                          ██ █▄▄▄█ ██ ▀ ▄█ ▄▄█▄▀█▄▄▄ ▄▀▄▀██
+                                                          ██▄▄▄▄▄▄▄█▄█▄▄█▄▄████▄████▄█▄████
+                                                          ▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀"#]]
         .assert_eq(&page.join("\n"));
         assert_eq!(
             bar(Bytes(52), Bytes(100)),
