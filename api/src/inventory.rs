@@ -3,11 +3,14 @@
 
 use crate::boot::Firmware;
 pub use crate::health::Verdict;
-use crate::health::{DeviceReport, HealthFinding, MemoryErrors};
-use crate::ids::{BootId, MacAddr, NodeId, PlanId, SystemUuid};
+use crate::health::{
+    Advice, DeviceKind, DeviceReport, HealthFinding, MemoryErrors, Place, Sureness,
+};
+use crate::ids::{BootId, MacAddr, SystemUuid};
 use crate::reason::{Part, Reason};
 use crate::units::{Bytes, Millis};
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -159,6 +162,38 @@ impl Disk {
     pub fn part(&self) -> Part {
         Part::disk(&self.slot, &self.serial, self.size, &self.model)
     }
+
+    /// The report on this disk, as every screen shows it.
+    #[must_use]
+    pub fn report(&self) -> DeviceReport {
+        let health = &self.health;
+        let mut findings = health.findings.clone();
+        if findings.is_empty() && health.verdict != Verdict::Ok {
+            // An inventory of a node whose maintenance OS is older than findings: its evidence is all there is.
+            findings.push(HealthFinding {
+                code: String::from("disk-health"),
+                verdict: health.verdict,
+                what: String::from("the disk's health is not ok"),
+                evidence: health.evidence.clone(),
+                sureness: Sureness::Likely,
+                advice: Advice::Look,
+                next_step: String::from("look at what was seen"),
+            });
+        }
+        let name = format!("/dev/{}", self.kernel_name);
+        let mut report = DeviceReport::new(name, DeviceKind::Disk, &health.source, findings);
+        report.verdict = report.verdict.max(health.verdict);
+        report.place = Place {
+            slot: self.slot.clone(),
+            model: self.model.clone(),
+            serial: self.serial.clone(),
+            firmware: self.revision.clone(),
+            size: Some(self.size),
+            ..Place::default()
+        };
+        report.figures.clone_from(&health.figures);
+        report
+    }
 }
 
 /// Something recognised on a disk.
@@ -172,13 +207,10 @@ pub struct Signature {
     pub label: Option<String>,
 }
 
-/// Our layout as it was found on a disk (from partition names, which we write).
+/// Our layout as it was found on a disk (from partition names, which we write). Whose it is stands not on the disk: the
+/// provisioner knows the disk GUIDs that its plans wrote ([`crate::plan::EarlierDisks::table`]).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FoundLayout {
-    /// The node it was written for.
-    pub node: Option<NodeId>,
-    /// The plan that wrote it.
-    pub plan: Option<PlanId>,
     /// What the disk was for.
     pub role: crate::plan::Role,
     /// The disk's GPT GUID, upper-case text.

@@ -3,6 +3,7 @@
 
 use crate::boot::{BootSighting, Firmware};
 use crate::event::Event;
+use crate::health::DeviceReport;
 use crate::host::Change;
 use crate::ids::{BootId, MacAddr, NodeId, PlanId, RunId};
 use crate::inventory::{Finding, Inventory};
@@ -102,6 +103,9 @@ pub struct NodeReport {
     pub inventory: Option<Inventory>,
     /// The judgement on it.
     pub findings: Vec<Finding>,
+    /// The reports on its devices, with the volumes and VHDs that each disk carries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hardware: Vec<DeviceReport>,
     /// The plan of the run.
     pub plan: Option<Plan>,
     /// Each phase and step of the run with the time it took.
@@ -156,6 +160,20 @@ pub struct Order {
     /// How to hand over; the node's policy where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hand_over: Option<HandOver>,
+    /// Serial numbers of disks that may be wiped although they hold something that is not ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confirm_wipe: Vec<String>,
+}
+
+/// The body of an order to rebuild one data disk: `POST /v1/nodes/{node}/rebuild-disk`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RebuildOrder {
+    /// The disk's serial number.
+    pub serial: String,
+    /// Whether the disk may be wiped although it holds something that is not ours.
+    #[serde(default)]
+    pub confirm_wipe: bool,
 }
 
 /// What a server of ours says when it refuses: RFC 9457 problem details (`application/problem+json`).

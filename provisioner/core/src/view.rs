@@ -45,6 +45,7 @@ impl Node {
                 .or(self.last_good.as_deref())
                 .cloned(),
             findings: run.map(|run| run.findings.clone()).unwrap_or_default(),
+            hardware: Vec::new(),
             plan: run
                 .and_then(|run| run.plan.as_deref())
                 .or(self.host.as_ref().map(|host| host.plan.as_ref()))
