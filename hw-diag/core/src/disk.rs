@@ -1,9 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Disks: what was read of one ([`DiskFacts`]), whoever read it, and the verdict on it.
+//! Disks: what was read of one ([`DiskFacts`]), whoever read it, and the verdict on it ([`judge`]).
 //!
 //! The same facts come from ioctls on a live machine, from `smartctl --json` and from the text of `smartctl -x`; the
 //! judgement does not know which. What was not read is `None` or named in `missed`, never a zero.
 
+mod ata;
 pub mod facts;
+mod figures;
+mod judge;
+mod meanings;
+mod measure;
+mod nvme;
+mod own_word;
+mod rules;
+mod scsi;
+mod trend;
 
 pub use facts::DiskFacts;
+pub use judge::judge;
+pub use meanings::{From, MEANINGS, Meaning};
+pub use measure::{Measure, Media};
+pub use rules::{Rule, all as rules};
+pub use trend::EarlierFigures;

@@ -11,6 +11,8 @@ extern crate alloc;
 
 pub mod ata;
 pub mod burn_in;
+pub mod capture;
+pub mod catalogue;
 pub mod disk;
 mod fields;
 mod health;

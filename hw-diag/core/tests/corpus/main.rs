@@ -2,7 +2,9 @@
 //! Real captures: SMBIOS tables against `dmidecode` and their published decoding, SMART reports of real server drives.
 #![allow(clippy::unwrap_used)]
 
+mod disks;
 mod garbage;
+mod labels;
 mod smart_reports;
 mod smbios_tables;
 
