@@ -20,6 +20,9 @@ const fn need(any_of: &'static [&'static str], package: &'static str, why: &'sta
     }
 }
 
+/// Makes what the guard must recognise as somebody else's.
+const FOREIGN: &str = "makes foreign disks in tests";
+
 /// Everything that building, the virtual rack and the tests need beyond cargo.
 pub(super) const NEEDS: &[Need] = &[
     need(&["cc", "gcc"], "gcc", "links Rust programs"),
@@ -93,7 +96,39 @@ pub(super) const NEEDS: &[Need] = &[
     ),
     need(&["tcpdump"], "tcpdump", "packet capture of a demo"),
     need(&["curl"], "curl", "HTTP peer in tests"),
+    need(
+        &["/bin/busybox", "/usr/bin/busybox"],
+        "busybox-static",
+        "a shell in the examination of virtual hardware",
+    ),
     need(&["tftp"], "tftp-hpa", "TFTP peer in tests"),
     need(&["smartctl"], "smartmontools", "SMART peer in tests"),
     need(&["dmidecode"], "dmidecode", "SMBIOS peer in tests"),
+    need(
+        &["blkid"],
+        "util-linux",
+        "second opinion on what disks hold, in tests",
+    ),
+    need(&["mkfs.xfs"], "xfsprogs", FOREIGN),
+    need(&["mkfs.btrfs"], "btrfs-progs", FOREIGN),
+    need(&["mkfs.f2fs"], "f2fs-tools", FOREIGN),
+    need(&["mkfs.exfat"], "exfatprogs", FOREIGN),
+    need(&["mkntfs"], "ntfs-3g", FOREIGN),
+    need(&["mkfs.jfs"], "jfsutils", FOREIGN),
+    need(&["mkreiserfs"], "reiserfsprogs", FOREIGN),
+    need(&["mkfs.reiser4"], "reiser4progs", FOREIGN),
+    need(&["hformat"], "hfsutils", FOREIGN),
+    need(&["mkfs.nilfs2"], "nilfs-tools", FOREIGN),
+    need(&["genromfs"], "genromfs", FOREIGN),
+    need(&["mksquashfs"], "squashfs-tools", FOREIGN),
+    need(&["mkfs.erofs"], "erofs-utils", FOREIGN),
+    need(&["genisoimage"], "genisoimage", FOREIGN),
+    need(&["mkudffs"], "udftools", FOREIGN),
+    need(&["mkfs.ocfs2"], "ocfs2-tools", FOREIGN),
+    need(&["makefs"], "makefs", FOREIGN),
+    need(&["pvcreate"], "lvm2", FOREIGN),
+    need(&["cryptsetup"], "cryptsetup-bin", FOREIGN),
+    need(&["make-bcache"], "bcache-tools", FOREIGN),
+    need(&["sfdisk"], "fdisk", FOREIGN),
+    need(&["parted"], "parted", FOREIGN),
 ];

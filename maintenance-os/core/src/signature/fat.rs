@@ -9,7 +9,6 @@ use alloc::string::String;
 const ROOT_SEARCHED: usize = 32 * 512;
 
 struct Boot {
-    is_fat32: bool,
     id: Option<u32>,
     label: Option<String>,
     root_at: u64,
@@ -24,11 +23,8 @@ pub(super) fn recognise<E>(window: &mut Window<'_, E>) -> Result<Option<Recognis
         .min(ROOT_SEARCHED);
     let root = window.at(boot.root_at, length)?;
     let label = root.and_then(|root| root_label(&root)).or(boot.label);
-    let mut found = Recognised::file_system("vfat", label, boot.id.map(volume_id));
-    if boot.is_fat32 {
-        found.what = String::from("vfat");
-    }
-    Ok(Some(found))
+    let id = boot.id.map(volume_id);
+    Ok(Some(Recognised::file_system("vfat", label, id)))
 }
 
 fn boot(bytes: &[u8]) -> Option<Boot> {
@@ -36,14 +32,19 @@ fn boot(bytes: &[u8]) -> Option<Boot> {
     let [per_cluster] = array::<1>(bytes, 13)?;
     let reserved = le16(bytes, 14)?;
     let [fats] = array::<1>(bytes, 16)?;
-    let root_entries = le16(bytes, 17)?;
     let [media] = array::<1>(bytes, 21)?;
+    let names_fat = bytes.get(54..57)? == b"FAT"
+        || bytes.get(54..59)? == b"MSDOS"
+        || bytes.get(82..90)? == b"FAT32   "
+        || bytes.get(82..87)? == b"MSWIN";
+    // OS/2 puts a boot sector like that of FAT before other file systems.
+    let is_other = matches!(bytes.get(54..62)?, b"JFS     " | b"HPFS    ");
     let sane = matches!(sector, 512 | 1024 | 2048 | 4096)
         && per_cluster.is_power_of_two()
         && reserved > 0
-        && matches!(fats, 1 | 2)
+        && fats > 0
         && (media == 0xf0 || media >= 0xf8)
-        && bytes.get(510..512)? == [0x55, 0xaa]
+        && (names_fat || (bytes.get(510..512)? == [0x55, 0xaa] && !is_other))
         && bytes.get(3..8)? != b"NTFS "
         && bytes.get(3..8)? != b"EXFAT";
     if !sane {
@@ -52,14 +53,11 @@ fn boot(bytes: &[u8]) -> Option<Boot> {
     let small = u32::from(le16(bytes, 22)?);
     let is_fat32 = small == 0;
     let per_fat = if is_fat32 { le32(bytes, 36)? } else { small };
-    if per_fat == 0 || (is_fat32 && root_entries != 0) {
-        return None;
-    }
     let (id_at, label_at) = if is_fat32 { (67, 71) } else { (39, 43) };
     let has_id = matches!(bytes.get(id_at - 1)?, 0x28 | 0x29);
     let data = u64::from(reserved) + u64::from(fats) * u64::from(per_fat);
     let cluster = if is_fat32 {
-        u64::from(le32(bytes, 44)?.checked_sub(2)?)
+        u64::from(le32(bytes, 44)?.saturating_sub(2))
     } else {
         0
     };
@@ -67,7 +65,6 @@ fn boot(bytes: &[u8]) -> Option<Boot> {
     let label =
         label(bytes.get(label_at..label_at + 11)?).filter(|text| text != "NO NAME" && has_id);
     Some(Boot {
-        is_fat32,
         id: le32(bytes, id_at).filter(|_| has_id),
         label,
         root_at,

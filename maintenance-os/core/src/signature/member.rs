@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Members of something larger: RAID, LVM, LUKS, ZFS, DRBD, and the RAID of controllers and firmware.
+//! Members of something larger: RAID, LVM, LUKS, ZFS, DRBD.
 
 use super::Recognised;
-use super::window::{Window, array, label, le16, le32, uuid};
-use alloc::string::String;
+use super::window::{Window, array, be32, label, le16, le32, le64, uuid};
 use alloc::vec::Vec;
 
 pub(super) fn recognise<E>(
@@ -15,11 +14,17 @@ pub(super) fn recognise<E>(
     linux_raid(window, found)?;
     zfs(window, found)?;
     drbd(window, found)?;
-    firmware_raid(window, found)
+    bitlocker_to_go(window, found)?;
+    core_storage(window, found)
 }
 
-/// The label stands in one of the first four sectors of 512 bytes.
+/// The label stands in one of the first four sectors of 512 bytes. LVM1 has two bytes and a version at the start.
 fn lvm<E>(window: &mut Window<'_, E>, found: &mut Vec<Recognised>) -> Result<(), E> {
+    for version in [b"HM\x01\0", b"HM\x02\0"] {
+        if window.has(0, version)? {
+            found.push(Recognised::named("LVM1_member"));
+        }
+    }
     for sector in 0..4u64 {
         let Some(bytes) = window.at(sector * 512, 64)? else {
             return Ok(());
@@ -124,61 +129,39 @@ fn zfs<E>(window: &mut Window<'_, E>, found: &mut Vec<Recognised>) -> Result<(),
 
 /// DRBD's internal meta data ends with the device: its block is the last of 4 KiB.
 fn drbd<E>(window: &mut Window<'_, E>, found: &mut Vec<Recognised>) -> Result<(), E> {
-    let Some(at) = (window.size() & !4_095).checked_sub(4_096) else {
-        return Ok(());
-    };
-    let magic = window.at(at + 60, 4)?.and_then(|bytes| array(&bytes, 0));
-    if matches!(
-        magic.map(u32::from_be_bytes),
-        Some(0x8374_026b..=0x8374_026d)
-    ) {
-        found.push(Recognised::named("drbd"));
+    let size = window.size();
+    let ends = [size.checked_sub(4_096), (size & !4_095).checked_sub(4_096)];
+    for at in ends.into_iter().flatten() {
+        let magic = window.at(at + 60, 4)?.and_then(|bytes| be32(&bytes, 0));
+        if matches!(magic, Some(0x8374_026b..=0x8374_026d)) {
+            found.push(Recognised::named("drbd"));
+            return Ok(());
+        }
     }
     Ok(())
 }
 
-/// RAID that a controller or the firmware does: its configuration stands in the last sectors.
-fn firmware_raid<E>(window: &mut Window<'_, E>, found: &mut Vec<Recognised>) -> Result<(), E> {
-    const ENDS: &[(&str, u64, &[u8])] = &[
-        ("DDF RAID", 512, b"\xde\x11\xde\x11"),
-        ("DDF RAID", 131_072, b"\xde\x11\xde\x11"),
-        ("Intel RAID", 1_024, b"Intel Raid ISM Cfg Sig. "),
-        ("NVIDIA RAID", 1_024, b"NVIDIA  "),
-        ("LSI RAID", 512, b"$XIDE$"),
-        ("Adaptec RAID", 512, b"\x90\x07\x65\xc4"),
-    ];
-    for (what, from_end, magic) in ENDS {
-        let Some(at) = window.size().checked_sub(*from_end) else {
-            continue;
-        };
-        if window.has(at, magic)? && !found.iter().any(|one| one.what == *what) {
-            found.push(Recognised::named(what));
-        }
+/// On removable media BitLocker hides behind a boot sector of FAT, which says where its own header is.
+fn bitlocker_to_go<E>(window: &mut Window<'_, E>, found: &mut Vec<Recognised>) -> Result<(), E> {
+    let Some(boot) = window.at(0, 512)? else {
+        return Ok(());
+    };
+    let header = le64(&boot, 440).filter(|_| boot.get(3..11) == Some(b"MSWIN4.1"));
+    if let Some(at) = header
+        && window.has(at, b"-FVE-FS-")?
+        && !found.iter().any(|one| one.what == "BitLocker")
+    {
+        found.push(Recognised::named("BitLocker"));
     }
-    via(window, found)
+    Ok(())
 }
 
-/// VIA's magic is two bytes; its checksum (the sum of the first 50) makes it believable.
-fn via<E>(window: &mut Window<'_, E>, found: &mut Vec<Recognised>) -> Result<(), E> {
-    let Some(at) = (window.size() / 512)
-        .checked_sub(1)
-        .map(|sector| sector * 512)
-    else {
-        return Ok(());
-    };
-    let Some(bytes) = window.at(at, 512)? else {
-        return Ok(());
-    };
-    let sum = bytes
-        .iter()
-        .take(50)
-        .fold(0u8, |sum, byte| sum.wrapping_add(*byte));
-    let version = bytes.get(2).copied().unwrap_or(u8::MAX);
-    if le16(&bytes, 0) == Some(0xaa55) && version <= 2 && bytes.get(50) == Some(&sum) {
-        found.push(Recognised {
-            what: String::from("VIA RAID"),
-            ..Recognised::named("VIA RAID")
-        });
+/// Apple's Core Storage, which carries FileVault 2: a magic of two bytes with version and kind of checksum.
+fn core_storage<E>(window: &mut Window<'_, E>, found: &mut Vec<Recognised>) -> Result<(), E> {
+    let bytes = window.at(0, 512)?.unwrap_or_default();
+    if bytes.get(88..90) == Some(b"CS") && le16(&bytes, 8) == Some(1) && le32(&bytes, 90) == Some(1)
+    {
+        found.push(Recognised::named("cs_fvault2"));
     }
     Ok(())
 }

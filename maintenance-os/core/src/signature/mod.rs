@@ -6,15 +6,19 @@
 
 mod fat;
 mod filesystem;
+mod firmware_raid;
 mod gpt;
 mod magic;
 mod mbr;
 mod member;
+mod names;
+mod table;
 mod window;
 
 pub use gpt::{GptPartition, GptTable, read_gpt};
 pub use mbr::{MbrPartition, read_mbr};
-pub use window::{Read, Window};
+pub use names::{ALIASES, is_same_name};
+pub use window::{READ_MAX, Read, Window};
 
 use crate::guard::UNKNOWN_DATA;
 use alloc::string::{String, ToString as _};
@@ -66,19 +70,22 @@ pub fn recognise<E>(window: &mut Window<'_, E>) -> Result<Vec<Recognised>, E> {
     if let Some(fat) = fat::recognise(window)? {
         found.push(fat);
     }
-    if !found
-        .iter()
-        .any(|one| one.what == "gpt" || one.is_file_system)
-        && read_mbr(window)?.is_some()
-    {
-        found.push(Recognised::named("mbr"));
-    }
     if let Some(ext) = filesystem::ext(window)? {
         found.push(ext);
     }
     magic::recognise(window, &mut found)?;
     filesystem::recognise(window, &mut found)?;
+    let has_boot_sector = found
+        .iter()
+        .any(|one| BOOT_SECTORS.contains(&one.what.as_str()));
+    table::recognise(window, has_boot_sector, &mut found)?;
     member::recognise(window, &mut found)?;
+    if !window.is_partition() {
+        firmware_raid::recognise(window, &mut found)?;
+    }
+    if window.is_spent() {
+        found.push(Recognised::named(UNKNOWN_DATA));
+    }
     if found.is_empty() {
         let (head, tail) = window.ends()?;
         if !is_blank(head) || !is_blank(tail) {
@@ -86,6 +93,19 @@ pub fn recognise<E>(window: &mut Window<'_, E>) -> Result<Vec<Recognised>, E> {
         }
     }
     Ok(found)
+}
+
+/// File systems and volumes whose first sector ends like that of a DOS table.
+const BOOT_SECTORS: &[&str] = &["vfat", "ntfs", "exfat", "BitLocker", "ReFS"];
+
+/// The places (first byte and length) of a region of `size` bytes that are looked at and lie neither in its first
+/// 5 MiB nor in its last 2 MiB. Whoever wipes a region wipes them too.
+pub fn far_places(size: u64) -> impl Iterator<Item = (u64, u64)> {
+    const SUPERBLOCK: u64 = 4_096;
+    let mirrors = magic::BTRFS_MIRRORS.into_iter();
+    mirrors
+        .filter(move |at| at.checked_add(SUPERBLOCK).is_some_and(|end| end <= size))
+        .map(|at| (at, SUPERBLOCK))
 }
 
 #[cfg(test)]

@@ -43,8 +43,6 @@ fn unpacked(path: &Path) -> Vec<u8> {
 fn ours(blkid: &str) -> &str {
     match blkid {
         "crypto_LUKS" => "LUKS2",
-        "ceph_bluestore" => "bluestore",
-        "via_raid_member" => "VIA RAID",
         other => other,
     }
 }
@@ -173,9 +171,9 @@ fn members_are_recognised_at_both_ends() {
         ("drbd", SIZE - 4_096 + 60, &0x8374_026bu32.to_be_bytes()),
         ("LUKS2", 16_384, b"SKUL\xba\xbe\0\x02"),
         ("LUKS1", 0, b"LUKS\xba\xbe\0\x01"),
-        ("DDF RAID", SIZE - 512, b"\xde\x11\xde\x11"),
-        ("Intel RAID", SIZE - 1_024, b"Intel Raid ISM Cfg Sig. "),
-        ("VMFS volume member", 0x10_0000, b"\x0d\xd0\x01\xc0"),
+        ("ddf_raid_member", SIZE - 512, b"\xde\x11\xde\x11"),
+        ("isw_raid_member", SIZE - 1_024, b"Intel Raid ISM Cfg Sig. "),
+        ("VMFS_volume_member", 0x10_0000, b"\x0d\xd0\x01\xc0"),
         ("btrfs", 65_600, b"_BHRfS_M"),
         ("ntfs", 3, b"NTFS    "),
         ("unknown data", 700_000, b"x"),

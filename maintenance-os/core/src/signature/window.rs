@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A region of a disk, read through a closure, with both ends read once.
+//! A region of a disk, read through a closure: both ends once, everything else where and when it is asked for, and
+//! never more in all than its allowance.
 
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 /// How much of each end is read and judged: every common signature but a few lies within.
-pub(crate) const END: usize = 1 << 20;
+const END: usize = 1 << 20;
+/// The same of a partition. It is less: a table names the disk as used already, and a disk may have many.
+const PARTITION_END: usize = 256 << 10;
+/// The most that is read of one disk, its partitions included. The disk itself takes 2.2 MiB, a partition 0.8 MiB; of a
+/// table with more partitions the rest is unread, and what is unread is [`crate::guard::UNKNOWN_DATA`].
+pub const READ_MAX: u64 = 8 << 20;
 /// The longest label that is kept, in characters.
 const LABEL_MAX: usize = 128;
 
@@ -19,17 +25,52 @@ pub struct Window<'a, E> {
     sector: u32,
     read: Read<'a, E>,
     ends: Option<(Vec<u8>, Vec<u8>)>,
+    is_partition: bool,
+    allowance: u64,
+    is_spent: bool,
 }
 
 impl<'a, E> Window<'a, E> {
-    /// A region of `size` bytes on a disk with logical sectors of `sector` bytes.
+    /// A whole disk of `size` bytes with logical sectors of `sector` bytes, of which [`READ_MAX`] may be read.
     pub fn new(size: u64, sector: u32, read: Read<'a, E>) -> Self {
         Self {
             size,
             sector,
             read,
             ends: None,
+            is_partition: false,
+            allowance: READ_MAX,
+            is_spent: false,
         }
+    }
+
+    /// The same as a partition: what controllers and firmware write to the end of a disk is not looked for.
+    #[must_use]
+    pub const fn partition(mut self) -> Self {
+        self.is_partition = true;
+        self
+    }
+
+    /// The same with another allowance: what an earlier window of the same disk has left.
+    #[must_use]
+    pub const fn may_read(mut self, bytes: u64) -> Self {
+        self.allowance = bytes;
+        self
+    }
+
+    /// How much may still be read.
+    #[must_use]
+    pub const fn allowance(&self) -> u64 {
+        self.allowance
+    }
+
+    /// Whether something was not read because the allowance was used up: then nothing can be said of it.
+    pub(crate) const fn is_spent(&self) -> bool {
+        self.is_spent
+    }
+
+    pub(crate) const fn is_partition(&self) -> bool {
+        self.is_partition
     }
 
     /// Its length in bytes.
@@ -44,13 +85,18 @@ impl<'a, E> Window<'a, E> {
         self.sector
     }
 
-    /// The first and the last [`END`] bytes, or less where the region is smaller.
+    /// Both ends, or less where the region is smaller; nothing where the allowance does not reach.
     pub(crate) fn ends(&mut self) -> Result<(&[u8], &[u8]), E> {
         if self.ends.is_none() {
-            let length = usize::try_from(self.size).unwrap_or(usize::MAX).min(END);
-            let head = (self.read)(0, length)?;
-            let tail = (self.read)(self.size - length as u64, length)?;
-            self.ends = Some((head, tail));
+            let most = if self.is_partition {
+                PARTITION_END
+            } else {
+                END
+            };
+            let length = usize::try_from(self.size).unwrap_or(usize::MAX).min(most);
+            let head = self.take(0, length)?.unwrap_or_default();
+            let tail = self.take(self.size - length as u64, length)?;
+            self.ends = Some((head, tail.unwrap_or_default()));
         }
         Ok(self
             .ends
@@ -58,27 +104,59 @@ impl<'a, E> Window<'a, E> {
             .map_or((&[], &[]), |(head, tail)| (head, tail)))
     }
 
-    /// The bytes at `offset`; `None` where they are not within the region.
+    /// The bytes at `offset`; `None` where they are not within the region or the allowance does not reach.
     pub(crate) fn at(&mut self, offset: u64, length: usize) -> Result<Option<Vec<u8>>, E> {
         let size = self.size;
-        let Some(end) = offset.checked_add(length as u64).filter(|end| *end <= size) else {
+        if offset
+            .checked_add(length as u64)
+            .is_none_or(|end| end > size)
+        {
             return Ok(None);
-        };
+        }
         let (head, tail) = self.ends()?;
         if let Some(bytes) = slice(head, offset, length) {
             return Ok(Some(bytes.to_vec()));
         }
         let tail_start = size - tail.len() as u64;
-        if offset >= tail_start {
-            return Ok(slice(tail, offset - tail_start, length).map(<[u8]>::to_vec));
+        if let Some(bytes) = offset
+            .checked_sub(tail_start)
+            .and_then(|at| slice(tail, at, length))
+        {
+            return Ok(Some(bytes.to_vec()));
         }
-        debug_assert!(end <= size);
-        (self.read)(offset, length).map(Some)
+        self.take(offset, length)
+    }
+
+    fn take(&mut self, offset: u64, length: usize) -> Result<Option<Vec<u8>>, E> {
+        match self.allowance.checked_sub(length as u64) {
+            Some(left) => {
+                self.allowance = left;
+                (self.read)(offset, length).map(Some)
+            }
+            None => {
+                self.is_spent = true;
+                Ok(None)
+            }
+        }
     }
 
     /// Whether `magic` stands at `offset`.
     pub(crate) fn has(&mut self, offset: u64, magic: &[u8]) -> Result<bool, E> {
         Ok(self.at(offset, magic.len())?.as_deref() == Some(magic))
+    }
+
+    /// Where the sectors begin that stand `count` before the end, counted in 512 bytes and in the disk's own: software
+    /// that knows no other sector writes to the first, software that does to the second.
+    pub(crate) fn before_end(&self, count: u64) -> impl Iterator<Item = u64> + use<E> {
+        let size = self.size;
+        let own = u64::from(self.sector);
+        [512, own]
+            .into_iter()
+            .take(if own == 512 { 1 } else { 2 })
+            .filter_map(move |unit| {
+                let sectors = size.checked_div(unit)?.checked_sub(count)?;
+                sectors.checked_mul(unit)
+            })
     }
 }
 
@@ -89,11 +167,25 @@ fn slice(bytes: &[u8], at: u64, length: usize) -> Option<&[u8]> {
 
 /// All zeros, or all ones as erased flash reads.
 pub(crate) fn is_blank(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| *byte == 0) || bytes.iter().all(|byte| *byte == 0xff)
+    const PIECE: usize = 4_096;
+    let all = |pattern: &[u8; PIECE]| {
+        bytes
+            .chunks(PIECE)
+            .all(|piece| pattern.get(..piece.len()) == Some(piece))
+    };
+    all(&[0; PIECE]) || all(&[0xff; PIECE])
 }
 
 pub(crate) fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at.checked_add(N)?)?.try_into().ok()
+}
+
+pub(crate) fn be16(bytes: &[u8], at: usize) -> Option<u16> {
+    array(bytes, at).map(u16::from_be_bytes)
+}
+
+pub(crate) fn be32(bytes: &[u8], at: usize) -> Option<u32> {
+    array(bytes, at).map(u32::from_be_bytes)
 }
 
 pub(crate) fn le16(bytes: &[u8], at: usize) -> Option<u16> {

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Somebody's disks, as files: captures, what the makers here make, and what is written by the formats' documents.
+
+mod corpus;
+mod made;
+mod written;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// One file that stands in for somebody's disk.
+#[derive(Debug)]
+pub(crate) struct Foreign {
+    /// How it came about: the capture's name, the maker's command, or what was written.
+    pub(crate) origin: String,
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// What we must call it, where blkid does not say it.
+    pub(crate) expected: Option<&'static str>,
+}
+
+/// All of them, each in a file below `dir`.
+pub(crate) fn all(dir: &Path) -> Vec<Foreign> {
+    let mut all = corpus::all(dir);
+    all.extend(made::all(dir));
+    all.extend(written::all(dir));
+    all
+}
+
+/// The names that blkid gives to a file: its `TYPE` and its `PTTYPE`. None where it sees nothing or more than one.
+pub(crate) fn blkid(path: &Path) -> Vec<String> {
+    let output = command("blkid")
+        .args(["-p", "-o", "export"])
+        .arg(path)
+        .output()
+        .expect("blkid runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines()
+        .filter_map(|line| line.split_once('='))
+        .filter(|(key, _)| matches!(*key, "TYPE" | "PTTYPE"))
+        .map(|(_, value)| value.to_owned())
+        .collect()
+}
+
+/// A program, found where administrators' programs are too.
+fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{path}:/sbin:/usr/sbin"));
+    command
+}
+
+/// Tells that something could not be tried here; where CI is set, everything must be.
+fn skipped(why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "in CI: {why}");
+    eprintln!("skipped: {why}");
+}
