@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Captures that other tools made: `smartctl --json` ([`smartctl_json`]).
+//! Captures that other tools made: `smartctl --json` ([`smartctl_json`]) and the text of `smartctl -x` ([`smartctl_text`]).
 //!
 //! Both give the same [`DiskFacts`] as a probe of the live disk, so the same judgement holds. The caller says which format
 //! it is; a capture in another one is refused with what to use instead, never guessed at. What a capture does not say is
 //! `None`; what it says in a way that makes no sense is `None` and a line in `missed`. Nothing here judges.
 
+mod derive;
 mod json;
+mod text;
 mod words;
 
 use crate::disk::DiskFacts;
@@ -115,6 +117,15 @@ pub enum CaptureError {
 /// When it is not the JSON report of one disk; [`CaptureError`] says what it is instead.
 pub fn smartctl_json(bytes: &[u8], name: &str) -> Result<DiskFacts, CaptureError> {
     json::read(checked(bytes, name)?, name)
+}
+
+/// Reads the text of `smartctl -x`, `-a` or less (5.x to 7.x) of one disk. `name` is what the disk will be called.
+///
+/// # Errors
+///
+/// When it is not the text report of one disk; [`CaptureError`] says what it is instead.
+pub fn smartctl_text(bytes: &[u8], name: &str) -> Result<DiskFacts, CaptureError> {
+    text::read(checked(bytes, name)?, name)
 }
 
 /// The bytes without a byte order mark, if there are some and not too many.

@@ -7,6 +7,7 @@
 
 mod disk;
 mod machine;
+mod memory;
 
 use groundstate_api::health::DeviceKind;
 
@@ -26,7 +27,7 @@ pub struct Entry {
 }
 
 /// Every subject's table.
-const TABLES: &[&[Entry]] = &[disk::ENTRIES, machine::ENTRIES];
+const TABLES: &[&[Entry]] = &[disk::ENTRIES, machine::ENTRIES, memory::ENTRIES];
 
 /// Every entry.
 pub fn all() -> impl Iterator<Item = &'static Entry> {

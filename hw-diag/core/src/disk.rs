@@ -18,7 +18,7 @@ mod trend;
 
 pub use facts::DiskFacts;
 pub use judge::judge;
-pub use meanings::{From, MEANINGS, Meaning};
+pub use meanings::{MEANINGS, Meaning, ReadAs};
 pub use measure::{Measure, Media};
 pub use rules::{Rule, all as rules};
 pub use trend::EarlierFigures;

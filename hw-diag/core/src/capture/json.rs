@@ -6,6 +6,7 @@ mod node;
 mod nvme;
 mod scsi;
 
+use super::derive::fill_in;
 use super::words::safe;
 use super::{CaptureError, JSON_OBJECTS_MAX, JSON_VALUES_MAX, looks_like_json, looks_like_text};
 use crate::disk::DiskFacts;
@@ -15,6 +16,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use groundstate_api::Bytes;
 use node::{Missed, Node};
+pub(super) use scsi::{gigabytes, not_moved};
 use serde_json::Value;
 
 /// How the facts were read.
@@ -145,6 +147,7 @@ fn facts(root: Node<'_>, name: &str) -> DiskFacts {
         Protocol::Scsi => scsi::read(root, &mut facts),
         Protocol::Unknown => {}
     }
+    fill_in(&mut facts);
     messages(root);
     facts
 }

@@ -144,7 +144,7 @@ fn spares_used(attribute: &Attribute, media: Media) -> Option<Reading> {
         new.saturating_sub(u64::from(current)),
         new.saturating_sub(u64::from(threshold)),
     );
-    let percent = (used * 100).checked_div(way)?;
+    let percent = (used * 100).checked_div(way)?.min(100);
     Some(Reading::new(
         Measure::SparesUsedPercent,
         percent,

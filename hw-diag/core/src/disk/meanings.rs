@@ -11,7 +11,7 @@ use alloc::string::String;
 
 /// How a value is got out of an attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
+pub enum ReadAs {
     /// The lowest bits of the raw value, this many: vendors pack other counters above.
     Raw(u32),
     /// 100 less the normalised value, which falls to 1 as the rated endurance is used.
@@ -32,7 +32,7 @@ pub struct Meaning {
     /// What it measures.
     pub measure: Measure,
     /// How the value is got.
-    pub from: From,
+    pub read_as: ReadAs,
     /// Why it is read so.
     pub why: &'static str,
 }
@@ -43,7 +43,7 @@ const ANY: Meaning = Meaning {
     models: &[],
     media: None,
     measure: Measure::Pending,
-    from: From::Raw(48),
+    read_as: ReadAs::Raw(48),
     why: "",
 };
 
@@ -53,14 +53,14 @@ pub const MEANINGS: &[Meaning] = &[
         id: 5,
         media: Some(Media::Solid),
         measure: Measure::RetiredBlocks,
-        from: From::Raw(32),
+        read_as: ReadAs::Raw(32),
         why: "On flash it counts erase blocks that were retired, which is how flash ages.",
         ..ANY
     },
     Meaning {
         id: 5,
         measure: Measure::Reallocated,
-        from: From::Raw(16),
+        read_as: ReadAs::Raw(16),
         why: "smartctl reads 16 bits; Hitachi and others keep more counters above.",
         ..ANY
     },
@@ -68,7 +68,7 @@ pub const MEANINGS: &[Meaning] = &[
         id: 10,
         media: Some(Media::Rotating),
         measure: Measure::SpinRetries,
-        from: From::Raw(16),
+        read_as: ReadAs::Raw(16),
         why: "Seagate and Toshiba keep more counters above.",
         ..ANY
     },
@@ -77,14 +77,14 @@ pub const MEANINGS: &[Meaning] = &[
         names: &["end-to-end"],
         models: &["ST", "INTEL", "SSDSC", "HP", "MB0", "MM0"],
         measure: Measure::EndToEnd,
-        from: From::Raw(16),
+        read_as: ReadAs::Raw(16),
         why: "On Micron and Crucial 184 counts corrected errors, thousands on healthy drives.",
         ..ANY
     },
     Meaning {
         id: 187,
         measure: Measure::Uncorrectable,
-        from: From::Raw(48),
+        read_as: ReadAs::Raw(48),
         why: "Seagate, Micron, Intel, Samsung, SandForce and SanDisk all count uncorrectable errors here.",
         ..ANY
     },
@@ -92,21 +92,21 @@ pub const MEANINGS: &[Meaning] = &[
         id: 188,
         names: &["timeout", "time_out"],
         measure: Measure::CommandTimeouts,
-        from: From::Raw(16),
+        read_as: ReadAs::Raw(16),
         why: "Seagate packs three counters of 16 bits: all, above 5 s and above 7.5 s.",
         ..ANY
     },
     Meaning {
         id: 197,
         measure: Measure::Pending,
-        from: From::Raw(48),
+        read_as: ReadAs::Raw(48),
         why: "Sectors that wait for reallocation, on every vendor's drives.",
         ..ANY
     },
     Meaning {
         id: 198,
         measure: Measure::Offline,
-        from: From::Raw(48),
+        read_as: ReadAs::Raw(48),
         why: "Sectors that the offline scan could not read; on flash uncorrectable errors for life.",
         ..ANY
     },
@@ -114,7 +114,7 @@ pub const MEANINGS: &[Meaning] = &[
         id: 199,
         names: &["crc"],
         measure: Measure::Crc,
-        from: From::Raw(32),
+        read_as: ReadAs::Raw(32),
         why: "Interface CRC errors on every vendor's drives.",
         ..ANY
     },
@@ -123,7 +123,7 @@ pub const MEANINGS: &[Meaning] = &[
         names: &["remaining_lifetime"],
         models: &["APPLE SSD"],
         measure: Measure::WearPercent,
-        from: From::Worn,
+        read_as: ReadAs::Worn,
         why: "What is left of the life.",
         ..ANY
     },
@@ -132,7 +132,7 @@ pub const MEANINGS: &[Meaning] = &[
         names: &["wear_leveling"],
         models: &["SAMSUNG", "Samsung", "MZ7"],
         measure: Measure::WearPercent,
-        from: From::Worn,
+        read_as: ReadAs::Worn,
         why: "Samsung's normalised value falls from 100 with the erase cycles; SanDisk's 177 is a range and stays.",
         ..ANY
     },
@@ -141,7 +141,7 @@ pub const MEANINGS: &[Meaning] = &[
         names: &["percent_lifetime", "perc_rated_life", "end_of_life"],
         models: &["Micron", "MTFD", "Crucial", "CT"],
         measure: Measure::WearPercent,
-        from: From::Worn,
+        read_as: ReadAs::Worn,
         why: "Micron: 100 less the percentage used. Samsung keeps an exception status here, old Seagates errors of marks.",
         ..ANY
     },
@@ -150,7 +150,7 @@ pub const MEANINGS: &[Meaning] = &[
         names: &["ssd_life_left", "life_left"],
         models: &[],
         measure: Measure::WearPercent,
-        from: From::Worn,
+        read_as: ReadAs::Worn,
         why: "SandForce and Phison, by name only: on old rotating drives 231 is a temperature.",
         ..ANY
     },
@@ -159,7 +159,7 @@ pub const MEANINGS: &[Meaning] = &[
         names: &["media_wearout"],
         models: &["INTEL", "SSDSC"],
         measure: Measure::WearPercent,
-        from: From::Worn,
+        read_as: ReadAs::Worn,
         why: "Intel: falls from 100 to 1 and stays there. Elsewhere 233 counts what was written.",
         ..ANY
     },
@@ -189,9 +189,9 @@ impl Meaning {
     /// The value of an attribute by this meaning; `None` where the attribute does not hold one.
     #[must_use]
     pub fn value(&self, attribute: &Attribute) -> Option<u64> {
-        match self.from {
-            From::Raw(bits) => Some(count(attribute) & mask(bits)),
-            From::Worn => match attribute.current {
+        match self.read_as {
+            ReadAs::Raw(bits) => Some(count(attribute) & mask(bits)),
+            ReadAs::Worn => match attribute.current {
                 None => None,
                 // 101 and more is a scale from 200 or 253 on which 100 is half.
                 Some(current) if current > 100 => None,

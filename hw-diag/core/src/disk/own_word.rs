@@ -9,7 +9,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 /// A temperature limit that a disk names is believed in this range, in degrees Celsius; firmware also says 0 and 255.
-const LIMIT_C: core::ops::RangeInclusive<i16> = 40..=110;
+const LIMIT_C: core::ops::RangeInclusive<i16> = 50..=110;
 
 /// Whether it was read at all, and what it says of itself. `counters` tells whether any counter came through, `explained`
 /// whether another reading already says why it fails.

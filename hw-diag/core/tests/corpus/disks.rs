@@ -2,9 +2,9 @@
 //! Real captures of real drives: the verdict beside the label, printed as a table and held to the promised figures.
 
 use crate::corpus;
-use crate::labels::{Label, of_json};
+use crate::labels::{Label, of_json, of_text};
 use groundstate_api::health::Verdict;
-use hw_core::capture::{CaptureError, smartctl_json};
+use hw_core::capture::{CaptureError, smartctl_json, smartctl_text};
 use hw_core::disk::{DiskFacts, judge};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -98,6 +98,37 @@ fn hold(title: &str, drives: &[Drive]) {
 
 fn name(path: &Path) -> String {
     path.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+#[test]
+fn text_reports_of_server_drives() {
+    let Some(root) = corpus("smart/linuxhw-enterprise") else {
+        return;
+    };
+    let mut drives = Vec::new();
+    for (folder, expected) in [
+        ("failed", Label::Failed),
+        ("passed-but-bad", Label::PassedBad),
+        ("passed-healthy", Label::PassedHealthy),
+        // SCSI translations of NVMe drives say OK and nothing else; the plain rule takes that for healthy.
+        ("no-verdict", Label::PassedHealthy),
+    ] {
+        for path in files(&root.join(folder), "txt") {
+            let bytes = std::fs::read(&path).unwrap();
+            let label = of_text(&String::from_utf8_lossy(&bytes));
+            assert_eq!(label, expected, "{}", path.display());
+            let facts = smartctl_text(&bytes, &name(&path)).unwrap();
+            let drive = drive(label, &facts);
+            if folder == "no-verdict" {
+                assert_eq!(drive.verdict, Verdict::Unknown, "{}", drive.words);
+            }
+            drives.push(drive);
+        }
+    }
+    hold("smartctl -x text", &drives);
+    for drive in &drives {
+        println!("{:?} {}", drive.verdict, drive.words);
+    }
 }
 
 #[test]

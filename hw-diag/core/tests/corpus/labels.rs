@@ -81,7 +81,6 @@ pub(crate) fn of_json(report: &Value) -> Label {
 }
 
 /// Of a `smartctl -x` text.
-#[allow(dead_code)]
 pub(crate) fn of_text(text: &str) -> Label {
     let passed = text.lines().find_map(|line| {
         let (_, ata) = line.split_once("self-assessment test result: ").unzip();
@@ -92,7 +91,6 @@ pub(crate) fn of_text(text: &str) -> Label {
     label(passed, text.lines().any(bad_line))
 }
 
-#[allow(dead_code)]
 fn bad_line(line: &str) -> bool {
     let fields: Vec<&str> = line.split_whitespace().collect();
     if let Some(id) = fields.first().and_then(|id| id.parse::<u16>().ok())
