@@ -24,6 +24,8 @@ pub enum ReasonCode {
     IdentityMismatch,
     /// A DIMM that the node should have is not there.
     DimmMissing,
+    /// A DIMM had errors that could not be corrected.
+    DimmFailing,
     /// The kernel sees less memory than the DIMMs add up to.
     MemoryShort,
     /// A disk reports that it is failing.
@@ -81,6 +83,7 @@ impl ReasonCode {
             Self::SecondKey => "second-key",
             Self::IdentityMismatch => "identity-mismatch",
             Self::DimmMissing => "dimm-missing",
+            Self::DimmFailing => "dimm-failing",
             Self::MemoryShort => "memory-short",
             Self::DiskFailing => "disk-failing",
             Self::DiskMissing => "disk-missing",

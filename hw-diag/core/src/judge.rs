@@ -9,6 +9,8 @@ mod disks;
 mod health;
 mod memory;
 
+pub use memory::reports as memory_reports;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Reverse;

@@ -17,6 +17,7 @@ pub mod disk;
 mod fields;
 mod health;
 mod judge;
+pub mod memory;
 pub mod nvme;
 pub mod profile;
 pub mod scsi;

@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-//! SMBIOS tables (DMTF DSP0134): types 0, 1, 4, 16 and 17.
+//! SMBIOS tables (DMTF DSP0134): types 0, 1, 4, 16, 17, 19 and 20.
 //!
 //! Reads the raw structure table as Linux shows it in `/sys/firmware/dmi/tables/DMI`. Refuses to complete a structure
 //! that the table cuts off: half a structure would say something that the firmware never said.
 
+mod capture;
 mod memory;
 mod structure;
+mod words;
 
+pub use capture::{Capture, CaptureError, capture};
 pub use memory::configured;
 
-use crate::fields::{byte, bytes16, le16};
+use crate::fields::{byte, bytes16};
+use crate::memory::{Details, assemble};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use groundstate_api::SystemUuid;
 use groundstate_api::inventory::Dimm;
-use structure::{Structure, Walk};
+use groundstate_api::units::Bytes;
+pub(crate) use structure::{Structure, Walk};
 
 /// The most structures read from one table. The largest server table known has about 2,000; a table of 64 KiB cannot
 /// hold more than 11,000 empty ones.
@@ -81,15 +86,33 @@ pub struct Smbios {
     pub processors: Vec<Processor>,
     /// Slots of the system memory arrays (type 17), in table order.
     pub dimms: Vec<Dimm>,
+    /// What else the table says of memory: arrays, addresses, more of each module.
+    pub memory: Details,
     /// What was wrong with the table, a line each.
     pub notes: Vec<String>,
 }
 
+impl Smbios {
+    /// What the kernel should have as memory: what the modules add up to, without persistent memory and without DRAM
+    /// that only caches it.
+    #[must_use]
+    pub fn configured(&self) -> Bytes {
+        crate::memory::ram(&self.dimms, &self.memory.modules)
+    }
+}
+
+/// What is said of a table without type 1.
+pub(crate) const NO_SYSTEM_INFORMATION: &str =
+    "SMBIOS table has no system information (type 1): serial number and UUID are unknown";
+
 /// Decodes a raw structure table. Never fails: what is wrong with the table is named in `notes`.
 #[must_use]
 pub fn decode(table: &[u8], version: Version) -> Smbios {
+    decode_walk(Walk::new(table, None), version)
+}
+
+fn decode_walk(mut walk: Walk<'_>, version: Version) -> Smbios {
     let mut smbios = Smbios::default();
-    let mut walk = Walk::new(table);
     let structures: Vec<Structure<'_>> = walk.by_ref().take(STRUCTURES_MAX).collect();
     if structures.len() == STRUCTURES_MAX {
         smbios.notes.push(format!(
@@ -120,13 +143,10 @@ pub fn decode(table: &[u8], version: Version) -> Smbios {
         }
     }
     if !seen_system {
-        let what =
-            "SMBIOS table has no system information (type 1): serial number and UUID are unknown";
-        smbios.notes.push(what.into());
+        smbios.notes.push(NO_SYSTEM_INFORMATION.into());
     }
-    let memory = memory::dimms(&structures);
-    smbios.dimms = memory.dimms;
-    smbios.notes.extend(memory.notes);
+    let found = memory::found(&structures, &mut smbios.notes);
+    (smbios.dimms, smbios.memory) = assemble(found, &mut smbios.notes);
     smbios
 }
 
@@ -157,11 +177,6 @@ fn uuid(raw: [u8; 16], version: Version) -> Option<SystemUuid> {
         *to = from;
     }
     Some(SystemUuid(text))
-}
-
-/// The handle of the array that a type 17 belongs to, and of a type 16 itself.
-pub(crate) fn array_of(structure: &Structure<'_>) -> Option<u16> {
-    le16(structure.formatted, 0x04)
 }
 
 #[cfg(test)]

@@ -1,14 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-//! DIMMs by slot, and available against configured memory.
+//! DIMMs by slot, the errors counted on them, and available against configured memory.
+//!
+//! One list of faults gives both the findings that hold a run and the report on each DIMM, so that both say the same
+//! words. Refuses to judge by looks: channels that hold different amounts are no fault unless something else is expected.
 
-use super::{LAST_GOOD, SITE_FILE, stop, unreadable, warn};
+mod against;
+mod fault;
+mod wanted;
+
+use super::{stop, unreadable, warn};
+use crate::memory::rules::{Count, RULES};
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
+use fault::{About, Fault};
+use groundstate_api::health::{Advice, DeviceKind, DeviceReport, Place, Sureness, Verdict};
 use groundstate_api::inventory::{Dimm, Finding, Inventory, MemoryInfo};
-use groundstate_api::reason::{Part, Reason, ReasonCode};
+use groundstate_api::reason::{Part, ReasonCode};
 use groundstate_api::site::Hardware;
-use groundstate_api::units::Bytes;
+use groundstate_api::units::{Bytes, MIB, Millis};
+use wanted::{Wanted, serial, wanted};
 
 /// `MemTotal` leaves out the kernel's own image and reservations, firmware tables and the legacy hole: 60 to 130 MiB on
 /// machines of 1 to 2 GiB. Up to this much may always be missing.
@@ -17,236 +29,227 @@ const RESERVED_MAX: Bytes = Bytes::mib(256);
 /// firmware keeps up to a few hundred MiB. One DIMM of sixteen is 6.25 % and shows; fewer are told by their slots.
 const RESERVED_SHARE: u64 = 20;
 
-/// One DIMM that should be there.
-struct Wanted {
-    slot: String,
-    size: Option<Bytes>,
-    serial: Option<String>,
-    from: &'static str,
-}
-
+/// The findings on memory. `seen.complete_after` says how long the error counters may have run.
 pub(super) fn judge(
     expected: Option<&Hardware>,
     last_good: Option<&Inventory>,
     seen: &Inventory,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let wanted = wanted(expected, last_good, &mut findings);
-    if seen.memory.dimms.is_empty() {
-        findings.extend(no_table(seen, wanted.len()));
-    } else {
-        against(&wanted, &seen.memory.dimms, &mut findings);
-    }
-    findings.extend(available(&seen.memory));
+    let before = last_good.map(|inventory| &inventory.memory);
+    let wanted = wanted(expected, before, &mut |path, value| {
+        findings.push(unreadable(path, value));
+    });
+    let since = Some(seen.complete_after).filter(|after| after.0 > 0);
+    let faults = faults(&wanted, &seen.memory, since);
+    findings.extend(
+        faults
+            .into_iter()
+            .filter_map(|fault| fault.finding(&seen.system.serial, &seen.could_not_look)),
+    );
     findings
 }
 
-fn wanted(
+/// A report on each DIMM that is there or should be, and one on memory as a whole; in the table's order.
+///
+/// `since` is how long the error counters ran, as [`crate::memory::assign`] gives it.
+#[must_use]
+pub fn reports(
+    memory: &MemoryInfo,
     expected: Option<&Hardware>,
-    last_good: Option<&Inventory>,
-    findings: &mut Vec<Finding>,
-) -> Vec<Wanted> {
-    let before = last_good.map_or(&[][..], |inventory| &inventory.memory.dimms);
-    let named = expected.map_or(&[][..], |hardware| &hardware.dimms);
-    if named.is_empty() {
-        let populated = before.iter().filter(|dimm| dimm.populated);
-        return populated
-            .map(|dimm| Wanted {
-                slot: dimm.slot.clone(),
-                size: dimm.size,
-                serial: serial(dimm),
-                from: LAST_GOOD,
-            })
-            .collect();
-    }
-    let mut wanted = Vec::new();
-    for (index, dimm) in named.iter().enumerate() {
-        let size = Bytes::parse(&dimm.size);
-        if size.is_none() {
-            findings.push(unreadable(
-                format!("hardware.dimm[{index}].size"),
-                &dimm.size,
-            ));
+    last_good: Option<&MemoryInfo>,
+    since: Option<Millis>,
+) -> Vec<DeviceReport> {
+    let mut unread = Vec::new();
+    let wanted = wanted(expected, last_good, &mut |path, value| {
+        unread.push(fault::unreadable(path, value));
+    });
+    let mut whole = Vec::new();
+    let mut by_slot: BTreeMap<usize, Vec<Fault>> = BTreeMap::new();
+    let mut gone = Vec::new();
+    for fault in unread.into_iter().chain(faults(&wanted, memory, since)) {
+        match &fault.about {
+            About::Slot { seen: Some(at), .. } => by_slot.entry(*at).or_default().push(fault),
+            About::Slot { seen: None, .. } => gone.push(fault),
+            About::Whole(_) | About::Machine | About::Field(_) => whole.push(fault),
         }
-        let known = before.iter().find(|d| d.slot == dimm.slot && d.populated);
-        wanted.push(Wanted {
-            slot: dimm.slot.clone(),
-            size,
-            serial: dimm.serial.clone().or_else(|| known.and_then(serial)),
-            from: SITE_FILE,
-        });
     }
-    wanted
+    let names = wanted::labels(&memory.dimms);
+    let mut reports = Vec::new();
+    for (index, (dimm, name)) in memory.dimms.iter().zip(&names).enumerate() {
+        let faults = by_slot.remove(&index).unwrap_or_default();
+        if dimm.populated || !faults.is_empty() {
+            reports.push(of_slot(name, dimm, faults));
+        }
+    }
+    for fault in gone {
+        let About::Slot { place, .. } = &fault.about else {
+            continue;
+        };
+        let place = place.clone();
+        let (name, kind) = (place.slot.clone(), DeviceKind::Dimm);
+        let mut report = DeviceReport::new(name, kind, "SMBIOS", alloc::vec![fault.health()]);
+        report.place = place;
+        reports.push(report);
+    }
+    reports.push(of_memory(memory, whole));
+    reports
 }
 
-/// The serial number, unless the firmware fills the field with a word for "none".
-fn serial(dimm: &Dimm) -> Option<String> {
-    let none = [
-        "",
-        "unknown",
-        "not specified",
-        "none",
-        "no dimm",
-        "00000000",
-    ];
-    let said = dimm.serial.to_ascii_lowercase();
-    (!none.contains(&said.as_str())).then(|| dimm.serial.clone())
+fn of_slot(name: &str, dimm: &Dimm, faults: Vec<Fault>) -> DeviceReport {
+    // Of a DIMM that is missing, what was there is what a technician needs.
+    let gone = faults.iter().find_map(|fault| match &fault.about {
+        About::Slot { place, .. } if !dimm.populated => Some(place.clone()),
+        About::Slot { .. } | About::Whole(_) | About::Machine | About::Field(_) => None,
+    });
+    let findings = faults.into_iter().map(Fault::health).collect();
+    let mut report = DeviceReport::new(name, DeviceKind::Dimm, "SMBIOS", findings);
+    report.place = gone.unwrap_or_else(|| place(dimm));
+    if let Some(errors) = dimm.errors {
+        report.source = "SMBIOS, EDAC".into();
+        crate::memory::figures(&mut report, errors);
+    }
+    report
 }
 
-fn no_table(seen: &Inventory, wanted: usize) -> Option<Finding> {
+fn of_memory(memory: &MemoryInfo, faults: Vec<Fault>) -> DeviceReport {
+    let findings = faults.into_iter().map(Fault::health).collect();
+    let mut report = DeviceReport::new("memory", DeviceKind::Memory, "SMBIOS, kernel", findings);
+    report.place.size = Some(memory.configured);
+    let populated = memory.dimms.iter().filter(|dimm| dimm.populated).count();
+    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    for (name, count) in [
+        ("configured_mib", memory.configured.0 / MIB),
+        ("available_mib", memory.available.0 / MIB),
+        (
+            "populated_slots",
+            u64::try_from(populated).unwrap_or(u64::MAX),
+        ),
+    ] {
+        report.figures.insert(name.into(), number(count));
+    }
+    report
+}
+
+/// Everything that is wrong, in the order of the expectation, then of the slots, then memory as a whole.
+fn faults(wanted: &[Wanted], memory: &MemoryInfo, since: Option<Millis>) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if memory.dimms.is_empty() {
+        faults.push(no_table(wanted.len()));
+    } else {
+        against::against(wanted, &memory.dimms, &mut faults);
+    }
+    for (index, dimm) in memory.dimms.iter().enumerate() {
+        counted(index, dimm, since, &mut faults);
+    }
+    faults.extend(available(memory));
+    faults
+}
+
+fn no_table(wanted: usize) -> Fault {
     let what = "the firmware's SMBIOS tables list no memory slot";
-    let mut reason = Reason::new(
-        ReasonCode::DimmMissing,
-        if wanted == 0 {
+    Fault {
+        code: "memory-not-listed",
+        verdict: if wanted == 0 {
+            Verdict::Unknown
+        } else {
+            Verdict::Fail
+        },
+        sureness: Sureness::Certain,
+        advice: Advice::Update,
+        reason: ReasonCode::DimmMissing,
+        what: if wanted == 0 {
             format!("{what}, so the DIMMs cannot be checked")
         } else {
             format!("{what}, so the {wanted} expected DIMMs cannot be found")
         },
-        "update the machine's firmware, or look at the DIMMs in its set-up screen",
-    )
-    .about(Part::Machine {
-        said: seen.system.serial.clone(),
-    });
-    for line in &seen.could_not_look {
-        reason = reason.seen(line.clone());
+        next: "update the machine's firmware, or look at the DIMMs in its set-up screen".into(),
+        evidence: Vec::new(),
+        about: About::Machine,
     }
-    Some(if wanted == 0 {
-        warn(reason)
-    } else {
-        stop(reason)
-    })
 }
 
-fn against(wanted: &[Wanted], seen: &[Dimm], findings: &mut Vec<Finding>) {
-    // Slot names repeat on 59 of 2,049 real servers: each seen slot stands for one expectation only.
-    let mut free: Vec<&Dimm> = seen.iter().collect();
-    let mut order: Vec<&Wanted> = wanted.iter().collect();
-    order.sort_by_key(|want| !free.iter().any(|dimm| fits(want, dimm)));
-    let mut late = Vec::new();
-    for want in order {
-        let best = free
-            .iter()
-            .position(|dimm| fits(want, dimm))
-            .or_else(|| free.iter().position(|dimm| dimm.slot == want.slot));
-        let dimm = best.map(|at| free.remove(at));
-        late.extend(one(want, dimm));
-    }
-    findings.extend(late);
-}
-
-fn fits(want: &Wanted, dimm: &Dimm) -> bool {
-    dimm.slot == want.slot && dimm.populated && dimm.size == want.size
-}
-
-fn one(want: &Wanted, dimm: Option<&Dimm>) -> Option<Finding> {
-    let slot = &want.slot;
-    let Some(dimm) = dimm else {
-        let what = format!("the DIMM of slot {slot} is missing");
-        return Some(missing(
-            want,
-            what,
-            "SMBIOS lists no slot of that name".into(),
-        ));
+/// The memory errors counted on a DIMM.
+fn counted(index: usize, dimm: &Dimm, since: Option<Millis>, faults: &mut Vec<Fault>) {
+    let Some(errors) = dimm.errors else {
+        return;
     };
-    if !dimm.populated {
-        let what = format!("the DIMM in slot {slot} is missing");
-        return Some(missing(
-            want,
-            what,
-            format!("SMBIOS says slot {slot} is empty"),
-        ));
-    }
-    match (want.size, dimm.size) {
-        (Some(wanted), Some(size)) if wanted != size => {
-            let what = format!("the DIMM in slot {slot} has {size} instead of {wanted}");
-            return Some(missing(want, what, holds(dimm)));
-        }
-        (Some(_), None) => {
-            let what = format!("the size of the DIMM in slot {slot} is unknown");
-            let next = "look at the DIMM's label or update the firmware";
-            return Some(watch(want, dimm, what, next));
-        }
-        (Some(_) | None, _) => {}
-    }
-    let other = want.serial.as_ref().zip(serial(dimm));
-    let (was, is) = other.filter(|(was, is)| *was != is)?;
-    let what = format!("the DIMM in slot {slot} is serial {is} instead of {was}");
-    let next = "if it was replaced, write the new serial number into the site file";
-    Some(watch(want, dimm, what, next))
-}
-
-impl Wanted {
-    /// What is expected, in words.
-    fn words(&self) -> String {
-        let size = self
-            .size
-            .map_or_else(|| "a DIMM".into(), |size| size.to_string());
-        let serial = self.serial.as_ref().map(|s| format!(", serial {s}"));
-        let serial = serial.unwrap_or_default();
-        format!("{} expects {size} in slot {}{serial}", self.from, self.slot)
+    let what = format!("the DIMM in slot {}", dimm.slot);
+    let holds = [against::holds(dimm)];
+    for finding in crate::memory::error_findings(&what, errors, since, &holds) {
+        let rule = RULES.iter().find(|rule| rule.code == finding.code);
+        let Some(rule) = rule else {
+            continue;
+        };
+        faults.push(Fault {
+            code: rule.code,
+            verdict: finding.verdict,
+            sureness: finding.sureness,
+            advice: finding.advice,
+            reason: match rule.count {
+                Count::Uncorrected | Count::CorrectedPerDay => ReasonCode::DimmFailing,
+            },
+            what: finding.what,
+            next: finding.next_step,
+            evidence: finding.evidence,
+            about: About::Slot {
+                seen: Some(index),
+                place: place(dimm),
+            },
+        });
     }
 }
 
-/// What a slot holds, in words.
-fn holds(dimm: &Dimm) -> String {
-    let size = dimm
-        .size
-        .map_or_else(|| "unknown size".into(), |size| size.to_string());
-    let serial = serial(dimm).unwrap_or_else(|| "unknown".into());
-    let Dimm {
-        slot,
-        manufacturer,
-        part_number,
-        ..
-    } = dimm;
-    format!("SMBIOS says slot {slot} holds {size}, serial {serial}, {manufacturer} {part_number}")
+/// What a technician needs of a DIMM that is there.
+fn place(dimm: &Dimm) -> Place {
+    Place {
+        slot: dimm.slot.clone(),
+        vendor: dimm.manufacturer.clone(),
+        part_number: dimm.part_number.clone(),
+        serial: serial(dimm).unwrap_or_default(),
+        size: dimm.size,
+        ..Place::default()
+    }
 }
 
-fn missing(want: &Wanted, what: String, seen: String) -> Finding {
-    let next = format!(
-        "power the machine off, reseat or replace the DIMM in slot {}, and order the run again",
-        want.slot
-    );
-    let reason = Reason::new(ReasonCode::DimmMissing, what, next).about(Part::Dimm {
-        slot: want.slot.clone(),
-        serial: want.serial.clone(),
-        size: want.size.map(|size| size.to_string()),
-    });
-    stop(reason.seen(want.words()).seen(seen))
-}
-
-fn watch(want: &Wanted, dimm: &Dimm, what: String, next: &str) -> Finding {
-    let reason = Reason::new(ReasonCode::DimmMissing, what, next).about(Part::Dimm {
-        slot: want.slot.clone(),
-        serial: serial(dimm),
-        size: dimm.size.map(|size| size.to_string()),
-    });
-    warn(reason.seen(want.words()).seen(holds(dimm)))
-}
-
-fn available(memory: &MemoryInfo) -> Option<Finding> {
+fn available(memory: &MemoryInfo) -> Option<Fault> {
     let (configured, available) = (memory.configured, memory.available);
     if configured.0 == 0 {
         return None;
     }
     let allowed = Bytes(RESERVED_MAX.0.max(configured.0 / RESERVED_SHARE));
-    let populated = memory.dimms.iter().filter(|dimm| dimm.populated).count();
+    let populated = || memory.dimms.iter().filter(|dimm| dimm.populated);
+    let count = populated().count();
     let sums =
-        format!("{populated} populated DIMMs add up to {configured}; the kernel has {available}");
+        format!("{count} populated DIMMs add up to {configured}; the kernel has {available}");
     let short = Bytes(configured.0.saturating_sub(available.0));
     if short > allowed {
-        let what =
-            format!("{short} of {configured} memory is missing from what the kernel can use");
-        let next = "look for mapped-out DIMMs, mirroring or a memory limit in the firmware's set-up, reseat the DIMMs, and order the run again";
-        let reason = Reason::new(ReasonCode::MemoryShort, what, next).about(widest(memory));
         let line = format!("up to {allowed} may be kept by firmware and kernel");
-        return Some(stop(reason.seen(sums).seen(line)));
+        return Some(Fault {
+            code: "memory-short",
+            verdict: Verdict::Fail,
+            sureness: Sureness::Certain,
+            advice: Advice::Look,
+            reason: ReasonCode::MemoryShort,
+            what: format!("{short} of {configured} memory is missing from what the kernel can use"),
+            next: "look for mapped-out DIMMs, mirroring or a memory limit in the firmware's set-up, reseat the DIMMs, and order the run again".into(),
+            evidence: alloc::vec![sums, line],
+            about: About::Whole(Some(widest(memory))),
+        });
     }
-    if available > configured {
-        let what = "the kernel has more memory than the firmware's tables list";
-        let next = "do not rely on this machine's DIMM list; update its firmware";
-        let reason = Reason::new(ReasonCode::MemoryShort, what, next);
-        return Some(warn(reason.seen(sums)));
+    // A module of unknown size adds nothing to the sum, so the kernel may well have more.
+    if available > configured && populated().all(|dimm| dimm.size.is_some()) {
+        return Some(Fault {
+            code: "memory-more-than-listed",
+            verdict: Verdict::Warn,
+            sureness: Sureness::Certain,
+            advice: Advice::Update,
+            reason: ReasonCode::MemoryShort,
+            what: "the kernel has more memory than the firmware's tables list".into(),
+            next: "do not rely on this machine's DIMM list; update its firmware".into(),
+            evidence: alloc::vec![sums],
+            about: About::Whole(None),
+        });
     }
     None
 }

@@ -167,13 +167,13 @@ fn dimms() {
     check(
         empty,
         expect![
-            "Stop dimm-missing | the DIMM in slot A2 is missing | DIMM A2, 16 GiB, serial D-2 | the site file expects 16 GiB in slot A2, serial D-2; SMBIOS says slot A2 is empty"
+            "Stop dimm-missing | the DIMM in slot A2 is missing | DIMM A2, 16 GiB, serial D-2 | the site file expects 16 GiB in slot A2, serial D-2; SMBIOS says slot A2 is empty; the node's last good report had Maker P-1 in slot A2"
         ],
     );
     check_last(
         empty,
         expect![
-            "Stop dimm-missing | the DIMM in slot A2 is missing | DIMM A2, 16 GiB, serial D-2 | the node's last good report expects 16 GiB in slot A2, serial D-2; SMBIOS says slot A2 is empty"
+            "Stop dimm-missing | the DIMM in slot A2 is missing | DIMM A2, 16 GiB, serial D-2 | the node's last good report expects 16 GiB in slot A2, serial D-2, Maker P-1; SMBIOS says slot A2 is empty"
         ],
     );
     check(
@@ -181,13 +181,13 @@ fn dimms() {
             seen.memory.dimms.remove(0);
         },
         expect![
-            "Stop dimm-missing | the DIMM of slot A1 is missing | DIMM A1, 16 GiB, serial D-1 | the site file expects 16 GiB in slot A1, serial D-1; SMBIOS lists no slot of that name"
+            "Stop dimm-missing | the DIMM of slot A1 is missing | DIMM A1, 16 GiB, serial D-1 | the site file expects 16 GiB in slot A1, serial D-1; SMBIOS lists no slot of that name; the node's last good report had Maker P-1 in slot A1"
         ],
     );
     check(
         |seen| seen.memory.dimms[0].size = Some(Bytes::gib(8)),
         expect![
-            "Stop dimm-missing | the DIMM in slot A1 has 8 GiB instead of 16 GiB | DIMM A1, 16 GiB, serial D-1 | the site file expects 16 GiB in slot A1, serial D-1; SMBIOS says slot A1 holds 8 GiB, serial D-1, Maker P-1"
+            "Stop dimm-missing | the DIMM in slot A1 has 8 GiB instead of 16 GiB | DIMM A1, 16 GiB, serial D-1 | the site file expects 16 GiB in slot A1, serial D-1; SMBIOS says slot A1 holds 8 GiB, serial D-1, Maker P-1; the node's last good report had Maker P-1 in slot A1"
         ],
     );
     check(
@@ -237,7 +237,7 @@ fn slots_with_the_same_name_stand_for_one_dimm_each() {
     };
     expect![""].assert_eq(&text(Some(&wanted), None, &seen));
     wanted.dimms.push(wanted.dimms[0].clone());
-    expect!["Stop dimm-missing | the DIMM in slot DIMM 0 is missing | DIMM DIMM 0, 16 GiB | the site file expects 16 GiB in slot DIMM 0; SMBIOS says slot DIMM 0 is empty"].assert_eq(&text(Some(&wanted), None, &seen));
+    expect!["Stop dimm-missing | the DIMM in slot DIMM 0 (number 1) is missing | DIMM DIMM 0 (number 1), 16 GiB | the site file expects 16 GiB in slot DIMM 0; SMBIOS says slot DIMM 0 (number 1) is empty"].assert_eq(&text(Some(&wanted), None, &seen));
 }
 
 #[test]

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Memory devices (type 17) of system memory arrays (type 16).
+//! Arrays (type 16), memory devices (type 17) and their addresses (types 19 and 20) as the raw table has them.
 //!
-//! Refuses to count a device whose array is not system memory: of 2,049 real server tables 91 describe flash, cache or
-//! video memory in type 17 too.
+//! Decodes fields only; which devices count is decided in one place for every kind of capture, `memory::assemble`. Where
+//! `dmidecode` and the specification differ, the field is read as `dmidecode` shows it, so that a technician who
+//! compares the two finds the same.
 
 use super::structure::Structure;
-use super::{DIMMS_MAX, array_of};
-use crate::fields::{byte, le16, le32};
-use alloc::collections::BTreeSet;
+use super::words::{CORRECTIONS, DETAILS, FORMS, TECHNOLOGIES, USES, kind, location, word};
+use crate::fields::{byte, le16, le32, le64};
+use crate::memory::{Array, Device, Found, Module, Range};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -16,8 +17,13 @@ use groundstate_api::units::{Bytes, MIB};
 
 const MEMORY_ARRAY: u8 = 16;
 const MEMORY_DEVICE: u8 = 17;
-/// Type 16, Use: system memory (DSP0134, 7.17.2).
-const USE_SYSTEM_MEMORY: u8 = 3;
+const ARRAY_ADDRESS: u8 = 19;
+const DEVICE_ADDRESS: u8 = 20;
+/// An array of SMBIOS 2.1 has 15 bytes, a device 21; `dmidecode` shows nothing of shorter ones.
+const ARRAY_MIN: usize = 0x0f;
+const DEVICE_MIN: usize = 0x15;
+/// Up to Extended Size, which SMBIOS 2.7 added.
+const DEVICE_WITH_EXTENDED_SIZE: usize = 0x20;
 /// Size: no module installed.
 const SIZE_EMPTY: u16 = 0;
 /// Size: see Extended Size.
@@ -30,151 +36,159 @@ const SIZE_IN_KIB: u16 = 0x8000;
 const EXTENDED_SIZE_MASK: u32 = 0x7fff_ffff;
 /// Speed: see the extended speed field.
 const SPEED_EXTENDED: u16 = 0xffff;
-/// Memory type of persistent modules, which the kernel need not use as memory.
-const NON_VOLATILE: &str = "Logical non-volatile device";
+/// Maximum capacity: see the extended field.
+const CAPACITY_EXTENDED: u32 = 0x8000_0000;
+/// Starting address: see the extended fields.
+const ADDRESS_EXTENDED: u32 = 0xffff_ffff;
 
-pub(super) struct Memory {
-    pub(super) dimms: Vec<Dimm>,
-    pub(super) notes: Vec<String>,
-}
-
-/// What the populated modules add up to, persistent ones left out: those are storage to the kernel.
+/// What the modules add up to, persistent ones left out: those are storage to the kernel. Where a whole table is at
+/// hand, [`super::Smbios::configured`] knows more of persistent modules.
 #[must_use]
 pub fn configured(dimms: &[Dimm]) -> Bytes {
-    let volatile = dimms.iter().filter(|dimm| dimm.kind != NON_VOLATILE);
-    Bytes(
-        volatile
-            .filter_map(|dimm| dimm.size)
-            .fold(0u64, |sum, size| sum.saturating_add(size.0)),
-    )
+    crate::memory::ram(dimms, &[])
 }
 
-pub(super) fn dimms(structures: &[Structure<'_>]) -> Memory {
-    let arrays = || structures.iter().filter(|s| s.kind == MEMORY_ARRAY);
-    let known: BTreeSet<u16> = arrays().map(|s| s.handle).collect();
-    let system: BTreeSet<u16> = arrays()
-        .filter(|s| byte(s.formatted, 0x05) == Some(USE_SYSTEM_MEMORY))
-        .map(|s| s.handle)
-        .collect();
-    let mut memory = Memory {
-        dimms: Vec::new(),
-        notes: Vec::new(),
-    };
-    for device in structures.iter().filter(|s| s.kind == MEMORY_DEVICE) {
-        let slot = device.string_at(0x10);
-        let Some(array) = array_of(device) else {
-            memory.notes.push(format!(
+pub(super) fn found(structures: &[Structure<'_>], notes: &mut Vec<String>) -> Found {
+    let mut found = Found::default();
+    for structure in structures {
+        match structure.kind {
+            MEMORY_ARRAY => found.arrays.push(array(structure)),
+            MEMORY_DEVICE if structure.formatted.len() < DEVICE_MIN => notes.push(format!(
                 "SMBIOS memory device {:#06x} is too short to be read",
-                device.handle
-            ));
-            continue;
-        };
-        if !known.contains(&array) {
-            memory.notes.push(format!(
-                "SMBIOS memory device {slot} names the array {array:#06x}, which is not in the table; it is not counted"
-            ));
-        } else if system.contains(&array) {
-            if memory.dimms.len() == DIMMS_MAX {
-                memory
-                    .notes
-                    .push(format!("SMBIOS lists more than {DIMMS_MAX} memory slots"));
-                break;
-            }
-            memory.dimms.push(dimm(device, slot));
+                structure.handle
+            )),
+            MEMORY_DEVICE => found.devices.push(device(structure)),
+            ARRAY_ADDRESS => found.ranges.extend(range(structure, false)),
+            DEVICE_ADDRESS => found.ranges.extend(range(structure, true)),
+            _ => {}
         }
     }
-    memory
+    found
 }
 
-fn dimm(device: &Structure<'_>, slot: String) -> Dimm {
-    let (populated, size) = size(device.formatted);
-    Dimm {
-        slot,
-        bank: device.string_at(0x11),
-        size,
-        populated,
-        kind: String::from(kind(byte(device.formatted, 0x12).unwrap_or(2))),
-        speed: speed(device.formatted),
-        manufacturer: device.string_at(0x17),
-        part_number: device.string_at(0x1a),
-        serial: device.string_at(0x18),
-        errors: None,
+fn array(structure: &Structure<'_>) -> Array {
+    let at = structure.formatted;
+    if at.len() < ARRAY_MIN {
+        return Array {
+            handle: structure.handle,
+            ..Array::default()
+        };
+    }
+    let capacity = match le32(at, 0x07) {
+        Some(CAPACITY_EXTENDED) => le64(at, 0x0f),
+        kib => kib.map(|kib| u64::from(kib) << 10),
+    };
+    Array {
+        handle: structure.handle,
+        location: location(byte(at, 0x04).unwrap_or(0)).into(),
+        usage: word(&USES, byte(at, 0x05).unwrap_or(0)).into(),
+        correction: word(&CORRECTIONS, byte(at, 0x06).unwrap_or(0)).into(),
+        capacity: capacity.filter(|bytes| *bytes > 0).map(Bytes),
+        declared: le16(at, 0x0d),
+    }
+}
+
+fn device(structure: &Structure<'_>) -> Device {
+    let at = structure.formatted;
+    let (populated, size) = size(at);
+    let known = |offset: usize| le16(at, offset).filter(|bits| *bits != 0 && *bits != u16::MAX);
+    // All ones: unknown.
+    let portion = |offset: usize| le64(at, offset).filter(|b| *b != u64::MAX).map(Bytes);
+    Device {
+        dimm: Dimm {
+            slot: structure.string_at(0x10),
+            bank: structure.string_at(0x11),
+            size,
+            populated,
+            kind: String::from(kind(byte(at, 0x12).unwrap_or(2))),
+            speed: speed(at, 0x20, 0x58)
+                .or_else(|| speed(at, 0x15, 0x54))
+                .unwrap_or(0),
+            manufacturer: structure.string_at(0x17),
+            part_number: structure.string_at(0x1a),
+            serial: structure.string_at(0x18),
+            errors: None,
+        },
+        module: Module {
+            handle: structure.handle,
+            array: le16(at, 0x04),
+            form_factor: word(&FORMS, byte(at, 0x0e).unwrap_or(0)).into(),
+            detail: detail(le16(at, 0x13).unwrap_or(0)),
+            technology: byte(at, 0x28)
+                .map_or("", |number| word(&TECHNOLOGIES, number))
+                .into(),
+            total_width: known(0x08),
+            data_width: known(0x0a),
+            rank: byte(at, 0x1b).map(|a| a & 0x0f).filter(|rank| *rank > 0),
+            rated_speed: speed(at, 0x15, 0x54),
+            millivolts: known(0x26).map(u32::from),
+            persistent: portion(0x34),
+            volatile: portion(0x3c),
+            cache: portion(0x44),
+            logical: portion(0x4c),
+        },
     }
 }
 
 /// Whether a module is there, and its size where it is known (DSP0134, 7.18.1 and 7.18.5).
 fn size(formatted: &[u8]) -> (bool, Option<Bytes>) {
-    match le16(formatted, 0x0c) {
-        None | Some(SIZE_EMPTY) => (false, None),
-        Some(SIZE_UNKNOWN) => (true, None),
-        Some(SIZE_EXTENDED) => {
-            let mebibytes = le32(formatted, 0x1c).map(|raw| u64::from(raw & EXTENDED_SIZE_MASK));
-            let known = mebibytes.filter(|count| *count != 0);
-            (true, known.map(Bytes::mib))
+    let extended = formatted.len() >= DEVICE_WITH_EXTENDED_SIZE;
+    let bytes = match le16(formatted, 0x0c) {
+        None | Some(SIZE_EMPTY) => return (false, None),
+        Some(SIZE_UNKNOWN) => return (true, None),
+        Some(SIZE_EXTENDED) if extended => {
+            let mebibytes = le32(formatted, 0x1c).unwrap_or(0) & EXTENDED_SIZE_MASK;
+            u64::from(mebibytes) * MIB
         }
         Some(raw) => {
             let unit = if raw & SIZE_IN_KIB == 0 { MIB } else { 1 << 10 };
-            let count = u64::from(raw & !SIZE_IN_KIB);
-            (count != 0, (count != 0).then_some(Bytes(count * unit)))
+            u64::from(raw & !SIZE_IN_KIB) * unit
         }
+    };
+    // A module that says it has nothing is there and does not know its size.
+    (true, (bytes > 0).then_some(Bytes(bytes)))
+}
+
+/// A speed in MT/s; `None` when unknown.
+fn speed(formatted: &[u8], short: usize, long: usize) -> Option<u32> {
+    match le16(formatted, short)? {
+        0 => None,
+        SPEED_EXTENDED => le32(formatted, long)
+            .map(|raw| raw & EXTENDED_SIZE_MASK)
+            .filter(|speed| *speed > 0),
+        speed => Some(u32::from(speed)),
     }
 }
 
-/// Configured speed, else the module's own, in MT/s; 0 when unknown.
-fn speed(formatted: &[u8]) -> u32 {
-    let field = |short: usize, long: usize| match le16(formatted, short)? {
-        0 => None,
-        SPEED_EXTENDED => le32(formatted, long).map(|raw| raw & EXTENDED_SIZE_MASK),
-        speed => Some(u32::from(speed)),
-    };
-    field(0x20, 0x58).or_else(|| field(0x15, 0x54)).unwrap_or(0)
+/// Bit 0 is reserved; without any bit there is no detail.
+fn detail(bits: u16) -> String {
+    let set = (1u8..)
+        .zip(DETAILS)
+        .filter(|(bit, _)| bits & (1 << bit) != 0);
+    let words: Vec<&str> = set.map(|(_, word)| word).collect();
+    words.join(" ")
 }
 
-/// Memory type by its number, from 1 (DSP0134, 7.18.2).
-const KINDS: [&str; 0x24] = [
-    "Other",
-    "Unknown",
-    "DRAM",
-    "EDRAM",
-    "VRAM",
-    "SRAM",
-    "RAM",
-    "ROM",
-    "Flash",
-    "EEPROM",
-    "FEPROM",
-    "EPROM",
-    "CDRAM",
-    "3DRAM",
-    "SDRAM",
-    "SGRAM",
-    "RDRAM",
-    "DDR",
-    "DDR2",
-    "DDR2 FB-DIMM",
-    "Reserved",
-    "Reserved",
-    "Reserved",
-    "DDR3",
-    "FBD2",
-    "DDR4",
-    "LPDDR",
-    "LPDDR2",
-    "LPDDR3",
-    "LPDDR4",
-    NON_VOLATILE,
-    "HBM",
-    "HBM2",
-    "DDR5",
-    "LPDDR5",
-    "HBM3",
-];
-
-fn kind(number: u8) -> &'static str {
-    usize::from(number)
-        .checked_sub(1)
-        .and_then(|index| KINDS.get(index).copied())
-        .unwrap_or("out of spec")
+/// Addresses are in KiB and the end is the last KiB; the extended ones are in bytes and the end is the last byte.
+fn range(structure: &Structure<'_>, of_device: bool) -> Option<Range> {
+    let at = structure.formatted;
+    let owner = le16(at, 0x0c)?;
+    let extended = if of_device { 0x13 } else { 0x0f };
+    let (start, end) = match le32(at, 0x04)? {
+        ADDRESS_EXTENDED => (le64(at, extended)?, le64(at, extended + 8)?),
+        start => {
+            let end = u64::from(le32(at, 0x08)?);
+            (u64::from(start) << 10, (end << 10) | 0x3ff)
+        }
+    };
+    let depth = byte(at, 0x12).filter(|depth| of_device && *depth != 0 && *depth != u8::MAX);
+    Some(Range {
+        start,
+        end,
+        array: (!of_device).then_some(owner),
+        device: of_device.then_some(owner),
+        interleave: depth,
+    })
 }
 
 #[cfg(test)]
@@ -194,26 +208,28 @@ mod tests {
         assert_eq!(sized(0xffff, 0), (true, None));
         assert_eq!(sized(16_384, 0), (true, Some(Bytes::gib(16))));
         assert_eq!(sized(0x8200, 0), (true, Some(Bytes(512 << 10))));
-        assert_eq!(sized(0x8000, 0), (false, None));
+        assert_eq!(sized(0x8000, 0), (true, None));
         assert_eq!(sized(0x7fff, 0x8000_8000), (true, Some(Bytes::gib(32))));
         assert_eq!(sized(0x7fff, 0), (true, None));
-        // A structure of SMBIOS 2.1 ends before the extended size.
+        // A structure of SMBIOS 2.1 ends before the extended size: there 7FFFh is a size as any other.
+        let mut short = [0u8; 0x15];
+        short[0x0c..0x0e].copy_from_slice(&[0xff, 0x7f]);
+        assert_eq!(super::size(&short), (true, Some(Bytes::mib(32_767))));
         assert_eq!(super::size(&[0xff; 0x15]), (true, None));
         assert_eq!(super::size(&[]), (false, None));
     }
 
     #[test]
-    fn kinds_have_the_numbers_of_the_specification() {
-        for (number, name) in [
-            (0x07, "RAM"),
-            (0x12, "DDR"),
-            (0x18, "DDR3"),
-            (0x1a, "DDR4"),
-            (0x22, "DDR5"),
-        ] {
-            assert_eq!(kind(number), name);
-        }
-        assert_eq!(kind(0), "out of spec");
-        assert_eq!(kind(0xf0), "out of spec");
+    fn speeds_and_details() {
+        let mut formatted = [0u8; 0x5c];
+        formatted[0x15..0x17].copy_from_slice(&2_666u16.to_le_bytes());
+        assert_eq!(speed(&formatted, 0x20, 0x58), None);
+        assert_eq!(speed(&formatted, 0x15, 0x54), Some(2_666));
+        formatted[0x20..0x22].copy_from_slice(&u16::MAX.to_le_bytes());
+        assert_eq!(speed(&formatted, 0x20, 0x58), None);
+        formatted[0x58..0x5c].copy_from_slice(&70_000u32.to_le_bytes());
+        assert_eq!(speed(&formatted, 0x20, 0x58), Some(70_000));
+        assert_eq!(detail(0x2080), "Synchronous Registered (Buffered)");
+        assert_eq!(detail(1), "");
     }
 }

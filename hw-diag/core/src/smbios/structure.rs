@@ -40,15 +40,20 @@ impl Structure<'_> {
 pub(crate) struct Walk<'a> {
     table: &'a [u8],
     at: usize,
+    /// How many structures the entry point announces; `None` where only the table's end mark ends it.
+    announced: Option<u16>,
     ended: bool,
     fault: Option<String>,
 }
 
 impl<'a> Walk<'a> {
-    pub(crate) fn new(table: &'a [u8]) -> Self {
+    /// An SMBIOS 2 entry point announces how many structures there are, and then the end mark ends nothing, as
+    /// `dmidecode` has it; without a number the end mark ends the table.
+    pub(crate) fn new(table: &'a [u8], announced: Option<u16>) -> Self {
         Self {
             table,
             at: 0,
+            announced,
             ended: false,
             fault: None,
         }
@@ -75,7 +80,7 @@ impl<'a> Iterator for Walk<'a> {
             return None;
         }
         let rest = self.table.get(self.at..).unwrap_or_default();
-        if rest.is_empty() {
+        if rest.is_empty() || self.announced == Some(0) {
             self.ended = true;
             return None;
         }
@@ -92,20 +97,17 @@ impl<'a> Iterator for Walk<'a> {
             return self.stop("a structure is cut off");
         };
         let Some(strings) = tail.windows(2).position(|pair| pair == [0, 0]) else {
-            // The last structure of a table may be ended by the table itself; its formatted area is whole.
-            self.ended = true;
+            // An end mark without its two zeros still ends the table, and nothing of it is missing.
             if kind != END_OF_TABLE {
-                let _ = self.stop("the strings of a structure are cut off");
+                return self.stop("the strings of a structure are cut off");
             }
-            return (kind != END_OF_TABLE).then_some(Structure {
-                kind,
-                handle,
-                formatted,
-                strings: tail,
-            });
+            self.ended = true;
+            return None;
         };
         self.at += length + strings + 2;
-        if kind == END_OF_TABLE {
+        if let Some(left) = &mut self.announced {
+            *left -= 1;
+        } else if kind == END_OF_TABLE {
             self.ended = true;
             return None;
         }

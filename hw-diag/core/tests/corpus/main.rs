@@ -4,10 +4,11 @@
 
 mod disks;
 mod garbage;
+mod labels;
 mod memory_mutations;
 mod memory_removed;
 mod memory_texts;
-mod labels;
+mod smart_reports;
 mod smbios_tables;
 
 use std::path::PathBuf;
