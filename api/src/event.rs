@@ -7,7 +7,7 @@ use crate::boot::BootSighting;
 use crate::host::Change;
 use crate::ids::{BootId, NodeId, PlanId, RunId};
 use crate::inventory::{Finding, Inventory};
-use crate::plan::{HandOver, Plan, Step};
+use crate::plan::{HandOver, OrderTerms, Plan, Step};
 use crate::reason::Reason;
 use crate::run::StepState;
 use crate::units::{Bytes, Millis};
@@ -43,6 +43,9 @@ pub enum Happened {
         hand_over: HandOver,
         /// When the enrolment window closes, milliseconds since 1970.
         window_closes: Millis,
+        /// What the order asked beyond the policy.
+        #[serde(default, skip_serializing_if = "OrderTerms::is_empty")]
+        terms: OrderTerms,
     },
     /// The boot service saw something of this machine's boot.
     BootSeen {

@@ -3,6 +3,7 @@
 
 use crate::boot::Firmware;
 use crate::ids::{BootId, MacAddr, NodeId, PlanId, RunId};
+use crate::plan::VolumeFs;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,13 @@ pub struct HostSeed {
     pub volumes: Vec<SeedVolume>,
     /// How to boot from the network again.
     pub network_boot: NetworkBoot,
+    /// Whether this host was made by an earlier plan and stays who it is: only its volumes and its certificate are new.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub same_host: bool,
+}
+
+fn is_false(same_host: &bool) -> bool {
+    !*same_host
 }
 
 /// A data volume.
@@ -50,6 +58,9 @@ pub struct SeedVolume {
     pub mount_point: String,
     /// Serial number of its disk.
     pub disk_serial: String,
+    /// Its file system.
+    #[serde(default, skip_serializing_if = "VolumeFs::is_usual")]
+    pub fs: VolumeFs,
 }
 
 /// How the machine boots from the network.

@@ -154,6 +154,35 @@ pub struct Disk {
     pub layout: Option<FoundLayout>,
     /// Health, with its evidence.
     pub health: Health,
+    /// Who else has it, and whether it is a disk of this machine alone.
+    #[serde(default, skip_serializing_if = "Attachment::is_plain")]
+    pub attachment: Attachment,
+}
+
+/// What the kernel knows of a disk's place in this boot, and the disk itself does not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// The kernel's number of this appearance (`diskseq`): another disk under the same name has another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
+    /// The network over which it is reached (`iscsi`, `fibre-channel`, `nvme-tcp`): others may reach it too. It is never
+    /// used unless named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+    /// The paths that lead to it, where there is more than one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    /// What uses it now, a line each: `sda2 is mounted at /`, `md0 holds sda1`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub used_by: Vec<String>,
+}
+
+impl Attachment {
+    /// Whether it says nothing.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Disk {

@@ -9,6 +9,7 @@ extern crate alloc;
 
 pub mod boot;
 pub mod digest;
+pub mod disk_policy;
 pub mod enrol;
 pub mod event;
 pub mod glob;

@@ -20,6 +20,12 @@ pub const PROVISION: &str = "/v1/nodes/{node}/provision";
 pub const REPROVISION: &str = "/v1/nodes/{node}/reprovision";
 /// GET [`crate::plan::Plan`]. Operator.
 pub const NODE_PLAN: &str = "/v1/nodes/{node}/plan";
+/// GET [`crate::plan::PlanPreview`]: what a run ordered now would plan, from the node's last report; `?confirm=SERIAL,SERIAL`
+/// and `?rebuild=SERIAL` as in an order. Nothing is ordered. Operator.
+pub const NODE_PLAN_PREVIEW: &str = "/v1/nodes/{node}/plan-preview";
+/// POST [`crate::view::RebuildOrder`], answers [`crate::view::NodeView`]. Operator. For a node with a host: one data disk is
+/// made anew, nothing else is written, and the host starts again.
+pub const REBUILD_DISK: &str = "/v1/nodes/{node}/rebuild-disk";
 /// GET PID 1's log of the node's newest run, `text/plain`; `?run=ID` for another. Operator.
 pub const NODE_LOG: &str = "/v1/nodes/{node}/log";
 /// GET [`crate::view::EventPage`]: `?after=N&node=NAME&wait_ms=M` (waits at most 30,000 ms for a new one);

@@ -7,7 +7,7 @@ use crate::ids::{MacAddr, NodeId, PlanId, RunId, SystemUuid};
 use crate::image::ImageRef;
 use crate::reason::Part;
 use crate::units::Bytes;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,80 @@ pub enum Role {
     Data,
     /// Left alone: the policy has no use for it.
     Spare,
+    /// Holds one data volume with the VHDs. Where no disk has this role, every data volume takes them.
+    Vhd,
+    /// Left alone because what it holds is to be kept, and that is no volume of ours. A volume of ours that is kept has
+    /// the role `data` and the action `keep`.
+    Keep,
+    /// Never used, whatever else names it.
+    Refuse,
+}
+
+impl Role {
+    /// As it stands in JSON and in the site file, for example `os`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Os => "os",
+            Self::Data => "data",
+            Self::Spare => "spare",
+            Self::Vhd => "vhd",
+            Self::Keep => "keep",
+            Self::Refuse => "refuse",
+        }
+    }
+    /// Whether the disk holds a data volume of its own.
+    #[must_use]
+    pub const fn is_data(self) -> bool {
+        matches!(self, Self::Data | Self::Vhd)
+    }
+}
+
+/// The file system of a data volume.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VolumeFs {
+    /// ext4, made by mke2fs.
+    #[default]
+    Ext4,
+    /// XFS, made by mkfs.xfs.
+    Xfs,
+}
+
+impl VolumeFs {
+    /// As mount and the site file write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ext4 => "ext4",
+            Self::Xfs => "xfs",
+        }
+    }
+    /// Whether this is what stands where nothing is said.
+    #[must_use]
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What a new run does about what an order asked beyond the policy. Nothing is asked where it is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderTerms {
+    /// Serial numbers of disks that may be wiped although they hold something that is not ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confirm_wipe: Vec<String>,
+    /// The serial number of the one data disk that is made anew; every other disk stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebuild: Option<String>,
+}
+
+impl OrderTerms {
+    /// Whether nothing is asked.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.confirm_wipe.is_empty() && self.rebuild.is_none()
+    }
 }
 
 /// A plan for one run of one node.
@@ -58,6 +132,37 @@ pub struct Plan {
     pub image: ImageRef,
     /// Every disk of the machine, ordered by serial number: what is not named here is an error, not a spare.
     pub disks: Vec<DiskPlan>,
+    /// The serial number of the one disk that this plan makes anew, where it does not provision the node: no image is
+    /// written, and every other disk stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebuild: Option<String>,
+    /// What a person should know that no single disk says, a sentence each: a VHD in parts, a missing disk.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// What a plan would be if a run were ordered now. Nothing was ordered, and nothing happens by it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanPreview {
+    /// The plan. What follows from the run (its id, the plan's id, new GUIDs, volume ids, VHD ids) says
+    /// [`DECIDED_AT_THE_ORDER`], or 0 where it is a number; all else is as the plan of an order with the same terms would have it.
+    pub plan: Plan,
+    /// The disks that an order must confirm by serial number before they are wiped.
+    pub needs_confirm: Vec<NeedsConfirm>,
+}
+
+/// What a preview says in place of an identity that follows from the run.
+pub const DECIDED_AT_THE_ORDER: &str = "decided-at-the-order";
+
+/// A disk that would be wiped although it holds something that is not ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NeedsConfirm {
+    /// Its serial number, as the confirmation must give it.
+    pub serial: String,
+    /// Where it is.
+    pub slot: String,
+    /// What it holds.
+    pub holds: Vec<String>,
 }
 
 /// What happens to one disk.
@@ -82,6 +187,10 @@ pub struct DiskPlan {
     pub because: String,
     /// What is done.
     pub action: DiskAction,
+    /// Whether the site names this very disk although it is of a kind that is left alone otherwise: removable, USB, of an
+    /// unknown kind, or reached over a network. The guard lets no such disk pass that the plan does not say this of.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub named: bool,
 }
 
 impl DiskPlan {
@@ -99,6 +208,23 @@ pub struct EarlierDisks {
     pub used: BTreeSet<String>,
     /// Disks on which a data volume stood once the volumes were made.
     pub data: BTreeSet<String>,
+    /// Disks that a plan gave the OS.
+    pub os: BTreeSet<String>,
+    /// The tables that a disk may carry: those of the plans that wrote or may have begun to write one, oldest first.
+    /// Once a plan's tables are written, the disk has only that one.
+    pub tables: BTreeMap<String, Vec<TablePlan>>,
+}
+
+impl EarlierDisks {
+    /// The table with this GUID that a plan of this node wrote to the disk with this serial number.
+    #[must_use]
+    pub fn table(&self, serial: &str, disk_guid: &str) -> Option<&TablePlan> {
+        let tables = self.tables.get(serial)?;
+        tables
+            .iter()
+            .rev()
+            .find(|table| table.disk_guid == disk_guid)
+    }
 }
 
 /// What is done to a disk.
@@ -170,21 +296,185 @@ pub enum PartitionContents {
         uuid: String,
         /// Where the host mounts it.
         mount_point: String,
-        /// The VHDs.
+        /// The VHDs. On a kept volume: those that the plan which made it put there, where that plan is known.
+        vhds: Vec<VhdPlan>,
+    },
+    /// An XFS volume with preallocated VHDs.
+    Xfs {
+        /// Volume label, at most 12 bytes.
+        label: String,
+        /// File system UUID, lower-case text.
+        uuid: String,
+        /// Where the host mounts it.
+        mount_point: String,
+        /// The VHDs, as for ext4.
         vhds: Vec<VhdPlan>,
     },
 }
 
-/// One preallocated fixed VHD.
+/// A data volume, whatever its file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Volume<'a> {
+    /// Its file system.
+    pub fs: VolumeFs,
+    /// Its label.
+    pub label: &'a str,
+    /// The file system's UUID.
+    pub uuid: &'a str,
+    /// Where the host mounts it.
+    pub mount_point: &'a str,
+    /// Its VHDs.
+    pub vhds: &'a [VhdPlan],
+}
+
+impl PartitionContents {
+    /// A data volume of this file system.
+    #[must_use]
+    pub fn of_volume(
+        fs: VolumeFs,
+        label: String,
+        uuid: String,
+        mount_point: String,
+        vhds: Vec<VhdPlan>,
+    ) -> Self {
+        match fs {
+            VolumeFs::Ext4 => Self::Ext4 {
+                label,
+                uuid,
+                mount_point,
+                vhds,
+            },
+            VolumeFs::Xfs => Self::Xfs {
+                label,
+                uuid,
+                mount_point,
+                vhds,
+            },
+        }
+    }
+
+    /// The data volume that the partition holds, where it holds one.
+    #[must_use]
+    pub fn volume(&self) -> Option<Volume<'_>> {
+        let (fs, label, uuid, mount_point, vhds) = match self {
+            Self::Esp { .. } | Self::Root => return None,
+            Self::Ext4 {
+                label,
+                uuid,
+                mount_point,
+                vhds,
+            } => (VolumeFs::Ext4, label, uuid, mount_point, vhds),
+            Self::Xfs {
+                label,
+                uuid,
+                mount_point,
+                vhds,
+            } => (VolumeFs::Xfs, label, uuid, mount_point, vhds),
+        };
+        Some(Volume {
+            fs,
+            label,
+            uuid,
+            mount_point,
+            vhds,
+        })
+    }
+
+    /// The VHDs of the data volume, to be filled in.
+    pub fn vhds_mut(&mut self) -> Option<&mut Vec<VhdPlan>> {
+        match self {
+            Self::Esp { .. } | Self::Root => None,
+            Self::Ext4 { vhds, .. } | Self::Xfs { vhds, .. } => Some(vhds),
+        }
+    }
+}
+
+/// The format of a virtual disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VhdFormat {
+    /// VHD, up to 2,040 GiB.
+    #[default]
+    Vhd,
+    /// VHDX, up to 64 TiB.
+    Vhdx,
+}
+
+impl VhdFormat {
+    /// The ending of the file's name, without the dot.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Vhd => "vhd",
+            Self::Vhdx => "vhdx",
+        }
+    }
+    /// Whether this is what stands where nothing is said.
+    #[must_use]
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How a virtual disk takes its space.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VhdKind {
+    /// All of it from the start, in one piece where the file system allows.
+    #[default]
+    Fixed,
+    /// All of it from the start, every block in the table: for what reads only dynamic virtual disks.
+    Dynamic,
+}
+
+impl VhdKind {
+    /// As it stands in JSON and in the site file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fixed => "fixed",
+            Self::Dynamic => "dynamic",
+        }
+    }
+    /// Whether this is what stands where nothing is said.
+    #[must_use]
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Which piece of a larger virtual disk a file is. The pieces, joined in order, are the whole; each is a virtual disk of its
+/// own, so that a failed disk costs only the pieces that lay on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VhdPart {
+    /// The whole's name, for example `vm-0`.
+    pub of: String,
+    /// Which piece, from 1.
+    pub number: u16,
+    /// How many pieces there are.
+    pub parts: u16,
+}
+
+/// One preallocated virtual disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VhdPlan {
-    /// File name in the volume's root, for example `vm-0.vhd`.
+    /// File name in the volume's root, for example `vm-0.vhd`, `vm-0.part1.vhd`.
     pub file: String,
-    /// The size that a virtual machine sees; a whole number of MiB, at most 2,040 GiB.
+    /// The size that a virtual machine sees; a whole number of MiB, at most 2,040 GiB for VHD and 64 TiB for VHDX.
     pub size: Bytes,
     /// The VHD's unique id, lower-case text.
     pub id: String,
+    /// Its format.
+    #[serde(default, skip_serializing_if = "VhdFormat::is_usual")]
+    pub format: VhdFormat,
+    /// How it takes its space.
+    #[serde(default, skip_serializing_if = "VhdKind::is_usual")]
+    pub kind: VhdKind,
+    /// Which piece of a larger one it is, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<VhdPart>,
 }
 
 /// The steps of carrying a plan out, in order. Each is idempotent.

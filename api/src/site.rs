@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The site file (`site.toml`): what the operator declares. Unknown keys are refused by name.
 
+use crate::disk_policy::DiskPolicy;
 use crate::ids::{MacAddr, NodeId, SystemUuid};
-use crate::plan::{EarlierDisks, HandOver};
+use crate::plan::{EarlierDisks, HandOver, VhdFormat, VhdKind};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
@@ -73,7 +74,10 @@ pub struct Policy {
     /// Whether a machine that is not in this file is refused an address and a boot file. Closed is the default.
     #[serde(default = "closed_default")]
     pub closed: bool,
-    /// The VHDs on every data volume.
+    /// What disks are for.
+    #[serde(default, skip_serializing_if = "DiskPolicy::is_empty")]
+    pub disks: DiskPolicy,
+    /// The VHDs.
     #[serde(default, rename = "vhd")]
     pub vhds: Vec<VhdPolicy>,
 }
@@ -82,16 +86,63 @@ fn closed_default() -> bool {
     true
 }
 
-/// VHDs on every data volume: `vm-0.vhd`, `vm-1.vhd`, …
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A set of VHDs: `vm-0.vhd`, `vm-1.vhd`, …; `count` of one `size`, or `sizes`, or as many or as large as fit (`fill`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VhdPolicy {
     /// The files' name without number: 1 to 32 of `a-z`, `0-9`, `-`.
     pub name: String,
     /// Size, for example `64GiB`; a whole number of MiB.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub size: String,
     /// How many.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub count: u16,
+    /// With `size`: as many as fit. With `count`: that many, as large as fits.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub fill: bool,
+    /// What `fill` leaves free on each volume, for example `10GiB`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserve: Option<String>,
+    /// The sizes one by one, in place of `size` and `count`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sizes: Vec<String>,
+    /// Whether the set is for each volume (the default), or once for the node.
+    #[serde(default, skip_serializing_if = "Per::is_usual")]
+    pub per: Per,
+    /// `vhd` (the default) or `vhdx`.
+    #[serde(default, skip_serializing_if = "VhdFormat::is_usual")]
+    pub format: VhdFormat,
+    /// `fixed` (the default) or `dynamic`.
+    #[serde(default, skip_serializing_if = "VhdKind::is_usual")]
+    pub kind: VhdKind,
+}
+
+/// What a set of VHDs is made for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Per {
+    /// Every data volume gets the whole set.
+    #[default]
+    Volume,
+    /// The node gets the set once; each VHD goes to the data volume with the most room.
+    Node,
+}
+
+impl Per {
+    /// Whether this is what stands where nothing is said.
+    #[must_use]
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+fn is_zero(count: &u16) -> bool {
+    *count == 0
+}
+
+fn is_false(fill: &bool) -> bool {
+    !*fill
 }
 
 /// One machine.
@@ -115,6 +166,13 @@ pub struct Node {
     /// Serial numbers of disks whose data volume outlives a reprovision.
     #[serde(default)]
     pub keep: Vec<String>,
+    /// What its disks are for, where that differs from the policy: each key replaces the policy's, and its rules are asked
+    /// before the policy's.
+    #[serde(default, skip_serializing_if = "DiskPolicy::is_empty")]
+    pub disks: DiskPolicy,
+    /// Its VHDs; where there are any, the policy's are not made.
+    #[serde(default, rename = "vhd", skip_serializing_if = "Vec::is_empty")]
+    pub vhds: Vec<VhdPolicy>,
     /// The hardware it should have. Without it: what its last good report had.
     #[serde(default)]
     pub hardware: Option<Hardware>,

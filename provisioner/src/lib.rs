@@ -16,4 +16,5 @@ mod provisioner;
 pub mod serve;
 
 pub use images::Images;
+pub use planner::preview_offline;
 pub use provisioner::{OpenError, Options, Provisioner};

@@ -4,12 +4,15 @@
 use crate::images::Images;
 use crate::journal::JournalError;
 use crate::provisioner::{Provisioner, blocking};
+use groundstate_api::image::ImageRef;
 use groundstate_api::inventory::Inventory;
-use groundstate_api::plan::{EarlierDisks, HandOver, Plan};
-use groundstate_api::site::{Node, Policy};
+use groundstate_api::plan::{
+    DECIDED_AT_THE_ORDER, EarlierDisks, HandOver, OrderTerms, Plan, PlanPreview,
+};
+use groundstate_api::site::{Node, Policy, Site};
 use groundstate_api::view::Phase;
 use groundstate_api::{Digest, MacAddr, NodeId, Part, Reason, ReasonCode, RunId};
-use mos_core::plan::{PlanRequest, plan};
+use mos_core::plan::{PlanRequest, Rebuild, plan};
 use prov_core::{Input, reasons};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -44,6 +47,8 @@ impl Provisioner {
                 inventory: current.inventory.clone()?,
                 earlier: state.earlier.clone(),
                 site: self.site().name.clone(),
+                terms: current.terms.clone(),
+                host: state.host.as_ref().map(|host| host.plan.clone()),
             })
         });
         // A run that has its plan, or is over, was asked for twice.
@@ -54,12 +59,79 @@ impl Provisioner {
         self.submit(node, Input::PlanMade { run, plan }).map(|_| ())
     }
 
+    /// What a run of the node that is ordered now would plan, from its last report. Nothing is ordered, and the image is
+    /// not read through. `None` where no report is known.
+    pub(crate) fn preview(
+        &self,
+        node: &NodeId,
+        terms: OrderTerms,
+    ) -> Option<Result<PlanPreview, Reason>> {
+        let job = self.with_node(node, |state| {
+            let newest = state.run.as_ref().and_then(|run| run.inventory.clone());
+            let inventory = newest.or_else(|| state.last_good.clone())?;
+            Some(Job {
+                run: decided_at_the_order(),
+                node: state.site.clone(),
+                policy: self.site().policy.clone(),
+                hand_over: state.hand_over(),
+                inventory,
+                earlier: state.earlier.clone(),
+                site: self.site().name.clone(),
+                terms,
+                host: state.host.as_ref().map(|host| host.plan.clone()),
+            })
+        });
+        Some(job??.preview(self.images().as_ref()))
+    }
+
     fn no_plan(&self, node: &NodeId, run: RunId, why: &str) {
         let plan = Err(reasons::planner_failed(why));
         if let Err(error) = self.submit(node, Input::PlanMade { run, plan }) {
             tracing::error!(%node, %error, "that is not in the journal either; the plan is asked for again");
         }
     }
+}
+
+fn decided_at_the_order() -> RunId {
+    DECIDED_AT_THE_ORDER
+        .parse()
+        .expect("letters and hyphens are a run id")
+}
+
+/// What the first run of a node would plan, from a site file and an inventory alone: no provisioner is asked, so nothing is
+/// known of earlier runs.
+///
+/// # Errors
+/// As the planner of `mos-core`; and where the site has no such node.
+pub fn preview_offline(
+    site: &Site,
+    node: &NodeId,
+    inventory: Inventory,
+    image: &ImageRef,
+    confirm: Vec<String>,
+) -> Result<PlanPreview, Reason> {
+    let names: Vec<String> = site
+        .nodes
+        .iter()
+        .map(|node| node.name.to_string())
+        .collect();
+    let found = site.nodes.iter().find(|one| one.name == *node);
+    let found = found.ok_or_else(|| reasons::no_such_node(node.as_str(), &names))?;
+    let job = Job {
+        run: decided_at_the_order(),
+        node: found.clone(),
+        policy: site.policy.clone(),
+        hand_over: found.hand_over.unwrap_or(site.policy.hand_over),
+        inventory: Box::new(inventory),
+        earlier: EarlierDisks::default(),
+        site: site.name.clone(),
+        terms: OrderTerms {
+            confirm_wipe: confirm,
+            rebuild: None,
+        },
+        host: None,
+    };
+    mos_core::plan::preview(&job.request(image)?)
 }
 
 /// Everything that a plan is made of.
@@ -71,13 +143,34 @@ pub(crate) struct Job {
     pub(crate) inventory: Box<Inventory>,
     pub(crate) earlier: EarlierDisks,
     pub(crate) site: String,
+    pub(crate) terms: OrderTerms,
+    /// The plan of the host that is there.
+    pub(crate) host: Option<Box<Plan>>,
 }
 
 impl Job {
     /// Blocks for as long as the image's bytes take to read.
     pub(crate) fn make(&self, images: &dyn Images) -> Result<Box<Plan>, Reason> {
+        let image = self.image(images)?;
+        images.verify(&image)?;
+        plan(&self.request(&image)?).map(Box::new)
+    }
+
+    /// What [`Self::make`] would make, without reading the image's bytes.
+    pub(crate) fn preview(&self, images: &dyn Images) -> Result<PlanPreview, Reason> {
+        let image = self.image(images)?;
+        mos_core::plan::preview(&self.request(&image)?)
+    }
+
+    /// The newest image of the policy's name; for a rebuild, the one that the host was made from.
+    fn image(&self, images: &dyn Images) -> Result<ImageRef, Reason> {
+        if self.terms.rebuild.is_some()
+            && let Some(host) = &self.host
+        {
+            return Ok(host.image.clone());
+        }
         let name = &self.policy.image;
-        let image = images.newest(name)?.ok_or_else(|| {
+        images.newest(name)?.ok_or_else(|| {
             Reason::new(
                 ReasonCode::ImageMissing,
                 format!("the repository has no image {name:?}"),
@@ -87,20 +180,28 @@ impl Job {
                 image: name.clone(),
                 digest: None,
             })
-        })?;
-        images.verify(&image)?;
-        let request = PlanRequest {
+        })
+    }
+
+    fn request<'a>(&'a self, image: &'a ImageRef) -> Result<PlanRequest<'a>, Reason> {
+        let rebuild = match (&self.terms.rebuild, &self.host) {
+            (None, _) => None,
+            (Some(serial), Some(host)) => Some(Rebuild { serial, host }),
+            (Some(_), None) => return Err(reasons::no_host_to_rebuild(&self.node.name)),
+        };
+        Ok(PlanRequest {
             run: &self.run,
             node: &self.node,
             policy: &self.policy,
             hand_over: self.hand_over,
             inventory: &self.inventory,
             earlier: &self.earlier,
-            image: &image,
+            image,
             boot_mac: self.boot_mac(),
             seed: self.seed(),
-        };
-        plan(&request).map(Box::new)
+            confirm: &self.terms.confirm_wipe,
+            rebuild,
+        })
     }
 
     fn boot_mac(&self) -> MacAddr {

@@ -8,6 +8,7 @@ use crate::pki::{Pki, PkiError};
 use groundstate_api::boot::{BootAnswer, BootConfig, BootQuestion, BootSighting};
 use groundstate_api::event::Event;
 use groundstate_api::inventory::Inventory;
+use groundstate_api::plan::OrderTerms;
 use groundstate_api::site::Site;
 use groundstate_api::view::{NodeList, NodeReport, NodeView};
 use groundstate_api::{MacAddr, Millis, NodeId, RunId, SCHEMA};
@@ -321,6 +322,7 @@ impl Provisioner {
         node: &NodeId,
         hand_over: Option<groundstate_api::plan::HandOver>,
         again: bool,
+        terms: OrderTerms,
     ) -> Result<Option<Reply>, JournalError> {
         let runs = self.with_node(node, |n| n.runs).unwrap_or_default();
         // A node's name has at most 63 characters, so the id has at most 80.
@@ -334,6 +336,7 @@ impl Provisioner {
                 run,
                 hand_over,
                 again,
+                terms,
             },
         )
     }
@@ -363,7 +366,9 @@ impl Provisioner {
         inventory: Box<Inventory>,
     ) -> Result<Option<Reply>, JournalError> {
         let findings = self.with_node(node, |n| {
-            hw_core::judge_node(&n.site, n.last_good.as_deref(), &n.earlier, &inventory)
+            let findings =
+                hw_core::judge_node(&n.site, n.last_good.as_deref(), &n.earlier, &inventory);
+            prov_core::allowance::allow(n, &self.inner.site.policy, &inventory, findings)
         });
         let findings = findings.unwrap_or_default();
         self.submit(

@@ -3,11 +3,12 @@
 
 use super::parallel::{Done, on_each};
 use super::wipe::{HEAD, TAIL};
-use super::{make_esp, make_ext4, partition, partition_device, vhds, wipe};
+use super::{make_esp, make_ext4, make_xfs, partition, partition_device, vhds, wipe};
 use crate::mount::{Access, Mounted};
 use groundstate_api::inventory::Disk;
 use groundstate_api::plan::{
-    DiskAction, DiskPlan, PartitionContents, PartitionPlan, Plan, Step, TablePlan,
+    DiskAction, DiskPlan, PartitionContents, PartitionPlan, Plan, Step, TablePlan, VhdFormat, VhdKind,
+    VhdPlan,
 };
 use groundstate_api::units::MIB;
 use groundstate_api::{Bytes, Reason, ReasonCode, SystemUuid};
@@ -183,16 +184,16 @@ fn total(jobs: &[Job<'_>], bytes: fn(&PartitionPlan) -> u64) -> Bytes {
 
 fn volume_bytes(partition: &PartitionPlan) -> u64 {
     match partition.holds {
-        PartitionContents::Esp { .. } | PartitionContents::Ext4 { .. } => partition.length.0,
+        PartitionContents::Esp { .. }
+        | PartitionContents::Ext4 { .. }
+        | PartitionContents::Xfs { .. } => partition.length.0,
         PartitionContents::Root => 0,
     }
 }
 
 fn vhd_bytes(partition: &PartitionPlan) -> u64 {
-    match &partition.holds {
-        PartitionContents::Ext4 { vhds, .. } => vhds.iter().map(|vhd| vhd.size.0).sum(),
-        PartitionContents::Esp { .. } | PartitionContents::Root => 0,
-    }
+    let volume = partition.holds.volume();
+    volume.map_or(0, |volume| volume.vhds.iter().map(|vhd| vhd.size.0).sum())
 }
 
 fn make_volumes(job: &Job<'_>, done: &Done) -> Result<Vec<String>, Reason> {
@@ -203,6 +204,7 @@ fn make_volumes(job: &Job<'_>, done: &Done) -> Result<Vec<String>, Reason> {
                 make_esp(&path, job.planned.logical_sector, label, *volume_id)
             }
             PartitionContents::Ext4 { label, uuid, .. } => make_ext4(&path, label, uuid),
+            PartitionContents::Xfs { label, uuid, .. } => make_xfs(&path, label, uuid),
             PartitionContents::Root => Ok(Vec::new()),
         };
         facts.extend(made.map_err(|error| error.reason(job.planned))?);
@@ -214,21 +216,31 @@ fn make_volumes(job: &Job<'_>, done: &Done) -> Result<Vec<String>, Reason> {
 fn make_all_vhds(job: &Job<'_>, done: &Done) -> Result<Vec<String>, Reason> {
     let mut facts = Vec::new();
     for (path, partition) in job.partitions() {
-        let PartitionContents::Ext4 { vhds: planned, .. } = &partition.holds else {
+        let Some(on) = partition.holds.volume().filter(|on| !on.vhds.is_empty()) else {
             continue;
         };
-        if planned.is_empty() {
-            continue;
-        }
         let refused = |error: super::DiskError| error.reason(job.planned);
         let at = format!("volume/{}", partition.guid);
         let about = |reason: Reason| reason.about(job.planned.part());
-        let volume = Mounted::new(&path, &at, "ext4", Access::ReadWrite).map_err(about)?;
-        for vhd in planned {
+        let volume = Mounted::new(&path, &at, on.fs.as_str(), Access::ReadWrite).map_err(about)?;
+        for vhd in on.vhds {
+            check_can_make(vhd, volume.path()).map_err(refused)?;
             facts.push(vhds::make_vhd(volume.path(), vhd).map_err(refused)?);
             done.add(vhd.size.0);
         }
         volume.finish().map_err(about)?;
     }
     Ok(job.said(facts))
+}
+
+/// Refuses what this maintenance OS does not make. A plan may name it: planner and maintenance OS can differ in age.
+fn check_can_make(vhd: &VhdPlan, volume: &Path) -> Result<(), super::DiskError> {
+    if vhd.format == VhdFormat::Vhd && vhd.kind == VhdKind::Fixed {
+        return Ok(());
+    }
+    Err(super::DiskError::NotMadeHere {
+        format: vhd.format.as_str(),
+        kind: vhd.kind.as_str(),
+        path: volume.join(&vhd.file),
+    })
 }

@@ -104,7 +104,7 @@ fn signature(at: String, one: &Recognised) -> Signature {
     }
 }
 
-/// Ours by the names that only we write: ESP and root, or data alone.
+/// Ours by the names that only we write: ESP and root (with data where the machine has one disk), or data alone.
 fn layout(table: &GptTable, on_partitions: &[(u32, Vec<Recognised>)]) -> Option<FoundLayout> {
     let names: Vec<&str> = table
         .partitions
@@ -112,7 +112,7 @@ fn layout(table: &GptTable, on_partitions: &[(u32, Vec<Recognised>)]) -> Option<
         .map(|one| one.name.as_str())
         .collect();
     let role = match names.as_slice() {
-        [GS_ESP, GS_ROOT] => Role::Os,
+        [GS_ESP, GS_ROOT] | [GS_ESP, GS_ROOT, GS_DATA] => Role::Os,
         [GS_DATA] => Role::Data,
         _ => return None,
     };
@@ -126,8 +126,6 @@ fn layout(table: &GptTable, on_partitions: &[(u32, Vec<Recognised>)]) -> Option<
         file_system: file_system(one.number, on_partitions),
     });
     Some(FoundLayout {
-        node: None,
-        plan: None,
         role,
         disk_guid: table.disk_guid.upper(),
         partition_guids: table

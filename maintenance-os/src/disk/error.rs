@@ -42,6 +42,24 @@ pub enum DiskError {
         /// The planned logical sector size.
         planned_sector: u32,
     },
+    /// Another disk has taken the name since the last look.
+    #[error("{path} is another disk than a moment ago: the kernel counts it as number {found}, and looked at was {seen}")]
+    Replaced {
+        /// The device.
+        path: PathBuf,
+        /// The number of the disk that was looked at.
+        seen: u64,
+        /// The number of the disk that is there.
+        found: u64,
+    },
+    /// The guard refuses what the open disk holds.
+    #[error("{path}: {}", reason.what)]
+    Refused {
+        /// The device.
+        path: PathBuf,
+        /// Why.
+        reason: Box<Reason>,
+    },
     /// The plan does not let this disk be written to.
     #[error("the plan does not wipe {path}")]
     NotToBeWiped {
@@ -112,6 +130,16 @@ pub enum DiskError {
         /// What is allocated.
         allocated: u64,
     },
+    /// The plan wants a virtual disk that this maintenance OS does not make.
+    #[error("this maintenance OS makes no {kind} {format}, and the plan wants {path} to be one")]
+    NotMadeHere {
+        /// The format.
+        format: &'static str,
+        /// How it takes its space.
+        kind: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
     /// A planned value cannot be written.
     #[error("the plan's {what} for {path} cannot be used")]
     Unusable {
@@ -135,6 +163,13 @@ impl DiskError {
     /// What a technician reads, about the planned disk.
     #[must_use]
     pub fn reason(&self, disk: &DiskPlan) -> Reason {
+        if let Self::Refused { reason, .. } = self {
+            let reason = Reason::clone(reason);
+            return match reason.part {
+                Some(_) => reason,
+                None => reason.about(disk.part()),
+            };
+        }
         let (code, what, next) = match self {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => full(),
             Self::Full { .. } => full(),
@@ -161,10 +196,15 @@ impl DiskError {
                 "Something on this machine uses the disk.",
                 "Restart the machine and order the run again.",
             ),
-            Self::NotAsPlanned { .. } => (
+            Self::NotAsPlanned { .. } | Self::Replaced { .. } => (
                 ReasonCode::WrongDisk,
                 "The disk is not the one that the plan names.",
                 "Order the run again, so that the plan sees the disk as it is.",
+            ),
+            Self::NotMadeHere { .. } => (
+                ReasonCode::PlanRefused,
+                "The plan wants a kind of virtual disk that this maintenance OS does not make.",
+                "Set format and kind of the VHD set in the site file to vhd and fixed, or build the boot image again; then order the run again.",
             ),
             Self::NotToBeWiped { .. } | Self::Table { .. } | Self::Unusable { .. } => (
                 ReasonCode::PlanRefused,

@@ -20,15 +20,26 @@ pub fn make_ext4(partition: &Path, label: &str, uuid: &str) -> Result<Vec<String
     let size = Device::open_to_read(partition, None)
         .map_err(DiskError::io("sizing", partition))?
         .size();
-    let output = Command::new(MKE2FS)
-        .args(ext4_arguments(Bytes(size), label, uuid))
+    run_tool("mke2fs", MKE2FS, &ext4_arguments(Bytes(size), label, uuid), partition)?;
+    Ok(vec![format!("ext4 \"{label}\" {uuid}, {}", Bytes(size))])
+}
+
+/// Runs a tool that makes a file system on the partition, and waits until the disk has all of it.
+pub(super) fn run_tool(
+    program: &'static str,
+    path: &str,
+    arguments: &[String],
+    partition: &Path,
+) -> Result<(), DiskError> {
+    let output = Command::new(path)
+        .args(arguments)
         .arg(partition)
         .stdin(Stdio::null())
         .output()
-        .map_err(DiskError::io("running mke2fs for", partition))?;
+        .map_err(DiskError::io("running mkfs for", partition))?;
     if !output.status.success() {
         return Err(DiskError::Tool {
-            program: "mke2fs",
+            program,
             path: partition.to_path_buf(),
             status: output.status.to_string(),
             output: end_of(&output.stderr),
@@ -36,8 +47,7 @@ pub fn make_ext4(partition: &Path, label: &str, uuid: &str) -> Result<Vec<String
     }
     let file = std::fs::File::open(partition).map_err(DiskError::io("opening", partition))?;
     file.sync_all()
-        .map_err(DiskError::io("flushing", partition))?;
-    Ok(vec![format!("ext4 \"{label}\" {uuid}, {}", Bytes(size))])
+        .map_err(DiskError::io("flushing", partition))
 }
 
 fn end_of(output: &[u8]) -> String {

@@ -11,11 +11,13 @@ mod contents;
 mod device;
 mod error;
 mod esp;
+mod hold;
 mod ext4;
 mod parallel;
 mod partition;
 mod vhds;
 mod wipe;
+mod xfs;
 
 pub use carry_out::{Bench, carry_out};
 pub use contents::contents;
@@ -23,9 +25,11 @@ pub use device::partition_device;
 pub use error::DiskError;
 pub use esp::make_esp;
 pub use ext4::make_ext4;
+pub use hold::Hold;
 pub use partition::partition;
 pub use vhds::make_vhds;
 pub use wipe::wipe;
+pub use xfs::make_xfs;
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use super::*;
 use groundstate_api::inventory::{Disk, Health, Transport, Verdict};
 use groundstate_api::plan::{
     DiskAction, DiskPlan, HandOver, PartitionContents, PartitionPlan, Plan, Role, Step, TablePlan,
-    VhdPlan,
+    VhdFormat, VhdKind, VhdPlan,
 };
 use groundstate_api::units::{GIB, MIB};
 use groundstate_api::{Bytes, Digest, PlanId, ReasonCode, SCHEMA};
@@ -97,6 +97,7 @@ fn planned(sector: u32, role: Role, table: TablePlan, goes: Vec<String>) -> Disk
         role,
         because: "it is a test".to_owned(),
         action: DiskAction::Wipe { goes, table },
+        named: false,
     }
 }
 
@@ -176,6 +177,7 @@ fn seen(path: &Path, sector: u32) -> Disk {
         rotational: false,
         removable: false,
         read_only: false,
+        attachment: groundstate_api::inventory::Attachment::default(),
         contents,
         layout,
         health: Health {
@@ -208,6 +210,8 @@ fn plan_of(disk: DiskPlan) -> Plan {
             sector_size: 512,
         },
         disks: vec![disk],
+        rebuild: None,
+        notes: Vec::new(),
     };
     plan.id = Digest::of(&canonical_bytes(&plan))
         .hex()
@@ -400,6 +404,9 @@ fn vhds_are_allocated_and_keep_their_data() {
         file: format!("vm-{mib}.vhd"),
         size: Bytes::mib(mib),
         id: "f44b5ec1-fb31-8a44-a953-ff608835d654".to_owned(),
+        format: VhdFormat::Vhd,
+        kind: VhdKind::Fixed,
+        part: None,
     });
     make_vhds(dir.path(), &vhds).unwrap();
     let file = File::options()
@@ -435,6 +442,9 @@ fn a_vhd_that_does_not_fit_is_refused_before_space_is_taken() {
         file: "vm-0.vhd".to_owned(),
         size: Bytes::gib(2_040),
         id: "f44b5ec1-fb31-8a44-a953-ff608835d654".to_owned(),
+        format: VhdFormat::Vhd,
+        kind: VhdKind::Fixed,
+        part: None,
     };
     let volume = rustix::fs::statvfs(dir.path()).unwrap();
     if volume.f_bavail * volume.f_frsize > vhd.size.0 {

@@ -70,6 +70,7 @@ mod tests {
                 mac: MacAddr([2, 0, 0, 0, 0, 1]),
                 firmware: Firmware::UefiHttp,
             },
+            same_host: false,
         }
     }
 

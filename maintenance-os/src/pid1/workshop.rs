@@ -28,6 +28,9 @@ const PROGRESS_EVERY: Millis = Millis(500);
 /// Between two tries to get the host's certificate.
 const CREDENTIAL_RETRY: Duration = Duration::from_secs(2);
 
+/// What the image steps say of themselves when one data disk is made anew.
+const STAYS: &str = "the host on the disk stays: this run makes one data disk anew";
+
 /// Everything that a step needs.
 #[derive(Clone)]
 pub(super) struct Workshop {
@@ -78,6 +81,9 @@ impl Workshop {
     fn image(&self, plan: &Plan) -> Result<Vec<String>, Reason> {
         let source = self.source();
         let manifest = self.manifest(plan)?;
+        if plan.rebuild.is_some() {
+            return self.image_that_stays(plan, &manifest);
+        }
         let target = partition(plan, is_root)?;
         std::thread::scope(|scope| {
             let loading = (plan.hand_over == HandOver::Kexec)
@@ -95,6 +101,15 @@ impl Workshop {
         })
     }
 
+    /// A rebuild writes no image: the host on the disk stays, and only its kernel is loaded where kexec will start it.
+    fn image_that_stays(&self, plan: &Plan, manifest: &Manifest) -> Result<Vec<String>, Reason> {
+        let mut facts = vec![STAYS.to_owned()];
+        if plan.hand_over == HandOver::Kexec {
+            facts.push(self.load_host_kernel(plan, manifest)?);
+        }
+        Ok(facts)
+    }
+
     /// Loads the host's kernel from its blobs while the image is still being written.
     fn load_host_kernel(&self, plan: &Plan, manifest: &Manifest) -> Result<String, Reason> {
         let kernel = self.blob(&manifest.kernel, "kernel")?;
@@ -108,6 +123,9 @@ impl Workshop {
     }
 
     fn read_back(&self, plan: &Plan) -> Result<Vec<String>, Reason> {
+        if plan.rebuild.is_some() {
+            return Ok(vec![STAYS.to_owned()]);
+        }
         let manifest = self.manifest(plan)?;
         image::read_back(&manifest, &partition(plan, is_root)?, &mut self.listener())
     }
@@ -165,6 +183,7 @@ impl Workshop {
                 mac: plan.boot_mac,
                 firmware: self.firmware.unwrap_or(Firmware::Bios),
             },
+            same_host: plan.rebuild.is_some(),
         })
     }
 
@@ -309,15 +328,14 @@ fn seed_volumes(plan: &Plan) -> Vec<SeedVolume> {
                 .iter()
                 .map(move |partition| (disk, partition))
         })
-        .filter_map(|(disk, partition)| match &partition.holds {
-            PartitionContents::Ext4 {
-                uuid, mount_point, ..
-            } => Some(SeedVolume {
-                uuid: uuid.clone(),
-                mount_point: mount_point.clone(),
+        .filter_map(|(disk, partition)| {
+            let volume = partition.holds.volume()?;
+            Some(SeedVolume {
+                uuid: volume.uuid.to_owned(),
+                mount_point: volume.mount_point.to_owned(),
                 disk_serial: disk.serial.clone(),
-            }),
-            PartitionContents::Esp { .. } | PartitionContents::Root => None,
+                fs: volume.fs,
+            })
         })
         .collect()
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The `groundstate` command. `up` composes the servers in one process; `image` fills the repository; everything else
-//! is a client that knows the public HTTPS API and nothing more.
+//! The `groundstate` command. `up` composes the servers in one process; `image` fills the repository; `vhd`
+//! works on files; everything else is a client that knows the public HTTPS API and nothing more.
 //!
 //! Exit status: 0 done, 1 an error, 2 wrong usage, 3 held or refused by the provisioner.
 
 mod client;
 mod image;
 mod up;
+mod vhd;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -32,9 +33,15 @@ enum Command {
     /// Fill and list the image repository of this machine.
     #[command(subcommand)]
     Image(image::ImageCommand),
+    /// Make, show, check, convert and map virtual disks (VHD, VHDX); needs no server.
+    #[command(subcommand)]
+    Vhd(vhd::VhdCommand),
     /// Look at nodes and order runs, over the API.
     #[command(subcommand)]
     Node(client::node::NodeCommand),
+    /// Show what a run would do to a node's disks, before anything runs.
+    #[command(subcommand)]
+    Plan(client::plan::PlanCommand),
     /// Show events, over the API.
     Events(client::events::EventsArgs),
 }
@@ -44,6 +51,8 @@ enum Command {
 enum End {
     Done,
     Held,
+    /// What was looked at has faults, which are on the page.
+    Faults,
 }
 
 fn main() -> ExitCode {
@@ -57,12 +66,15 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Up(args) => up::run(&args),
         Command::Image(command) => image::run(&command),
+        Command::Vhd(command) => vhd::run(&command),
         Command::Node(command) => client::node::run(&command),
+        Command::Plan(command) => client::plan::run(&command),
         Command::Events(args) => client::events::run(&args),
     };
     match done {
         Ok(End::Done) => ExitCode::SUCCESS,
         Ok(End::Held) => ExitCode::from(EXIT_HELD),
+        Ok(End::Faults) => ExitCode::from(EXIT_ERROR),
         Err(error) => {
             if let Some(refused) = error.downcast_ref::<client::Refused>() {
                 eprintln!("{}", refused.reason);

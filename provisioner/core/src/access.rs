@@ -135,13 +135,15 @@ const fn route(method: &'static str, path: &'static str, who: Who) -> Route {
 
 impl Route {
     /// Every route of the API.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         route("GET", paths::HEALTHZ, Who::Anyone),
         route("GET", paths::NODES, Who::Operator),
         route("GET", paths::NODE, Who::Operator),
         route("POST", paths::PROVISION, Who::Operator),
         route("POST", paths::REPROVISION, Who::Operator),
         route("GET", paths::NODE_PLAN, Who::Operator),
+        route("GET", paths::NODE_PLAN_PREVIEW, Who::Operator),
+        route("POST", paths::REBUILD_DISK, Who::Operator),
         route("GET", paths::NODE_LOG, Who::Operator),
         route("GET", paths::EVENTS, Who::Operator),
         route("POST", paths::ENROL, Who::Anyone),

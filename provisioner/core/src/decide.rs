@@ -17,7 +17,7 @@ use groundstate_api::enrol::EnrolRequest;
 use groundstate_api::event::Happened;
 use groundstate_api::host::{Heartbeat, HostInstruction, Register};
 use groundstate_api::inventory::{Finding, Inventory};
-use groundstate_api::plan::{HandOver, Plan, Step};
+use groundstate_api::plan::{HandOver, OrderTerms, Plan, Step};
 use groundstate_api::run::{Progress, StepState};
 use groundstate_api::view::Phase;
 use groundstate_api::{Millis, PlanId, Reason, ReasonCode, RunId};
@@ -35,6 +35,8 @@ pub enum Input {
         hand_over: Option<HandOver>,
         /// Whether the order says that a host or a held run may be replaced.
         again: bool,
+        /// What it asks beyond the policy.
+        terms: OrderTerms,
     },
     /// The boot service saw something.
     Sighted(BootSighting),
@@ -93,6 +95,14 @@ pub enum Input {
     Timeout,
     /// We have just begun to listen; the journal has been folded.
     Restarted,
+}
+
+/// An order, as it came in.
+struct Ordered {
+    run: RunId,
+    hand_over: Option<HandOver>,
+    again: bool,
+    terms: OrderTerms,
 }
 
 /// What is wished for.
@@ -171,7 +181,17 @@ impl Node {
                 run,
                 hand_over,
                 again,
-            } => self.ordered(now, run, hand_over, again, out),
+                terms,
+            } => self.ordered(
+                now,
+                Ordered {
+                    run,
+                    hand_over,
+                    again,
+                    terms,
+                },
+                out,
+            ),
             Input::Sighted(sighting) => self.sighted(now, sighting, out),
             Input::EnrolAsked { request, key } => self.enrol(now, &request, &key, out),
             Input::Spoke { run } => self.spoke(&run, out),
@@ -227,14 +247,13 @@ impl Node {
         self.go(Phase::Held, Some(reason), out);
     }
 
-    fn ordered(
-        &self,
-        now: Millis,
-        run: RunId,
-        hand_over: Option<HandOver>,
-        again: bool,
-        out: &mut Vec<Wish>,
-    ) {
+    fn ordered(&self, now: Millis, order: Ordered, out: &mut Vec<Wish>) {
+        let Ordered {
+            run,
+            hand_over,
+            again,
+            terms,
+        } = order;
         let refusal = match self.phase {
             Phase::Known => again.then(|| reasons::nothing_to_do_again(self.id())),
             Phase::Held => {
@@ -252,6 +271,8 @@ impl Node {
                 self.deadline(),
             )),
         };
+        let hostless = terms.rebuild.is_some() && self.host.is_none();
+        let refusal = refusal.or_else(|| hostless.then(|| reasons::no_host_to_rebuild(self.id())));
         if let Some(reason) = refusal {
             out.push(Wish::Reply(Reply::Conflict(reason)));
             return;
@@ -268,6 +289,7 @@ impl Node {
             run,
             hand_over: hand_over.unwrap_or_else(|| self.hand_over()),
             window_closes,
+            terms,
         }));
         let comes = self.who_comes(now);
         out.push(Wish::Append(Happened::PhaseChanged {

@@ -11,7 +11,7 @@ use groundstate_api::boot::BootSighting;
 use groundstate_api::event::{Event, Happened};
 use groundstate_api::host::Change;
 use groundstate_api::inventory::{Finding, Gravity, Inventory};
-use groundstate_api::plan::{DiskAction, DiskPlan, Role, Step};
+use groundstate_api::plan::{HandOver, OrderTerms, Step};
 use groundstate_api::run::StepState;
 use groundstate_api::view::{HostView, Phase};
 use groundstate_api::{BootId, Bytes, Millis, PlanId, Reason, RunId};
@@ -27,10 +27,11 @@ impl Node {
                 run,
                 hand_over,
                 window_closes,
+                terms,
             } => {
                 self.runs = self.runs.saturating_add(1);
                 self.forget_run();
-                let mut new = Run::new(run.clone(), *hand_over, *window_closes);
+                let mut new = Run::new(run.clone(), *hand_over, *window_closes, terms.clone());
                 new.begin("waiting for the machine", at);
                 self.run = Some(new);
             }
@@ -53,9 +54,7 @@ impl Node {
                 findings,
             } => self.inventoried(at, inventory, findings),
             Happened::Planned { plan } => {
-                let used = |disk: &&DiskPlan| disk.action != DiskAction::LeaveAlone;
-                let used = plan.disks.iter().filter(used);
-                self.earlier.used.extend(used.map(|d| d.serial.clone()));
+                crate::earlier::planned(&mut self.earlier, plan);
                 self.in_run(&plan.run, |run| {
                     run.plan = Some(plan.clone());
                     run.end_all(at);
@@ -182,12 +181,18 @@ impl Node {
         state: &StepState,
         peak: Bytes,
     ) {
-        let mut wrote = false;
+        let (mut wrote, mut renewed) = (false, None);
         self.in_run(run, |run| {
             run.reports = run.reports.max(number);
             run.step = Some((step, state.clone()));
             run.peak_memory = run.peak_memory.max(Some(peak));
-            wrote = !matches!(step, Step::Guard | Step::HandOver);
+            // A rebuild does not touch the host's disk until it renews the host's first-boot data.
+            wrote = run.terms.rebuild.is_none() && !matches!(step, Step::Guard | Step::HandOver);
+            let placed = step == Step::FirstBoot && matches!(state, StepState::Done { .. });
+            renewed = run
+                .plan
+                .clone()
+                .filter(|_| placed && run.terms.rebuild.is_some());
             match state {
                 StepState::Started => run.begin_once(step.as_str(), at),
                 StepState::Done { facts } => {
@@ -202,11 +207,13 @@ impl Node {
             // From the first wipe on, no host is on these disks until the new one was started.
             self.host = None;
         }
-        let made = step == Step::Volumes && matches!(state, StepState::Done { .. });
-        let current = self.run.as_ref().filter(|r| made && r.id == *run);
+        if let Some(plan) = renewed {
+            self.host = Some(Host { plan, seen: None });
+        }
+        let done = matches!(state, StepState::Done { .. });
+        let current = self.run.as_ref().filter(|r| done && r.id == *run);
         if let Some(plan) = current.and_then(|run| run.plan.as_ref()) {
-            let data = plan.disks.iter().filter(|disk| disk.role == Role::Data);
-            self.earlier.data.extend(data.map(|d| d.serial.clone()));
+            crate::earlier::done(&mut self.earlier, plan, step);
         }
         if self
             .live
@@ -247,11 +254,12 @@ impl Node {
 }
 
 impl Run {
-    fn new(id: RunId, hand_over: groundstate_api::plan::HandOver, window_closes: Millis) -> Self {
+    fn new(id: RunId, hand_over: HandOver, window_closes: Millis, terms: OrderTerms) -> Self {
         Self {
             id,
             hand_over,
             window_closes,
+            terms,
             key: None,
             inventory: None,
             findings: Vec::new(),

@@ -9,9 +9,11 @@
 extern crate alloc;
 
 pub mod access;
+pub mod allowance;
 pub mod boot_policy;
 pub mod deadline;
 pub mod decide;
+mod earlier;
 mod enrolment;
 mod fleet;
 pub mod fold;

@@ -8,7 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use groundstate_api::boot::{BootSighting, Firmware};
 use groundstate_api::inventory::{Finding, Inventory};
-use groundstate_api::plan::{EarlierDisks, HandOver, Plan, Step};
+use groundstate_api::plan::{EarlierDisks, HandOver, OrderTerms, Plan, Step};
 use groundstate_api::run::StepState;
 use groundstate_api::site;
 use groundstate_api::view::{HostView, Phase, Timing};
@@ -56,6 +56,8 @@ pub struct Run {
     pub hand_over: HandOver,
     /// When its enrolment window closes.
     pub window_closes: Millis,
+    /// What the order asked beyond the policy.
+    pub terms: OrderTerms,
     /// The key that the run is bound to.
     pub key: Option<BoundKey>,
     /// What the probes saw.

@@ -335,6 +335,18 @@ pub fn host_is_there(node: &NodeId) -> Reason {
     )
 }
 
+/// `rebuild-disk` where no host is.
+#[must_use]
+pub fn no_host_to_rebuild(node: &NodeId) -> Reason {
+    Reason::new(
+        ReasonCode::PlanRefused,
+        format!("{node} has no host, so no disk of it can be rebuilt alone"),
+        format!(
+            "order a run for the whole node: groundstate node provision {node}, or reprovision where one failed"
+        ),
+    )
+}
+
 /// `reprovision` where nothing was.
 #[must_use]
 pub fn nothing_to_do_again(node: &NodeId) -> Reason {

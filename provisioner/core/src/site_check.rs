@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::Ipv4Addr;
 use groundstate_api::Bytes;
+use groundstate_api::disk_policy::DiskPolicy;
 use groundstate_api::site::{Hardware, Network, Node, Policy, Site, VhdPolicy};
 use groundstate_api::units::MIB;
 
@@ -15,8 +16,8 @@ use groundstate_api::units::MIB;
 const PREFIX: core::ops::RangeInclusive<u8> = 8..=30;
 /// Shorter leases make every machine ask all the time; longer ones outlive a week's work.
 const LEASE_SECS: core::ops::RangeInclusive<u32> = 300..=604_800;
-/// QEMU and Hyper-V hold a fixed VHD to 2,040 GiB.
-const VHD_MAX: Bytes = Bytes::gib(2_040);
+/// The most that a VHDX holds; what is larger than a VHD holds (2,040 GiB) is made in parts.
+const VHD_MAX: Bytes = Bytes::gib(64 * 1_024);
 /// A VHD below this has no room for a partition table and a file system.
 const VHD_MIN: Bytes = Bytes::mib(3);
 /// The most VHDs on one volume, over all rules; the planner (`mos-core`) refuses more. No host runs as many machines.
@@ -139,23 +140,71 @@ fn policy(policy: &Policy, faults: &mut Faults) {
             "the name of an image in the repository".to_string(),
         );
     }
+    disks("policy.disks", &policy.disks, faults);
+    vhds("policy.vhd", &policy.vhds, faults);
+}
+
+fn disks(path: &str, disks: &DiskPolicy, faults: &mut Faults) {
+    if let Some(text) = &disks.root_size {
+        size_of(&format!("{path}.root_size"), text, faults);
+    }
+    for (index, rule) in disks.rules.iter().enumerate() {
+        let path = format!("{path}.rule[{index}]");
+        let bounds = [("size_min", &rule.size_min), ("size_max", &rule.size_max)];
+        let [least, most] = bounds.map(|(key, text)| {
+            let text = text.as_ref()?;
+            size_of(&format!("{path}.{key}"), text, faults)
+        });
+        if let (Some(least), Some(most)) = (least, most)
+            && least > most
+        {
+            let text = format!("{most} should not be below size_min, {least}");
+            faults.add(format!("{path}.size_max"), text);
+        }
+        let lists = [
+            ("serial", &rule.serial),
+            ("wwn", &rule.wwn),
+            ("slot", &rule.slot),
+            ("model", &rule.model),
+        ];
+        for (key, list) in lists {
+            if list.iter().any(|text| text.trim().is_empty()) {
+                let text = "an empty text matches no disk: name one, or take the key out";
+                faults.add(format!("{path}.{key}"), text.to_string());
+            }
+        }
+    }
+}
+
+fn size_of(path: &str, text: &str, faults: &mut Faults) -> Option<Bytes> {
+    let size = Bytes::parse(text);
+    if size.is_none() {
+        let text =
+            format!("{text:?} should be a number and KiB, MiB, GiB or TiB, for example 64GiB");
+        faults.add(path, text);
+    }
+    size
+}
+
+fn vhds(at: &str, rules: &[VhdPolicy], faults: &mut Faults) {
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     let mut in_all = 0u32;
-    for (index, rule) in policy.vhds.iter().enumerate() {
-        let path = format!("policy.vhd[{index}]");
+    for (index, rule) in rules.iter().enumerate() {
+        let path = format!("{at}[{index}]");
         vhd(&path, rule, faults);
-        in_all += u32::from(rule.count.min(VHDS_PER_VOLUME_MAX));
-        if in_all > u32::from(VHDS_PER_VOLUME_MAX) && rule.count <= VHDS_PER_VOLUME_MAX {
+        let listed = u16::try_from(rule.sizes.len()).unwrap_or(u16::MAX);
+        let count = rule.count.max(listed);
+        in_all += u32::from(count.min(VHDS_PER_VOLUME_MAX));
+        if in_all > u32::from(VHDS_PER_VOLUME_MAX) && count <= VHDS_PER_VOLUME_MAX {
             let text = format!(
-                "{} makes {in_all} VHDs on a volume with those before; {VHDS_PER_VOLUME_MAX} is the most",
-                rule.count
+                "{count} makes {in_all} VHDs on a volume with those before; {VHDS_PER_VOLUME_MAX} is the most"
             );
             faults.add(format!("{path}.count"), text);
         }
         if let Some(first) = names.insert(&rule.name, index) {
             faults.add(
                 format!("{path}.name"),
-                format!("{:?} is taken by policy.vhd[{first}]", rule.name),
+                format!("{:?} is taken by {at}[{first}]", rule.name),
             );
         }
     }
@@ -169,32 +218,51 @@ fn vhd(path: &str, rule: &VhdPolicy, faults: &mut Faults) {
             format!("{:?} should be 1 to 32 of a-z, 0-9 and '-'", rule.name),
         );
     }
-    let size = format!("{path}.size");
-    match Bytes::parse(&rule.size) {
-        None => faults.add(
-            size,
-            format!(
-                "{:?} should be a number and KiB, MiB, GiB or TiB, for example 64GiB",
-                rule.size
-            ),
-        ),
-        Some(bytes) if bytes.0 % MIB != 0 => faults.add(
-            size,
-            format!("{:?} should be a whole number of MiB", rule.size),
-        ),
-        Some(bytes) if !(VHD_MIN..=VHD_MAX).contains(&bytes) => {
+    if let Some(text) = &rule.reserve {
+        size_of(&format!("{path}.reserve"), text, faults);
+        if !rule.fill {
+            let text = "a reserve goes with fill = true".to_string();
+            faults.add(format!("{path}.reserve"), text);
+        }
+    }
+    let (has_size, has_count) = (!rule.size.is_empty(), rule.count > 0);
+    if !rule.sizes.is_empty() {
+        for (at, text) in rule.sizes.iter().enumerate() {
+            vhd_size(&format!("{path}.sizes[{at}]"), text, faults);
+        }
+        if has_size || has_count || rule.fill {
+            let text = "sizes stands in place of size, count and fill".to_string();
+            faults.add(format!("{path}.sizes"), text);
+        }
+        return;
+    }
+    if rule.fill && has_size == has_count {
+        let text =
+            "fill goes with size (as many as fit) or with count (as large as fit)".to_string();
+        faults.add(format!("{path}.fill"), text);
+    }
+    if has_size || !rule.fill {
+        vhd_size(&format!("{path}.size"), &rule.size, faults);
+    }
+    if has_count || !rule.fill {
+        if !(1..=VHDS_PER_VOLUME_MAX).contains(&rule.count) {
             faults.add(
-                size,
-                format!("{bytes} should be {VHD_MIN} to {VHD_MAX}, the range of a fixed VHD"),
+                format!("{path}.count"),
+                format!("{} should be 1 to {VHDS_PER_VOLUME_MAX}", rule.count),
             );
         }
-        Some(_) => {}
     }
-    if !(1..=VHDS_PER_VOLUME_MAX).contains(&rule.count) {
-        faults.add(
-            format!("{path}.count"),
-            format!("{} should be 1 to {VHDS_PER_VOLUME_MAX}", rule.count),
-        );
+}
+
+fn vhd_size(path: &str, text: &str, faults: &mut Faults) {
+    match size_of(path, text, faults) {
+        Some(bytes) if bytes.0 % MIB != 0 => {
+            faults.add(path, format!("{text:?} should be a whole number of MiB"));
+        }
+        Some(bytes) if !(VHD_MIN..=VHD_MAX).contains(&bytes) => {
+            faults.add(path, format!("{bytes} should be {VHD_MIN} to {VHD_MAX}"));
+        }
+        Some(_) | None => {}
     }
 }
 
@@ -228,6 +296,8 @@ fn nodes(nodes: &[Node], faults: &mut Faults) {
                 "the machine's serial number (SMBIOS type 1) should not be empty".to_string(),
             );
         }
+        disks(&format!("{path}.disks"), &node.disks, faults);
+        vhds(&format!("{path}.vhd"), &node.vhds, faults);
         if let Some(disk) = &node.os_disk
             && node.keep.contains(disk)
         {

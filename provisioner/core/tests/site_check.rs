@@ -15,6 +15,7 @@ fn faults(counts: &[u16]) -> Vec<String> {
         name: format!("rule-{index}"),
         size: "64MiB".into(),
         count: *count,
+        ..VhdPolicy::default()
     };
     let site = Site {
         name: "lab".into(),
@@ -33,6 +34,7 @@ fn faults(counts: &[u16]) -> Vec<String> {
             image: "debian".into(),
             hand_over: HandOver::Kexec,
             closed: true,
+            disks: groundstate_api::disk_policy::DiskPolicy::default(),
             vhds: counts.iter().enumerate().map(vhd).collect(),
         },
         nodes: vec![],
@@ -52,4 +54,69 @@ fn a_volume_has_at_most_256_vhds_over_all_rules() {
         faults(&[200, 57]),
         ["policy.vhd[1].count: 57 makes 257 VHDs on a volume with those before; 256 is the most"]
     );
+}
+
+#[test]
+fn what_is_said_of_disks_is_checked_by_its_path() {
+    let text = r#"
+        name = "lab"
+        [network]
+        address = "10.0.0.1"
+        prefix = 24
+        pool_first = "10.0.0.100"
+        pool_last = "10.0.0.200"
+        [policy]
+        image = "debian"
+        hand_over = "kexec"
+        [policy.disks]
+        root_size = "much"
+        [[policy.disks.rule]]
+        role = "vhd"
+        size_min = "2TiB"
+        size_max = "1TiB"
+        [[policy.disks.rule]]
+        role = "spare"
+        slot = ["bay-1", ""]
+        [[policy.vhd]]
+        name = "a"
+        fill = true
+        [[policy.vhd]]
+        name = "b"
+        size = "3TiB"
+        fill = true
+        reserve = "10GiB"
+        [[policy.vhd]]
+        name = "c"
+        sizes = ["64GiB", "65TiB"]
+        count = 1
+        [[policy.vhd]]
+        name = "d"
+        size = "1GiB"
+        count = 1
+        reserve = "1GB"
+        [[node]]
+        name = "node-1"
+        mac = "52:54:00:00:00:01"
+        uuid = "564d1234-5678-9abc-def0-123456789abc"
+        serial = "GS1"
+        [[node.disks.rule]]
+        role = "data"
+        size_max = "1 TB"
+        [[node.vhd]]
+        name = "x"
+    "#;
+    let site: Site = toml::from_str(text).unwrap();
+    let faults: Vec<String> = check(&site).iter().map(ToString::to_string).collect();
+    expect_test::expect![[r#"
+        policy.disks.root_size: "much" should be a number and KiB, MiB, GiB or TiB, for example 64GiB
+        policy.disks.rule[0].size_max: 1 TiB should not be below size_min, 2 TiB
+        policy.disks.rule[1].slot: an empty text matches no disk: name one, or take the key out
+        policy.vhd[0].fill: fill goes with size (as many as fit) or with count (as large as fit)
+        policy.vhd[2].sizes[1]: 65 TiB should be 3 MiB to 64 TiB
+        policy.vhd[2].sizes: sizes stands in place of size, count and fill
+        policy.vhd[3].reserve: "1GB" should be a number and KiB, MiB, GiB or TiB, for example 64GiB
+        policy.vhd[3].reserve: a reserve goes with fill = true
+        node[0].disks.rule[0].size_max: "1 TB" should be a number and KiB, MiB, GiB or TiB, for example 64GiB
+        node[0].vhd[0].size: "" should be a number and KiB, MiB, GiB or TiB, for example 64GiB
+        node[0].vhd[0].count: 0 should be 1 to 256"#]].assert_eq(&faults.join("\n"));
 }

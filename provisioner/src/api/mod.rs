@@ -2,6 +2,7 @@
 //! The HTTPS API, version 1: routes, and who may call them.
 
 mod body;
+mod disks;
 mod enrol;
 mod events;
 mod guard;
@@ -29,6 +30,8 @@ impl Provisioner {
             .route(paths::PROVISION, post(operator::provision))
             .route(paths::REPROVISION, post(operator::reprovision))
             .route(paths::NODE_PLAN, get(operator::plan))
+            .route(paths::NODE_PLAN_PREVIEW, get(disks::plan_preview))
+            .route(paths::REBUILD_DISK, post(disks::rebuild_disk))
             .route(paths::NODE_LOG, get(operator::log))
             .route(paths::EVENTS, get(events::events))
             .route(paths::ENROL, post(enrol::enrol))

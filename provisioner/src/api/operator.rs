@@ -2,6 +2,7 @@
 //! What an operator, or a program that stands for one, may ask and order.
 
 use super::body::{self, SMALL};
+use super::disks;
 use super::problem::Refusal;
 use crate::provisioner::Provisioner;
 use axum::Json;
@@ -10,7 +11,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use groundstate_api::plan::Plan;
+use groundstate_api::plan::{OrderTerms, Plan};
 use groundstate_api::view::{NodeList, NodeView, Order};
 use groundstate_api::{NodeId, Part, Reason, ReasonCode, RunId};
 use prov_core::{Reply, reasons};
@@ -60,7 +61,11 @@ async fn order(
     let order: Order = body::json_or_default(body, SMALL).await?;
     let ordering = {
         let (ours, node) = (ours.clone(), node.clone());
-        tokio::task::spawn_blocking(move || ours.order(&node, order.hand_over, again))
+        let terms = disks::checked(OrderTerms {
+            confirm_wipe: order.confirm_wipe,
+            rebuild: None,
+        })?;
+        tokio::task::spawn_blocking(move || ours.order(&node, order.hand_over, again, terms))
     };
     match ordering.await?? {
         Some(Reply::Conflict(reason)) => Err(Refusal::conflict(reason)),

@@ -6,6 +6,7 @@ use super::nodes::Row;
 use crate::clock::words;
 use askama::Template;
 use groundstate_api::boot::Firmware;
+use groundstate_api::health;
 use groundstate_api::inventory::{Inventory, Verdict};
 use groundstate_api::plan::{DiskAction, DiskPlan, HandOver, PartitionContents, Plan, TablePlan};
 use groundstate_api::view::NodeReport;
@@ -25,6 +26,7 @@ pub(super) struct NodePage {
     alarms: Vec<Why>,
     changes: Vec<(String, String, String)>,
     could_not_look: Vec<String>,
+    hardware: String,
 }
 
 struct DiskRow {
@@ -91,6 +93,10 @@ impl NodePage {
             could_not_look: inventory
                 .map(|i| i.could_not_look.clone())
                 .unwrap_or_default(),
+            hardware: match report.hardware.as_slice() {
+                [] => String::new(),
+                reports => health::page(reports).join("\n"),
+            },
         }
     }
 }
@@ -184,8 +190,7 @@ fn disks(inventory: Option<&Inventory>, plan: Option<&Plan>) -> Vec<DiskRow> {
 fn role(disk: &DiskPlan) -> &'static str {
     match disk.role {
         groundstate_api::plan::Role::Os => "OS",
-        groundstate_api::plan::Role::Data => "data",
-        groundstate_api::plan::Role::Spare => "spare",
+        role => role.as_str(),
     }
 }
 
@@ -212,6 +217,9 @@ fn bars(disk: &DiskPlan) -> Vec<Bar> {
                 PartitionContents::Esp { .. } => format!("boot files, {}", part.length),
                 PartitionContents::Root => format!("host, {}", part.length),
                 PartitionContents::Ext4 {
+                    mount_point, vhds, ..
+                }
+                | PartitionContents::Xfs {
                     mount_point, vhds, ..
                 } => {
                     format!("{mount_point}, {}, {} VHDs", part.length, vhds.len())

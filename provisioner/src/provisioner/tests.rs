@@ -96,6 +96,7 @@ fn site() -> Site {
             image: "debian-host".into(),
             hand_over: HandOver::Kexec,
             closed: true,
+            disks: groundstate_api::disk_policy::DiskPolicy::default(),
             vhds: vec![],
         },
         nodes: vec![SiteNode {
@@ -106,6 +107,8 @@ fn site() -> Site {
             hand_over: None,
             os_disk: None,
             keep: vec![],
+            disks: groundstate_api::disk_policy::DiskPolicy::default(),
+            vhds: Vec::new(),
             hardware: None,
         }],
     }
@@ -133,7 +136,8 @@ fn a_step_of_the_wall_clock_holds_nobody_and_is_in_the_journal() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::reading(|| Millis(WALL.load(Ordering::SeqCst)));
     let ours = open(dir.path(), clock, Arc::new(NoImages), |j| Box::new(j));
-    ours.order(&node(), None, false).unwrap();
+    ours.order(&node(), None, false, Default::default())
+        .unwrap();
     let ordered = ours.view(&node()).unwrap().since;
     let hours = 5 * 3_600_000;
     WALL.fetch_add(hours, Ordering::SeqCst);
@@ -163,7 +167,8 @@ fn a_step_of_the_wall_clock_holds_nobody_and_is_in_the_journal() {
 
 /// Orders, enrols and sends the inventory; then lets the planner work until the node is held.
 fn held_by_the_planner(ours: &Provisioner) -> Reason {
-    ours.order(&node(), None, false).unwrap();
+    ours.order(&node(), None, false, Default::default())
+        .unwrap();
     let request = serde_json::json!({
         "schema": 1, "macs": ["02:00:00:00:00:01"], "boot_mac": "02:00:00:00:00:01", "uuid": UUID, "serial": "GS1",
         "boot_id": BOOT, "uefi": true, "csr_pem": "",

@@ -107,6 +107,7 @@ fn a_window_that_closed_stays_closed() {
             run: "old".parse().unwrap(),
             hand_over: HandOver::Kexec,
             window_closes: Millis(1_000 + 15 * 60_000),
+            terms: groundstate_api::plan::OrderTerms::default(),
         },
         Happened::PhaseChanged {
             from: Phase::Known,

@@ -267,6 +267,7 @@ fn vhds_that_do_not_fit_hold_the_node_before_anything_is_written() {
         name: "vm".into(),
         size: "3GiB".into(),
         count: 3,
+        ..groundstate_api::site::VhdPolicy::default()
     }];
     let world = World::with_site(site);
     let (node, run) = world.enrolled();

@@ -67,6 +67,8 @@ pub(crate) fn site() -> Site {
         hand_over: None,
         os_disk: None,
         keep: vec![],
+        disks: groundstate_api::disk_policy::DiskPolicy::default(),
+        vhds: Vec::new(),
         hardware: None,
     };
     Site {
@@ -86,6 +88,7 @@ pub(crate) fn site() -> Site {
             image: "debian-host".into(),
             hand_over: HandOver::Kexec,
             closed: true,
+            disks: groundstate_api::disk_policy::DiskPolicy::default(),
             vhds: vec![],
         },
         nodes: vec![node(1), node(2)],
@@ -341,6 +344,7 @@ pub(crate) fn inventory() -> Inventory {
         rotational: false,
         removable: false,
         read_only: false,
+        attachment: groundstate_api::inventory::Attachment::default(),
         contents: vec![],
         layout: None,
         health: Health {

@@ -34,10 +34,12 @@ pub fn site(nodes: &[NodeSpec]) -> Site {
             image: "debian-host".to_owned(),
             hand_over: HandOver::Kexec,
             closed: true,
+            disks: groundstate_api::disk_policy::DiskPolicy::default(),
             vhds: vec![VhdPolicy {
                 name: "vm".to_owned(),
                 size: "256MiB".to_owned(),
                 count: 1,
+                ..VhdPolicy::default()
             }],
         },
         nodes: nodes.iter().map(node).collect(),
@@ -63,6 +65,8 @@ fn node(spec: &NodeSpec) -> Node {
         hand_over: None,
         os_disk: spec.disks.first().map(|d| d.serial.clone()),
         keep: Vec::new(),
+        disks: groundstate_api::disk_policy::DiskPolicy::default(),
+        vhds: Vec::new(),
         hardware: Some(Hardware {
             dimms: dimms
                 .map(|d| ExpectedDimm {

@@ -71,10 +71,12 @@ pub fn site() -> Site {
             image: "debian-host".into(),
             hand_over: HandOver::Kexec,
             closed: true,
+            disks: groundstate_api::disk_policy::DiskPolicy::default(),
             vhds: vec![VhdPolicy {
                 name: "vm".into(),
                 size: "64GiB".into(),
                 count: 2,
+                ..VhdPolicy::default()
             }],
         },
         nodes: vec![Node {
@@ -85,6 +87,8 @@ pub fn site() -> Site {
             hand_over: None,
             os_disk: None,
             keep: Vec::new(),
+            disks: groundstate_api::disk_policy::DiskPolicy::default(),
+            vhds: Vec::new(),
             hardware: Some(Hardware {
                 dimms: dimms.collect(),
                 disks: disks.collect(),
@@ -248,6 +252,7 @@ fn disk(
         rotational,
         removable: false,
         read_only: false,
+        attachment: groundstate_api::inventory::Attachment::default(),
         contents: vec![Signature {
             at: "disk".into(),
             what: "ext4".into(),

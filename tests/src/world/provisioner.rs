@@ -55,6 +55,7 @@ impl Provisioner {
                 run: self.run.clone(),
                 hand_over: None,
                 again: false,
+                terms: groundstate_api::plan::OrderTerms::default(),
             },
         );
     }

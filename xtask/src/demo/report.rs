@@ -141,12 +141,16 @@ fn holds(out: &mut String, disk: &DiskPlan) {
             PartitionContents::Root => "the host's root file system".to_owned(),
             PartitionContents::Ext4 {
                 mount_point, vhds, ..
+            }
+            | PartitionContents::Xfs {
+                mount_point, vhds, ..
             } => {
                 let names: Vec<_> = vhds
                     .iter()
                     .map(|vhd| format!("{} ({})", vhd.file, vhd.size))
                     .collect();
-                format!("ext4 at {mount_point}: {}", names.join(", "))
+                let fs = partition.holds.volume().map_or("", |volume| volume.fs.as_str());
+                format!("{fs} at {mount_point}: {}", names.join(", "))
             }
         };
         line(

@@ -27,7 +27,8 @@ pub(super) fn other_tools_accept(stage: &Stage, plan: &Plan) -> Result<()> {
         for partition in &table.partitions {
             match &partition.holds {
                 PartitionContents::Esp { .. } => esp(image, partition, &stage.folder)?,
-                PartitionContents::Root => {}
+                // debugfs reads ext4 only; what is on XFS is seen by the host that mounts it.
+                PartitionContents::Root | PartitionContents::Xfs { .. } => {}
                 PartitionContents::Ext4 { vhds, .. } => {
                     for each in vhds {
                         vhd(image, partition, each, &stage.folder)?;

@@ -41,6 +41,7 @@ fn disk(serial: &str, port: u32, gib: u64) -> Disk {
         rotational: false,
         removable: false,
         read_only: false,
+        attachment: groundstate_api::inventory::Attachment::default(),
         contents: vec![],
         layout: None,
         health: Health {
@@ -353,6 +354,8 @@ fn a_disk_that_nobody_named_is_told_and_left_alone() {
         hand_over: None,
         os_disk: None,
         keep: vec![],
+        disks: groundstate_api::disk_policy::DiskPolicy::default(),
+        vhds: Vec::new(),
         hardware,
     };
     let lines = |node: &Node, earlier: &EarlierDisks| {

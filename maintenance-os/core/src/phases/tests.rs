@@ -124,6 +124,8 @@ fn plan() -> Box<Plan> {
             sector_size: 512,
         },
         disks: Vec::new(),
+        rebuild: None,
+        notes: Vec::new(),
     })
 }
 

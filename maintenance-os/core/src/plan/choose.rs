@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Gives every disk its role.
 
+use super::rules::{Rule, Terms};
 use super::{PlanRequest, layout};
-use crate::guard::{UNREADABLE, described};
+use crate::guard::{UNREADABLE, described, unusual};
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
-use groundstate_api::inventory::{Disk, FoundLayout, Transport, Verdict};
+use groundstate_api::inventory::{Disk, FoundLayout, Verdict};
 use groundstate_api::plan::{EarlierDisks, Role, TablePlan};
 use groundstate_api::site::Node;
 use groundstate_api::{Part, Reason, ReasonCode};
 
 /// Who holds the operating system, and who is kept.
-pub(super) struct Choice<'a> {
+pub(super) struct Choice<'a, 't> {
     os: &'a Disk,
     named: bool,
     node: &'a Node,
     earlier: &'a EarlierDisks,
+    terms: &'t Terms<'a>,
+    /// What the site's allowance of missing data disks let pass, a sentence each.
+    pub(super) notes: Vec<String>,
 }
 
 /// Why a disk is not used.
@@ -27,46 +31,77 @@ enum Unfit {
     UnlessNamed(&'static str),
 }
 
-impl<'a> Choice<'a> {
-    pub(super) fn make(request: &PlanRequest<'a>) -> Result<Self, Reason> {
+impl<'a, 't> Choice<'a, 't> {
+    pub(super) fn make(request: &PlanRequest<'a>, terms: &'t Terms<'a>) -> Result<Self, Reason> {
         let (node, disks) = (request.node, request.inventory.disks.as_slice());
-        check_serials(disks)?;
-        for serial in &node.keep {
-            if !disks.iter().any(|disk| disk.serial == *serial) {
-                return Err(absent(request, serial, "is to be kept"));
-            }
-            if node.os_disk.as_ref() == Some(serial) {
-                return Err(Reason::new(
-                    ReasonCode::PlanRefused,
-                    format!("Disk {serial} is named both for the OS and to be kept."),
-                    "Remove the serial number from os_disk or from keep in the site file.",
-                )
-                .about(Part::Field {
-                    path: format!("node.{}.keep", node.name),
-                }));
-            }
-        }
+        check_serials(disks, terms)?;
+        check_named(request, terms)?;
         let (os, named) = match &node.os_disk {
-            Some(serial) => (named_os_disk(request, serial)?, true),
-            None => (best_os_disk(request)?, false),
+            Some(serial) => (named_os_disk(request, serial, terms)?, true),
+            None => (best_os_disk(request, terms)?, false),
         };
-        let choice = Self {
+        let mut choice = Self {
             os,
             named,
             node,
             earlier: request.earlier,
+            terms,
+            notes: Vec::new(),
         };
-        for disk in disks.iter().filter(|disk| choice.named_to_keep(disk)) {
-            if let Some(Unfit::Always(why)) = unfit(disk) {
-                return Err(unusable(disk, &format!("is to be kept, but {why}")));
-            }
-            choice.check_lost(disk)?;
-        }
+        choice.check_kept(request)?;
         Ok(choice)
+    }
+
+    /// Every disk to be kept is there and sound, or the site allows as many to be missing.
+    fn check_kept(&mut self, request: &PlanRequest<'a>) -> Result<(), Reason> {
+        let disks = request.inventory.disks.as_slice();
+        let mut lost = Vec::new();
+        for serial in &self.node.keep {
+            if !disks.iter().any(|disk| disk.serial == *serial) {
+                let note =
+                    format!("disk {serial} is to be kept and is not there: what lay on it is not");
+                lost.push((absent(request, serial, "is to be kept"), note));
+            }
+        }
+        for disk in disks.iter().filter(|disk| self.is_to_keep(disk)) {
+            if let Some(Unfit::Always(why)) = unfit(disk, self.terms) {
+                let note = format!(
+                    "disk {} is to be kept, but {why}: it is left alone",
+                    disk.serial
+                );
+                lost.push((unusable(disk, &format!("is to be kept, but {why}")), note));
+            } else {
+                self.check_lost(disk)?;
+            }
+        }
+        let allowed = self.terms.missing_data_disks;
+        if lost.len() > usize::from(allowed) {
+            let (reason, _) = lost.swap_remove(0);
+            return Err(if allowed == 0 {
+                reason
+            } else {
+                reason.seen(format!(
+                    "the site lets {allowed} data disks be missing, {} are",
+                    lost.len() + 1
+                ))
+            });
+        }
+        self.notes.extend(lost.into_iter().map(|(_, note)| note));
+        Ok(())
     }
 
     fn named_to_keep(&self, disk: &Disk) -> bool {
         self.node.keep.contains(&disk.serial)
+    }
+
+    /// Whether the node's list or a rule keeps the disk.
+    fn is_to_keep(&self, disk: &Disk) -> bool {
+        let by_rule = || {
+            self.terms
+                .rule(disk)
+                .is_some_and(|rule| rule.says.role == Role::Keep)
+        };
+        !core::ptr::eq(disk, self.os) && (self.named_to_keep(disk) || by_rule())
     }
 
     /// A disk to be kept had a volume of ours, holds something, and that is not recognised as ours: it may be that
@@ -90,7 +125,7 @@ impl<'a> Choice<'a> {
 
     /// Whether the disk's volume stays.
     pub(super) fn keeps(&self, disk: &Disk) -> bool {
-        self.named_to_keep(disk) && data_layout(disk).is_some()
+        self.is_to_keep(disk) && data_layout(disk).is_some() && !is_always_unfit(disk, self.terms)
     }
 
     pub(super) fn role(&self, disk: &Disk) -> (Role, String) {
@@ -98,6 +133,9 @@ impl<'a> Choice<'a> {
             return (Role::Os, self.because_os());
         }
         if self.named_to_keep(disk) {
+            if let Some(Unfit::Always(why)) = unfit(disk, self.terms) {
+                return (Role::Spare, format!("the site says to keep it, but {why}"));
+            }
             let because = if data_layout(disk).is_some() {
                 "the site says to keep it, and it holds a data volume of ours"
             } else {
@@ -105,19 +143,67 @@ impl<'a> Choice<'a> {
             };
             return (Role::Data, because.to_string());
         }
-        match unfit(disk) {
-            Some(Unfit::Always(why)) => (Role::Spare, why),
-            None if !self.node.may_use(&disk.serial, self.earlier) => {
-                (Role::Spare, self.because_unnamed())
-            }
-            Some(Unfit::UnlessNamed(why)) => {
-                (Role::Spare, format!("{why} and the site does not name it"))
-            }
+        if let Some(rule) = self.terms.rule(disk) {
+            return self.role_by_rule(disk, rule);
+        }
+        match self.not_used(disk, false) {
+            Some(why) => (Role::Spare, why),
             None => (
                 Role::Data,
                 "every disk that is not for the OS holds a data volume".to_string(),
             ),
         }
+    }
+
+    fn role_by_rule(&self, disk: &Disk, rule: &Rule<'_>) -> (Role, String) {
+        let path = &rule.path;
+        match rule.says.role {
+            Role::Refuse => (Role::Refuse, format!("{path} refuses it")),
+            Role::Spare => (Role::Spare, format!("{path} makes it a spare")),
+            Role::Os => (
+                Role::Spare,
+                format!(
+                    "{path} would have it for the OS, which is on {}",
+                    self.os.serial
+                ),
+            ),
+            Role::Keep if data_layout(disk).is_some() && !is_always_unfit(disk, self.terms) => (
+                Role::Data,
+                format!("{path} keeps it, and it holds a data volume of ours"),
+            ),
+            Role::Keep if !disk.contents.is_empty() || disk.layout.is_some() => (
+                Role::Keep,
+                format!("{path} keeps it, and what it holds is not ours"),
+            ),
+            Role::Keep => match self.not_used(disk, rule.names()) {
+                Some(why) => (Role::Spare, why),
+                None => (
+                    Role::Data,
+                    format!("{path} keeps it; it is blank, so a volume is made"),
+                ),
+            },
+            role @ (Role::Data | Role::Vhd) => match self.not_used(disk, rule.names()) {
+                Some(why) => (Role::Spare, why),
+                None => (role, format!("{path} gives it this role")),
+            },
+        }
+    }
+
+    /// Why a disk that could hold a data volume is left alone.
+    fn not_used(&self, disk: &Disk, named: bool) -> Option<String> {
+        let unless_named = match unfit(disk, self.terms) {
+            Some(Unfit::Always(why)) => return Some(why),
+            Some(Unfit::UnlessNamed(why)) => Some(why),
+            None => None,
+        };
+        if named {
+            return None;
+        }
+        if let Some(why) = unless_named {
+            return Some(format!("{why} and the site does not name it"));
+        }
+        let may_use = self.node.may_use(&disk.serial, self.earlier);
+        (!may_use).then(|| self.because_unnamed())
     }
 
     fn because_unnamed(&self) -> String {
@@ -132,9 +218,13 @@ impl<'a> Choice<'a> {
 
     fn because_os(&self) -> String {
         let disk = self.os;
-        let text = if self.named {
-            "the site names it for the OS"
-        } else if disk.rotational || disk.health.verdict != Verdict::Ok {
+        if self.named {
+            return "the site names it for the OS".to_string();
+        }
+        if let Some(rule) = self.terms.rule(disk) {
+            return format!("{} gives it to the OS", rule.path);
+        }
+        let text = if disk.rotational || disk.health.verdict != Verdict::Ok {
             "no healthy solid-state disk is large enough; it is the smallest that is"
         } else {
             "it is the smallest healthy solid-state disk that is large enough"
@@ -144,11 +234,62 @@ impl<'a> Choice<'a> {
 
     /// The table to keep, where the disk is kept.
     pub(super) fn kept_table(&self, disk: &Disk) -> Result<Option<TablePlan>, Reason> {
-        match data_layout(disk).filter(|_| self.named_to_keep(disk)) {
-            Some(found) => layout::kept(disk, found).map(Some),
+        match data_layout(disk).filter(|_| self.keeps(disk)) {
+            Some(found) => layout::kept(disk, found, self.earlier).map(Some),
             None => Ok(None),
         }
     }
+}
+
+/// A disk that the node names is no disk that a rule refuses, and none is named for two things.
+fn check_named(request: &PlanRequest<'_>, terms: &Terms<'_>) -> Result<(), Reason> {
+    let node = request.node;
+    let os = node.os_disk.iter().map(|serial| (serial, "os_disk"));
+    let keep = node.keep.iter().map(|serial| (serial, "keep"));
+    for (serial, key) in os.chain(keep) {
+        if key == "keep" && node.os_disk.as_ref() == Some(serial) {
+            return Err(Reason::new(
+                ReasonCode::PlanRefused,
+                format!("Disk {serial} is named both for the OS and to be kept."),
+                "Remove the serial number from os_disk or from keep in the site file.",
+            )
+            .about(Part::Field {
+                path: format!("node.{}.keep", node.name),
+            }));
+        }
+        let disk = request
+            .inventory
+            .disks
+            .iter()
+            .find(|disk| disk.serial == *serial);
+        let rule = disk.and_then(|disk| terms.rule(disk));
+        if let Some(rule) = rule.filter(|rule| rule.says.role == Role::Refuse) {
+            return Err(Reason::new(
+                ReasonCode::PlanRefused,
+                format!(
+                    "Disk {serial} is named in {key}, and {} refuses it.",
+                    rule.path
+                ),
+                "Remove the serial number, or narrow the rule in the site file.",
+            )
+            .about(Part::Field {
+                path: format!("node.{}.{key}", node.name),
+            }));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a disk that is to be made anew alone, where nothing could make it fit.
+pub(super) fn check_fit(disk: &Disk, terms: &Terms<'_>) -> Result<(), Reason> {
+    match unfit(disk, terms) {
+        Some(Unfit::Always(why)) => Err(unusable(disk, &format!("is to be rebuilt, but {why}"))),
+        Some(Unfit::UnlessNamed(_)) | None => Ok(()),
+    }
+}
+
+fn is_always_unfit(disk: &Disk, terms: &Terms<'_>) -> bool {
+    matches!(unfit(disk, terms), Some(Unfit::Always(_)))
 }
 
 fn data_layout(disk: &Disk) -> Option<&FoundLayout> {
@@ -157,7 +298,7 @@ fn data_layout(disk: &Disk) -> Option<&FoundLayout> {
         .filter(|layout| layout.role == Role::Data)
 }
 
-fn unfit(disk: &Disk) -> Option<Unfit> {
+fn unfit(disk: &Disk, terms: &Terms<'_>) -> Option<Unfit> {
     if disk.size.0 == 0 {
         return Some(Unfit::Always("it has no medium".to_string()));
     }
@@ -176,28 +317,24 @@ fn unfit(disk: &Disk) -> Option<Unfit> {
             disk.logical_sector
         )));
     }
-    if disk.size < layout::DATA_DISK_MIN {
+    let least = layout::data_disk_min(terms.fs);
+    if disk.size < least {
         return Some(Unfit::Always(format!(
-            "it is smaller than {}, the least for a data volume",
-            layout::DATA_DISK_MIN
+            "it is smaller than {least}, the least for a data volume"
         )));
     }
-    if disk.transport == Transport::Usb {
-        return Some(Unfit::UnlessNamed("it is connected by USB"));
+    if !disk.attachment.used_by.is_empty() {
+        return Some(Unfit::Always(
+            "something on this machine uses it".to_string(),
+        ));
     }
-    if disk.removable {
-        return Some(Unfit::UnlessNamed("its medium can be taken out"));
-    }
-    if disk.transport == Transport::Other {
-        return Some(Unfit::UnlessNamed("its kind of connection is not known"));
-    }
-    None
+    unusual(disk).map(Unfit::UnlessNamed)
 }
 
 /// A disk that could be written to must be nameable: it has a serial number and shares it with no other.
-fn check_serials(disks: &[Disk]) -> Result<(), Reason> {
+pub(super) fn check_serials(disks: &[Disk], terms: &Terms<'_>) -> Result<(), Reason> {
     for (index, disk) in disks.iter().enumerate() {
-        if unfit(disk).is_some() {
+        if unfit(disk, terms).is_some() {
             continue;
         }
         if disk.serial.trim().is_empty() {
@@ -226,26 +363,45 @@ fn check_serials(disks: &[Disk]) -> Result<(), Reason> {
     Ok(())
 }
 
-fn named_os_disk<'a>(request: &PlanRequest<'a>, serial: &str) -> Result<&'a Disk, Reason> {
+fn named_os_disk<'a>(
+    request: &PlanRequest<'a>,
+    serial: &str,
+    terms: &Terms<'_>,
+) -> Result<&'a Disk, Reason> {
     let disks = &request.inventory.disks;
     let Some(disk) = disks.iter().find(|disk| disk.serial == serial) else {
         return Err(absent(request, serial, "is named for the OS"));
     };
-    if let Some(Unfit::Always(why)) = unfit(disk) {
+    if let Some(Unfit::Always(why)) = unfit(disk, terms) {
         return Err(unusable(disk, &format!("is named for the OS, but {why}")));
     }
     check_os_disk(request, disk)?;
     Ok(disk)
 }
 
-fn best_os_disk<'a>(request: &PlanRequest<'a>) -> Result<&'a Disk, Reason> {
+/// The best of the disks that a rule gives to the OS; where no rule does, of those that no rule is about.
+fn best_os_disk<'a>(request: &PlanRequest<'a>, terms: &Terms<'_>) -> Result<&'a Disk, Reason> {
     let keep = &request.node.keep;
+    let by_rule = terms.rules().iter().any(|rule| rule.says.role == Role::Os);
+    let candidate = |disk: &&Disk| {
+        let rule = terms.rule(disk);
+        let wanted = match rule {
+            Some(rule) => rule.says.role == Role::Os,
+            None => !by_rule,
+        };
+        let named = wanted && rule.is_some_and(Rule::names);
+        let fit = match unfit(disk, terms) {
+            Some(Unfit::Always(_)) => false,
+            Some(Unfit::UnlessNamed(_)) => named,
+            None => true,
+        };
+        wanted && fit && (named || request.node.may_use(&disk.serial, request.earlier))
+    };
     let mut fit: Vec<&Disk> = request
         .inventory
         .disks
         .iter()
-        .filter(|disk| unfit(disk).is_none() && !keep.contains(&disk.serial))
-        .filter(|disk| request.node.may_use(&disk.serial, request.earlier))
+        .filter(|disk| candidate(disk) && !keep.contains(&disk.serial))
         .collect();
     // The grave question first: is it solid-state and known to be healthy? Then size, then the name.
     fit.sort_by_key(|disk| {
@@ -261,11 +417,18 @@ fn best_os_disk<'a>(request: &PlanRequest<'a>) -> Result<&'a Disk, Reason> {
     }
     // The last that was asked is the largest of its kind: its reason says what is missing.
     Err(refused.unwrap_or_else(|| {
-        let reason = Reason::new(
-            ReasonCode::DiskMissing,
-            "No disk of this machine can hold the OS.",
-            "Put in a disk, or name one with os_disk in the site file.",
-        );
+        let (what, next) = if by_rule {
+            (
+                "No disk that the site's rules give to the OS is there and can hold it.",
+                "Put such a disk in, or change the rule with role os in the site file.",
+            )
+        } else {
+            (
+                "No disk of this machine can hold the OS.",
+                "Put in a disk, or name one with os_disk in the site file.",
+            )
+        };
+        let reason = Reason::new(ReasonCode::DiskMissing, what, next);
         found(reason, &request.inventory.disks)
     }))
 }
@@ -324,7 +487,7 @@ fn unusable(disk: &Disk, why: &str) -> Reason {
 }
 
 /// A disk that the site names is not there: says what is there instead.
-fn absent(request: &PlanRequest<'_>, serial: &str, named: &str) -> Reason {
+pub(super) fn absent(request: &PlanRequest<'_>, serial: &str, named: &str) -> Reason {
     let disks = &request.inventory.disks;
     let slot = request
         .node

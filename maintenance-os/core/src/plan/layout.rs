@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Where every partition begins and ends.
 
-use super::{PlanRequest, disk_guid, vhds};
+use super::{PlanRequest, XFS_MIN, disk_guid};
 use crate::guid::{Guid, Purpose, volume_id};
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use groundstate_api::inventory::{Disk, FoundLayout, FoundPartition};
 use groundstate_api::limits::ALIGNMENT;
-use groundstate_api::plan::{PartitionContents, PartitionPlan, TablePlan};
-use groundstate_api::units::MIB;
-use groundstate_api::{Bytes, Digest, Reason, ReasonCode};
+use groundstate_api::plan::{EarlierDisks, PartitionContents, PartitionPlan, TablePlan, VolumeFs};
+use groundstate_api::units::{GIB, MIB};
+use groundstate_api::{Bytes, Digest, Part, Reason, ReasonCode};
 
 /// Type of an EFI System Partition (UEFI 2.10, table 5.7).
 pub const TYPE_ESP: &str = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B";
@@ -28,8 +28,11 @@ pub const GS_DATA: &str = "gs-data";
 pub const ESP_SIZE: Bytes = Bytes::mib(512);
 /// What the root partition has beyond the image, so that the host can write its first logs.
 pub const ROOT_SLACK: Bytes = Bytes::mib(128);
-/// The least disk that gets a data volume: a smaller one is mostly file system metadata.
-pub(super) const DATA_DISK_MIN: Bytes = Bytes::mib(128);
+/// The least disk that gets an ext4 data volume: a smaller one is mostly file system metadata.
+const EXT4_DISK_MIN: Bytes = Bytes::mib(128);
+/// What the root partition gets at most where the OS disk also holds a data volume and the site says nothing: a host with
+/// its logs and updates needs no more.
+const ROOT_SHARED_MAX: u64 = 32 * GIB;
 
 /// The last MiB stays free for the backup table: 33 sectors, 132 KiB at most.
 const TAIL: u64 = MIB;
@@ -52,7 +55,52 @@ pub(super) const fn root_needed(image: Bytes) -> Bytes {
     Bytes(image.0.saturating_add(ROOT_SLACK.0))
 }
 
-pub(super) fn os(request: &PlanRequest<'_>, disk: &Disk) -> TablePlan {
+/// The least disk that gets a data volume of this kind.
+pub(super) const fn data_disk_min(fs: VolumeFs) -> Bytes {
+    match fs {
+        VolumeFs::Ext4 => EXT4_DISK_MIN,
+        VolumeFs::Xfs => Bytes(XFS_MIN.0 + ALIGNMENT.0 + TAIL + MIB),
+    }
+}
+
+/// The root partition's length where a data volume of this kind follows it; `None` where the disk has no room for both.
+pub(super) fn root_shared(
+    disk: &Disk,
+    image: Bytes,
+    root_size: Option<Bytes>,
+    fs: VolumeFs,
+) -> Result<Option<Bytes>, Reason> {
+    let (room, needed) = (root_length(disk.size), root_needed(image));
+    if let Some(said) = root_size.filter(|said| *said < needed) {
+        return Err(Reason::new(
+            ReasonCode::PlanRefused,
+            format!("root_size is {said}, and the image needs {needed}."),
+            "Make root_size larger in the site file and order the run again.",
+        )
+        .about(Part::Field {
+            path: "policy.disks.root_size".to_string(),
+        }));
+    }
+    let usual = needed.0.max(ROOT_SHARED_MAX.min(room.0 / 2));
+    let root = root_size
+        .map_or(usual, |said| said.0)
+        .next_multiple_of(ALIGNMENT.0);
+    let left = room.0.saturating_sub(root);
+    Ok((left >= data_disk_min(fs).0).then_some(Bytes(root)))
+}
+
+/// A data volume to be made.
+pub(super) struct NewVolume<'a> {
+    pub(super) fs: VolumeFs,
+    pub(super) label: &'a str,
+}
+
+/// The OS disk's table; with `shared`, the root partition has that length and a data volume follows it.
+pub(super) fn os(
+    request: &PlanRequest<'_>,
+    disk: &Disk,
+    shared: Option<(Bytes, NewVolume<'_>)>,
+) -> TablePlan {
     let guid = |number| partition_guid(request, disk, number);
     let esp = PartitionPlan {
         name: GS_ESP.to_string(),
@@ -65,54 +113,93 @@ pub(super) fn os(request: &PlanRequest<'_>, disk: &Disk) -> TablePlan {
             volume_id: volume_id(&request.seed, &disk.serial, Purpose::FileSystem(1)),
         },
     };
+    let room = root_length(disk.size);
+    let length = shared.as_ref().map_or(room, |(length, _)| *length);
     let root = PartitionPlan {
         name: GS_ROOT.to_string(),
         type_guid: TYPE_ROOT.to_string(),
         guid: guid(2),
         start: Bytes(ALIGNMENT.0 + ESP_SIZE.0),
-        length: root_length(disk.size),
+        length,
         holds: PartitionContents::Root,
     };
+    let mut partitions = Vec::from([esp, root]);
+    if let Some((length, volume)) = shared {
+        let start = Bytes(ALIGNMENT.0 + ESP_SIZE.0 + length.0);
+        let extent = (start, Bytes(room.0.saturating_sub(length.0)));
+        partitions.push(data_partition(request, disk, 3, extent, &volume));
+    }
     TablePlan {
         disk_guid: disk_guid(request, disk),
-        partitions: Vec::from([esp, root]),
+        partitions,
     }
 }
 
-pub(super) fn data(
-    request: &PlanRequest<'_>,
-    disk: &Disk,
-    label: &str,
-    volume: &vhds::Volume,
-) -> Result<TablePlan, Reason> {
+/// The table of a disk with one data volume.
+pub(super) fn data(request: &PlanRequest<'_>, disk: &Disk, volume: &NewVolume<'_>) -> TablePlan {
     let length = Bytes(end(disk.size).saturating_sub(ALIGNMENT.0));
-    let holds = PartitionContents::Ext4 {
-        label: label.to_string(),
-        uuid: Guid::derived(&request.seed, &disk.serial, Purpose::FileSystem(1)).lower(),
-        mount_point: mount_point(&disk.serial),
-        vhds: volume.on(&request.seed, disk, length)?,
-    };
-    let partition = PartitionPlan {
-        name: GS_DATA.to_string(),
-        type_guid: TYPE_DATA.to_string(),
-        guid: partition_guid(request, disk, 1),
-        start: ALIGNMENT,
-        length,
-        holds,
-    };
-    Ok(TablePlan {
+    TablePlan {
         disk_guid: disk_guid(request, disk),
-        partitions: Vec::from([partition]),
-    })
+        partitions: Vec::from([data_partition(
+            request,
+            disk,
+            1,
+            (ALIGNMENT, length),
+            volume,
+        )]),
+    }
 }
 
-/// The table of a kept disk, as it was found.
-pub(super) fn kept(disk: &Disk, found: &FoundLayout) -> Result<TablePlan, Reason> {
+/// A data partition without its VHDs.
+fn data_partition(
+    request: &PlanRequest<'_>,
+    disk: &Disk,
+    number: u16,
+    (start, length): (Bytes, Bytes),
+    volume: &NewVolume<'_>,
+) -> PartitionPlan {
+    let uuid = Guid::derived(&request.seed, &disk.serial, Purpose::FileSystem(number)).lower();
+    PartitionPlan {
+        name: GS_DATA.to_string(),
+        type_guid: TYPE_DATA.to_string(),
+        guid: partition_guid(request, disk, number),
+        start,
+        length,
+        holds: PartitionContents::of_volume(
+            volume.fs,
+            volume.label.to_string(),
+            uuid,
+            mount_point(&disk.serial),
+            Vec::new(),
+        ),
+    }
+}
+
+/// The table of a kept disk, as it was found. Its VHDs are those that the plan which made the volume put there: what the
+/// host did to them since is not looked at.
+pub(super) fn kept(
+    disk: &Disk,
+    found: &FoundLayout,
+    earlier: &EarlierDisks,
+) -> Result<TablePlan, Reason> {
+    let made = earlier.table(&disk.serial, &found.disk_guid);
     let partitions = found
         .partitions
         .iter()
-        .map(|partition| kept_partition(disk, partition))
-        .collect::<Result<Vec<_>, _>>()?;
+        .map(|partition| {
+            let mut kept = kept_partition(disk, partition)?;
+            let made = made.into_iter().flat_map(|table| &table.partitions);
+            let made = made.filter(|made| made.guid == kept.guid);
+            let vhds = made
+                .filter_map(|made| made.holds.volume())
+                .flat_map(|on| on.vhds);
+            let vhds: Vec<_> = vhds.cloned().collect();
+            if let Some(list) = kept.holds.vhds_mut() {
+                *list = vhds;
+            }
+            Ok(kept)
+        })
+        .collect::<Result<Vec<_>, Reason>>()?;
     if partitions.is_empty() {
         return Err(unclear(
             disk,
@@ -126,12 +213,19 @@ pub(super) fn kept(disk: &Disk, found: &FoundLayout) -> Result<TablePlan, Reason
 }
 
 fn kept_partition(disk: &Disk, found: &FoundPartition) -> Result<PartitionPlan, Reason> {
-    let file_system = found.file_system.as_ref().filter(|fs| fs.what == "ext4");
-    let Some(uuid) = file_system.and_then(|fs| fs.uuid.clone()) else {
+    let known = [VolumeFs::Ext4, VolumeFs::Xfs];
+    let file_system = found.file_system.as_ref().and_then(|on| {
+        let fs = known.into_iter().find(|fs| on.what == fs.as_str())?;
+        Some((fs, on.uuid.clone()?, on.label.clone().unwrap_or_default()))
+    });
+    let Some((fs, uuid, label)) = file_system else {
         let what = file_system_name(found);
         return Err(unclear(
             disk,
-            format!("partition {} holds {what}, not our ext4", found.number),
+            format!(
+                "partition {} holds {what}, not our ext4 or XFS",
+                found.number
+            ),
         ));
     };
     Ok(PartitionPlan {
@@ -140,14 +234,7 @@ fn kept_partition(disk: &Disk, found: &FoundPartition) -> Result<PartitionPlan, 
         guid: found.guid.clone(),
         start: found.start,
         length: found.length,
-        holds: PartitionContents::Ext4 {
-            label: file_system
-                .and_then(|fs| fs.label.clone())
-                .unwrap_or_default(),
-            uuid,
-            mount_point: mount_point(&disk.serial),
-            vhds: Vec::new(),
-        },
+        holds: PartitionContents::of_volume(fs, label, uuid, mount_point(&disk.serial), Vec::new()),
     })
 }
 
@@ -175,6 +262,24 @@ pub(super) fn free_label(taken: &[String]) -> String {
         .map(|number| format!("gs-data-{number}"))
         .find(|label| !taken.contains(label))
         .expect("there are more numbers than disks")
+}
+
+/// A key that sorts `bay-2` before `bay-10`: texts by their characters, numbers by their value.
+pub(super) fn natural(slot: &str) -> Vec<(String, u64)> {
+    let (mut key, mut rest) = (Vec::new(), slot);
+    while !rest.is_empty() {
+        let text_len = rest
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(rest.len());
+        let (text, after) = rest.split_at(text_len);
+        let digits = after
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(after.len());
+        let (number, next) = after.split_at(digits);
+        key.push((text.to_string(), number.parse().unwrap_or(u64::MAX)));
+        rest = next;
+    }
+    key
 }
 
 /// `/data/<serial>`; a serial number with anything but letters, digits, `-` and `_` is told apart by its digest.

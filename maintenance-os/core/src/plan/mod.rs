@@ -5,30 +5,46 @@
 //! guesses: a disk without a serial number, two with the same, a policy that does not fit.
 
 mod choose;
+mod consent;
 mod ext4;
 mod identity;
 mod layout;
+mod picture;
+mod preview;
+mod rebuild;
 mod render;
+mod rules;
+mod spread;
 mod table;
 mod vhds;
+mod xfs;
 
 pub use ext4::{ext4_arguments, ext4_journal, ext4_usable};
 pub use identity::{canonical_bytes, verify};
 pub use layout::{ESP_SIZE, GS_DATA, GS_ESP, GS_ROOT, ROOT_SLACK, TYPE_DATA, TYPE_ESP, TYPE_ROOT};
+pub use picture::{Look, picture, preview_page};
+pub use preview::without_identities;
+pub use rebuild::Rebuild;
 pub use render::render;
 pub use table::check_table;
+pub use xfs::{XFS_MIN, xfs_arguments, xfs_usable};
 
-use crate::guard::described;
+use crate::guard::{described, unusual};
 use crate::guid::{Guid, Purpose};
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use choose::Choice;
+use groundstate_api::disk_policy::DataOnOs;
 use groundstate_api::image::ImageRef;
-use groundstate_api::inventory::{Disk, Inventory};
-use groundstate_api::plan::{DiskAction, DiskPlan, EarlierDisks, HandOver, Plan, Role, TablePlan};
+use groundstate_api::inventory::{Disk, Inventory, Transport};
+use groundstate_api::plan::{
+    DiskAction, DiskPlan, EarlierDisks, HandOver, NeedsConfirm, Plan, PlanPreview, Role, TablePlan,
+};
 use groundstate_api::site::{Node, Policy};
-use groundstate_api::{Digest, MacAddr, Part, Reason, ReasonCode, RunId, SCHEMA};
+use groundstate_api::{Bytes, Digest, MacAddr, Part, Reason, ReasonCode, RunId, SCHEMA};
+use layout::NewVolume;
+use rules::Terms;
 
 /// Everything that a plan follows from.
 #[derive(Clone, Copy, Debug)]
@@ -51,23 +67,61 @@ pub struct PlanRequest<'a> {
     pub boot_mac: MacAddr,
     /// Where every GUID comes from; a new one for each run.
     pub seed: Digest,
+    /// Serial numbers of disks that may be wiped although they hold something that is not ours.
+    pub confirm: &'a [String],
+    /// The one disk that is to be made anew, where the run is for that only.
+    pub rebuild: Option<Rebuild<'a>>,
 }
 
 /// Writes the plan.
 ///
 /// # Errors
-/// The reason why the node's disks and the policy do not fit together, with the disk or the field that it is about.
+/// The reason why the node's disks and the policy do not fit together, with the disk or the field that it is about; or
+/// the disks that hold something that is not ours, where nobody confirmed that it may go.
 pub fn plan(request: &PlanRequest<'_>) -> Result<Plan, Reason> {
+    let draft = draft(request)?;
+    match consent::refusal(request, &draft.needs_confirm) {
+        Some(reason) => Err(reason),
+        None => Ok(draft.plan),
+    }
+}
+
+/// The plan that this request would give, with the disks that must still be confirmed, and with
+/// [`DECIDED_AT_THE_ORDER`](groundstate_api::plan::DECIDED_AT_THE_ORDER) in place of what follows from run and seed.
+///
+/// # Errors
+/// As [`plan`], but not for disks that must be confirmed.
+pub fn preview(request: &PlanRequest<'_>) -> Result<PlanPreview, Reason> {
+    let draft = draft(request)?;
+    Ok(PlanPreview {
+        plan: without_identities(&draft.plan),
+        needs_confirm: draft.needs_confirm,
+    })
+}
+
+/// A plan before anybody was asked whether disks may be wiped.
+struct Draft {
+    plan: Plan,
+    needs_confirm: Vec<NeedsConfirm>,
+}
+
+fn draft(request: &PlanRequest<'_>) -> Result<Draft, Reason> {
     check_machine(request)?;
-    let choice = Choice::make(request)?;
-    let vhds = vhds::parse(&request.policy.vhds)?;
-    let mut taken = kept_labels(request.inventory, &choice);
-    let mut disks: Vec<&Disk> = request.inventory.disks.iter().collect();
-    disks.sort_by(|a, b| (&a.serial, &a.slot).cmp(&(&b.serial, &b.slot)));
-    let disks = disks
-        .into_iter()
-        .map(|disk| plan_disk(request, &choice, &vhds, &mut taken, disk))
-        .collect::<Result<Vec<_>, _>>()?;
+    let terms = Terms::read(request.node, request.policy)?;
+    let mut notes = Vec::new();
+    let disks = match &request.rebuild {
+        Some(rebuild) => rebuild::disks(request, &terms, rebuild, &mut notes)?,
+        None => all_disks(request, &terms, &mut notes)?,
+    };
+    let wiped = disks
+        .iter()
+        .filter(|disk| matches!(disk.action, DiskAction::Wipe { .. }));
+    let needs_confirm = wiped.filter_map(|planned| {
+        let mut seen = request.inventory.disks.iter();
+        let disk = seen.find(|disk| disk.serial == planned.serial)?;
+        consent::unconfirmed(request, &terms, disk)
+    });
+    let needs_confirm = needs_confirm.collect();
     let mut plan = Plan {
         schema: SCHEMA,
         id: identity::blank(),
@@ -79,9 +133,65 @@ pub fn plan(request: &PlanRequest<'_>) -> Result<Plan, Reason> {
         boot_mac: request.boot_mac,
         image: request.image.clone(),
         disks,
+        rebuild: request
+            .rebuild
+            .as_ref()
+            .map(|rebuild| rebuild.serial.to_string()),
+        notes,
     };
     plan.id = identity::of(&plan);
-    Ok(plan)
+    Ok(Draft {
+        plan,
+        needs_confirm,
+    })
+}
+
+/// What happens to every disk when the node is provisioned.
+fn all_disks(
+    request: &PlanRequest<'_>,
+    terms: &Terms<'_>,
+    notes: &mut Vec<String>,
+) -> Result<Vec<DiskPlan>, Reason> {
+    let choice = Choice::make(request, terms)?;
+    notes.extend(choice.notes.iter().cloned());
+    let sets = vhds::parse(request.node, request.policy)?;
+    let root = shared_root(request, terms, &choice)?;
+    let laid = lay_out(request, terms, &choice, &sets, root);
+    let (disks, said) = match laid {
+        Err(reason) if root.is_some() && terms.data_on_os_disk == DataOnOs::IfAlone => {
+            let (disks, mut said) = lay_out(request, terms, &choice, &sets, None)?;
+            said.push(format!(
+                "the only disk holds no data volume beside the OS: {} {}",
+                reason.what,
+                reason.evidence.join("; ")
+            ));
+            (disks, said)
+        }
+        laid => laid?,
+    };
+    notes.extend(said);
+    Ok(disks)
+}
+
+/// Every disk with its partitions and VHDs, and what is to be said of them.
+fn lay_out(
+    request: &PlanRequest<'_>,
+    terms: &Terms<'_>,
+    choice: &Choice<'_, '_>,
+    sets: &[vhds::Set],
+    root: Option<Bytes>,
+) -> Result<(Vec<DiskPlan>, Vec<String>), Reason> {
+    let labels = labels(request, choice, root.is_some());
+    let mut disks = request
+        .inventory
+        .disks
+        .iter()
+        .map(|disk| plan_disk(request, terms, choice, &labels, root, disk))
+        .collect::<Result<Vec<_>, _>>()?;
+    disks.sort_by(|a, b| (&a.serial, &a.slot).cmp(&(&b.serial, &b.slot)));
+    let mut said = Vec::new();
+    spread::fill(request, terms, sets, &mut disks, &mut said)?;
+    Ok((disks, said))
 }
 
 fn check_machine(request: &PlanRequest<'_>) -> Result<(), Reason> {
@@ -115,9 +225,67 @@ fn check_machine(request: &PlanRequest<'_>) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Labels that kept volumes have already, so that no new volume gets the same.
-fn kept_labels(inventory: &Inventory, choice: &Choice<'_>) -> Vec<String> {
-    let kept = inventory.disks.iter().filter(|disk| choice.keeps(disk));
+/// The root partition's length, where the OS disk is also to hold a data volume and has the room.
+fn shared_root(
+    request: &PlanRequest<'_>,
+    terms: &Terms<'_>,
+    choice: &Choice<'_, '_>,
+) -> Result<Option<Bytes>, Reason> {
+    let disks = request.inventory.disks.as_slice();
+    let is_os = |disk: &Disk| choice.role(disk).0 == Role::Os;
+    let wanted = match terms.data_on_os_disk {
+        DataOnOs::Never => false,
+        DataOnOs::Always => true,
+        DataOnOs::IfAlone => disks.iter().all(|disk| is_os(disk) || comes_and_goes(disk)),
+    };
+    let os = disks.iter().find(|disk| is_os(disk));
+    let Some(os) = os.filter(|_| wanted) else {
+        return Ok(None);
+    };
+    let root = layout::root_shared(os, request.image.size, terms.root_size, terms.fs)?;
+    if root.is_none() && terms.data_on_os_disk == DataOnOs::Always {
+        return Err(Reason::new(
+            ReasonCode::DiskFull,
+            "The OS disk has no room for a data volume beside the root partition.",
+            "Make root_size smaller, or set data_on_os_disk to never in the site file.",
+        )
+        .about(os.part()));
+    }
+    Ok(root)
+}
+
+/// Whether this is no disk of the machine: a stick, or a drive without a medium. A failed disk is one of the machine, and
+/// what lay on it does not move to the OS disk.
+fn comes_and_goes(disk: &Disk) -> bool {
+    let by_cable = matches!(disk.transport, Transport::Usb | Transport::Other);
+    by_cable || disk.removable || disk.size.0 == 0
+}
+
+/// The labels of new volumes, by the disks' place in the inventory: `gs-data-1`, `gs-data-2`, … in the order of the
+/// slots, without those that kept volumes have already.
+fn labels(
+    request: &PlanRequest<'_>,
+    choice: &Choice<'_, '_>,
+    on_os: bool,
+) -> Vec<(String, String)> {
+    let disks = request.inventory.disks.as_slice();
+    let mut taken = kept_labels(disks.iter().filter(|disk| choice.keeps(disk)));
+    let new = |disk: &&Disk| {
+        let role = choice.role(disk).0;
+        (role.is_data() && !choice.keeps(disk)) || (role == Role::Os && on_os)
+    };
+    let mut new: Vec<&Disk> = disks.iter().filter(new).collect();
+    new.sort_by_key(|disk| (layout::natural(&disk.slot), disk.serial.clone()));
+    let labels = new.into_iter().map(|disk| {
+        let label = layout::free_label(&taken);
+        taken.push(label.clone());
+        (disk.serial.clone(), label)
+    });
+    labels.collect()
+}
+
+/// Labels that volumes which stay have already, so that no new volume gets the same.
+fn kept_labels<'a>(kept: impl Iterator<Item = &'a Disk>) -> Vec<String> {
     kept.filter_map(|disk| disk.layout.as_ref())
         .flat_map(|layout| &layout.partitions)
         .filter_map(|partition| partition.file_system.as_ref()?.label.clone())
@@ -126,25 +294,32 @@ fn kept_labels(inventory: &Inventory, choice: &Choice<'_>) -> Vec<String> {
 
 fn plan_disk(
     request: &PlanRequest<'_>,
-    choice: &Choice<'_>,
-    vhds: &vhds::Volume,
-    taken: &mut Vec<String>,
+    terms: &Terms<'_>,
+    choice: &Choice<'_, '_>,
+    labels: &[(String, String)],
+    root: Option<Bytes>,
     disk: &Disk,
 ) -> Result<DiskPlan, Reason> {
     let (role, because) = choice.role(disk);
+    let label = labels.iter().find(|(serial, _)| *serial == disk.serial);
+    let new = label.map(|(_, label)| NewVolume {
+        fs: terms.fs,
+        label,
+    });
     let action = match role {
-        Role::Spare => DiskAction::LeaveAlone,
-        Role::Os => wipe(disk, layout::os(request, disk)),
-        Role::Data => match choice.kept_table(disk)? {
-            Some(table) => DiskAction::Keep { table },
-            None => {
-                let label = layout::free_label(taken);
-                taken.push(label.clone());
-                wipe(disk, layout::data(request, disk, &label, vhds)?)
-            }
+        Role::Spare | Role::Keep | Role::Refuse => DiskAction::LeaveAlone,
+        Role::Os => wipe(disk, layout::os(request, disk, root.zip(new))),
+        Role::Data | Role::Vhd => match (choice.kept_table(disk)?, new) {
+            (Some(table), _) => DiskAction::Keep { table },
+            (None, Some(new)) => wipe(disk, layout::data(request, disk, &new)),
+            (None, None) => DiskAction::LeaveAlone,
         },
     };
-    Ok(DiskPlan {
+    Ok(disk_plan(disk, role, because, action))
+}
+
+fn disk_plan(disk: &Disk, role: Role, because: String, action: DiskAction) -> DiskPlan {
+    DiskPlan {
         serial: disk.serial.clone(),
         wwn: disk.wwn.clone(),
         slot: disk.slot.clone(),
@@ -153,8 +328,10 @@ fn plan_disk(
         logical_sector: disk.logical_sector,
         role,
         because,
+        // A disk that is left alone unless named got here because it is named.
+        named: matches!(action, DiskAction::Wipe { .. }) && unusual(disk).is_some(),
         action,
-    })
+    }
 }
 
 fn wipe(disk: &Disk, table: TablePlan) -> DiskAction {

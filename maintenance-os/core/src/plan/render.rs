@@ -39,6 +39,14 @@ pub fn render(plan: &Plan) -> String {
         "  hand-over {hand_over}, boots from {}",
         plan.boot_mac
     ));
+    if let Some(serial) = &plan.rebuild {
+        lines.push(format!(
+            "  rebuild   disk {serial} alone; no image is written"
+        ));
+    }
+    for note in &plan.notes {
+        lines.push(format!("  note      {note}"));
+    }
     for disk in &plan.disks {
         lines.push(String::new());
         disk_lines(disk, &mut lines);
@@ -54,6 +62,9 @@ fn disk_lines(disk: &DiskPlan, lines: &mut Vec<String>) {
         Role::Os => "OS",
         Role::Data => "DATA",
         Role::Spare => "SPARE",
+        Role::Vhd => "VHD",
+        Role::Keep => "KEEP",
+        Role::Refuse => "REFUSE",
     };
     let serial = if disk.serial.is_empty() {
         "(no serial)"
@@ -96,6 +107,11 @@ fn partition_lines(partitions: &[PartitionPlan], lines: &mut Vec<String>) {
             } => {
                 format!("ext4 \"{label}\" at {mount_point}")
             }
+            PartitionContents::Xfs {
+                label, mount_point, ..
+            } => {
+                format!("xfs \"{label}\" at {mount_point}")
+            }
         };
         lines.push(format!(
             "  {number}  {:<8} {:>12} from {:<8} {holds}",
@@ -104,15 +120,24 @@ fn partition_lines(partitions: &[PartitionPlan], lines: &mut Vec<String>) {
             partition.start.to_string()
         ));
         lines.push(format!("     {}", partition.guid));
-        if let PartitionContents::Ext4 { vhds, .. } = &partition.holds {
-            for vhd in vhds {
-                lines.push(format!(
-                    "     {:<12} {:>8}  {}",
-                    vhd.file,
-                    vhd.size.to_string(),
-                    vhd.id
+        let vhds = partition.holds.volume().map_or(&[][..], |on| on.vhds);
+        for vhd in vhds {
+            let mut line = format!(
+                "     {:<12} {:>8}  {}",
+                vhd.file,
+                vhd.size.to_string(),
+                vhd.id
+            );
+            if !vhd.kind.is_usual() {
+                line.push_str("  dynamic");
+            }
+            if let Some(part) = &vhd.part {
+                line.push_str(&format!(
+                    "  part {} of {} of {}",
+                    part.number, part.parts, part.of
                 ));
             }
+            lines.push(line);
         }
     }
 }
@@ -127,7 +152,7 @@ fn picture(disk: &DiskPlan, partitions: &[PartitionPlan]) -> String {
         let letter = match partition.holds {
             PartitionContents::Esp { .. } => 'E',
             PartitionContents::Root => 'R',
-            PartitionContents::Ext4 { .. } => 'D',
+            PartitionContents::Ext4 { .. } | PartitionContents::Xfs { .. } => 'D',
         };
         text.extend(core::iter::repeat_n(letter, cells));
         text.push('|');

@@ -4,6 +4,7 @@
 use super::*;
 use crate::guard::guard;
 use expect_test::{Expect, expect};
+use groundstate_api::disk_policy::{DiskPolicy, WipeRule};
 use groundstate_api::inventory::{
     FoundFileSystem, FoundLayout, FoundPartition, Health, MemoryInfo, Signature, SystemInfo,
     Transport, Verdict,
@@ -14,6 +15,9 @@ use groundstate_api::{Bytes, Millis, SystemUuid};
 
 mod ext4;
 mod laws;
+mod policy;
+mod preview;
+mod rebuild;
 mod refused;
 mod roles;
 
@@ -32,6 +36,7 @@ pub(crate) fn disk(serial: &str, gib: u64, transport: Transport) -> Disk {
         rotational: transport == Transport::Ata,
         removable: false,
         read_only: false,
+        attachment: groundstate_api::inventory::Attachment::default(),
         contents: Vec::new(),
         layout: None,
         health: Health {
@@ -57,6 +62,7 @@ pub(crate) struct Case {
     image: ImageRef,
     seed: Digest,
     earlier: EarlierDisks,
+    confirm: Vec<String>,
 }
 
 fn uuid() -> SystemUuid {
@@ -75,16 +81,24 @@ impl Case {
                 hand_over: None,
                 os_disk: None,
                 keep: Vec::new(),
+                disks: DiskPolicy::default(),
+                vhds: Vec::new(),
                 hardware: None,
             },
             policy: Policy {
                 image: "debian-host".to_string(),
                 hand_over: HandOver::Kexec,
                 closed: true,
+                // Most tests are not about consent.
+                disks: DiskPolicy {
+                    wipe: Some(WipeRule::Any),
+                    ..DiskPolicy::default()
+                },
                 vhds: vec![VhdPolicy {
                     name: "vm".to_string(),
                     size: "1GiB".to_string(),
                     count: 2,
+                    ..VhdPolicy::default()
                 }],
             },
             hand_over: HandOver::Kexec,
@@ -98,11 +112,16 @@ impl Case {
             },
             seed: Digest::of(b"seed"),
             earlier: EarlierDisks::default(),
+            confirm: Vec::new(),
         }
     }
 
     pub(crate) fn plan(&self) -> Result<Plan, Reason> {
-        plan(&PlanRequest {
+        plan(&self.request())
+    }
+
+    fn request(&self) -> PlanRequest<'_> {
+        PlanRequest {
             run: &self.run,
             node: &self.node,
             policy: &self.policy,
@@ -112,7 +131,9 @@ impl Case {
             image: &self.image,
             boot_mac: self.node.mac,
             seed: self.seed,
-        })
+            confirm: &self.confirm,
+            rebuild: None,
+        }
     }
 
     fn refused(&self, expected: &Expect) {
@@ -186,18 +207,13 @@ pub(crate) fn carried_out(disk: &mut Disk, table: &TablePlan, role: Role) {
             guid: partition.guid.clone(),
             start: partition.start,
             length: partition.length,
-            file_system: match &partition.holds {
-                PartitionContents::Ext4 { label, uuid, .. } => Some(FoundFileSystem {
-                    what: "ext4".to_string(),
-                    uuid: Some(uuid.clone()),
-                    label: Some(label.clone()),
-                }),
-                PartitionContents::Esp { .. } | PartitionContents::Root => None,
-            },
+            file_system: partition.holds.volume().map(|on| FoundFileSystem {
+                what: on.fs.as_str().to_string(),
+                uuid: Some(on.uuid.to_string()),
+                label: Some(on.label.to_string()),
+            }),
         });
     disk.layout = Some(FoundLayout {
-        node: None,
-        plan: None,
         role,
         disk_guid: table.disk_guid.clone(),
         partition_guids: table
@@ -219,6 +235,8 @@ fn used_rack() -> Case {
             let disk = disks.find(|disk| disk.serial == planned.serial).unwrap();
             carried_out(disk, table, planned.role);
             case.earlier.used.insert(planned.serial.clone());
+            let tables = case.earlier.tables.entry(planned.serial.clone());
+            tables.or_default().push(table.clone());
             if planned.role == Role::Data {
                 case.earlier.data.insert(planned.serial.clone());
             }
@@ -278,7 +296,7 @@ fn a_second_plan_keeps_what_the_site_keeps() {
     case.node.keep = vec!["DATA-1".to_string()];
     let plan = case.plan().unwrap();
     expect![[r#"
-        Plan fda38abc1f9fe318dfa933689ea16781ce6e5da41b52676b876eb67cf768971b
+        Plan e6ee8855670c9cb00c5ecf01da1600ba437520f511074b5c54a21a35162e6ff9
           node      node-1, machine 11111111-2222-3333-4444-555555555555, UEFI
           run       r-1
           image     debian-host 12.11-1, 2 GiB, manifest 05b3abf2579a
@@ -290,6 +308,8 @@ fn a_second_plan_keeps_what_the_site_keeps() {
           |DDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDD|
           1  gs-data       3.9 GiB from 1 MiB    ext4 "gs-data-1" at /data/DATA-1
              0D7C1F62-DFDA-8072-B9A7-9BD5AF6284B6
+             vm-0.vhd        1 GiB  f44b5ec1-fb31-8a44-a953-ff608835d654
+             vm-1.vhd        1 GiB  a9c48f4d-9848-81c2-a060-2c0830858933
 
         Disk DATA-2  DATA  6 GiB, 4096-byte sectors, GS Disk, bay-DATA-2
           because every disk that is not for the OS holds a data volume

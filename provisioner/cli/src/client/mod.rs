@@ -3,6 +3,7 @@
 
 pub(crate) mod events;
 pub(crate) mod node;
+pub(crate) mod plan;
 mod show;
 
 use anyhow::{Context as _, Result, anyhow, bail};

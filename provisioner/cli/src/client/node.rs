@@ -5,6 +5,7 @@ use super::{Client, Connect, node_path, show};
 use crate::End;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
+use groundstate_api::health;
 use groundstate_api::plan::{DiskAction, HandOver, Plan};
 use groundstate_api::view::{EventPage, NodeList, NodeReport, NodeView, Order, Phase};
 use groundstate_api::{NodeId, ReasonCode, paths};
@@ -27,6 +28,8 @@ pub(crate) enum NodeCommand {
     Provision(OrderArgs),
     /// Order a run that replaces the node's host. Asks first.
     Reprovision(AgainArgs),
+    /// Order a run that makes one data disk anew, a replaced one for example, and touches no other.
+    RebuildDisk(super::plan::RebuildArgs),
     /// Show the plan of a node's run.
     Plan(NodeArgs),
     /// Show the log of the maintenance OS.
@@ -68,6 +71,10 @@ pub(crate) struct OrderArgs {
     /// How to get into the host; the site file's policy where absent.
     #[arg(long)]
     hand_over: Option<HandOverArg>,
+    /// A disk that may be wiped although it holds something that is not this node's, by its serial number. May be given
+    /// several times.
+    #[arg(long, value_name = "SERIAL")]
+    confirm: Vec<String>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -116,6 +123,7 @@ pub(crate) fn run(command: &NodeCommand) -> Result<End> {
         NodeCommand::Explain(args) => explain(args),
         NodeCommand::Provision(args) => order(args, paths::PROVISION),
         NodeCommand::Reprovision(args) => reprovision(args),
+        NodeCommand::RebuildDisk(args) => super::plan::rebuild(args),
         NodeCommand::Plan(args) => plan(args),
         NodeCommand::Log(args) => log(args),
         NodeCommand::Wait(args) => wait(args),
@@ -165,16 +173,24 @@ fn show_node(args: &NodeArgs) -> Result<End> {
 }
 
 fn explain(args: &NodeArgs) -> Result<End> {
-    let view = report(&args.connect, &args.node)?.view;
-    print(args.json, &view.reason, || match &view.reason {
-        Some(reason) => format!("{} is {}: {reason}", view.node, view.phase.as_str()),
-        None => format!(
-            "{} is {}\n  do now:    nothing",
-            view.node,
-            view.phase.as_str()
-        ),
+    let report = report(&args.connect, &args.node)?;
+    let view = &report.view;
+    print(args.json, &view.reason, || {
+        let mut text = match &view.reason {
+            Some(reason) => format!("{} is {}: {reason}", view.node, view.phase.as_str()),
+            None => format!(
+                "{} is {}\n  do now:    nothing",
+                view.node,
+                view.phase.as_str()
+            ),
+        };
+        if !report.hardware.is_empty() {
+            text.push_str("\n\nIts hardware, worst first:\n");
+            text.push_str(&health::page(&report.hardware).join("\n"));
+        }
+        text
     })?;
-    Ok(end_of(&view))
+    Ok(end_of(view))
 }
 
 fn order(args: &OrderArgs, path: &str) -> Result<End> {
@@ -183,7 +199,11 @@ fn order(args: &OrderArgs, path: &str) -> Result<End> {
         HandOverArg::Reboot => HandOver::Reboot,
     });
     let client = Client::new(&args.connect)?;
-    let view: NodeView = client.post(&node_path(path, &args.node), &Order { hand_over })?;
+    let order = Order {
+        hand_over,
+        confirm_wipe: args.confirm.clone(),
+    };
+    let view: NodeView = client.post(&node_path(path, &args.node), &order)?;
     print(args.json, &view, || show::view_line(&view))?;
     Ok(End::Done)
 }

@@ -160,6 +160,9 @@ pub(crate) fn plan(plan: &Plan) -> String {
                 PartitionContents::Root => "the host".to_owned(),
                 PartitionContents::Ext4 {
                     mount_point, vhds, ..
+                }
+                | PartitionContents::Xfs {
+                    mount_point, vhds, ..
                 } => format!("{mount_point}, {} VHDs", vhds.len()),
             };
             lines.push(format!(
@@ -175,8 +178,7 @@ pub(crate) fn plan(plan: &Plan) -> String {
 pub(crate) fn disk_line(disk: &DiskPlan) -> String {
     let role = match disk.role {
         Role::Os => "OS",
-        Role::Data => "data",
-        Role::Spare => "spare",
+        role => role.as_str(),
     };
     format!(
         "{role:<5} serial {}, {}, {}, {}: {}",

@@ -2,7 +2,7 @@
 //! `groundstate up`: the composition. Each server stays what it is; only here they meet.
 
 mod glue;
-mod site_file;
+pub(crate) mod site_file;
 
 use crate::End;
 use anyhow::{Context as _, Result, bail};

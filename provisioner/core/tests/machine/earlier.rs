@@ -16,6 +16,7 @@ fn what_earlier_plans_made_of_the_disks_is_remembered_across_runs() {
         logical_sector: 512,
         role,
         because: "because".into(),
+        named: false,
         action,
     };
     let wipe = || DiskAction::Wipe {

@@ -47,6 +47,7 @@ pub(crate) fn site() -> site::Site {
             image: "debian".into(),
             hand_over: HandOver::Kexec,
             closed: true,
+            disks: groundstate_api::disk_policy::DiskPolicy::default(),
             vhds: vec![],
         },
         nodes: vec![site::Node {
@@ -57,6 +58,8 @@ pub(crate) fn site() -> site::Site {
             hand_over: None,
             os_disk: None,
             keep: vec![],
+            disks: groundstate_api::disk_policy::DiskPolicy::default(),
+            vhds: Vec::new(),
             hardware: None,
         }],
     }
@@ -130,6 +133,8 @@ pub(crate) fn plan(run: &RunId) -> Plan {
             sector_size: 512,
         },
         disks: vec![],
+        rebuild: None,
+        notes: vec![],
     }
 }
 
@@ -187,6 +192,7 @@ pub(crate) fn ordered(number: u64, again: bool) -> Input {
         run: run_id(number),
         hand_over: None,
         again,
+        terms: groundstate_api::plan::OrderTerms::default(),
     }
 }
 

@@ -46,13 +46,12 @@ pub(crate) enum Step {
 impl Step {
     /// Every step for this seed, in order.
     pub(crate) fn all(seed: &HostSeed) -> Result<Vec<Self>, AgentError> {
-        let mut steps = vec![
-            Self::HostName,
-            Self::MachineId,
-            Self::SshKeys,
-            Self::RootSize,
-            Self::Credential,
-        ];
+        let mut steps = vec![Self::HostName];
+        if !seed.same_host {
+            // A host that stays who it is keeps what others know it by.
+            steps.extend([Self::MachineId, Self::SshKeys]);
+        }
+        steps.extend([Self::RootSize, Self::Credential]);
         for seed_volume in &seed.volumes {
             volume::check(seed_volume)?;
             steps.push(Self::Volume(seed_volume.clone()));

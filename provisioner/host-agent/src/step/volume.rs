@@ -8,6 +8,7 @@ use crate::error::AgentError;
 use crate::host::Host;
 use crate::root::Root;
 use groundstate_api::host::SeedVolume;
+use groundstate_api::plan::VolumeFs;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 
@@ -82,8 +83,14 @@ pub(super) fn act<H: Host>(root: &Root, host: &H, volume: &SeedVolume) -> Result
 
 /// `/etc/fstab` with this volume's line; an older line for the same place is replaced, every other stays as it is.
 fn with_volume(fstab: &str, volume: &SeedVolume) -> String {
+    // ext4 is checked at the boot; XFS checks itself when it is mounted.
+    let check = match volume.fs {
+        VolumeFs::Ext4 => 2,
+        VolumeFs::Xfs => 0,
+    };
+    let fs = volume.fs.as_str();
     let wanted = format!(
-        "UUID={} {} ext4 {OPTIONS} 0 2",
+        "UUID={} {} {fs} {OPTIONS} 0 {check}",
         volume.uuid, volume.mount_point
     );
     let elsewhere = |line: &&str| {
@@ -112,6 +119,7 @@ mod tests {
             uuid: uuid.into(),
             mount_point: mount_point.into(),
             disk_serial: "GS-DATA-1".into(),
+            fs: VolumeFs::Ext4,
         }
     }
 
@@ -129,6 +137,11 @@ mod tests {
         let two = with_volume(&done, &volume("00fe", "/data/2"));
         assert_eq!(with_volume(&two, &volume("00ff", "/data/1")), two);
         assert_eq!(two.lines().count(), 4);
+        let mut xfs = volume("00ff", "/data/1");
+        xfs.fs = VolumeFs::Xfs;
+        let done = with_volume(&two, &xfs);
+        assert!(done.contains("UUID=00ff /data/1 xfs defaults,nofail,x-systemd.device-timeout=30s 0 0\n"));
+        assert_eq!(done.lines().count(), 4);
     }
 
     #[test]

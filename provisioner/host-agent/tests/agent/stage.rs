@@ -38,11 +38,13 @@ pub(crate) fn seed() -> HostSeed {
             uuid: "8c3f0e9a-0000-4000-8000-000000000001".into(),
             mount_point: "/data/gs-data-1".into(),
             disk_serial: "GS-DATA-1".into(),
+            fs: groundstate_api::plan::VolumeFs::Ext4,
         }],
         network_boot: NetworkBoot {
             mac: "52:54:00:12:34:56".parse().unwrap(),
             firmware: groundstate_api::boot::Firmware::UefiHttp,
         },
+        same_host: false,
     }
 }
 

@@ -53,3 +53,40 @@ fn what_ext4_needs_of_a_volume_is_what_mke2fs_takes() {
     }
     assert!(ext4_usable(Bytes(GIB)).0 > 900 * MIB);
 }
+
+#[test]
+fn what_xfs_needs_of_a_volume_is_what_mkfs_xfs_takes() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("volume");
+    for mib in [302, 511, 3_000, 65_000, 500_000, 4_000_000] {
+        let length = Bytes::mib(mib);
+        std::fs::File::create(&file)
+            .unwrap()
+            .set_len(length.0)
+            .unwrap();
+        let output = std::process::Command::new("/sbin/mkfs.xfs")
+            .args(xfs_arguments(
+                "gs-data-1",
+                "aaabcd82-9a65-8456-abab-95010f9e5758",
+            ))
+            .arg(&file)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{mib} MiB: {output:?}");
+        let output = std::process::Command::new("/usr/sbin/xfs_db")
+            .args(["-r", "-c", "sb 0", "-c", "p fdblocks"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let blocks: u64 = text.rsplit('=').next().unwrap().trim().parse().unwrap();
+        // The kernel holds 32 MiB back, and up to a 1,024th for the inode trees.
+        let free = blocks * 4_096 - 32 * MIB - length.0 / 1_000;
+        let usable = xfs_usable(length).0;
+        assert!(usable <= free, "{mib} MiB: {free} free, {usable} promised");
+        assert!(
+            usable + usable / 50 + 64 * MIB >= free,
+            "{mib} MiB: {free} free, only {usable} promised"
+        );
+    }
+}

@@ -56,6 +56,7 @@ fn a_policy_that_cannot_be_is_refused_by_its_field() {
             name: name.to_string(),
             size: size.to_string(),
             count,
+            ..VhdPolicy::default()
         }];
         let reason = case.plan().unwrap_err();
         format!("{}: {}", reason.part.unwrap().token(), reason.what)
@@ -64,7 +65,7 @@ fn a_policy_that_cannot_be_is_refused_by_its_field() {
         refused("1GB", "vm", 1),
         refused("1000", "vm", 1),
         refused("0", "vm", 1),
-        refused("2041GiB", "vm", 1),
+        refused("65537GiB", "vm", 1),
         refused("1MiB", "../vm", 1),
         refused("1MiB", "", 1),
         refused("1MiB", "vm", 257),
@@ -73,10 +74,11 @@ fn a_policy_that_cannot_be_is_refused_by_its_field() {
         field:policy.vhd[0].size: `1GB` is not a size; for example `64GiB` is.
         field:policy.vhd[0].size: `1000` is not a whole number of MiB.
         field:policy.vhd[0].size: `0` is not a whole number of MiB.
-        field:policy.vhd[0].size: `2041GiB` is more than 2040 GiB, the most that a fixed VHD can hold.
+        field:policy.vhd[0].size: `65537GiB` is more than 64 TiB, the most that a vhd set can hold.
         field:policy.vhd[0].name: `../vm` is not 1 to 32 of a-z, 0-9 and '-'.
         field:policy.vhd[0].name: `` is not 1 to 32 of a-z, 0-9 and '-'.
-        field:policy.vhd[0].count: A volume would get more than 256 VHDs."#]].assert_eq(&lines.join("\n"));
+        field:policy.vhd[0].count: A volume would get more than 256 VHDs."#]]
+    .assert_eq(&lines.join("\n"));
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn keeping_a_damaged_volume_is_refused() {
     case.refused(&expect![[r#"
         A disk is to be kept and carries our partition, but its volume was not recognised. [disk-in-use]
           part:      disk bay-DATA-1, serial DATA-1, 4 GiB, GS Disk
-          seen:      partition 1 holds nothing that was recognised, not our ext4
+          seen:      partition 1 holds nothing that was recognised, not our ext4 or XFS
           by itself: nothing: it waits for a person
           do now:    Look at the volume by hand; to give it up, remove its serial number from keep in the site file.
     "#]]);

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `groundstate plan preview`, and the order to rebuild one disk. The preview of a node asks the provisioner; with a site
+//! file and an inventory it needs none.
+
+use super::{Client, Connect, node_path, show};
+use crate::End;
+use crate::up::site_file;
+use anyhow::{Context as _, Result, anyhow};
+use clap::{Args, Subcommand};
+use groundstate_api::image::ImageRef;
+use groundstate_api::inventory::Inventory;
+use groundstate_api::plan::PlanPreview;
+use groundstate_api::view::{NodeReport, NodeView, RebuildOrder};
+use groundstate_api::{Bytes, Digest, NodeId, paths};
+use mos_core::plan::{Look, preview_page};
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Columns where nobody says how many there are.
+const COLUMNS: usize = 80;
+
+#[derive(Subcommand)]
+pub(crate) enum PlanCommand {
+    /// Show what a run would do to a node's disks, before anything runs. Orders nothing.
+    Preview(PreviewArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct PreviewArgs {
+    /// The node's name.
+    node: NodeId,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// A disk that the order would confirm to be wiped, by its serial number. May be given several times.
+    #[arg(long, value_name = "SERIAL")]
+    confirm: Vec<String>,
+    /// Show the order that makes only this disk anew.
+    #[arg(long, value_name = "SERIAL", conflicts_with = "site")]
+    rebuild: Option<String>,
+    /// Ask nobody: plan from this site file.
+    #[arg(long, value_name = "FILE", requires = "inventory")]
+    site: Option<PathBuf>,
+    /// The inventory to plan from: what `groundstate node show NODE --json` prints, or its part `inventory`.
+    #[arg(long, value_name = "FILE", requires = "site")]
+    inventory: Option<PathBuf>,
+    /// Size of the image's root file system, where nobody is asked.
+    #[arg(long, value_name = "SIZE", default_value = "2GiB", requires = "site")]
+    image_size: String,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+#[derive(Args)]
+pub(crate) struct RebuildArgs {
+    /// The node's name.
+    node: NodeId,
+    /// The disk's serial number.
+    serial: String,
+    /// The disk may be wiped although it holds something that is not this node's.
+    #[arg(long)]
+    confirm: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+pub(crate) fn run(command: &PlanCommand) -> Result<End> {
+    match command {
+        PlanCommand::Preview(args) => preview(args),
+    }
+}
+
+fn preview(args: &PreviewArgs) -> Result<End> {
+    let preview = match (&args.site, &args.inventory) {
+        (Some(site), Some(inventory)) => offline(args, site, inventory)?,
+        (Some(_) | None, _) => online(args)?,
+    };
+    let text = if args.json {
+        serde_json::to_string_pretty(&preview)? + "\n"
+    } else {
+        preview_page(&preview, look())
+    };
+    write!(std::io::stdout().lock(), "{text}")?;
+    // An order as it is would be refused: a script sees it by the exit status.
+    Ok(if preview.needs_confirm.is_empty() { End::Done } else { End::Held })
+}
+
+fn online(args: &PreviewArgs) -> Result<PlanPreview> {
+    let mut asks = Vec::new();
+    if !args.confirm.is_empty() {
+        asks.push(format!("confirm={}", escaped(&args.confirm.join(","))));
+    }
+    if let Some(serial) = &args.rebuild {
+        asks.push(format!("rebuild={}", escaped(serial)));
+    }
+    let path = node_path(paths::NODE_PLAN_PREVIEW, &args.node);
+    let query = if asks.is_empty() { String::new() } else { format!("?{}", asks.join("&")) };
+    Client::new(&args.connect)?.get(&format!("{path}{query}"))
+}
+
+fn offline(args: &PreviewArgs, site: &Path, inventory: &Path) -> Result<PlanPreview> {
+    let site = site_file::read(site)?;
+    let size = Bytes::parse(&args.image_size)
+        .ok_or_else(|| anyhow!("--image-size: {:?} is not a size; for example 2GiB is", args.image_size))?;
+    let image = ImageRef {
+        name: site.policy.image.clone(),
+        version: "(size by --image-size)".to_owned(),
+        manifest: Digest([0; 32]),
+        size,
+        sector_size: 512,
+    };
+    let inventory = read_inventory(inventory)?;
+    let made = provisioner::preview_offline(&site, &args.node, inventory, &image, args.confirm.clone());
+    made.map_err(|reason| super::Refused { reason }.into())
+}
+
+/// A report of a node or its inventory alone.
+fn read_inventory(path: &Path) -> Result<Inventory> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("the inventory {} cannot be read", path.display()))?;
+    if let Ok(report) = serde_json::from_str::<NodeReport>(&text) {
+        return report
+            .inventory
+            .with_context(|| format!("the report in {} has no inventory yet", path.display()));
+    }
+    serde_json::from_str(&text)
+        .with_context(|| format!("{} is neither a node's report nor an inventory", path.display()))
+}
+
+/// Colours and width of the terminal; plain where there is none, or `NO_COLOR` is set.
+fn look() -> Look {
+    let terminal = std::io::stdout().is_terminal();
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    Look {
+        colour: terminal && !plain,
+        columns: columns.unwrap_or(COLUMNS),
+    }
+}
+
+/// A text as it may stand in a query: everything but letters, digits, `-`, `_`, `.` and `,` by its bytes.
+fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.,".contains(&byte);
+    text.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+pub(crate) fn rebuild(args: &RebuildArgs) -> Result<End> {
+    let order = RebuildOrder {
+        serial: args.serial.clone(),
+        confirm_wipe: args.confirm,
+    };
+    let path = node_path(paths::REBUILD_DISK, &args.node);
+    let view: NodeView = Client::new(&args.connect)?.post(&path, &order)?;
+    let text = if args.json {
+        serde_json::to_string_pretty(&view)?
+    } else {
+        show::view_line(&view)
+    };
+    writeln!(std::io::stdout().lock(), "{text}")?;
+    Ok(End::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escaped;
+
+    #[test]
+    fn serial_numbers_cannot_change_a_query() {
+        assert_eq!(escaped("S-1,a&b=c d"), "S-1,a%26b%3Dc%20d");
+    }
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What an operator asks about a node's disks before anything runs, and the order to make one of them anew.
+
+use super::body::{self, SMALL};
+use super::operator::known;
+use super::problem::Refusal;
+use crate::provisioner::Provisioner;
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use groundstate_api::plan::{OrderTerms, PlanPreview};
+use groundstate_api::view::{NodeView, RebuildOrder};
+use groundstate_api::{Reason, ReasonCode};
+use prov_core::{Reply, reasons};
+use serde::Deserialize;
+
+/// The most disks that one order confirms: no machine has more.
+const CONFIRMED_MAX: usize = 256;
+/// The longest serial number that is taken, in bytes: the longest that a disk can have is 64 (NVMe over fabrics: 20).
+const SERIAL_MAX: usize = 128;
+
+/// What a preview is asked with, as an order would be.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PreviewQuery {
+    /// Serial numbers, separated by commas.
+    #[serde(default)]
+    confirm: Option<String>,
+    #[serde(default)]
+    rebuild: Option<String>,
+}
+
+pub(crate) async fn plan_preview(
+    State(ours): State<Provisioner>,
+    Path(name): Path<String>,
+    query: Result<Query<PreviewQuery>, QueryRejection>,
+) -> Result<Json<PlanPreview>, Refusal> {
+    let Query(query) = query.map_err(|error| Refusal::field("query", error.body_text()))?;
+    let node = known(&ours, &name)?;
+    let confirm = query.confirm.unwrap_or_default();
+    let confirm = confirm.split(',').filter(|serial| !serial.is_empty());
+    let terms = checked(OrderTerms {
+        confirm_wipe: confirm.map(str::to_owned).collect(),
+        rebuild: query.rebuild,
+    })?;
+    let made = {
+        let node = node.clone();
+        tokio::task::spawn_blocking(move || ours.preview(&node, terms)).await?
+    };
+    match made {
+        Some(Ok(preview)) => Ok(Json(preview)),
+        Some(Err(reason)) => Err(Refusal::conflict(reason)),
+        None => {
+            let reason = Reason::new(
+                ReasonCode::NothingOrdered,
+                format!("{node} has not reported its hardware yet"),
+                "order a run: the maintenance OS reports before anything is written; or preview from a file: groundstate plan preview NODE --site FILE --inventory FILE",
+            );
+            Err(Refusal::new(StatusCode::NOT_FOUND, reason))
+        }
+    }
+}
+
+pub(crate) async fn rebuild_disk(
+    State(ours): State<Provisioner>,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Json<NodeView>, Refusal> {
+    let node = known(&ours, &name)?;
+    let order: RebuildOrder = body::json(body, SMALL).await?;
+    let terms = checked(OrderTerms {
+        confirm_wipe: order
+            .confirm_wipe
+            .then(|| order.serial.clone())
+            .into_iter()
+            .collect(),
+        rebuild: Some(order.serial),
+    })?;
+    let ordering = {
+        let (ours, node) = (ours.clone(), node.clone());
+        tokio::task::spawn_blocking(move || ours.order(&node, None, true, terms))
+    };
+    match ordering.await?? {
+        Some(Reply::Conflict(reason)) => Err(Refusal::conflict(reason)),
+        Some(_) | None => ours.view(&node).map(Json).ok_or_else(|| {
+            let reason = reasons::no_such_node(&name, &ours.names());
+            Refusal::new(StatusCode::NOT_FOUND, reason)
+        }),
+    }
+}
+
+/// Terms that can be meant: they are kept in the journal.
+pub(crate) fn checked(terms: OrderTerms) -> Result<OrderTerms, Refusal> {
+    if terms.confirm_wipe.len() > CONFIRMED_MAX {
+        let what = format!("more than {CONFIRMED_MAX} disks are confirmed");
+        return Err(Refusal::field("confirm_wipe", what));
+    }
+    let is_serial = |text: &String| {
+        !text.trim().is_empty() && text.len() <= SERIAL_MAX && !text.chars().any(char::is_control)
+    };
+    let fields = [
+        ("confirm_wipe", terms.confirm_wipe.as_slice()),
+        ("serial", terms.rebuild.as_slice()),
+    ];
+    for (field, serials) in fields {
+        if !serials.iter().all(is_serial) {
+            let what =
+                format!("a serial number has 1 to {SERIAL_MAX} bytes and no control characters");
+            return Err(Refusal::field(field, what));
+        }
+    }
+    Ok(terms)
+}
