@@ -15,8 +15,8 @@ pub mod capture;
 pub mod catalogue;
 pub mod disk;
 mod fields;
-mod health;
 mod judge;
+pub mod machine;
 pub mod memory;
 pub mod nvme;
 pub mod profile;
@@ -25,5 +25,4 @@ pub mod slot;
 pub mod smbios;
 
 pub use fields::clean;
-pub use health::unknown;
 pub use judge::{judge, judge_node};

@@ -8,7 +8,6 @@ mod labels;
 mod memory_mutations;
 mod memory_removed;
 mod memory_texts;
-mod smart_reports;
 mod smbios_tables;
 
 use std::path::PathBuf;
