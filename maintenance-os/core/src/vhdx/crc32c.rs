@@ -6,7 +6,7 @@
 
 /// The reflected polynomial 0x1EDC6F41.
 const POLYNOMIAL: u32 = 0x82f6_3b78;
-const TABLES: [[u32; 256]; 8] = tables();
+static TABLES: [[u32; 256]; 8] = tables();
 
 /// A running checksum.
 #[derive(Clone, Copy, Debug)]

@@ -140,7 +140,8 @@ pub enum VhdxError {
     #[error("a sector of {bytes} bytes is neither 512 nor 4096")]
     SectorSize { bytes: u32 },
     #[error(
-        "a disk of {size} is not a multiple of its sectors of {sector} bytes from one sector to 64 TiB"
+        "a disk of {} bytes is not a multiple of its sectors of {sector} bytes, from one sector to 64 TiB",
+        size.0
     )]
     DiskSize { size: Bytes, sector: u64 },
     #[error("a block table of {len} bytes is too short for {entries} entries")]

@@ -2,7 +2,11 @@
 //! VHDX files of ours and of others, in both directions.
 #![allow(clippy::indexing_slicing)] // A test may panic.
 
+mod differencing;
+mod dirty;
+mod hostile;
 mod made;
+mod mutations;
 mod peers;
 
 use std::fs::File;
