@@ -243,6 +243,15 @@ impl DeviceReport {
 }
 
 impl DeviceReport {
+    /// The report with more findings: still gravest first, and the verdict never better than before.
+    pub fn add(&mut self, more: Vec<HealthFinding>) {
+        self.findings.extend(more);
+        self.findings
+            .sort_by_key(|finding| core::cmp::Reverse((finding.verdict, finding.sureness)));
+        let gravest = self.findings.first().map(|finding| finding.verdict);
+        self.verdict = gravest.map_or(self.verdict, |verdict| verdict.max(self.verdict));
+    }
+
     /// The device in one line: kind, name, where it sits, what it is.
     #[must_use]
     pub fn title(&self) -> String {

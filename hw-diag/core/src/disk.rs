@@ -17,8 +17,9 @@ mod scsi;
 mod trend;
 
 pub use facts::DiskFacts;
+pub use figures::of as figures;
 pub use judge::judge;
 pub use meanings::{MEANINGS, Meaning, ReadAs};
 pub use measure::{Measure, Media};
 pub use rules::{Rule, all as rules};
-pub use trend::EarlierFigures;
+pub use trend::{EarlierFigures, findings as growth};

@@ -16,7 +16,7 @@ const DATA_UNIT_BYTES: u64 = 512_000;
 
 /// Every figure that was read.
 #[must_use]
-pub(super) fn of(facts: &DiskFacts) -> BTreeMap<String, i64> {
+pub fn of(facts: &DiskFacts) -> BTreeMap<String, i64> {
     let mut out = BTreeMap::new();
     let mut put = |name: &str, value: Option<u64>| {
         if let Some(value) = value.and_then(|value| i64::try_from(value).ok()) {

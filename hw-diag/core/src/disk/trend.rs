@@ -126,15 +126,14 @@ const GROWTHS: &[Growth] = &[
 ];
 
 /// The codes of all growth findings.
+#[cfg(test)]
 pub(super) fn codes() -> impl Iterator<Item = &'static str> {
     GROWTHS.iter().map(|growth| growth.code)
 }
 
 /// The growth since the earlier reports that is worth a finding.
-pub(super) fn findings(
-    now: &BTreeMap<String, i64>,
-    earlier: &[EarlierFigures],
-) -> Vec<HealthFinding> {
+#[must_use]
+pub fn findings(now: &BTreeMap<String, i64>, earlier: &[EarlierFigures]) -> Vec<HealthFinding> {
     let mut earlier: Vec<&EarlierFigures> = earlier.iter().collect();
     earlier.sort_by_key(|report| report.at);
     GROWTHS
