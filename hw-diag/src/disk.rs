@@ -1,23 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Every whole disk: what sysfs says at once, and what the disk itself answers within the patience.
 //!
-//! Refuses to wait for a disk that hangs: each is asked in a thread of its own, and one that does not answer is reported
-//! with what sysfs knows of it and unknown health. Its thread is left behind; the kernel ends its command in time.
+//! Refuses to judge; `hw-core` does, by the facts. A disk that hangs is reported with what is known of it, and its state is
+//! unknown.
 
+pub(crate) mod ask;
+#[cfg(test)]
+pub(crate) mod fake;
+mod attachment;
+pub(crate) mod path;
+
+use crate::raid;
 use crate::sysfs::{Tree, below};
-use crate::{ata, nvme, scsi};
-use groundstate_api::inventory::{Disk, Health, Transport};
+use ask::{Ask, Job};
+use groundstate_api::health::DeviceReport;
+use groundstate_api::inventory::{Disk, Health, Transport, Verdict};
 use groundstate_api::units::Bytes;
+use hw_core::disk::facts::Protocol;
+use hw_core::disk::{DiskFacts, judge};
 use hw_core::slot::{Place, ancestor, name, numbered, usb_device};
-use std::path::Path;
-use std::sync::mpsc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long all disks together may take. Healthy ones answer within 0.1 s, one in standby spins up in 10 to 15 s.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-/// Stack of an asking thread: it holds one block of 4 KiB and little else; PID 1 must stay small.
-const STACK: usize = 128 * 1024;
+const PATIENCE: Duration = Duration::from_secs(20);
 /// The most disks that are asked: a server with two full JBODs of 84 has fewer. More are named, not asked.
 const DISKS_MAX: usize = 512;
 /// sysfs counts `size` in sectors of 512 bytes whatever the disk's sectors are.
@@ -27,69 +32,134 @@ const NOT_DISKS: [&str; 9] = [
     "loop", "ram", "zram", "dm-", "md", "sr", "fd", "nbd", "mtdblock",
 ];
 
-/// What a disk answered.
-pub(crate) struct Answer {
-    /// Serial number, where the disk was asked for it.
-    pub(crate) serial: Option<String>,
-    /// World Wide Name.
-    pub(crate) wwn: Option<String>,
-    /// Model.
-    pub(crate) model: Option<String>,
-    /// Firmware revision.
-    pub(crate) revision: Option<String>,
-    /// Health.
-    pub(crate) health: Health,
+/// What was seen of the machine's disks.
+#[derive(Clone, Debug, Default)]
+pub struct DisksLook {
+    /// Every whole disk by serial number, judged, with what it said.
+    pub disks: Vec<(Disk, DiskFacts)>,
+    /// The disks behind RAID controllers, which have no block device of their own; the controllers' volumes are among
+    /// `disks`.
+    pub members: Vec<DiskFacts>,
+    /// What could not be looked at, and why.
+    pub could_not_look: Vec<String>,
 }
 
-impl Answer {
-    /// Only a health.
-    pub(crate) fn only(health: Health) -> Self {
-        Self {
-            serial: None,
-            wwn: None,
-            model: None,
-            revision: None,
-            health,
-        }
-    }
+/// Looks at all disks, also those behind RAID controllers.
+pub(crate) fn everything(tree: &Tree) -> DisksLook {
+    let until = Instant::now() + PATIENCE;
+    let behind = raid::look(tree, until);
+    let mut look = disks(tree);
+    let (mut members, missed) = behind.wait(until);
+    // A disk that the kernel shows too was asked already.
+    members.retain(|member| {
+        let serial = &member.identity.serial;
+        serial.is_empty() || !look.disks.iter().any(|(disk, _)| disk.serial == *serial)
+    });
+    look.members = members;
+    look.could_not_look.extend(missed);
+    look
 }
 
-/// How to ask a disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Ask {
-    Ata { rotational: bool },
-    Nvme,
-    Scsi,
-    Nobody(&'static str),
-}
-
-/// The disks by serial number, and what could not be looked at.
-pub(crate) fn disks(tree: &Tree, could_not_look: &mut Vec<String>) -> Vec<Disk> {
+/// Looks at the disks that the kernel shows.
+pub(crate) fn disks(tree: &Tree) -> DisksLook {
+    let mut look = DisksLook::default();
     let names = match tree.names("sys/block") {
         Ok(names) => names,
         Err(error) => {
-            could_not_look.push(format!("disks: /sys/block: {error}"));
-            return Vec::new();
+            look.could_not_look
+                .push(format!("disks: /sys/block: {error}"));
+            return look;
         }
     };
-    let mut disks = Vec::new();
-    let mut asks = Vec::new();
+    let mut seen = Vec::new();
+    let mut jobs = Vec::new();
     for kernel_name in names {
-        let Some((disk, ask)) = at_once(tree, &kernel_name, could_not_look) else {
+        let Some((disk, ask)) = at_once(tree, &kernel_name, &mut look.could_not_look) else {
             continue;
         };
-        if disks.len() == DISKS_MAX {
-            could_not_look.push(format!(
+        if seen.len() == DISKS_MAX {
+            look.could_not_look.push(format!(
                 "disks: more than {DISKS_MAX}; {kernel_name} was not asked"
             ));
             continue;
         }
-        disks.push(disk);
-        asks.push(ask);
+        jobs.push(job(tree, &disk, ask));
+        seen.push(disk);
     }
-    ask_all(tree, &mut disks, asks, PATIENCE, ask_one);
-    disks.sort_by(|a, b| (&a.serial, &a.slot).cmp(&(&b.serial, &b.slot)));
-    disks
+    let answers = ask::all(jobs, PATIENCE, ask::one);
+    let pairs = seen.into_iter().zip(answers);
+    look.disks = pairs.map(|(disk, facts)| judged(disk, facts)).collect();
+    let key = |(disk, _): &(Disk, DiskFacts)| (disk.serial.clone(), disk.slot.clone());
+    look.disks.sort_by_cached_key(key);
+    look
+}
+
+/// One disk by its kernel name, and how to ask it; `None` when sysfs has no such disk.
+pub(crate) fn find(tree: &Tree, kernel_name: &str) -> Option<(Disk, Ask)> {
+    at_once(tree, kernel_name, &mut Vec::new())
+}
+
+/// What the kernel knows is where the facts begin.
+fn job(tree: &Tree, disk: &Disk, ask: Ask) -> Job {
+    let (source, protocol) = match ask {
+        Ask::Ata => ("ioctl", Protocol::Ata),
+        Ask::Nvme => ("ioctl", Protocol::Nvme),
+        Ask::Scsi => ("ioctl", Protocol::Scsi),
+        Ask::Nobody(_) => ("none", Protocol::Unknown),
+    };
+    let mut facts = DiskFacts::new(format!("/dev/{}", disk.kernel_name), source, protocol);
+    facts.slot.clone_from(&disk.slot);
+    let identity = &mut facts.identity;
+    identity.model.clone_from(&disk.model);
+    identity.serial.clone_from(&disk.serial);
+    identity.revision.clone_from(&disk.revision);
+    identity.wwn.clone_from(&disk.wwn);
+    identity.size = Some(disk.size);
+    identity.logical_sector = Some(disk.logical_sector);
+    identity.rotation_rpm = (!disk.rotational).then_some(0);
+    Job {
+        ask,
+        device: tree.path(&below("dev", &disk.kernel_name)),
+        facts,
+    }
+}
+
+/// The disk with the verdict on its facts. Its own word stands before the kernel's.
+fn judged(mut disk: Disk, mut facts: DiskFacts) -> (Disk, DiskFacts) {
+    let identity = &mut facts.identity;
+    for (kernel, own) in [
+        (&mut disk.serial, &identity.serial),
+        (&mut disk.model, &identity.model),
+        (&mut disk.revision, &identity.revision),
+    ] {
+        if !own.is_empty() {
+            kernel.clone_from(own);
+        }
+    }
+    if identity.wwn.is_some() {
+        disk.wwn.clone_from(&identity.wwn);
+    }
+    // What the kernel sees is what is written to, whatever the disk counts.
+    identity.size = Some(disk.size);
+    disk.health = health(judge(&facts, &[]), &facts);
+    (disk, facts)
+}
+
+/// The report as the inventory carries it.
+fn health(report: DeviceReport, facts: &DiskFacts) -> Health {
+    let line = |finding: &groundstate_api::health::HealthFinding| match finding.evidence.is_empty() {
+        true => finding.what.clone(),
+        false => format!("{} ({})", finding.what, finding.evidence.join("; ")),
+    };
+    Health {
+        verdict: report.verdict,
+        source: report.source,
+        evidence: report.findings.iter().map(line).collect(),
+        temperature_c: facts.temperature_c,
+        power_on_hours: facts.power_on_hours,
+        findings: report.findings,
+        figures: report.figures,
+    }
 }
 
 /// What sysfs says of one block device; `None` when it is not a disk.
@@ -151,17 +221,37 @@ fn at_once(
         read_only: tree.flag(&file("ro")),
         contents: Vec::new(),
         layout: None,
-        health: hw_core::unknown("none", "the disk was not asked"),
+        health: not_asked(),
+        attachment: attachment::look(tree, kernel_name, &path, &block),
     };
-    let ask = match transport {
-        Transport::Ata => Ask::Ata { rotational },
-        Transport::Nvme => Ask::Nvme,
-        Transport::Scsi => Ask::Scsi,
-        Transport::Virtio => Ask::Nobody("a virtio disk keeps no health data"),
-        Transport::Usb => Ask::Nobody("a USB disk is not asked: many bridges hang when they are"),
-        Transport::Other => Ask::Nobody("no health data is known for this kind of disk"),
+    let nobody = |why: &str| Ask::Nobody(why.to_owned());
+    let ask = match (transport, raid::volume_of(tree, &path, &block)) {
+        (_, Some(driver)) => Ask::Nobody(format!(
+            "a volume of the RAID controller ({driver}): its disks are reported on their own"
+        )),
+        (Transport::Ata, None) => Ask::Ata,
+        (Transport::Nvme, None) => Ask::Nvme,
+        (Transport::Scsi, None) => Ask::Scsi,
+        (Transport::Virtio, None) => nobody("a virtio disk keeps no health data"),
+        (Transport::Usb, None) => {
+            nobody("a USB disk is not asked: many bridges hang when they are")
+        }
+        (Transport::Other, None) => nobody("no health data is known for this kind of disk"),
     };
     Some((disk, ask))
+}
+
+/// Before a disk is asked nothing is known.
+fn not_asked() -> Health {
+    Health {
+        verdict: Verdict::Unknown,
+        source: "none".into(),
+        evidence: vec!["the disk was not asked".into()],
+        temperature_c: None,
+        power_on_hours: None,
+        findings: Vec::new(),
+        figures: std::collections::BTreeMap::new(),
+    }
 }
 
 /// `sr0` is of kind `sr`, `sram` is not; `dm-` stands for itself.
@@ -230,73 +320,6 @@ fn page80(tree: &Tree, block: &str) -> Option<String> {
 fn usb_serial(tree: &Tree, path: &str) -> Option<String> {
     let device = usb_device(path)?;
     tree.text(&below(&below("sys", &device), "serial"))
-}
-
-/// Asks one disk; `known` is the serial number that the kernel has.
-fn ask_one(ask: &Ask, device: &Path, known: &str) -> Answer {
-    match *ask {
-        Ask::Ata { rotational } => ata::ask(device, rotational),
-        Ask::Nvme => nvme::ask(device),
-        Ask::Scsi => scsi::ask(device, known),
-        Ask::Nobody(why) => Answer::only(hw_core::unknown("none", why)),
-    }
-}
-
-/// Asks every disk in a thread of its own and waits for the answers until `patience` ends.
-fn ask_all(
-    tree: &Tree,
-    disks: &mut [Disk],
-    asks: Vec<Ask>,
-    patience: Duration,
-    one: fn(&Ask, &Path, &str) -> Answer,
-) {
-    let (send, receive) = mpsc::channel::<(usize, Answer)>();
-    let until = Instant::now() + patience;
-    for (index, (disk, ask)) in disks.iter_mut().zip(asks).enumerate() {
-        let device = tree.path(&below("dev", &disk.kernel_name));
-        let known = disk.serial.clone();
-        let send = send.clone();
-        let thread = thread::Builder::new()
-            .name(disk.kernel_name.clone())
-            .stack_size(STACK);
-        let spawned = thread.spawn(move || {
-            let answer = one(&ask, &device, &known);
-            // Nobody listens any more when the patience ended; then the answer is too late by design.
-            let _ = send.send((index, answer));
-        });
-        let why = match spawned {
-            Ok(_) => format!("the disk did not answer within {} s", patience.as_secs()),
-            Err(error) => format!("no thread to ask the disk: {error}"),
-        };
-        disk.health = hw_core::unknown("none", why);
-    }
-    // Only the asking threads hold the channel open now: it ends when all have answered.
-    drop(send);
-    while let Ok((index, answer)) =
-        receive.recv_timeout(until.saturating_duration_since(Instant::now()))
-    {
-        if let Some(disk) = disks.get_mut(index) {
-            merge(disk, answer);
-        }
-    }
-}
-
-/// The disk's own word stands before the kernel's.
-fn merge(disk: &mut Disk, answer: Answer) {
-    let told = |said: Option<String>| said.filter(|text| !text.is_empty());
-    if let Some(serial) = told(answer.serial) {
-        disk.serial = serial;
-    }
-    if let Some(model) = told(answer.model) {
-        disk.model = model;
-    }
-    if let Some(revision) = told(answer.revision) {
-        disk.revision = revision;
-    }
-    if let Some(wwn) = told(answer.wwn) {
-        disk.wwn = Some(wwn);
-    }
-    disk.health = answer.health;
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The two ioctls of this crate: SG_IO (SCSI and, inside it, ATA) and NVME_IOCTL_ADMIN_CMD. Both with a time-out that the
-//! kernel keeps; both only ever read from the device.
+//! The two ioctls for disks: SG_IO (SCSI and, inside it, ATA) and NVME_IOCTL_ADMIN_CMD. Both with a time-out that the
+//! kernel keeps; neither ever carries data to the device.
 #![allow(unsafe_code)]
 
 use std::fs::{File, OpenOptions};
@@ -85,6 +85,19 @@ pub(crate) struct SgReply {
     pub(crate) host_status: u16,
     /// Sense data, as much as came.
     pub(crate) sense: Vec<u8>,
+    /// How many bytes of data came.
+    pub(crate) length: usize,
+}
+
+/// An NVMe admin command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Admin {
+    /// Which.
+    pub(crate) opcode: u8,
+    /// Namespace.
+    pub(crate) nsid: u32,
+    /// Command Dword 10.
+    pub(crate) cdw10: u32,
 }
 
 /// Opens a device for asking only. `O_NONBLOCK`: an absent medium must not hold us.
@@ -135,26 +148,27 @@ pub(crate) fn sg_io(device: &File, cdb: &[u8], data: &mut [u8]) -> io::Result<Sg
         return Err(io::Error::last_os_error());
     }
     let written = usize::from(header.sb_len_wr).min(sense.len());
+    // A driver that counts wrongly may leave more than there was: then nothing is cut.
+    let missing = usize::try_from(header.resid).unwrap_or(0);
     Ok(SgReply {
         status: header.status,
         host_status: header.host_status,
         sense: sense[..written].to_vec(),
+        length: data.len().saturating_sub(missing),
     })
 }
 
-/// Sends an NVMe admin command that reads into `data`. `Ok` is the NVMe status: 0 when all went well.
-pub(crate) fn nvme_admin(
-    device: &File,
-    opcode: u8,
-    nsid: u32,
-    cdw10: u32,
-    data: &mut [u8],
-) -> io::Result<i32> {
+/// Sends an NVMe admin command that reads into `data` (nothing when it is empty). `Ok` is the NVMe status: 0 when all went well.
+pub(crate) fn nvme_admin(device: &File, admin: Admin, data: &mut [u8]) -> io::Result<i32> {
     let mut command = NvmeAdminCmd {
-        opcode,
-        nsid,
-        cdw10,
-        addr: data.as_mut_ptr().expose_provenance() as u64,
+        opcode: admin.opcode,
+        nsid: admin.nsid,
+        cdw10: admin.cdw10,
+        addr: if data.is_empty() {
+            0
+        } else {
+            data.as_mut_ptr().expose_provenance() as u64
+        },
         data_len: u32::try_from(data.len())
             .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?,
         timeout_ms: timeout_ms(),

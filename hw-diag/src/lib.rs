@@ -15,7 +15,9 @@ mod machine;
 mod nic;
 mod nvme;
 pub mod page;
+mod raid;
 mod scsi;
 mod sysfs;
 
-pub use look::{BootFacts, look, look_at_disks, system_identity};
+pub use disk::DisksLook;
+pub use look::{BootFacts, look, look_at_disks, look_at_facts, system_identity};

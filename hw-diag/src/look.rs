@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The whole look.
 
+use crate::disk::DisksLook;
 use crate::sysfs::Tree;
 use crate::{disk, machine, nic};
 use groundstate_api::boot::Firmware;
 use groundstate_api::ids::{BootId, SystemUuid};
 use groundstate_api::inventory::{Disk, Inventory};
 use groundstate_api::units::Millis;
+use hw_core::disk::judge;
 
 /// What the caller knows of this boot.
 #[derive(Clone, Debug)]
@@ -29,7 +31,14 @@ pub fn look(boot: &BootFacts) -> Inventory {
 #[must_use]
 pub fn look_at_disks() -> Vec<Disk> {
     // What could not be looked at is missing from the list, and a guard refuses a disk that is missing.
-    disk::disks(&Tree::machine(), &mut Vec::new())
+    let look = disk::disks(&Tree::machine());
+    look.disks.into_iter().map(|(disk, _)| disk).collect()
+}
+
+/// The disks with everything that each said, also those behind RAID controllers. Takes at most 20 s.
+#[must_use]
+pub fn look_at_facts() -> DisksLook {
+    disk::everything(&Tree::machine())
 }
 
 /// Who this machine is, without asking a disk: SMBIOS UUID and serial number.
@@ -46,7 +55,10 @@ pub(crate) fn look_at(tree: &Tree, boot: &BootFacts) -> Inventory {
     let system = machine::system(tree, &smbios, boot.firmware, &mut missed);
     let memory = machine::memory(tree, &smbios, &mut missed);
     let nics = nic::nics(tree, &mut missed);
-    let disks = disk::disks(tree, &mut missed);
+    let looked = disk::everything(tree);
+    missed.extend(looked.could_not_look);
+    // Disks behind a RAID controller have no block device: they are reported and never written to.
+    let members = looked.members.iter().map(|facts| judge(facts, &[]));
     Inventory {
         schema: groundstate_api::SCHEMA,
         boot_id: boot.boot_id.clone(),
@@ -54,9 +66,9 @@ pub(crate) fn look_at(tree: &Tree, boot: &BootFacts) -> Inventory {
         complete_after: Millis(0),
         system,
         memory,
-        disks,
+        disks: looked.disks.into_iter().map(|(disk, _)| disk).collect(),
         nics,
-        devices: Vec::new(),
+        devices: members.collect(),
         could_not_look: missed,
     }
 }

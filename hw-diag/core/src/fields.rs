@@ -27,6 +27,18 @@ pub(crate) fn le64(bytes: &[u8], at: usize) -> Option<u64> {
     chunk(bytes, at).map(u64::from_le_bytes)
 }
 
+pub(crate) fn be16(bytes: &[u8], at: usize) -> Option<u16> {
+    chunk(bytes, at).map(u16::from_be_bytes)
+}
+
+pub(crate) fn be32(bytes: &[u8], at: usize) -> Option<u32> {
+    chunk(bytes, at).map(u32::from_be_bytes)
+}
+
+pub(crate) fn be64(bytes: &[u8], at: usize) -> Option<u64> {
+    chunk(bytes, at).map(u64::from_be_bytes)
+}
+
 pub(crate) fn le128(bytes: &[u8], at: usize) -> Option<u128> {
     chunk(bytes, at).map(u128::from_le_bytes)
 }

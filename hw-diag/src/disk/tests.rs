@@ -2,7 +2,6 @@
 //! Disks as sysfs lays them out. Their device nodes are absent, so that no device of the test machine is asked.
 
 use super::*;
-use groundstate_api::inventory::Verdict;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
@@ -29,9 +28,9 @@ fn device(root: &Path, block_path: &str, target: &str) {
 }
 
 fn see(root: &Path) -> (Vec<Disk>, Vec<String>) {
-    let mut missed = Vec::new();
-    let disks = disks(&Tree::at(root), &mut missed);
-    (disks, missed)
+    let look = everything(&Tree::at(root));
+    let disks = look.disks.into_iter().map(|(disk, _)| disk).collect();
+    (disks, look.could_not_look)
 }
 
 #[test]
@@ -70,6 +69,7 @@ fn an_nvme_disk_is_named_even_when_it_cannot_be_asked() {
     assert_eq!(disk.wwn.as_deref(), Some("eui.0025385b71b0a2c3"));
     assert_eq!(disk.transport, Transport::Nvme);
     assert_eq!(disk.health.verdict, Verdict::Unknown);
+    assert_eq!(disk.health.findings[0].code, "disk-no-answer");
     assert!(
         disk.health.evidence[0].contains("No such file"),
         "{:?}",
@@ -148,10 +148,7 @@ fn virtio_is_unknown_and_what_is_no_disk_is_not_listed() {
     assert_eq!(disks[0].serial, "GS-V-1");
     assert_eq!(disks[0].slot, "pci-0000:00:06.0");
     assert_eq!(disks[0].health.verdict, Verdict::Unknown);
-    assert_eq!(
-        disks[0].health.evidence,
-        ["a virtio disk keeps no health data"]
-    );
+    assert!(disks[0].health.evidence[0].contains("a virtio disk keeps no health data"));
     assert_eq!(
         missed.len(),
         1,
@@ -188,31 +185,57 @@ fn a_machine_without_sysfs_says_so() {
     assert!(missed[0].starts_with("disks: /sys/block: No such file"));
 }
 
-/// Answers for `sda`, hangs for every other disk.
-fn hang(_: &Ask, device: &Path, _: &str) -> Answer {
-    while !device.ends_with("sda") {
-        std::thread::park();
-    }
-    Answer::only(hw_core::unknown("test", "answered"))
+#[test]
+fn a_volume_of_a_raid_controller_is_not_taken_for_a_disk() {
+    let root = tempfile::tempdir().unwrap();
+    let scsi = "devices/pci0000:00/0000:00:03.0/0000:01:00.0/host3/target3:2:4/3:2:4:0";
+    let path = format!("{scsi}/block/sdc");
+    block(
+        root.path(),
+        &path,
+        &[
+            ("size", "2048\n"),
+            ("../../vendor", "DELL    \n"),
+            ("../../model", "PERC H730 Mini  \n"),
+        ],
+    );
+    device(root.path(), &path, scsi);
+    let host = root.path().join("sys/class/scsi_host/host3");
+    std::fs::create_dir_all(&host).unwrap();
+    std::fs::write(host.join("proc_name"), "megaraid_sas\n").unwrap();
+    // Looked at without its members: that would run a program of this machine.
+    let look = disks(&Tree::at(root.path()));
+    let (disk, facts) = &look.disks[0];
+    assert_eq!(disk.health.verdict, Verdict::Unknown);
+    assert_eq!(
+        facts.missed,
+        ["a volume of the RAID controller (megaraid_sas): its disks are reported on their own"]
+    );
+    assert!(disk.health.evidence[0].contains("megaraid_sas"), "{disk:?}");
 }
 
 #[test]
-fn a_disk_that_hangs_is_reported_and_holds_nobody() {
+fn what_the_kernel_knows_is_in_the_facts_of_a_disk_that_does_not_answer() {
     let root = tempfile::tempdir().unwrap();
-    for name in ["sda", "sdb"] {
-        let scsi = format!("devices/pci0000:00/0000:00:03.0/host0/target0:0:0/0:0:0:0-{name}");
-        let path = format!("{scsi}/block/{name}");
-        block(root.path(), &path, &[("size", "8\n")]);
-        device(root.path(), &path, &scsi);
-    }
-    let tree = Tree::at(root.path());
-    let seen = ["sda", "sdb"].map(|name| at_once(&tree, name, &mut Vec::new()).unwrap());
-    let (mut disks, asks): (Vec<Disk>, Vec<Ask>) = seen.into_iter().unzip();
-    ask_all(&tree, &mut disks, asks, Duration::from_secs(2), hang);
-    assert_eq!(disks[0].health.evidence, ["answered"]);
-    assert_eq!(disks[1].health.verdict, Verdict::Unknown);
-    assert_eq!(
-        disks[1].health.evidence,
-        ["the disk did not answer within 2 s"]
+    let path = "devices/pci0000:00/0000:00:05.0/nvme/nvme0/nvme0n1";
+    block(
+        root.path(),
+        path,
+        &[("size", "2048\n"), ("nsid", "1\n"), ("../serial", "GS-1\n")],
     );
+    device(
+        root.path(),
+        path,
+        "devices/pci0000:00/0000:00:05.0/nvme/nvme0",
+    );
+    let look = disks(&Tree::at(root.path()));
+    let (disk, facts) = &look.disks[0];
+    assert_eq!(facts.device, "/dev/nvme0n1");
+    assert_eq!(facts.slot, disk.slot);
+    assert_eq!(facts.identity.serial, "GS-1");
+    assert_eq!(facts.identity.size, Some(disk.size));
+    assert_eq!(facts.identity.rotation_rpm, Some(0));
+    let text = serde_json::to_string(&look.disks[0].1).unwrap();
+    let back: DiskFacts = serde_json::from_str(&text).unwrap();
+    assert_eq!(back, *facts);
 }

@@ -27,6 +27,12 @@ pub(super) const ENTRIES: &[Entry] = &[
         "Copy what is needed off it, pull it and put in another; the vendor takes it back under guarantee.",
     ),
     entry(
+        "disk-no-answer",
+        "The disk did not answer",
+        "The disk could not be opened, refused to be asked, or did not answer in time; the evidence says which. What it had said before is judged, what is missing is not known. Usual causes: missing permission, a drive that hangs while it tries to read a bad place, a loose cable, a controller that resets.",
+        "Run it as root. Where the disk hangs, look at its cable, its power and the kernel's log, and ask it once more; a drive that hangs again is to be replaced.",
+    ),
+    entry(
         "disk-no-smart-data",
         "No health data",
         "Neither a self-assessment nor a counter could be read. The drive may be well; nothing shows it. Usual causes: a RAID volume or USB bridge in between, missing permission, or a drive that no longer answers.",

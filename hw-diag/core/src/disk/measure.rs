@@ -13,6 +13,8 @@ use alloc::vec::Vec;
 pub enum Measure {
     /// The disk's own assessment is that it fails.
     SaysFailed,
+    /// The disk did not answer, or not to the end: whatever was read, the rest is not known.
+    NoAnswer,
     /// No health data came through at all.
     NothingRead,
     /// Only the disk's own assessment came through, no counter that could bear it out.

@@ -15,6 +15,18 @@ const LIMIT_C: core::ops::RangeInclusive<i16> = 50..=110;
 /// whether another reading already says why it fails.
 pub(super) fn own_word(facts: &DiskFacts, counters: bool, explained: bool) -> Vec<Reading> {
     let mut out = Vec::new();
+    if let Some(why) = &facts.no_answer {
+        let detail = format!(": {why}");
+        out.push(Reading::detailed(
+            Measure::NoAnswer,
+            1,
+            detail,
+            vec![why.clone()],
+        ));
+        if facts.assessment == Assessment::NotSaid && !counters {
+            return out;
+        }
+    }
     match facts.assessment {
         Assessment::Failed if explained => {}
         Assessment::Failed => {

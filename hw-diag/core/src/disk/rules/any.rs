@@ -17,6 +17,16 @@ pub(super) const RULES: &[Rule] = &[
         ..BASE
     },
     Rule {
+        code: "disk-no-answer",
+        measure: Measure::NoAnswer,
+        verdict: Verdict::Unknown,
+        advice: Advice::Look,
+        what: "The disk did not answer{detail}",
+        next_step: "Run it as root; a disk that hangs: look at its cable, its power and the kernel's log, and try once more",
+        why: "One that hangs for minutes has often begun to fail, but a cable or a controller does the same: its state is not known.",
+        ..BASE
+    },
+    Rule {
         code: "disk-no-smart-data",
         measure: Measure::NothingRead,
         verdict: Verdict::Unknown,
