@@ -12,6 +12,7 @@ pub mod ecc;
 mod ioctl;
 mod look;
 mod machine;
+pub mod memory_test;
 mod nic;
 mod nvme;
 pub mod page;

@@ -53,12 +53,13 @@ pub(crate) fn look_at(tree: &Tree, boot: &BootFacts) -> Inventory {
     let mut missed = Vec::new();
     let smbios = machine::smbios(tree, &mut missed);
     let system = machine::system(tree, &smbios, boot.firmware, &mut missed);
-    let memory = machine::memory(tree, &smbios, &mut missed);
+    let (memory, mut devices) = machine::memory(tree, &smbios, &mut missed);
     let nics = nic::nics(tree, &mut missed);
     let looked = disk::everything(tree);
     missed.extend(looked.could_not_look);
     // Disks behind a RAID controller have no block device: they are reported and never written to.
     let members = looked.members.iter().map(|facts| judge(facts, &[]));
+    devices.extend(members);
     Inventory {
         schema: groundstate_api::SCHEMA,
         boot_id: boot.boot_id.clone(),
@@ -68,7 +69,7 @@ pub(crate) fn look_at(tree: &Tree, boot: &BootFacts) -> Inventory {
         memory,
         disks: looked.disks.into_iter().map(|(disk, _)| disk).collect(),
         nics,
-        devices: members.collect(),
+        devices,
         could_not_look: missed,
     }
 }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The machine: SMBIOS, processors and memory as firmware and kernel say.
 
+use crate::ecc::count_at;
 use crate::sysfs::Tree;
 use groundstate_api::boot::Firmware;
+use groundstate_api::health::DeviceReport;
 use groundstate_api::inventory::{MemoryInfo, SystemInfo};
 use groundstate_api::units::Bytes;
-use hw_core::smbios::{Smbios, Version, configured, decode};
+use hw_core::smbios::{Smbios, Version, decode};
 
 const TABLE: &str = "sys/firmware/dmi/tables/DMI";
 const ENTRY_POINT: &str = "sys/firmware/dmi/tables/smbios_entry_point";
@@ -68,17 +70,25 @@ pub(crate) fn system(
     }
 }
 
-pub(crate) fn memory(tree: &Tree, smbios: &Smbios, could_not_look: &mut Vec<String>) -> MemoryInfo {
+/// Memory with the errors counted on each DIMM, and reports on counters that belong to no slot for certain.
+pub(crate) fn memory(
+    tree: &Tree,
+    smbios: &Smbios,
+    could_not_look: &mut Vec<String>,
+) -> (MemoryInfo, Vec<DeviceReport>) {
     let text = tree.bytes("proc/meminfo").unwrap_or_default();
     let total = mem_total(&String::from_utf8_lossy(&text));
     if total.is_none() {
         could_not_look.push("memory: /proc/meminfo has no MemTotal".into());
     }
-    MemoryInfo {
+    let mut dimms = smbios.dimms.clone();
+    let counted = count_at(tree, &mut dimms, could_not_look);
+    let info = MemoryInfo {
         available: total.unwrap_or(Bytes(0)),
-        configured: configured(&smbios.dimms),
-        dimms: smbios.dimms.clone(),
-    }
+        configured: smbios.configured(),
+        dimms,
+    };
+    (info, counted.unplaced)
 }
 
 /// `MemTotal:        2014092 kB`, where kB means KiB.
