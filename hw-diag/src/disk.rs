@@ -22,7 +22,7 @@ use hw_core::slot::{Place, ancestor, name, numbered, usb_device};
 use std::time::{Duration, Instant};
 
 /// How long all disks together may take. Healthy ones answer within 0.1 s, one in standby spins up in 10 to 15 s.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// The most disks that are asked: a server with two full JBODs of 84 has fewer. More are named, not asked.
 const DISKS_MAX: usize = 512;
 /// sysfs counts `size` in sectors of 512 bytes whatever the disk's sectors are.
@@ -94,9 +94,10 @@ pub(crate) fn disks(tree: &Tree) -> DisksLook {
     look
 }
 
-/// One disk by its kernel name, and how to ask it; `None` when sysfs has no such disk.
-pub(crate) fn find(tree: &Tree, kernel_name: &str) -> Option<(Disk, Ask)> {
-    at_once(tree, kernel_name, &mut Vec::new())
+/// One disk by its kernel name, ready to be asked; `None` when sysfs has no such disk.
+pub(crate) fn find(tree: &Tree, kernel_name: &str) -> Option<Job> {
+    let (disk, ask) = at_once(tree, kernel_name, &mut Vec::new())?;
+    Some(job(tree, &disk, ask))
 }
 
 /// What the kernel knows is where the facts begin.

@@ -2,8 +2,8 @@
 //! Looks at the machine it runs on: disks, DIMMs, processors, network interfaces.
 //!
 //! Linked by PID 1 of the maintenance OS, where only `/dev`, `/proc` and `/sys` are mounted and no udev runs, and by the
-//! `hw-diag` command. It only reads: no self-test is started, no setting changed, no sector written. It refuses to judge;
-//! that is `hw-core`'s part. What it could not look at is named, never left out silently.
+//! `hw-diag` command. It only reads: no setting is changed, no sector written, and a self-test starts only
+//! where [`self_test`] is told to. It refuses to judge; that is `hw-core`'s part. What it could not look at is named, never left out silently.
 
 mod ata;
 pub mod burn_in;
@@ -18,6 +18,7 @@ mod nvme;
 pub mod page;
 mod raid;
 mod scsi;
+pub mod self_test;
 mod sysfs;
 
 pub use disk::DisksLook;

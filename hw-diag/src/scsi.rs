@@ -48,6 +48,9 @@ pub(crate) fn gather(
         if let Some(answer) = noted(facts, log(path, page, 0))? {
             scsi::fill_log(facts, page, &answer);
         }
+        if page == log_page::SELF_TESTS {
+            self_test_progress(path, facts)?;
+        }
         so_far(facts);
     }
     if listed.contains(&log_page::BACKGROUND_SCAN) {
@@ -61,6 +64,20 @@ pub(crate) fn gather(
         own_word(path, facts)?;
     }
     defects(path, facts)
+}
+
+/// How far the self-test that runs is: the log says only that it runs.
+fn self_test_progress(path: &impl SgPath, facts: &mut DiskFacts) -> Result<(), Over> {
+    let Some(log) = facts.self_tests.as_mut().filter(|l| l.running.is_some()) else {
+        return Ok(());
+    };
+    let length = usize::from(scsi::SHORT_ANSWER);
+    let sense = read(path, "REQUEST SENSE", &scsi::request_sense(), length);
+    let sense = optional(sense)?.as_deref().and_then(Sense::read);
+    log.running = sense
+        .and_then(|sense| sense.self_test_remaining())
+        .or(log.running);
+    Ok(())
 }
 
 /// Serial number, name and rotation from vital product data; returns the pages that there are.

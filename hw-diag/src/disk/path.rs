@@ -71,7 +71,8 @@ pub(crate) fn read(
     let reply = send(path, &name, cdb, &mut data)?;
     match Sense::read(&reply.sense) {
         _ if reply.status == GOOD => {}
-        Some(sense) if reply.status == CHECK_CONDITION && sense.key == RECOVERED => {}
+        // No sense and recovered error: it went well, and there is something to tell.
+        Some(sense) if reply.status == CHECK_CONDITION && sense.key <= RECOVERED => {}
         sense => return Err(Fault::Refused(refusal(name, reply.status, sense))),
     }
     data.truncate(reply.length);

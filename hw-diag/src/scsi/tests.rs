@@ -112,6 +112,21 @@ fn without_an_exceptions_page_the_sense_data_have_the_disks_word() {
 }
 
 #[test]
+fn a_self_test_that_runs_has_its_rest_from_the_sense_data() {
+    let mut running = [0u8; 16];
+    running[0] = 0x4f;
+    let disk = raw_log(disk(&[0]), 0, 0, 0, &[0, 0x10]);
+    let disk = with_log(disk, 0x10, 0, &[(1, &running)]).data(
+        &scsi::request_sense(),
+        vec![
+            0x70, 0, 2, 0, 0, 0, 0, 10, 0, 0, 0, 0, 4, 9, 0, 0x80, 0xc0, 0,
+        ],
+    );
+    let log = seen(&disk).0.self_tests.unwrap();
+    assert_eq!(log.running, Some(25));
+}
+
+#[test]
 fn an_ata_disk_behind_a_translation_is_asked_as_what_it_is() {
     let mut identify = vec![0u8; 512];
     identify[20..40].copy_from_slice(b"SG-DTA-AA1          ");
