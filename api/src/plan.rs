@@ -238,7 +238,8 @@ pub enum DiskAction {
         /// The new partition table.
         table: TablePlan,
     },
-    /// Nothing is written by the maintenance OS; the volume stays and is mounted by the host.
+    /// Nothing is written by the maintenance OS; the volume stays and is mounted by the host. On the OS disk of a rebuild
+    /// only the host's first-boot data is renewed, so that it mounts the new volume.
     Keep {
         /// The table that must be there already, as it was found.
         table: TablePlan,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Makes the maintenance OS's boot image: Debian's signed kernel, the drivers real servers need, PID 1 and mke2fs.
+//! Makes the maintenance OS's boot image: Debian's signed kernel, the drivers real servers need, PID 1, mke2fs and mkfs.xfs.
 //!
 //! The result in `target/groundstate/boot/` is the same for every site and holds no secret. Whoever serves it
 //! (`groundstate up`) appends the site's CA as a second archive and wraps all of it as a unified kernel image.
@@ -29,6 +29,7 @@ use cpio::Archive;
 use groundstate_api::units::Bytes;
 use modules::{Chosen, FOLDER};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -51,9 +52,10 @@ const HANDED_ON: [(&str, &str); 3] = [
     ("/usr/lib/ipxe/snponly.efi", "snponly.efi"),
 ];
 
-/// The program that makes ext4, executed by PID 1, and its configuration.
+/// The programs that make ext4 and XFS, executed by PID 1, and the configuration of the first.
 const MKE2FS: &str = "/sbin/mke2fs";
 const MKE2FS_CONF: &str = "/etc/mke2fs.conf";
+const MKFS_XFS: &str = "/sbin/mkfs.xfs";
 
 /// Folders that PID 1 finds empty.
 const FOLDERS: [&str; 7] = ["dev", "proc", "sys", "run", "tmp", "mnt", "etc/groundstate"];
@@ -108,7 +110,8 @@ fn inputs(pid1: &Path, kernel: &kernel::Kernel) -> Result<Inputs> {
         .text("modules", include_str!("boot_image/modules.rs"))
         .text("cpio", include_str!("boot_image/cpio.rs"))
         .file(pid1)?
-        .file(Path::new(MKE2FS))?;
+        .file(Path::new(MKE2FS))?
+        .file(Path::new(MKFS_XFS))?;
     for (from, _) in HANDED_ON {
         inputs = inputs.file(Path::new(from))?;
     }
@@ -171,7 +174,12 @@ fn fill(chosen: &Chosen, pid1: &Path, parts: &mut Vec<(String, u64)>) -> Result<
     add(&format!("{FOLDER}/always"), 0o644, chosen.always().into())?;
     add("sbin/mke2fs", 0o755, read(Path::new(MKE2FS))?)?;
     add("etc/mke2fs.conf", 0o644, read(Path::new(MKE2FS_CONF))?)?;
-    for library in libraries(&text(&mut command("ldd", [MKE2FS]))?) {
+    add("sbin/mkfs.xfs", 0o755, read(Path::new(MKFS_XFS))?)?;
+    let mut needed = BTreeSet::new();
+    for program in [MKE2FS, MKFS_XFS] {
+        needed.extend(libraries(&text(&mut command("ldd", [program]))?));
+    }
+    for library in needed {
         let bytes = read(Path::new(&library))?;
         add(library.trim_start_matches('/'), 0o755, bytes)?;
     }

@@ -271,8 +271,12 @@ impl Node {
                 self.deadline(),
             )),
         };
-        let hostless = terms.rebuild.is_some() && self.host.is_none();
-        let refusal = refusal.or_else(|| hostless.then(|| reasons::no_host_to_rebuild(self.id())));
+        let hostless = terms.rebuild.is_some() && self.host.is_none() && !self.run_is_open();
+        let refusal = if hostless {
+            Some(reasons::no_host_to_rebuild(self.id()))
+        } else {
+            refusal
+        };
         if let Some(reason) = refusal {
             out.push(Wish::Reply(Reply::Conflict(reason)));
             return;

@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod disks;
 mod enrolment;
 mod follow;
 mod pki;

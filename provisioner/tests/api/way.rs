@@ -8,7 +8,7 @@ use groundstate_api::{Part, Reason, ReasonCode};
 use serde_json::{Value, json};
 
 /// Asks until the plan is there or the node is held.
-fn instruction(node: &Caller) -> Instruction {
+pub(crate) fn instruction(node: &Caller) -> Instruction {
     loop {
         match node.get("/v1/run/instruction").read() {
             Instruction::Wait { .. } => std::thread::sleep(std::time::Duration::from_millis(10)),
@@ -17,7 +17,7 @@ fn instruction(node: &Caller) -> Instruction {
     }
 }
 
-fn planned(node: &Caller, run: &str) -> Plan {
+pub(crate) fn planned(node: &Caller, run: &str) -> Plan {
     node.post(
         "/v1/run/inventory",
         &json!({"run": run, "inventory": inventory()}),
@@ -29,12 +29,12 @@ fn planned(node: &Caller, run: &str) -> Plan {
     }
 }
 
-fn progress(node: &Caller, run: &str, number: u64, step: Step, state: &Value) -> Value {
+pub(crate) fn progress(node: &Caller, run: &str, number: u64, step: Step, state: &Value) -> Value {
     let body = json!({"run": run, "number": number, "step": step, "state": state, "at": 1, "peak_memory": 40 << 20});
     node.post("/v1/run/progress", &body).ok()
 }
 
-fn register(node: &str, plan: &Plan) -> Value {
+pub(crate) fn register(node: &str, plan: &Plan) -> Value {
     json!({
         "schema": 1, "node": node, "run": plan.run, "plan": plan.id, "os": "Debian GNU/Linux 12", "kernel": "6.1",
         "boot_id": "22222222-2222-2222-2222-222222222222", "uptime_secs": 9, "disk_serials": [],
@@ -42,7 +42,7 @@ fn register(node: &str, plan: &Plan) -> Value {
     })
 }
 
-fn phase(world: &World) -> String {
+pub(crate) fn phase(world: &World) -> String {
     world.operator().get("/v1/nodes/node-1").ok()["view"]["phase"]
         .as_str()
         .unwrap()
@@ -50,7 +50,7 @@ fn phase(world: &World) -> String {
 }
 
 /// Everything up to the host's first call.
-fn handed_over(world: &World) -> (Plan, Caller) {
+pub(crate) fn handed_over(world: &World) -> (Plan, Caller) {
     let (node, run) = world.enrolled();
     let plan = planned(&node, &run);
     let key = Key::new();

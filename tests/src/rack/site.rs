@@ -2,6 +2,7 @@
 //! The site file that a rack's nodes belong to: what an operator would have written about them.
 
 use super::NodeSpec;
+use groundstate_api::disk_policy::{DiskPolicy, WipeRule};
 use groundstate_api::plan::HandOver;
 use groundstate_api::site::{
     ExpectedDimm, ExpectedDisk, Hardware, Network, Node, Policy, Site, VhdPolicy,
@@ -34,7 +35,11 @@ pub fn site(nodes: &[NodeSpec]) -> Site {
             image: "debian-host".to_owned(),
             hand_over: HandOver::Kexec,
             closed: true,
-            disks: groundstate_api::disk_policy::DiskPolicy::default(),
+            // The rack's disks hold what other systems left there, and all of it may go.
+            disks: DiskPolicy {
+                wipe: Some(WipeRule::Any),
+                ..DiskPolicy::default()
+            },
             vhds: vec![VhdPolicy {
                 name: "vm".to_owned(),
                 size: "256MiB".to_owned(),
@@ -65,7 +70,7 @@ fn node(spec: &NodeSpec) -> Node {
         hand_over: None,
         os_disk: spec.disks.first().map(|d| d.serial.clone()),
         keep: Vec::new(),
-        disks: groundstate_api::disk_policy::DiskPolicy::default(),
+        disks: DiskPolicy::default(),
         vhds: Vec::new(),
         hardware: Some(Hardware {
             dimms: dimms
@@ -137,6 +142,9 @@ mod tests {
             image = "debian-host"
             hand_over = "kexec"
             closed = true
+
+            [policy.disks]
+            wipe = "any"
 
             [[policy.vhd]]
             name = "vm"

@@ -71,7 +71,10 @@ pub fn site() -> Site {
             image: "debian-host".into(),
             hand_over: HandOver::Kexec,
             closed: true,
-            disks: groundstate_api::disk_policy::DiskPolicy::default(),
+            disks: groundstate_api::disk_policy::DiskPolicy {
+                wipe: Some(groundstate_api::disk_policy::WipeRule::Any),
+                ..Default::default()
+            },
             vhds: vec![VhdPolicy {
                 name: "vm".into(),
                 size: "64GiB".into(),

@@ -112,6 +112,7 @@ impl Provisioner {
             &node.earlier,
             inventory,
         );
+        let findings = prov_core::allowance::allow(node, &self.site.policy, inventory, findings);
         self.decide(
             now,
             Input::InventoryReceived {
@@ -267,6 +268,8 @@ impl Provisioner {
             image: &self.image,
             boot_mac: hardware::MAC,
             seed: Digest::of(b"seed"),
+            confirm: &current.terms.confirm_wipe,
+            rebuild: None,
         })
     }
 }

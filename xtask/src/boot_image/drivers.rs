@@ -80,7 +80,7 @@ pub(crate) const DRIVERS: &[Driver] = &[
         also: &["nls_cp437", "nls_ascii", "nls_utf8"],
         why: "the ESP",
     },
-    driver(FileSystem, "xfs", "data volumes that a plan keeps"),
+    driver(FileSystem, "xfs", "data volumes"),
     driver(Extra, "crc32c_intel", "ext4's and xfs's checksums, fast"),
     driver(Extra, "efivarfs", "boot entries on UEFI"),
     driver(Extra, "ipmi_si", "the BMC"),

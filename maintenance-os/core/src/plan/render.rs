@@ -83,7 +83,11 @@ fn disk_lines(disk: &DiskPlan, lines: &mut Vec<String>) {
             partition_lines(&table.partitions, lines);
         }
         DiskAction::Keep { table } => {
-            lines.push("  KEEP: nothing is written".to_string());
+            lines.push(if disk.role == Role::Os {
+                "  KEEP: only the host's first-boot data is renewed".to_string()
+            } else {
+                "  KEEP: nothing is written".to_string()
+            });
             lines.push(picture(disk, &table.partitions));
             partition_lines(&table.partitions, lines);
         }

@@ -85,7 +85,11 @@ fn preview(args: &PreviewArgs) -> Result<End> {
     };
     write!(std::io::stdout().lock(), "{text}")?;
     // An order as it is would be refused: a script sees it by the exit status.
-    Ok(if preview.needs_confirm.is_empty() { End::Done } else { End::Held })
+    Ok(if preview.needs_confirm.is_empty() {
+        End::Done
+    } else {
+        End::Held
+    })
 }
 
 fn online(args: &PreviewArgs) -> Result<PlanPreview> {
@@ -97,14 +101,22 @@ fn online(args: &PreviewArgs) -> Result<PlanPreview> {
         asks.push(format!("rebuild={}", escaped(serial)));
     }
     let path = node_path(paths::NODE_PLAN_PREVIEW, &args.node);
-    let query = if asks.is_empty() { String::new() } else { format!("?{}", asks.join("&")) };
+    let query = if asks.is_empty() {
+        String::new()
+    } else {
+        format!("?{}", asks.join("&"))
+    };
     Client::new(&args.connect)?.get(&format!("{path}{query}"))
 }
 
 fn offline(args: &PreviewArgs, site: &Path, inventory: &Path) -> Result<PlanPreview> {
     let site = site_file::read(site)?;
-    let size = Bytes::parse(&args.image_size)
-        .ok_or_else(|| anyhow!("--image-size: {:?} is not a size; for example 2GiB is", args.image_size))?;
+    let size = Bytes::parse(&args.image_size).ok_or_else(|| {
+        anyhow!(
+            "--image-size: {:?} is not a size; for example 2GiB is",
+            args.image_size
+        )
+    })?;
     let image = ImageRef {
         name: site.policy.image.clone(),
         version: "(size by --image-size)".to_owned(),
@@ -113,7 +125,8 @@ fn offline(args: &PreviewArgs, site: &Path, inventory: &Path) -> Result<PlanPrev
         sector_size: 512,
     };
     let inventory = read_inventory(inventory)?;
-    let made = provisioner::preview_offline(&site, &args.node, inventory, &image, args.confirm.clone());
+    let made =
+        provisioner::preview_offline(&site, &args.node, inventory, &image, args.confirm.clone());
     made.map_err(|reason| super::Refused { reason }.into())
 }
 
@@ -126,15 +139,21 @@ fn read_inventory(path: &Path) -> Result<Inventory> {
             .inventory
             .with_context(|| format!("the report in {} has no inventory yet", path.display()));
     }
-    serde_json::from_str(&text)
-        .with_context(|| format!("{} is neither a node's report nor an inventory", path.display()))
+    serde_json::from_str(&text).with_context(|| {
+        format!(
+            "{} is neither a node's report nor an inventory",
+            path.display()
+        )
+    })
 }
 
 /// Colours and width of the terminal; plain where there is none, or `NO_COLOR` is set.
 fn look() -> Look {
     let terminal = std::io::stdout().is_terminal();
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    let columns = std::env::var("COLUMNS")
+        .ok()
+        .and_then(|text| text.parse().ok());
     Look {
         colour: terminal && !plain,
         columns: columns.unwrap_or(COLUMNS),
@@ -145,7 +164,13 @@ fn look() -> Look {
 fn escaped(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.,".contains(&byte);
     text.bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .map(|byte| {
+            if plain(byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
         .collect()
 }
 

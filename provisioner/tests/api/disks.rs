@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The plan before the order, disks that need a confirmation, and one disk that is made anew.
+
+use crate::way::{handed_over, instruction, phase, progress, register};
+use crate::world::{Key, World, inventory};
+use groundstate_api::inventory::{
+    FoundFileSystem, FoundLayout, FoundPartition, Inventory, Signature,
+};
+use groundstate_api::plan::{DECIDED_AT_THE_ORDER, DiskAction, Plan, PlanPreview, Role, Step};
+use groundstate_api::run::Instruction;
+use groundstate_api::{Bytes, ReasonCode};
+use serde_json::json;
+
+const PREVIEW: &str = "/v1/nodes/node-1/plan-preview";
+
+/// What the node reports after the plan was carried out.
+fn carried_out(plan: &Plan) -> Inventory {
+    let mut inventory = inventory();
+    for planned in &plan.disks {
+        let (DiskAction::Wipe { table, .. } | DiskAction::Keep { table }) = &planned.action else {
+            continue;
+        };
+        let disk = inventory
+            .disks
+            .iter_mut()
+            .find(|disk| disk.serial == planned.serial);
+        let Some(disk) = disk else { continue };
+        disk.contents = vec![Signature {
+            at: "disk".into(),
+            what: "gpt".into(),
+            label: None,
+        }];
+        let partitions = table
+            .partitions
+            .iter()
+            .zip(1u32..)
+            .map(|(one, number)| FoundPartition {
+                number,
+                name: one.name.clone(),
+                type_guid: one.type_guid.clone(),
+                guid: one.guid.clone(),
+                start: one.start,
+                length: one.length,
+                file_system: one.holds.volume().map(|on| FoundFileSystem {
+                    what: on.fs.as_str().into(),
+                    uuid: Some(on.uuid.into()),
+                    label: Some(on.label.into()),
+                }),
+            });
+        disk.layout = Some(FoundLayout {
+            role: planned.role,
+            disk_guid: table.disk_guid.clone(),
+            partition_guids: table
+                .partitions
+                .iter()
+                .map(|one| one.guid.clone())
+                .collect(),
+            partitions: partitions.collect(),
+        });
+    }
+    inventory
+}
+
+#[test]
+fn a_preview_orders_nothing_and_is_the_plan_of_the_next_order() {
+    let world = World::new();
+    let reason = world.operator().get(PREVIEW).problem(404).reason;
+    assert!(
+        reason
+            .next_step
+            .contains("groundstate plan preview NODE --site"),
+        "{reason}"
+    );
+    let (plan, host) = handed_over(&world);
+    host.post("/v1/host/register", &register("node-1", &plan))
+        .ok();
+    let events = world.ours.follow();
+    let preview: PlanPreview = world.operator().get(PREVIEW).read();
+    assert!(!events.has_changed().unwrap());
+    assert_eq!(preview.needs_confirm, []);
+    assert_eq!(preview.plan, mos_core::plan::without_identities(&plan));
+    assert_eq!(preview.plan.run.as_str(), DECIDED_AT_THE_ORDER);
+    for query in ["?serial=x", "?confirm=a%0Ab", "?rebuild="] {
+        world
+            .operator()
+            .get(&format!("{PREVIEW}{query}"))
+            .problem(400);
+    }
+    world
+        .operator()
+        .get(&format!("{PREVIEW}?rebuild=OS-1"))
+        .problem(409);
+    host.get(PREVIEW).problem(403);
+    world.anyone().get(PREVIEW).problem(403);
+}
+
+#[test]
+fn a_foreign_disk_is_wiped_only_when_its_serial_number_was_confirmed() {
+    let world = World::new();
+    let mut seen = inventory();
+    seen.disks[0].contents = vec![Signature {
+        at: "disk".into(),
+        what: "LVM2 PV".into(),
+        label: None,
+    }];
+    let (node, run) = world.enrolled();
+    let report = json!({"run": run, "inventory": seen});
+    node.post("/v1/run/inventory", &report).ok();
+    let Instruction::Hold { reason } = instruction(&node) else {
+        panic!("it must be held")
+    };
+    assert_eq!(reason.code, ReasonCode::DiskInUse);
+    assert!(
+        reason
+            .next_step
+            .contains("groundstate node provision node-1 --confirm DATA-1"),
+        "{reason}"
+    );
+    let preview: PlanPreview = world.operator().get(PREVIEW).read();
+    assert_eq!(preview.needs_confirm[0].serial, "DATA-1");
+    let preview: PlanPreview = world
+        .operator()
+        .get(&format!("{PREVIEW}?confirm=DATA-1,X"))
+        .read();
+    assert_eq!(preview.needs_confirm, []);
+    let order = |serial: &str| {
+        let body = json!({"confirm_wipe": [serial]});
+        world.operator().post("/v1/nodes/node-1/provision", &body)
+    };
+    order("").problem(400);
+    // Another disk's number is no confirmation.
+    for (serial, goes_on) in [("DATA-2", false), ("DATA-1", true)] {
+        order(serial).ok();
+        let (node, run) = world.enrol(&Key::new());
+        let report = json!({"run": run, "inventory": seen});
+        node.post("/v1/run/inventory", &report).ok();
+        match instruction(&node) {
+            Instruction::CarryOut { plan } if goes_on => {
+                let DiskAction::Wipe { goes, .. } = &plan.disks[0].action else {
+                    panic!("{plan:?}")
+                };
+                assert_eq!(goes, &["LVM2 PV"]);
+            }
+            Instruction::Hold { reason } if !goes_on => {
+                assert_eq!(reason.code, ReasonCode::DiskInUse)
+            }
+            other => panic!("{serial}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_replaced_disk_is_rebuilt_and_the_host_stays() {
+    let world = World::new();
+    let rebuild = |serial: &str| {
+        let body = json!({"serial": serial});
+        world
+            .operator()
+            .post("/v1/nodes/node-1/rebuild-disk", &body)
+    };
+    assert!(
+        rebuild("NEW-1")
+            .problem(409)
+            .reason
+            .what
+            .contains("has no host")
+    );
+    let (first, host) = handed_over(&world);
+    host.post("/v1/host/register", &register("node-1", &first))
+        .ok();
+    assert_eq!(phase(&world), "ready");
+    rebuild("NEW-1").ok();
+    assert_eq!(phase(&world), "ordered");
+
+    let (node, run) = world.enrol(&Key::new());
+    let mut seen = carried_out(&first);
+    let old = seen.disks[0].clone();
+    seen.disks[0] = groundstate_api::inventory::Disk {
+        serial: "NEW-1".into(),
+        contents: Vec::new(),
+        layout: None,
+        size: Bytes::gib(9),
+        ..old
+    };
+    node.post("/v1/run/inventory", &json!({"run": run, "inventory": seen}))
+        .ok();
+    let plan = match instruction(&node) {
+        Instruction::CarryOut { plan } => *plan,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(plan.rebuild.as_deref(), Some("NEW-1"));
+    let happens = |plan: &Plan| {
+        let disks = plan.disks.iter();
+        let disks = disks.map(|disk| match disk.action {
+            DiskAction::Wipe { .. } => format!("{} wiped", disk.serial),
+            DiskAction::Keep { .. } => format!("{} kept", disk.serial),
+            DiskAction::LeaveAlone => format!("{} left alone", disk.serial),
+        });
+        disks.collect::<Vec<_>>()
+    };
+    assert_eq!(happens(&plan), ["NEW-1 wiped", "OS-1 kept"]);
+    assert_eq!(
+        mos_core::guard::guard(&plan, &seen.disks, Some(plan.machine)),
+        Ok(())
+    );
+
+    // The host is still known while its disk is not touched, and is the new plan's once its data was renewed.
+    let host_plan = || {
+        let report = world.operator().get("/v1/nodes/node-1").ok();
+        report["host"]["plan"].as_str().map(str::to_owned)
+    };
+    let key = Key::new();
+    let asked = json!({"run": run, "csr_pem": key.csr()});
+    let credential = node.post("/v1/run/host-credential", &asked).ok();
+    for (number, step) in (1u64..).step_by(2).zip(Step::ALL) {
+        progress(&node, &run, number, step, &json!({"state": "started"}));
+        if step == Step::Vhds {
+            assert_eq!(host_plan().as_deref(), Some(first.id.as_str()));
+        }
+        progress(
+            &node,
+            &run,
+            number + 1,
+            step,
+            &json!({"state": "done", "facts": []}),
+        );
+    }
+    assert_eq!(phase(&world), "handed-over");
+    let host = world.with(credential["certificate_pem"].as_str().unwrap(), &key);
+    host.post("/v1/host/register", &register("node-1", &plan))
+        .ok();
+    assert_eq!(phase(&world), "ready");
+    assert_eq!(host_plan().as_deref(), Some(plan.id.as_str()));
+
+    // The next whole run knows every table that is there, and needs no confirmation for what is this node's.
+    let world = world.restart();
+    let preview: PlanPreview = world.operator().get(PREVIEW).read();
+    assert_eq!(
+        preview.needs_confirm.len(),
+        0,
+        "the new disk is blank in the last report"
+    );
+    let order = json!({});
+    world
+        .operator()
+        .post("/v1/nodes/node-1/reprovision", &order)
+        .ok();
+    let (node, run) = world.enrol(&Key::new());
+    let mut seen = seen;
+    for disk in carried_out(&plan).disks {
+        if let Some(mine) = seen
+            .disks
+            .iter_mut()
+            .find(|mine| mine.serial == disk.serial)
+        {
+            mine.layout = disk.layout;
+        }
+    }
+    let again = {
+        let report = json!({"run": run, "inventory": seen});
+        node.post("/v1/run/inventory", &report).ok();
+        instruction(&node)
+    };
+    let Instruction::CarryOut { plan: again } = again else {
+        panic!("{again:?}")
+    };
+    assert_eq!(again.rebuild, None);
+    assert!(again.disks.iter().any(|disk| disk.role == Role::Data));
+}
+
+#[test]
+fn a_rebuild_that_fails_leaves_the_host_known() {
+    let world = World::new();
+    let (first, host) = handed_over(&world);
+    host.post("/v1/host/register", &register("node-1", &first))
+        .ok();
+    let body = json!({"serial": "DATA-1", "confirm_wipe": true});
+    world
+        .operator()
+        .post("/v1/nodes/node-1/rebuild-disk", &body)
+        .ok();
+    let (node, run) = world.enrol(&Key::new());
+    let report = json!({"run": run, "inventory": carried_out(&first)});
+    node.post("/v1/run/inventory", &report).ok();
+    assert!(matches!(instruction(&node), Instruction::CarryOut { .. }));
+    progress(&node, &run, 1, Step::Wipe, &json!({"state": "started"}));
+    let reason = json!({
+        "code": "disk-error", "part": null, "what": "the disk does not write", "evidence": [], "since": null,
+        "deadline": null, "next_automatic": "nothing", "next_step": "replace it",
+    });
+    progress(
+        &node,
+        &run,
+        2,
+        Step::Wipe,
+        &json!({"state": "failed", "reason": reason}),
+    );
+    assert_eq!(phase(&world), "held");
+    let report = world.operator().get("/v1/nodes/node-1").ok();
+    assert_eq!(report["host"]["plan"].as_str(), Some(first.id.as_str()));
+    // It can be ordered again at once.
+    world
+        .operator()
+        .post("/v1/nodes/node-1/rebuild-disk", &body)
+        .ok();
+}
