@@ -7,7 +7,8 @@
 
 pub mod api;
 pub mod clock;
-pub mod images;
+mod hardware;
+mod images;
 pub mod journal;
 pub mod page;
 pub mod pki;

@@ -250,7 +250,11 @@ impl Provisioner {
     /// A node in full.
     #[must_use]
     pub fn report(&self, node: &NodeId) -> Option<NodeReport> {
-        self.fleet().node(node).map(Node::report)
+        self.with_node(node, |node| {
+            let mut report = node.report();
+            report.hardware = crate::hardware::of(node, &report);
+            report
+        })
     }
 
     /// Reads a node's state.

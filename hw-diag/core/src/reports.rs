@@ -2,53 +2,112 @@
 //! An inventory as reports on its devices: what every screen shows, beside the findings that rule a run.
 
 use crate::disk::{EarlierFigures, growth};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use groundstate_api::health::DeviceReport;
-use groundstate_api::inventory::{Disk, Inventory};
+use groundstate_api::inventory::{Disk, Inventory, MemoryInfo};
 use groundstate_api::site::Hardware;
 
-/// An inventory that was taken before.
-#[derive(Clone, Debug)]
-pub struct Earlier<'a> {
+/// What the disks of a machine counted at an earlier time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Then {
     /// When, in milliseconds since 1970.
     pub at: u64,
     /// When in words, for example `2026-05-12`.
     pub label: String,
-    /// What was seen then.
-    pub inventory: &'a Inventory,
+    /// The figures of each disk by its serial number.
+    pub disks: BTreeMap<String, BTreeMap<String, i64>>,
 }
 
-/// The reports on memory, disks and everything else in an inventory. The newest earlier one names DIMMs that are gone;
-/// all of them tell what a disk gained since then.
+impl Then {
+    /// What an inventory's disks counted.
+    #[must_use]
+    pub fn of(at: u64, label: impl Into<String>, inventory: &Inventory) -> Self {
+        Self {
+            at,
+            label: label.into(),
+            disks: figures(inventory),
+        }
+    }
+}
+
+/// The figures of each disk that has a serial number.
+#[must_use]
+pub fn figures(inventory: &Inventory) -> BTreeMap<String, BTreeMap<String, i64>> {
+    let named = inventory
+        .disks
+        .iter()
+        .filter(|disk| !disk.serial.is_empty());
+    named
+        .map(|disk| (disk.serial.clone(), disk.health.figures.clone()))
+        .collect()
+}
+
+/// The reports on memory, disks and everything else in an inventory. `last_good` names DIMMs that are gone; `then` tells
+/// what a disk gained since.
 #[must_use]
 pub fn reports(
     seen: &Inventory,
     expected: Option<&Hardware>,
-    earlier: &[Earlier<'_>],
+    last_good: Option<&MemoryInfo>,
+    then: &[Then],
 ) -> Vec<DeviceReport> {
-    let last = earlier.iter().max_by_key(|earlier| earlier.at);
-    let last = last.map(|earlier| &earlier.inventory.memory);
-    let mut reports = crate::memory::reports(&seen.memory, expected, last, None);
-    reports.extend(seen.disks.iter().map(|disk| disk_report(disk, earlier)));
+    let mut reports = crate::memory::reports(&seen.memory, expected, last_good, None);
+    reports.extend(seen.disks.iter().map(|disk| of_disk(disk, then)));
     reports.extend(seen.devices.iter().cloned());
     reports
 }
 
-/// A disk's report with what it gained since earlier inventories.
-fn disk_report(disk: &Disk, earlier: &[Earlier<'_>]) -> DeviceReport {
+/// A disk's report with what it gained since earlier reports.
+fn of_disk(disk: &Disk, then: &[Then]) -> DeviceReport {
     let mut report = disk.report();
-    let then = |earlier: &Earlier<'_>| {
-        let mut disks = earlier.inventory.disks.iter();
-        let before =
-            disks.find(|before| before.serial == disk.serial && !disk.serial.is_empty())?;
+    report.add(growth(&disk.health.figures, &earlier(&disk.serial, then)));
+    report
+}
+
+/// One disk's figures at earlier times.
+#[must_use]
+pub fn earlier(serial: &str, then: &[Then]) -> Vec<EarlierFigures> {
+    let of = |then: &Then| {
         Some(EarlierFigures {
-            at: earlier.at,
-            label: earlier.label.clone(),
-            figures: before.health.figures.clone(),
+            at: then.at,
+            label: then.label.clone(),
+            figures: then.disks.get(serial)?.clone(),
         })
     };
-    let then: Vec<EarlierFigures> = earlier.iter().filter_map(then).collect();
-    report.add(growth(&disk.health.figures, &then));
-    report
+    then.iter().filter_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use groundstate_api::health::Verdict;
+
+    #[test]
+    fn a_disk_that_gained_pending_sectors_says_since_when() {
+        let json = include_str!("../../tests/golden/qemu-q35.json");
+        let mut seen: Inventory = serde_json::from_str(json).unwrap();
+        seen.disks.retain(|disk| disk.model == "GSATA");
+        let count = |seen: &mut Inventory, sectors| {
+            let figures = &mut seen.disks[0].health.figures;
+            figures.insert("pending_sectors".into(), sectors);
+        };
+        count(&mut seen, 2);
+        let then = [Then::of(1_000, "2026-05-12", &seen)];
+        count(&mut seen, 42);
+        let reports = reports(&seen, None, None, &then);
+        let disk = reports
+            .iter()
+            .find(|report| report.place.model == "GSATA")
+            .unwrap();
+        assert_ne!(disk.verdict, Verdict::Ok);
+        let words: Vec<&str> = disk.findings.iter().map(|f| f.what.as_str()).collect();
+        assert!(
+            words
+                .iter()
+                .any(|what| what.contains("gained 40 pending sectors since 2026-05-12")),
+            "{words:?}"
+        );
+    }
 }

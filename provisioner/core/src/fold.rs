@@ -3,7 +3,7 @@
 //! only what it can.
 
 use crate::deadline::ALARMS_MAX;
-use crate::node::{BoundKey, Host, Node, Run};
+use crate::node::{BoundKey, DiskFigures, FIGURES_MAX, Host, Node, Run};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -96,7 +96,25 @@ impl Node {
         self.live.sightings.clear();
     }
 
+    /// Remembers what the disks counted.
+    fn count(&mut self, at: Millis, inventory: &Inventory) {
+        let named = inventory
+            .disks
+            .iter()
+            .filter(|disk| !disk.serial.is_empty());
+        let disks = named.map(|disk| (disk.serial.clone(), disk.health.figures.clone()));
+        self.figures.push(DiskFigures {
+            at,
+            disks: disks.collect(),
+        });
+        if self.figures.len() > FIGURES_MAX {
+            // The oldest stays; the next one goes.
+            self.figures.remove(1);
+        }
+    }
+
     fn inventoried(&mut self, at: Millis, inventory: &Inventory, findings: &[Finding]) {
+        self.count(at, inventory);
         if !findings.iter().any(|f| f.gravity == Gravity::Stop) {
             self.last_good = Some(Box::new(inventory.clone()));
         }

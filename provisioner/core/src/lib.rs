@@ -28,4 +28,4 @@ mod view;
 pub use access::{Peer, Route, Who};
 pub use decide::{Input, Note, Reply, Wish};
 pub use fleet::{Fleet, Found};
-pub use node::{BoundKey, Host, Live, Node, Run};
+pub use node::{BoundKey, DiskFigures, Host, Live, Node, Run};

@@ -14,6 +14,19 @@ use groundstate_api::site;
 use groundstate_api::view::{HostView, Phase, Timing};
 use groundstate_api::{BootId, Bytes, Millis, NodeId, Reason, ReasonCode, RunId};
 
+/// How many inventories' figures are kept per node: with a run a month, a year. The oldest stays for good, so that slow
+/// growth shows too.
+pub(crate) const FIGURES_MAX: usize = 12;
+
+/// What the disks counted in one inventory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskFigures {
+    /// When the inventory came.
+    pub at: Millis,
+    /// Figures by the disk's serial number.
+    pub disks: BTreeMap<String, BTreeMap<String, i64>>,
+}
+
 /// One node. Everything but `site`, `policy_hand_over` and `live` is the fold of its events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
@@ -35,6 +48,8 @@ pub struct Node {
     pub firmware: Option<Firmware>,
     /// The last inventory whose judgement let the run go on: what is expected where the site file says nothing.
     pub last_good: Option<Box<Inventory>>,
+    /// What its disks counted in its inventories, the oldest first; at most 12.
+    pub figures: Vec<DiskFigures>,
     /// What its plans made of its disks so far.
     pub earlier: EarlierDisks,
     /// The host on its disks: set when it was started, gone when the first disk is wiped.
@@ -139,6 +154,7 @@ impl Node {
             runs: 0,
             firmware: None,
             last_good: None,
+            figures: Vec::new(),
             earlier: EarlierDisks::default(),
             host: None,
             alarms: Vec::new(),
