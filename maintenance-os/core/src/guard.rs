@@ -4,11 +4,16 @@
 //! The guard decides from facts that were just read. It never chooses another disk and never shrinks a plan: one
 //! difference, and nothing is written.
 
+mod fit;
+
+pub use fit::unusual;
+
 use crate::plan::{check_table, verify};
+use crate::signature::DAMAGED_GPT;
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
-use groundstate_api::inventory::{Disk, FoundPartition, Signature};
+use groundstate_api::inventory::{Disk, FoundLayout, FoundPartition, Signature};
 use groundstate_api::plan::{DiskAction, DiskPlan, PartitionPlan, Plan, TablePlan};
 use groundstate_api::{Part, Reason, ReasonCode, SCHEMA, SystemUuid};
 
@@ -62,7 +67,8 @@ pub fn guard(plan: &Plan, seen: &[Disk], machine: Option<SystemUuid>) -> Result<
 ///
 /// # Errors
 /// [`ReasonCode::DiskMissing`] where no disk has the serial number, [`ReasonCode::WrongDisk`] where one has it but
-/// is another, or where two have it; [`ReasonCode::DiskError`] where it may not be written to.
+/// is another, where two have it, where two paths lead to it, or where it is of a kind that must be named and is not;
+/// [`ReasonCode::DiskInUse`] where something uses it; [`ReasonCode::DiskError`] where it cannot be written to.
 pub fn guard_disk<'a>(planned: &DiskPlan, seen: &'a [Disk]) -> Result<&'a Disk, Reason> {
     let is_written = matches!(planned.action, DiskAction::Wipe { .. });
     let same: Vec<&Disk> = seen.iter().filter(|disk| is_same(planned, disk)).collect();
@@ -74,12 +80,7 @@ pub fn guard_disk<'a>(planned: &DiskPlan, seen: &'a [Disk]) -> Result<&'a Disk, 
         [disk] if is_written && named > 1 => {
             Err(differs(planned, named_disks(planned, seen), disk))
         }
-        [disk] if is_written && disk.read_only => Err(Reason::new(
-            ReasonCode::DiskError,
-            "The disk is read-only.",
-            "Look for a write-protect switch or a worn-out disk, and replace it.",
-        )
-        .about(disk.part())),
+        [disk] if is_written => fit::guard_fit(planned, disk, seen).map(|()| *disk),
         [disk] => Ok(disk),
         [disk, ..] if !is_written => Ok(disk),
         [disk, ..] => Err(differs(planned, named_disks(planned, seen), disk)),
@@ -95,24 +96,48 @@ pub fn guard_disk<'a>(planned: &DiskPlan, seen: &'a [Disk]) -> Result<&'a Disk, 
 /// # Errors
 /// [`ReasonCode::DiskInUse`] naming what is there; [`ReasonCode::PlanRefused`] where the table cannot stand there.
 pub fn guard_contents(planned: &DiskPlan, found: &Disk) -> Result<(), Reason> {
+    let held = Held {
+        contents: &found.contents,
+        layout: found.layout.as_ref(),
+    };
+    guard_held(planned, held).map_err(|reason| match reason.part {
+        Some(_) => reason,
+        None => reason.about(found.part()),
+    })
+}
+
+/// What was read of a disk, through whichever handle.
+#[derive(Clone, Copy, Debug)]
+pub struct Held<'a> {
+    /// What it holds.
+    pub contents: &'a [Signature],
+    /// Our own layout, if it has one.
+    pub layout: Option<&'a FoundLayout>,
+}
+
+/// The same as [`guard_contents`] for what was read through the handle that will be written to: between the two no
+/// other disk can take the name.
+///
+/// # Errors
+/// As [`guard_contents`]; the part may be missing, the caller has the disk.
+pub fn guard_held(planned: &DiskPlan, held: Held<'_>) -> Result<(), Reason> {
     let is_used = !matches!(planned.action, DiskAction::LeaveAlone);
-    if is_used && found.contents.iter().any(|one| one.what == UNREADABLE) {
+    if is_used && held.contents.iter().any(|one| one.what == UNREADABLE) {
         return Err(Reason::new(
             ReasonCode::DiskError,
             "What the disk holds cannot be read.",
             "Check the disk's seat, cable and health, then order the run again.",
-        )
-        .about(found.part()));
+        ));
     }
     match &planned.action {
         DiskAction::LeaveAlone => Ok(()),
-        DiskAction::Keep { table } => guard_kept(planned, table, found),
+        DiskAction::Keep { table } => guard_kept(planned, table, held.layout),
         DiskAction::Wipe { goes, table } => {
             check_table(planned, table)?;
-            if is_ours(table, found) {
+            if is_ours(table, held.layout) {
                 return Ok(());
             }
-            let strange = found
+            let strange = held
                 .contents
                 .iter()
                 .find(|signature| !may_go(goes, signature));
@@ -122,7 +147,6 @@ pub fn guard_contents(planned: &DiskPlan, found: &Disk) -> Result<(), Reason> {
                     "The disk holds something that was not there when the plan was written.",
                     "Look at the disk; if its contents may go, order the run again.",
                 )
-                .about(found.part())
                 .seen(format!("found {}", described(signature)))
                 .seen(format!("the plan lets go: {}", goes.join(", ")))),
                 None => Ok(()),
@@ -144,22 +168,24 @@ pub fn described(signature: &Signature) -> String {
     text
 }
 
-/// A half-done wipe leaves remains of what may go; where nothing was to go, unknown data is somebody's.
+/// A half-done wipe leaves remains of what may go, be it half a table; where nothing was to go, they are somebody's.
 fn may_go(goes: &[String], signature: &Signature) -> bool {
     let held_something = goes.iter().any(|text| text != "nothing");
-    goes.contains(&described(signature)) || (held_something && signature.what == UNKNOWN_DATA)
+    let is_remains = matches!(signature.what.as_str(), UNKNOWN_DATA | DAMAGED_GPT);
+    goes.contains(&described(signature)) || (held_something && is_remains)
 }
 
 /// The disk carries this plan's own table already: the run was interrupted and goes on.
-fn is_ours(table: &TablePlan, found: &Disk) -> bool {
-    found
-        .layout
-        .as_ref()
-        .is_some_and(|layout| layout.disk_guid == table.disk_guid)
+fn is_ours(table: &TablePlan, layout: Option<&FoundLayout>) -> bool {
+    layout.is_some_and(|layout| layout.disk_guid == table.disk_guid)
 }
 
-fn guard_kept(planned: &DiskPlan, table: &TablePlan, found: &Disk) -> Result<(), Reason> {
-    let same = found.layout.as_ref().is_some_and(|layout| {
+fn guard_kept(
+    planned: &DiskPlan,
+    table: &TablePlan,
+    found: Option<&FoundLayout>,
+) -> Result<(), Reason> {
+    let same = found.is_some_and(|layout| {
         layout.disk_guid == table.disk_guid
             && layout.partitions.len() == table.partitions.len()
             && layout
@@ -178,7 +204,7 @@ fn guard_kept(planned: &DiskPlan, table: &TablePlan, found: &Disk) -> Result<(),
     )
     .about(planned.part())
     .seen(format!("the plan keeps disk GUID {}", table.disk_guid));
-    reason = match &found.layout {
+    reason = match found {
         Some(layout) => reason.seen(format!("the disk says {}", layout.disk_guid)),
         None => reason.seen("the disk carries no table of ours"),
     };
@@ -387,5 +413,78 @@ mod tests {
               by itself: nothing: it waits for a person
               do now:    Compare the disk's label with the plan; to use this disk, order the run again.
         "#]].assert_eq(&format!("{reason}\n"));
+    }
+
+    /// What the guard says of the first data disk after a change to it, and with which code.
+    fn refused(change: impl Fn(&mut Disk)) -> (ReasonCode, Vec<String>) {
+        let (plan, mut seen) = case();
+        change(&mut seen[1]);
+        let reason = guard(&plan, &seen, Some(plan.machine)).unwrap_err();
+        assert_eq!(reason.part.as_ref().unwrap().token(), "disk:DATA-1");
+        assert!(!reason.next_step.is_empty());
+        (reason.code, reason.evidence)
+    }
+
+    #[test]
+    fn a_disk_that_became_unusual_since_it_was_planned_is_refused() {
+        use groundstate_api::inventory::Transport;
+        let (code, seen) = refused(|disk| disk.removable = true);
+        assert_eq!(
+            (code, seen[0].as_str()),
+            (ReasonCode::WrongDisk, "its medium can be taken out")
+        );
+        let (code, seen) = refused(|disk| disk.transport = Transport::Usb);
+        assert_eq!(
+            (code, seen[0].as_str()),
+            (ReasonCode::WrongDisk, "it is connected by USB")
+        );
+        let (code, _) = refused(|disk| disk.transport = Transport::Other);
+        assert_eq!(code, ReasonCode::WrongDisk);
+        let (code, seen) = refused(|disk| disk.attachment.network = Some("iscsi".to_string()));
+        assert_eq!(code, ReasonCode::WrongDisk);
+        assert!(seen[0].contains("network"), "{seen:?}");
+        let (code, _) = refused(|disk| disk.read_only = true);
+        assert_eq!(code, ReasonCode::DiskError);
+    }
+
+    #[test]
+    fn a_disk_in_use_is_refused_with_its_user() {
+        let used = vec![
+            "sda2 is mounted at /srv".to_string(),
+            "md0 holds sda1".to_string(),
+        ];
+        let (code, seen) = refused(|disk| disk.attachment.used_by.clone_from(&used));
+        assert_eq!((code, seen), (ReasonCode::DiskInUse, used));
+    }
+
+    #[test]
+    fn two_paths_to_one_disk_are_refused() {
+        let paths = vec!["nvme0".to_string(), "nvme1".to_string()];
+        let (code, seen) = refused(|disk| disk.attachment.paths.clone_from(&paths));
+        assert_eq!((code, seen), (ReasonCode::WrongDisk, paths));
+        let (plan, mut seen) = case();
+        let mut twin = seen[1].clone();
+        twin.kernel_name = "other".to_string();
+        twin.serial = "AS-AN-ARRAY-SAYS-IT".to_string();
+        seen.push(twin);
+        let reason = guard(&plan, &seen, Some(plan.machine)).unwrap_err();
+        assert_eq!(reason.code, ReasonCode::WrongDisk);
+        assert!(
+            reason.evidence[0].starts_with("WWN naa.5000DATA-1 is at "),
+            "{reason}"
+        );
+    }
+
+    #[test]
+    fn a_named_disk_of_an_unusual_kind_passes() {
+        let (mut plan, mut seen) = case();
+        seen[1].removable = true;
+        let planned = plan.disks.iter_mut().find(|disk| disk.serial == "DATA-1");
+        planned.unwrap().named = true;
+        plan.id = groundstate_api::Digest::of(&crate::plan::canonical_bytes(&plan))
+            .hex()
+            .parse()
+            .unwrap();
+        assert_eq!(guard(&plan, &seen, Some(plan.machine)), Ok(()));
     }
 }

@@ -3,7 +3,7 @@
 
 use super::parallel::{Done, on_each};
 use super::wipe::{HEAD, TAIL};
-use super::{make_esp, make_ext4, make_xfs, partition, partition_device, vhds, wipe};
+use super::{Hold, make_esp, make_ext4, make_xfs, partition, partition_device, vhds, wipe};
 use crate::mount::{Access, Mounted};
 use groundstate_api::inventory::Disk;
 use groundstate_api::plan::{
@@ -33,12 +33,18 @@ pub struct Bench<'a> {
 struct Job<'a> {
     planned: &'a DiskPlan,
     table: &'a TablePlan,
-    kernel_name: String,
+    seen: Disk,
 }
 
 impl Job<'_> {
     fn device(&self) -> PathBuf {
-        Path::new("/dev").join(&self.kernel_name)
+        Path::new("/dev").join(&self.seen.kernel_name)
+    }
+
+    /// Keeps the disk's name to it until the effect is done.
+    fn hold(&self) -> Result<Hold, Reason> {
+        let held = Hold::new(&self.device(), self.planned, &self.seen);
+        held.map_err(|error| error.reason(self.planned))
     }
 
     /// Each fact with the disk that it is about.
@@ -52,7 +58,7 @@ impl Job<'_> {
 
     fn partitions(&self) -> impl Iterator<Item = (PathBuf, &PartitionPlan)> {
         let numbered = self.table.partitions.iter().zip(1u32..);
-        numbered.map(|(partition, number)| (partition_device(&self.kernel_name, number), partition))
+        numbered.map(|(partition, number)| (partition_device(&self.seen.kernel_name, number), partition))
     }
 }
 
@@ -93,6 +99,7 @@ fn done_by(
                 Bytes(each * jobs.len() as u64),
                 progress,
                 &|job, done| {
+                    let _held = job.hold()?;
                     let facts = wipe(&job.device(), job.planned)
                         .map_err(|error| error.reason(job.planned))?;
                     done.add(each);
@@ -107,6 +114,7 @@ fn done_by(
                 Bytes(MIB * jobs.len() as u64),
                 progress,
                 &|job, done| {
+                    let _held = job.hold()?;
                     let facts = partition(&job.device(), job.planned)
                         .map_err(|error| error.reason(job.planned))?;
                     done.add(MIB);
@@ -171,7 +179,7 @@ fn jobs<'a>(bench: &Bench<'a>, contents: bool) -> Result<Vec<Job<'a>>, Reason> {
         jobs.push(Job {
             planned,
             table,
-            kernel_name: found.kernel_name.clone(),
+            seen: found.clone(),
         });
     }
     Ok(jobs)
@@ -197,6 +205,7 @@ fn vhd_bytes(partition: &PartitionPlan) -> u64 {
 }
 
 fn make_volumes(job: &Job<'_>, done: &Done) -> Result<Vec<String>, Reason> {
+    let _held = job.hold()?;
     let mut facts = Vec::new();
     for (path, partition) in job.partitions() {
         let made = match &partition.holds {
@@ -214,6 +223,7 @@ fn make_volumes(job: &Job<'_>, done: &Done) -> Result<Vec<String>, Reason> {
 }
 
 fn make_all_vhds(job: &Job<'_>, done: &Done) -> Result<Vec<String>, Reason> {
+    let _held = job.hold()?;
     let mut facts = Vec::new();
     for (path, partition) in job.partitions() {
         let Some(on) = partition.holds.volume().filter(|on| !on.vhds.is_empty()) else {

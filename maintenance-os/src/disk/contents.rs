@@ -30,13 +30,16 @@ pub(super) fn contents_of(device: &Device) -> io::Result<(Vec<Signature>, Option
     if device.size() == 0 {
         return Ok((found, None));
     }
-    for one in recognise_slice(device, 0, device.size())? {
+    let mut read = |offset, length| device.read(offset, length);
+    let mut disk = Window::new(device.size(), device.sector(), &mut read);
+    for one in recognise(&mut disk)? {
         found.push(signature("disk".to_owned(), &one));
     }
+    let mut allowance = disk.allowance();
     let table = gpt(device)?;
     let mut on_partitions = Vec::new();
     for slice in slices(device)? {
-        let recognised = recognise_slice(device, slice.start, slice.length)?;
+        let recognised = recognise_slice(device, &slice, &mut allowance)?;
         for one in &recognised {
             found.push(signature(format!("partition {}", slice.number), one));
         }
@@ -91,9 +94,18 @@ fn mbr(device: &Device) -> io::Result<Vec<Slice>> {
         .collect())
 }
 
-fn recognise_slice(device: &Device, start: u64, length: u64) -> io::Result<Vec<Recognised>> {
-    let mut read = |offset: u64, length| device.read(start + offset, length);
-    recognise(&mut Window::new(length, device.sector(), &mut read))
+/// What a partition holds, as far as the disk's allowance reaches; what is unread is unknown data.
+fn recognise_slice(
+    device: &Device,
+    slice: &Slice,
+    allowance: &mut u64,
+) -> io::Result<Vec<Recognised>> {
+    let mut read = |offset: u64, length| device.read(slice.start + offset, length);
+    let window = Window::new(slice.length, device.sector(), &mut read);
+    let mut window = window.partition().may_read(*allowance);
+    let found = recognise(&mut window)?;
+    *allowance = window.allowance();
+    Ok(found)
 }
 
 fn signature(at: String, one: &Recognised) -> Signature {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! An open disk: its size, its sectors, and reads and writes that are whole or an error.
 
-use super::block::reread_partitions;
+use super::block::{disk_sequence, reread_partitions};
 use super::error::{DiskError, same_size};
 use groundstate_api::plan::DiskPlan;
 use rustix::fs::{Advice, fadvise, ioctl_blksszget};
@@ -93,6 +93,23 @@ impl Device {
         })
     }
 
+    /// Whether size and sectors are the planned ones.
+    pub(super) fn check_size(&self, plan: &DiskPlan) -> Result<(), DiskError> {
+        same_size(&self.path, self.size, self.sector, plan)
+    }
+
+    /// The kernel's number of this appearance of the disk; none of a file, and from a kernel that does not count.
+    pub(super) fn sequence(&self) -> io::Result<Option<u64>> {
+        if !self.is_block {
+            return Ok(None);
+        }
+        match disk_sequence(&self.file) {
+            Ok(number) => Ok(Some(number)),
+            Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     pub(super) const fn size(&self) -> u64 {
         self.size
     }
@@ -166,6 +183,9 @@ impl Device {
         let back = self
             .read(offset, bytes.len())
             .map_err(DiskError::io("reading back", self.path()))?;
+        if back == bytes {
+            return Ok(());
+        }
         match back.iter().zip(bytes).position(|(is, should)| is != should) {
             None => Ok(()),
             Some(at) => Err(DiskError::ReadBack {

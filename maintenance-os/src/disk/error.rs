@@ -163,14 +163,8 @@ impl DiskError {
     /// What a technician reads, about the planned disk.
     #[must_use]
     pub fn reason(&self, disk: &DiskPlan) -> Reason {
-        if let Self::Refused { reason, .. } = self {
-            let reason = Reason::clone(reason);
-            return match reason.part {
-                Some(_) => reason,
-                None => reason.about(disk.part()),
-            };
-        }
         let (code, what, next) = match self {
+            Self::Refused { reason, .. } => return Reason::clone(reason).about(disk.part()),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => full(),
             Self::Full { .. } => full(),
             Self::Io { .. }

@@ -32,4 +32,6 @@ pub use wipe::wipe;
 pub use xfs::make_xfs;
 
 #[cfg(test)]
+mod jbod;
+#[cfg(test)]
 mod tests;

@@ -4,8 +4,10 @@
 //! The crate writes into memory first: the disk then gets the backup table, the primary and the protective MBR in
 //! that order, each flushed, so that an interrupted write leaves nothing or a table with our GUID.
 
+use super::contents::contents_of;
 use super::device::Device;
 use super::error::DiskError;
+use super::wipe::guard_open;
 use gpt::disk::LogicalBlockSize;
 use gpt::mbr::ProtectiveMBR;
 use gpt::partition_types::{OperatingSystem, Type};
@@ -35,6 +37,8 @@ pub fn partition(device: &Path, plan: &DiskPlan) -> Result<Vec<String>, DiskErro
         what,
     };
     let disk = Device::open_to_write(device, plan)?;
+    let (contents, layout) = contents_of(&disk).map_err(DiskError::io("reading", device))?;
+    guard_open(device, plan, &contents, layout.as_ref())?;
     let sector = disk.sector();
     let ends = Ends::of(disk.size(), sector);
     let ends = fill(ends, table, sector).map_err(refused)?;

@@ -283,7 +283,11 @@ fn a_foreign_disk_becomes_the_planned_one_however_often() {
 fn large_sectors_get_a_table_of_large_sectors() {
     let dir = tempfile::tempdir().unwrap();
     let path = foreign(dir.path());
-    let plan = planned(4_096, Role::Data, data_table(), vec!["nothing".to_owned()]);
+    let goes = |path: &Path| {
+        let contents = seen(path, 4_096).contents;
+        contents.iter().map(mos_core::guard::described).collect()
+    };
+    let plan = planned(4_096, Role::Data, data_table(), goes(&path));
     wipe(&path, &plan).unwrap();
     partition(&path, &plan).unwrap();
     let found = seen(&path, 4_096);

@@ -5,15 +5,18 @@ use super::contents::{contents_of, slices};
 use super::device::Device;
 use super::error::DiskError;
 use groundstate_api::Bytes;
+use groundstate_api::inventory::{FoundLayout, Signature};
 use groundstate_api::plan::{DiskAction, DiskPlan};
 use groundstate_api::units::MIB;
-use mos_core::guard::described;
+use mos_core::guard::{Held, described, guard_held};
+use mos_core::signature::far_places;
 use std::path::Path;
 
 /// Zeroed from each start. The furthest signature is LUKS2's second header at 4 MiB.
 pub(super) const HEAD: u64 = 5 * MIB;
-/// Zeroed before each end: backup GPT, md 0.90 and 1.0, ZFS, DRBD and controllers' RAID all stand in the last MiB.
-pub(super) const TAIL: u64 = MIB;
+/// Zeroed before each end: backup GPT, md 0.90 and 1.0, ZFS and DRBD stand in the last MiB, Promise's RAID 1.5 MiB before
+/// the end.
+pub(super) const TAIL: u64 = 2 * MIB;
 
 /// Wipes the disk and tells what was done. Running it again finds nothing and does the same.
 ///
@@ -27,8 +30,10 @@ pub fn wipe(device: &Path, plan: &DiskPlan) -> Result<Vec<String>, DiskError> {
     };
     let disk = Device::open_to_write(device, plan)?;
     let read = DiskError::io("reading", device);
-    let (before, _) = contents_of(&disk).map_err(&read)?;
+    let (before, layout) = contents_of(&disk).map_err(&read)?;
+    guard_open(device, plan, &before, layout.as_ref())?;
     let mut ranges = Vec::new();
+    far(0, disk.size(), disk.size(), &mut ranges);
     for slice in slices(&disk).map_err(&read)? {
         both_ends(slice.start, slice.length, disk.size(), &mut ranges);
     }
@@ -65,6 +70,20 @@ pub fn wipe(device: &Path, plan: &DiskPlan) -> Result<Vec<String>, DiskError> {
     ])
 }
 
+/// The guard's word on what was read through the handle that will be written to: what it saw before was read through a
+/// name.
+pub(super) fn guard_open(
+    device: &Path,
+    plan: &DiskPlan,
+    contents: &[Signature],
+    layout: Option<&FoundLayout>,
+) -> Result<(), DiskError> {
+    guard_held(plan, Held { contents, layout }).map_err(|reason| DiskError::Refused {
+        path: device.to_path_buf(),
+        reason: Box::new(reason),
+    })
+}
+
 /// Adds the first [`HEAD`] and the last [`TAIL`] bytes of a range, as far as they are on the disk.
 fn both_ends(start: u64, length: u64, size: u64, ranges: &mut Vec<(u64, u64)>) {
     let end = start.saturating_add(length).min(size);
@@ -73,6 +92,13 @@ fn both_ends(start: u64, length: u64, size: u64, ranges: &mut Vec<(u64, u64)>) {
     }
     ranges.push((start, end.min(start + HEAD)));
     ranges.push((end.saturating_sub(TAIL).max(start), end));
+    far(start, end - start, size, ranges);
+}
+
+/// Adds the places of a range that are looked at and lie far from its ends.
+fn far(start: u64, length: u64, size: u64, ranges: &mut Vec<(u64, u64)>) {
+    let places = far_places(length.min(size - start));
+    ranges.extend(places.map(|(at, length)| (start + at, start + at + length)));
 }
 
 /// The ranges in order, without overlaps.

@@ -17,6 +17,7 @@ mod window;
 
 pub use gpt::{GptPartition, GptTable, read_gpt};
 pub use mbr::{MbrPartition, read_mbr};
+pub use table::DAMAGED_GPT;
 pub use names::{ALIASES, is_same_name};
 pub use window::{READ_MAX, Read, Window};
 

@@ -6,7 +6,7 @@ use super::window::{Window, be16, be32};
 use alloc::vec::Vec;
 
 /// A whole GPT of another sector size, or the remains of one.
-const DAMAGED_GPT: &str = "damaged gpt";
+pub const DAMAGED_GPT: &str = "damaged gpt";
 /// A DOS table's first entry, and how long each of the four is.
 const MBR_ENTRIES: core::ops::Range<usize> = 446..510;
 const MBR_ENTRY: usize = 16;

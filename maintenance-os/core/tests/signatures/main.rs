@@ -4,9 +4,10 @@
 mod foreign;
 mod hostile;
 
-use foreign::blkid;
+use foreign::command;
 use mos_core::signature::{Recognised, Window, is_same_name, recognise};
 use std::fs;
+use std::path::Path;
 
 /// What we find on a disk of these bytes.
 fn of(bytes: &[u8]) -> Vec<Recognised> {
@@ -15,6 +16,21 @@ fn of(bytes: &[u8]) -> Vec<Recognised> {
         Ok::<_, ()>(bytes[at..at + length].to_vec())
     };
     recognise(&mut Window::new(bytes.len() as u64, 512, &mut read)).expect("memory is read")
+}
+
+/// The names that blkid gives to a file: its `TYPE` and its `PTTYPE`. None where it sees nothing or more than one.
+fn blkid(path: &Path) -> Vec<String> {
+    let output = command("blkid")
+        .args(["-p", "-o", "export"])
+        .arg(path)
+        .output()
+        .expect("blkid runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines()
+        .filter_map(|line| line.split_once('='))
+        .filter(|(key, _)| matches!(*key, "TYPE" | "PTTYPE"))
+        .map(|(_, value)| value.to_owned())
+        .collect()
 }
 
 /// blkid takes the boot sector of exFAT for a DOS table as well (util-linux mended it in 2.39); we do not.

@@ -27,23 +27,8 @@ pub(crate) fn all(dir: &Path) -> Vec<Foreign> {
     all
 }
 
-/// The names that blkid gives to a file: its `TYPE` and its `PTTYPE`. None where it sees nothing or more than one.
-pub(crate) fn blkid(path: &Path) -> Vec<String> {
-    let output = command("blkid")
-        .args(["-p", "-o", "export"])
-        .arg(path)
-        .output()
-        .expect("blkid runs");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.lines()
-        .filter_map(|line| line.split_once('='))
-        .filter(|(key, _)| matches!(*key, "TYPE" | "PTTYPE"))
-        .map(|(_, value)| value.to_owned())
-        .collect()
-}
-
 /// A program, found where administrators' programs are too.
-fn command(program: &str) -> Command {
+pub(crate) fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{path}:/sbin:/usr/sbin"));

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Holds a disk under the name that it was found by, from the last look at it until the effect is done.
+//!
+//! As long as a disk is open the kernel gives its name and number to no other. What was looked at and what is held are
+//! proved the same by the kernel's number of this appearance. Holding never writes and never keeps others out: the effect
+//! itself opens alone.
+
+use super::device::Device;
+use super::error::DiskError;
+use groundstate_api::inventory::Disk;
+use groundstate_api::plan::DiskPlan;
+use std::path::Path;
+
+/// A disk that keeps its name until this is dropped.
+#[derive(Debug)]
+pub struct Hold {
+    _device: Device,
+}
+
+impl Hold {
+    /// Holds the disk at `path`, which was `seen` as the planned one a moment ago.
+    ///
+    /// # Errors
+    /// [`DiskError::Replaced`] where another disk has taken the name since; [`DiskError::NotAsPlanned`] where its size or
+    /// sectors are not the planned ones.
+    pub fn new(path: &Path, planned: &DiskPlan, seen: &Disk) -> Result<Self, DiskError> {
+        let device = Device::open_to_read(path, Some(planned.logical_sector))
+            .map_err(DiskError::io("opening", path))?;
+        device.check_size(planned)?;
+        let found = device
+            .sequence()
+            .map_err(DiskError::io("identifying", path))?;
+        match (seen.attachment.sequence, found) {
+            (Some(seen), Some(found)) if seen != found => Err(DiskError::Replaced {
+                path: path.to_path_buf(),
+                seen,
+                found,
+            }),
+            // A kernel before 5.15 counts no appearances, and a file that stands in for a disk has none.
+            (Some(_) | None, Some(_) | None) => Ok(Self { _device: device }),
+        }
+    }
+}
