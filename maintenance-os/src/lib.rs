@@ -8,3 +8,4 @@ pub mod handover;
 pub mod image;
 mod mount;
 pub mod pid1;
+pub mod virtual_disk;

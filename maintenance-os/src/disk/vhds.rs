@@ -2,12 +2,12 @@
 //! Reserves the space of fixed VHDs on a mounted volume and writes their footers.
 
 use super::error::DiskError;
+use crate::virtual_disk::{ReserveError, physical, reserve};
 use groundstate_api::SystemUuid;
 use groundstate_api::plan::VhdPlan;
 use mos_core::vhd::{FOOTER_LEN, Footer};
-use rustix::fs::{FallocateFlags, fallocate, fstatvfs};
-use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
@@ -52,41 +52,34 @@ pub(super) fn make_vhd(mount: &Path, vhd: &VhdPlan) -> Result<String, DiskError>
         .custom_flags(libc::O_NOFOLLOW)
         .open(&path)
         .map_err(DiskError::io("making", &path))?;
-    let had = file
-        .metadata()
-        .map_err(DiskError::io("sizing", &path))?
-        .blocks()
-        * 512;
-    reserve(&file, &path, length, had)?;
+    let how = reserve(&file, length).map_err(|why| not_reserved(&path, why))?;
     file.set_len(length)
         .map_err(DiskError::io("sizing", &path))?;
     file.write_all_at(&footer.encode(), vhd.size.0)
         .map_err(DiskError::io("writing", &path))?;
     file.sync_all().map_err(DiskError::io("flushing", &path))?;
     prove(&file, &path, length, &footer)?;
-    Ok(format!("{} {} reserved", vhd.file, vhd.size))
+    let found = physical(&file).map_err(DiskError::io("mapping", &path))?;
+    let pieces = match found.map(|found| found.extents) {
+        None => String::new(),
+        Some(1) => " in 1 piece".to_owned(),
+        Some(pieces) => format!(" in {pieces} pieces"),
+    };
+    let (name, size, how) = (&vhd.file, vhd.size, how.says());
+    Ok(format!("{name} {size} reserved{pieces}: {how}"))
 }
 
-fn reserve(file: &File, path: &Path, length: u64, had: u64) -> Result<(), DiskError> {
-    let failed = |errno: Errno| DiskError::io("reserving", path)(errno.into());
-    let volume = fstatvfs(file).map_err(failed)?;
-    let (needed, available) = (
-        length.saturating_sub(had),
-        volume.f_bavail * volume.f_frsize,
-    );
-    let full = || DiskError::Full {
-        path: path.to_path_buf(),
-        needed,
-        available,
-    };
-    // Asked first: a reservation that fails half-way has filled the volume.
-    if needed > available {
-        return Err(full());
-    }
-    match fallocate(file, FallocateFlags::empty(), 0, length) {
-        Ok(()) => Ok(()),
-        Err(Errno::NOSPC) => Err(full()),
-        Err(errno) => Err(failed(errno)),
+fn not_reserved(path: &Path, why: ReserveError) -> DiskError {
+    match why {
+        ReserveError::Full { needed, available } => DiskError::Full {
+            path: path.to_path_buf(),
+            needed,
+            available,
+        },
+        ReserveError::Io(error) => DiskError::io("reserving", path)(error),
+        ReserveError::Unable => {
+            DiskError::io("reserving", path)(io::Error::from(io::ErrorKind::Unsupported))
+        }
     }
 }
 

@@ -79,6 +79,11 @@ pub(super) const NEEDS: &[Need] = &[
     ),
     need(&["mcopy"], "mtools", "looks into the ESP in tests"),
     need(&["sgdisk"], "gdisk", "checks partition tables in tests"),
+    need(
+        &["mkfs.xfs"],
+        "xfsprogs",
+        "file systems on the node, and checks them in tests",
+    ),
     need(&["fsck.vfat"], "dosfstools", "checks the ESP in tests"),
     need(
         &["mke2fs"],
@@ -102,6 +107,12 @@ pub(super) const NEEDS: &[Need] = &[
         "a shell in the examination of virtual hardware",
     ),
     need(&["tftp"], "tftp-hpa", "TFTP peer in tests"),
+    need(&["vhdiinfo"], "libvhdi-utils", "VHD peer in tests"),
+    need(
+        &["/usr/share/doc/python3-libvhdi"],
+        "python3-libvhdi",
+        "VHD peer in tests: reads the bytes of differencing disks",
+    ),
     need(&["smartctl"], "smartmontools", "SMART peer in tests"),
     need(&["dmidecode"], "dmidecode", "SMBIOS peer in tests"),
     need(

@@ -24,7 +24,7 @@ pub enum ParentTime {
 impl<S: ReadAt> Vhd<S> {
     /// Attaches the opened parent, to which its own parent is attached already where it has one.
     ///
-    /// The time agrees where the child names the parent's time of change or that of its footer, or none at all.
+    /// The time agrees where the child names the parent's time of change, or none at all.
     ///
     /// # Errors
     /// A [`Refusal`] that names the difference.
@@ -45,7 +45,7 @@ impl<S: ReadAt> Vhd<S> {
         }
         if let ParentTime::Modified(found) = time {
             let said = header.parent_timestamp;
-            if ![0, found, parent.footer.timestamp].contains(&said) {
+            if ![0, found].contains(&said) {
                 return Err(Refusal::ParentChanged { said, found });
             }
         }

@@ -6,14 +6,17 @@ use super::*;
 use crate::random_access::ReadAt;
 use alloc::string::String;
 
+/// Bytes and where they were written.
+type Written = (u64, Vec<u8>);
+
 /// A file that remembers every write since the last flush.
 #[derive(Clone, Debug, Default)]
 struct Disk {
     durable: Vec<u8>,
     now: Vec<u8>,
-    writes: Vec<(u64, Vec<u8>)>,
+    writes: Vec<Written>,
     /// Each moment at which power may go: what is durable, and what is on its way.
-    moments: Vec<(Vec<u8>, Vec<(u64, Vec<u8>)>)>,
+    moments: Vec<(Vec<u8>, Vec<Written>)>,
 }
 
 impl ReadAt for Disk {
