@@ -7,19 +7,37 @@
 
 mod ata;
 pub mod burn_in;
+mod cpu;
 mod disk;
 pub mod ecc;
+mod firmware;
+#[cfg(test)]
+mod fixture;
 mod ioctl;
+mod ipmi;
+mod ipmi_ioctl;
+mod kernel_log;
+pub mod led;
+mod link;
+mod link_ethtool;
+pub mod lldp;
+mod lldp_socket;
 mod look;
 mod machine;
+mod machine_facts;
 pub mod memory_test;
 mod nic;
 mod nvme;
 pub mod page;
+mod pci;
 mod raid;
+mod rtc;
 mod scsi;
 pub mod self_test;
+mod sensor;
 mod sysfs;
+mod tpm;
 
 pub use disk::DisksLook;
 pub use look::{BootFacts, look, look_at_disks, look_at_facts, system_identity};
+pub use machine_facts::{MachineAsk, machine_facts};

@@ -2,6 +2,7 @@
 //! The whole look.
 
 use crate::disk::DisksLook;
+use crate::machine_facts::{self, MachineAsk};
 use crate::sysfs::Tree;
 use crate::{disk, machine, nic};
 use groundstate_api::boot::Firmware;
@@ -50,6 +51,8 @@ pub fn system_identity() -> (Option<SystemUuid>, String) {
 }
 
 pub(crate) fn look_at(tree: &Tree, boot: &BootFacts) -> Inventory {
+    // The BMC is asked while the disks answer.
+    let looking = machine_facts::begin(tree, &MachineAsk::default());
     let mut missed = Vec::new();
     let smbios = machine::smbios(tree, &mut missed);
     let system = machine::system(tree, &smbios, boot.firmware, &mut missed);
@@ -60,6 +63,9 @@ pub(crate) fn look_at(tree: &Tree, boot: &BootFacts) -> Inventory {
     // Disks behind a RAID controller have no block device: they are reported and never written to.
     let members = looked.members.iter().map(|facts| judge(facts, &[]));
     devices.extend(members);
+    let facts = looking.finish(tree, &nics);
+    devices.extend(hw_core::machine::judge(&facts));
+    missed.extend(facts.missed);
     Inventory {
         schema: groundstate_api::SCHEMA,
         boot_id: boot.boot_id.clone(),

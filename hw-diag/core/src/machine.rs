@@ -23,7 +23,9 @@ pub use clock::ClockFacts;
 pub use cpu::{CpuFacts, Package, Socket, SocketStatus, cpu_list};
 pub use firmware::{Board, Chassis, FirmwareFacts, PowerSupply};
 pub use nic::{Duplex, NicFacts};
-pub use pci::{Aer, PciFunction, PcieLink, aer_counters, matches_modalias, transfers_per_second};
+pub use pci::{
+    Aer, PciFunction, PcieLink, aer_counters, matches_modalias, transfers_per_second, wants_driver,
+};
 pub use sensor::{HwmonChip, HwmonKind, HwmonSensor};
 pub use tpm::TpmFacts;
 

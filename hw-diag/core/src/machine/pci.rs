@@ -76,6 +76,12 @@ pub struct Aer {
     pub fatal: Vec<(String, u64)>,
 }
 
+/// Whether a function of this class is of use only with a driver.
+#[must_use]
+pub fn wants_driver(class: u32) -> bool {
+    known::class(class).is_some()
+}
+
 /// The most counters in one file of Advanced Error Reporting; the specification has 32 bits for each kind.
 const AER_COUNTERS_MAX: usize = 32;
 

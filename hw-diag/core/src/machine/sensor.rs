@@ -68,6 +68,11 @@ pub struct HwmonChip {
 }
 
 impl HwmonChip {
+    /// Whether a chip of this name sits in a disk, whose own report has its readings; asking it may wait for the disk.
+    #[must_use]
+    pub fn is_in_a_disk(name: &str) -> bool {
+        CHIPS_OF_DISKS.iter().any(|chip| name.starts_with(chip))
+    }
     fn starts_with_any(&self, names: &[&str]) -> bool {
         names.iter().any(|name| self.name.starts_with(name))
     }
@@ -75,7 +80,7 @@ impl HwmonChip {
 
 pub(super) fn judge(chips: &[HwmonChip]) -> Vec<DeviceReport> {
     let mut reports = Vec::new();
-    for chip in chips.iter().filter(|c| !c.starts_with_any(CHIPS_OF_DISKS)) {
+    for chip in chips.iter().filter(|c| !HwmonChip::is_in_a_disk(&c.name)) {
         let believed = !chip.starts_with_any(CHIPS_WITHOUT_LIMITS);
         reports.push(of_chip(chip, believed));
         let fans = chip.sensors.iter().filter(|s| s.kind == HwmonKind::Fan);
