@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Makes the maintenance OS's boot image: Debian's signed kernel, the drivers real servers need, PID 1, mke2fs and mkfs.xfs.
+//! Makes the maintenance OS's boot image: Debian's signed kernel, the drivers real servers need, PID 1, mke2fs,
+//! mkfs.xfs and smartctl.
 //!
 //! The result in `target/groundstate/boot/` is the same for every site and holds no secret. Whoever serves it
 //! (`groundstate up`) appends the site's CA as a second archive and wraps all of it as a unified kernel image.
@@ -56,6 +57,9 @@ const HANDED_ON: [(&str, &str); 3] = [
 const MKE2FS: &str = "/sbin/mke2fs";
 const MKE2FS_CONF: &str = "/etc/mke2fs.conf";
 const MKFS_XFS: &str = "/sbin/mkfs.xfs";
+/// The program that reaches disks behind RAID controllers, executed by PID 1 where there is one. Its drive database is
+/// built in.
+const SMARTCTL: &str = "/usr/sbin/smartctl";
 
 /// Folders that PID 1 finds empty.
 const FOLDERS: [&str; 7] = ["dev", "proc", "sys", "run", "tmp", "mnt", "etc/groundstate"];
@@ -111,7 +115,8 @@ fn inputs(pid1: &Path, kernel: &kernel::Kernel) -> Result<Inputs> {
         .text("cpio", include_str!("boot_image/cpio.rs"))
         .file(pid1)?
         .file(Path::new(MKE2FS))?
-        .file(Path::new(MKFS_XFS))?;
+        .file(Path::new(MKFS_XFS))?
+        .file(Path::new(SMARTCTL))?;
     for (from, _) in HANDED_ON {
         inputs = inputs.file(Path::new(from))?;
     }
@@ -175,8 +180,9 @@ fn fill(chosen: &Chosen, pid1: &Path, parts: &mut Vec<(String, u64)>) -> Result<
     add("sbin/mke2fs", 0o755, read(Path::new(MKE2FS))?)?;
     add("etc/mke2fs.conf", 0o644, read(Path::new(MKE2FS_CONF))?)?;
     add("sbin/mkfs.xfs", 0o755, read(Path::new(MKFS_XFS))?)?;
+    add("usr/sbin/smartctl", 0o755, read(Path::new(SMARTCTL))?)?;
     let mut needed = BTreeSet::new();
-    for program in [MKE2FS, MKFS_XFS] {
+    for program in [MKE2FS, MKFS_XFS, SMARTCTL] {
         needed.extend(libraries(&text(&mut command("ldd", [program]))?));
     }
     for library in needed {

@@ -113,7 +113,11 @@ pub(super) const NEEDS: &[Need] = &[
         "python3-libvhdi",
         "VHD peer in tests: reads the bytes of differencing disks",
     ),
-    need(&["smartctl"], "smartmontools", "SMART peer in tests"),
+    need(
+        &["smartctl"],
+        "smartmontools",
+        "disks behind RAID controllers, on the node; SMART peer in tests",
+    ),
     need(&["dmidecode"], "dmidecode", "SMBIOS peer in tests"),
     need(
         &["blkid"],
