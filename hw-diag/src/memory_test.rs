@@ -13,7 +13,7 @@ mod worker;
 use crate::sysfs::Tree;
 use groundstate_api::units::{Bytes, Millis};
 pub use hw_core::memory::{Ended, MemoryTestReport, Mismatch};
-use patterns::PATTERNS;
+use patterns::{PATTERNS, ROW};
 use region::Region;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -176,6 +176,12 @@ fn run_at(
                 .into(),
         );
     }
+    if outcome.passing > 0 {
+        notes.push(format!(
+            "{} times a MiB differed when it was read and was right when its words were looked at",
+            outcome.passing
+        ));
+    }
     let took = started.elapsed();
     notes.push(format!("{threads} threads"));
     let done = order.passes.is_some_and(|passes| outcome.passes >= passes);
@@ -213,15 +219,15 @@ fn work(
     // A part smaller than a MiB is not worth a thread.
     let most = ((words.len() * 8) >> 20).max(1);
     let threads = threads.unwrap_or(processors).clamp(1, most);
-    let share = words.len().div_ceil(threads);
+    let share = words.len().div_ceil(threads).next_multiple_of(ROW);
     let started = Instant::now();
     let (send, receive) = mpsc::channel();
     std::thread::scope(|scope| {
-        let mut first = 0u64;
+        let mut row = 0u64;
         let mut running = 0;
         for part in words.chunks_mut(share) {
-            let chunk = Chunk { first, words: part };
-            first += u64::try_from(chunk.words.len()).unwrap_or(0);
+            let chunk = Chunk { row, words: part };
+            row += u64::try_from(chunk.words.len() / ROW).unwrap_or(0);
             let (send, shared) = (send.clone(), &shared);
             running += 1;
             scope.spawn(move || {

@@ -2,18 +2,18 @@
 //! One thread's part of a memory test: every pattern over its own words, until the passes are done, the time is up or
 //! the test is called off.
 
-use super::patterns::{Fill, PATTERNS, Pattern};
+use super::patterns::{Fill, PATTERNS, Pattern, ROW, Table};
 use super::{MISMATCHES_MAX, Mismatch, Shared};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// Words between two looks at clock and flag: a MiB.
-const BLOCK: usize = 1 << 17;
+/// Words between two looks at clock and flag: a MiB, a whole number of rows.
+const BLOCK: usize = 256 * ROW;
 
 /// A part of the region.
 pub(super) struct Chunk<'a> {
-    /// The index of its first word in the region.
-    pub(super) first: u64,
+    /// Its first row in the region.
+    pub(super) row: u64,
     pub(super) words: &'a mut [u64],
 }
 
@@ -32,6 +32,8 @@ pub(super) struct Outcome {
     pub(super) patterns: u32,
     pub(super) moved: u64,
     pub(super) wrong: u64,
+    /// Blocks that differed when they were read and no longer when their words were looked at.
+    pub(super) passing: u64,
     pub(super) mismatches: Vec<Mismatch>,
 }
 
@@ -46,6 +48,7 @@ impl Outcome {
         for outcome in outcomes {
             all.moved = all.moved.saturating_add(outcome.moved);
             all.wrong = all.wrong.saturating_add(outcome.wrong);
+            all.passing = all.passing.saturating_add(outcome.passing);
             all.mismatches.extend(outcome.mismatches);
         }
         all.mismatches.sort_by_key(|mismatch| mismatch.offset);
@@ -107,10 +110,11 @@ impl Work<'_> {
     }
 
     fn pattern(&mut self, pattern: Pattern) -> Result<(), Stopped> {
+        let seed = self.order.seed.wrapping_add(u64::from(self.pass));
+        let table = Table::new(pattern, seed);
         let plain = Fill {
-            pattern,
-            first: self.chunk.first,
-            seed: self.order.seed.wrapping_add(u64::from(self.pass)),
+            table: &table,
+            row: self.chunk.row,
             invert: 0,
         };
         let inverse = Fill {
@@ -155,8 +159,8 @@ impl Work<'_> {
                 result = Err(Stopped);
                 break;
             }
-            let at = u64::try_from(start).unwrap_or(u64::MAX);
-            step(self, &mut words[start..end], at);
+            let row = u64::try_from(start / ROW).unwrap_or(u64::MAX);
+            step(self, &mut words[start..end], row);
         }
         self.chunk.words = words;
         result
@@ -170,12 +174,12 @@ impl Work<'_> {
                 .is_some_and(|until| Instant::now() >= until)
     }
 
-    fn write(&mut self, fill: Fill, block: &mut [u64]) {
+    fn write(&mut self, fill: Fill<'_>, block: &mut [u64]) {
         fill.write(block);
         self.moved(block);
     }
 
-    fn check(&mut self, fill: Fill, block: &[u64]) {
+    fn check(&mut self, fill: Fill<'_>, block: &[u64]) {
         self.moved(block);
         if fill.holds(block) {
             return;
@@ -184,19 +188,21 @@ impl Work<'_> {
         for (index, expected, got) in fill.wrong(block) {
             wrong += 1;
             if self.outcome.mismatches.len() < MISMATCHES_MAX {
-                let again = usize::try_from(index).ok().and_then(|i| block.get(i));
+                let again = block.get(index);
+                let inside = u64::try_from(index).unwrap_or(u64::MAX);
                 self.outcome.mismatches.push(Mismatch {
-                    offset: (fill.first + index) << 3,
+                    offset: (fill.row << 12) + (inside << 3),
                     physical: None,
                     expected,
                     got,
                     again: std::hint::black_box(again.copied().unwrap_or(got)),
-                    pattern: fill.pattern.name(),
+                    pattern: fill.table.pattern.name(),
                     pass: self.pass,
                 });
             }
         }
-        // A block that differed once and is right when read again still was wrong once.
+        // A block that differed and is right when read again still was wrong once.
+        self.outcome.passing += u64::from(wrong == 0);
         self.outcome.wrong = self.outcome.wrong.saturating_add(wrong.max(1));
         self.shared.wrong.fetch_add(wrong.max(1), Ordering::Relaxed);
     }
@@ -208,11 +214,11 @@ impl Work<'_> {
     }
 }
 
-impl Fill {
-    /// The same for a block that begins so many words later.
-    fn at(self, words: u64) -> Self {
+impl Fill<'_> {
+    /// The same for a block that begins so many rows later.
+    fn at(self, rows: u64) -> Self {
         Self {
-            first: self.first + words,
+            row: self.row + rows,
             ..self
         }
     }

@@ -141,6 +141,8 @@ impl MemoryTestReport {
                 "power the machine off, replace the DIMM in slot {}, and test again",
                 dimm.slot
             );
+            let mut lines = lines;
+            lines.truncate(LINES_MAX);
             let finding = failed("dimm-test-failed", what, next, lines);
             let kind = DeviceKind::Dimm;
             let mut report =
@@ -171,6 +173,9 @@ impl MemoryTestReport {
                 self.wrong_words, self.tested
             );
             let next = "test the modules one by one, or halve them until it goes away, and replace the one that fails";
+            let mut lines = lines;
+            lines.truncate(LINES_MAX);
+            lines.extend_from_slice(&self.notes);
             findings.push(failed("memory-test-failed", what, next.into(), lines));
         } else if self.passes == 0 {
             findings.push(HealthFinding {
@@ -200,8 +205,7 @@ impl MemoryTestReport {
     }
 }
 
-fn failed(code: &str, what: String, next: String, mut lines: Vec<String>) -> HealthFinding {
-    lines.truncate(LINES_MAX);
+fn failed(code: &str, what: String, next: String, lines: Vec<String>) -> HealthFinding {
     HealthFinding {
         code: code.into(),
         verdict: Verdict::Fail,

@@ -217,7 +217,12 @@ fn dmi(
         at: u64::from(at),
         length: usize::from(length),
         exact: true,
-        structures: Some(structures).filter(|count| *count > 0),
+        // Without a number the length alone ends the table; an end mark does not.
+        structures: Some(if structures == 0 {
+            u16::MAX
+        } else {
+            structures
+        }),
     })
 }
 

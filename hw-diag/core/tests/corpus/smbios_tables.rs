@@ -398,6 +398,59 @@ fn corner_cases_as_dmidecode_shows_them() {
     }
 }
 
+/// A dump with an SMBIOS 2 entry point, which announces how many structures there are.
+fn dump2(table: &[u8], structures: u16, length: usize) -> tempfile::NamedTempFile {
+    let mut entry = [0u8; 32];
+    entry[..4].copy_from_slice(b"_SM_");
+    (entry[5], entry[6], entry[7]) = (31, 2, 8);
+    entry[16..21].copy_from_slice(b"_DMI_");
+    entry[22..24].copy_from_slice(&u16::try_from(length).unwrap().to_le_bytes());
+    entry[24] = 32;
+    entry[28..30].copy_from_slice(&structures.to_le_bytes());
+    entry[30] = 0x28;
+    let sum = |bytes: &[u8]| bytes.iter().fold(0u8, |sum, byte| sum.wrapping_sub(*byte));
+    entry[21] = sum(&entry[16..31]);
+    entry[4] = sum(&entry[..31]);
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&entry).unwrap();
+    file.write_all(table).unwrap();
+    file
+}
+
+/// An SMBIOS 2 dump ends where its entry point says: by number, by length, and not at an end mark in between.
+#[test]
+fn dumps_of_smbios_2_as_dmidecode_shows_them() {
+    let end = [127, 4, 0, 0x7f, 0, 0];
+    let device = |handle| device(handle, 0x10, 0x2000, 0, 0x22);
+    let parts = [
+        array(0x10, 3, 0x17),
+        device(1),
+        end.into(),
+        device(2),
+        device(3),
+    ];
+    let table = parts.concat();
+    let two = parts[0].len() + parts[1].len();
+    for (structures, length, populated) in [
+        (5, table.len(), 3),
+        (4, table.len(), 2),
+        (2, table.len(), 1),
+        (0, table.len(), 3),
+        (5, two, 1),
+        (5, two + 8, 1),
+    ] {
+        let dump = dump2(&table, structures, length);
+        let Some(text) = dmidecode(dump.path()) else {
+            return;
+        };
+        let name = format!("{structures} structures in {length} bytes");
+        let raw = from_smbios(&std::fs::read(dump.path()).unwrap()).unwrap();
+        let said = from_dmidecode_text(text.as_bytes()).unwrap();
+        same(&raw, &said, &name);
+        assert_eq!(raw.populated, populated, "{name}");
+    }
+}
+
 /// Every cut of every real table: nothing panics, no DIMM is invented, and a cut inside a structure is named.
 #[test]
 fn real_tables_cut_anywhere() {
