@@ -45,26 +45,41 @@ impl<S: ReadAt> Vhdx<S> {
             held: None,
         }
     }
+
+    /// The piece that begins at `at`, up to its block's end at most; none at the disk's end and beyond. Who copies a
+    /// disk steps through it with this and reads in between.
+    ///
+    /// # Errors
+    /// The source's, or the cause for which the block cannot be read.
+    pub fn piece(&mut self, at: u64) -> Result<Option<Piece>, Failure<S::Error>> {
+        if at >= self.shape.size {
+            return Ok(None);
+        }
+        let (place, len) = self.place(at, u64::MAX)?;
+        Ok(Some(Piece { at, len, place }))
+    }
 }
 
 impl<S: ReadAt> Iterator for Map<'_, S> {
     type Item = Result<Piece, Failure<S::Error>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.at < self.disk.shape.size {
-            let at = self.at;
-            let (place, len) = match self.disk.place(at, u64::MAX) {
-                Ok(found) => found,
+        loop {
+            let piece = match self.disk.piece(self.at) {
+                Ok(Some(piece)) => piece,
+                Ok(None) => return self.held.take().map(Ok),
                 Err(why) => {
+                    // What comes before it first; then it is met again.
+                    if let Some(done) = self.held.take() {
+                        return Some(Ok(done));
+                    }
                     self.at = u64::MAX;
-                    self.held = None;
                     return Some(Err(why));
                 }
             };
-            self.at += len;
-            let piece = Piece { at, len, place };
+            self.at += piece.len;
             match &mut self.held {
-                Some(held) if held.goes_on(&piece) => held.len += len,
+                Some(held) if held.goes_on(&piece) => held.len += piece.len,
                 held => {
                     if let Some(done) = held.replace(piece) {
                         return Some(Ok(done));
@@ -72,6 +87,5 @@ impl<S: ReadAt> Iterator for Map<'_, S> {
                 }
             }
         }
-        self.held.take().map(Ok)
     }
 }

@@ -335,6 +335,19 @@ impl<S: ReadAt> Vhdx<S> {
     }
 }
 
+/// The disk as bytes: what converts or compares disks of any format takes it so.
+impl<S: ReadAt> ReadAt for Vhdx<S> {
+    type Error = Failure<S::Error>;
+
+    fn len(&self) -> u64 {
+        self.shape.size
+    }
+
+    fn read_at(&mut self, at: u64, into: &mut [u8]) -> Result<(), Self::Error> {
+        Self::read_at(self, at, into)
+    }
+}
+
 fn identifier<S: ReadAt>(file: &mut File<S>) -> Result<[u8; IDENTIFIER_LEN], Failure<S::Error>> {
     let len = file.len();
     let mut identifier = [0; IDENTIFIER_LEN];
@@ -391,9 +404,19 @@ fn regions<S: ReadAt>(
     let [first, second] = region::TABLES_AT;
     let first = file.bytes(first, region::TABLE_LEN)?;
     let second = file.bytes(second, region::TABLE_LEN)?;
-    let faults = [region::sound(&first).err(), region::sound(&second).err()];
+    let differ = first != second;
+    let fault = region::sound(&first).err();
+    // The second one is nearly always the same: then so is what is wrong with it.
+    let faults = [
+        fault,
+        if differ {
+            region::sound(&second).err()
+        } else {
+            fault
+        },
+    ];
     copies.regions = faults;
-    copies.regions_differ = first != second;
+    copies.regions_differ = differ;
     let table = match faults {
         [None, _] => first,
         [Some(_), None] => second,

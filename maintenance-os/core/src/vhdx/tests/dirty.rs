@@ -346,6 +346,37 @@ fn logs_that_no_writer_makes_are_refused() {
     }
 }
 
+/// One descriptor more than are replayed: 2 MiB of them, in a log of 3 MiB at 6 MiB.
+#[test]
+fn a_log_of_too_many_descriptors_is_refused() {
+    for (count, open) in [(65_536, true), (65_537, false)] {
+        let mut file = logged(&[]);
+        let log_at = file.len() as u64;
+        file.resize(file.len() + (3 << 20), 0);
+        let changes = vec![Change::Zero(TABLE_AT, 4096); count];
+        let entry = Entered {
+            last: 0,
+            ..entered(1, 0, 0, changes)
+        };
+        file.write_at(log_at, &entry.encode()).unwrap();
+        let header = Header::new(Guid([1; 16]), Guid([2; 16]), 10);
+        let header = Header {
+            log: ID,
+            log_len: 3 << 20,
+            log_at,
+            ..header
+        };
+        file.write_at(HEADERS_AT[0], &header.encode()).unwrap();
+        match Vhdx::open(file) {
+            Ok(_) => assert!(open),
+            Err(why) => assert_eq!(
+                (why, open),
+                (Failure::Refused(VhdxError::LogDescriptors), false)
+            ),
+        }
+    }
+}
+
 /// Entries that claim each other's sectors: the work stays in proportion to the log.
 #[test]
 fn a_tangled_log_costs_no_time() {

@@ -241,3 +241,33 @@ fn the_same_request_gives_the_same_bytes_and_a_wrong_one_is_refused() {
     assert_eq!(builder.write(at, &[1]), Err(backwards));
     assert!(builder.write(8 << 20, &[1]).is_err());
 }
+
+/// A disk is copied by its pieces: holes cost no reading and stay holes.
+#[test]
+fn a_disk_is_copied_by_its_pieces() {
+    let layout = || Layout::new(&new_disk(64 << 20, Some(1 << 20), NewKind::Dynamic)).unwrap();
+    let mut builder = Builder::new(Vec::new(), layout());
+    let bytes = noise(8, 3 << 20);
+    builder.write((9 << 20) + 512, &bytes).unwrap();
+    let mut from = Vhdx::open(builder.finish().unwrap()).unwrap();
+    let mut to = Builder::new(Vec::new(), layout());
+    let (mut at, mut copied) = (0, 0);
+    while let Some(piece) = from.piece(at).unwrap() {
+        match piece.place {
+            Place::File(_) | Place::Parent => {
+                let mut bytes = vec![0; usize::try_from(piece.len).unwrap()];
+                from.read_at(at, &mut bytes).unwrap();
+                to.write(at, &bytes).unwrap();
+                copied += piece.len;
+            }
+            Place::Zero | Place::Unmapped => {}
+        }
+        at += piece.len;
+    }
+    assert_eq!((at, copied), (64 << 20, 4 << 20));
+    let mut to = Vhdx::open(to.finish().unwrap()).unwrap();
+    let mut read = vec![0; bytes.len()];
+    to.read_at((9 << 20) + 512, &mut read).unwrap();
+    assert!(read == bytes);
+    assert_eq!(to.facts(), from.facts());
+}
