@@ -5,9 +5,9 @@
 //! unknown.
 
 pub(crate) mod ask;
+mod attachment;
 #[cfg(test)]
 pub(crate) mod fake;
-mod attachment;
 pub(crate) mod path;
 
 use crate::raid;
@@ -148,7 +148,8 @@ fn judged(mut disk: Disk, mut facts: DiskFacts) -> (Disk, DiskFacts) {
 
 /// The report as the inventory carries it.
 fn health(report: DeviceReport, facts: &DiskFacts) -> Health {
-    let line = |finding: &groundstate_api::health::HealthFinding| match finding.evidence.is_empty() {
+    let line = |finding: &groundstate_api::health::HealthFinding| match finding.evidence.is_empty()
+    {
         true => finding.what.clone(),
         false => format!("{} ({})", finding.what, finding.evidence.join("; ")),
     };
@@ -225,8 +226,14 @@ fn at_once(
         health: not_asked(),
         attachment: attachment::look(tree, kernel_name, &path, &block),
     };
+    let ask = way(transport, raid::volume_of(tree, &path, &block));
+    Some((disk, ask))
+}
+
+/// How a disk is asked; `volume` is the driver of the RAID controller whose volume it is.
+fn way(transport: Transport, volume: Option<&str>) -> Ask {
     let nobody = |why: &str| Ask::Nobody(why.to_owned());
-    let ask = match (transport, raid::volume_of(tree, &path, &block)) {
+    match (transport, volume) {
         (_, Some(driver)) => Ask::Nobody(format!(
             "a volume of the RAID controller ({driver}): its disks are reported on their own"
         )),
@@ -238,8 +245,7 @@ fn at_once(
             nobody("a USB disk is not asked: many bridges hang when they are")
         }
         (Transport::Other, None) => nobody("no health data is known for this kind of disk"),
-    };
-    Some((disk, ask))
+    }
 }
 
 /// Before a disk is asked nothing is known.

@@ -42,7 +42,7 @@ pub const SUPPORTED_LENGTH: usize = 1024;
 pub fn log_page_dw10(page: u8, length: usize) -> Option<u32> {
     const COUNT_MAX: u32 = 0x0fff;
     let words = u32::try_from(length.checked_div(4)?).ok()?.checked_sub(1)?;
-    (length % 4 == 0 && words <= COUNT_MAX).then(|| words << 16 | u32::from(page))
+    (length.is_multiple_of(4) && words <= COUNT_MAX).then(|| words << 16 | u32::from(page))
 }
 
 /// Whether the log of supported log pages lists `page`; `None` when it is short.

@@ -116,7 +116,7 @@ mod tests {
         (block[0], block[508]) = (1, 2);
         block[2..11].copy_from_slice(&[2, 0x7a, 0x10, 0x27, 0, 0x78, 0x56, 0x34, 0x12]);
         block[26..35].copy_from_slice(&[0x81, 0x00, 0x11, 0x27, 0, 0xff, 0xff, 0xff, 0xff]);
-        block[482 + 0..482 + 4].copy_from_slice(&[1, 0x19, 9, 0]);
+        block[482..486].copy_from_slice(&[1, 0x19, 9, 0]);
         super::super::fixture::seal(&mut block);
         let mut facts = facts();
         assert!(fill_short(&mut facts, &block));
