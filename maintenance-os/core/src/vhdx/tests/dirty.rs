@@ -402,7 +402,7 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     /// The same as applying every entry from the tail on, wherever in the log the entries begin, and the last torn.
     #[test]
