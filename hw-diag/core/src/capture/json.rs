@@ -5,6 +5,8 @@ mod ata;
 mod node;
 mod nvme;
 mod scsi;
+#[cfg(test)]
+mod tests;
 
 use super::derive::fill_in;
 use super::words::safe;
@@ -131,7 +133,7 @@ fn facts(root: Node<'_>, name: &str) -> DiskFacts {
         .text()
         .or_else(|| root.at("device").at("name").text())
         .unwrap_or_default();
-    facts.identity = identity(root);
+    facts.identity = identity(root, facts.protocol);
     facts.assessment = assessment(root);
     let celsius = root.at("temperature").at("current").signed();
     let trip = root.at("temperature").at("drive_trip").signed();
@@ -173,7 +175,7 @@ fn protocol(root: Node<'_>) -> Protocol {
     }
 }
 
-fn identity(root: Node<'_>) -> Identity {
+fn identity(root: Node<'_>, protocol: Protocol) -> Identity {
     let first = |names: &[&'static str]| {
         let found = names.iter().find_map(|name| root.at(name).text());
         found.unwrap_or_default()
@@ -193,7 +195,12 @@ fn identity(root: Node<'_>) -> Identity {
     Identity {
         vendor: first(&["scsi_vendor", "vendor"]),
         family: first(&["model_family"]),
-        model: first(&["model_name", "scsi_model_name", "scsi_product", "product"]),
+        model: first(if protocol == Protocol::Scsi {
+            // The vendor stands apart, so the product alone is the model.
+            &["scsi_product", "product", "scsi_model_name", "model_name"]
+        } else {
+            &["model_name"]
+        }),
         serial: first(&["serial_number"]),
         revision: first(&["firmware_version", "scsi_revision", "revision"]),
         wwn: wwn(root),

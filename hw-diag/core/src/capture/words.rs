@@ -6,6 +6,9 @@ use crate::fields::clean;
 use alloc::format;
 use alloc::string::String;
 
+/// What stands for an error that smartctl did not put into words.
+pub(super) const NOT_DECODED: &str = "not decoded";
+
 /// Text of a capture, made safe for reports and screens.
 pub(super) fn safe(text: &str) -> String {
     clean(text.as_bytes())

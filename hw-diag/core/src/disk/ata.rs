@@ -57,13 +57,10 @@ pub(super) fn readings(facts: &DiskFacts, ata: &AtaFacts) -> Vec<Reading> {
 /// Lines of the error log that a finding shows.
 const ERRORS_SHOWN: usize = 3;
 
-/// How many degrees the sensor inside may read above the case, where the statistics name the case's limit.
-const INSIDE_C: i16 = 5;
-
-/// The temperature limit that the disk names, at its sensor.
+/// The temperature limit that the disk names: the highest at its case.
 pub(super) fn limit_c(ata: &AtaFacts) -> Option<i16> {
     let limit = statistic(ata, MAXIMUM_TEMPERATURE)?.value;
-    i16::try_from(limit).ok()?.checked_add(INSIDE_C)
+    i16::try_from(limit).ok()
 }
 
 fn switches(ata: &AtaFacts) -> Vec<Reading> {

@@ -47,9 +47,8 @@ pub(super) fn readings(nvme: &NvmeFacts) -> Vec<Reading> {
         if spare < threshold && !said {
             out.push(Reading::detailed(
                 Measure::SpareBelowThreshold,
-                // A rule holds from 1 on, and 0 % left must not slip through it.
-                u64::from(spare).max(1),
-                format!(", below the drive's threshold of {threshold} %"),
+                u64::from(threshold.saturating_sub(spare)),
+                format!("{spare} %, below the drive's threshold of {threshold} %"),
                 vec![line],
             ));
         }

@@ -10,6 +10,8 @@ use alloc::vec::Vec;
 
 /// A temperature limit that a disk names is believed in this range, in degrees Celsius; firmware also says 0 and 255.
 const LIMIT_C: core::ops::RangeInclusive<i16> = 50..=110;
+/// How many degrees the sensor of an ATA disk, which sits inside, may read above the limit, which is the case's.
+const INSIDE_C: i16 = 5;
 
 /// Whether it was read at all, and what it says of itself. `counters` tells whether any counter came through, `explained`
 /// whether another reading already says why it fails.
@@ -75,8 +77,13 @@ pub(super) fn heat(facts: &DiskFacts, limit: Option<i16>) -> Option<Reading> {
     let celsius = facts.temperature_c.filter(|celsius| *celsius > 0)?;
     let value = u64::try_from(celsius).ok()?;
     let limit = limit.filter(|limit| LIMIT_C.contains(limit));
+    let inside = if facts.protocol == Protocol::Ata {
+        INSIDE_C
+    } else {
+        0
+    };
     match limit {
-        Some(limit) if celsius >= limit => Some(Reading::detailed(
+        Some(limit) if celsius.saturating_sub(inside) >= limit => Some(Reading::detailed(
             Measure::CelsiusAtLimit,
             value,
             format!(", and its own limit is {limit} °C"),

@@ -2,12 +2,15 @@
 //! Real captures: SMBIOS tables against `dmidecode` and their published decoding, SMART reports of real server drives.
 #![allow(clippy::unwrap_used)]
 
+mod disk_mutations;
 mod disks;
 mod garbage;
 mod labels;
+mod lldp_frames;
 mod memory_mutations;
 mod memory_removed;
 mod memory_texts;
+mod printed;
 mod smbios_tables;
 
 use std::path::PathBuf;

@@ -2,7 +2,7 @@
 //! The ATA sections of `smartctl --json`.
 
 use super::node::Node;
-use crate::capture::words::{ata_status, kind, result};
+use crate::capture::words::{NOT_DECODED, ata_status, kind, result};
 use crate::capture::{ATTRIBUTES_MAX, ERRORS_MAX, SELF_TESTS_MAX, STATISTICS_MAX};
 use crate::disk::DiskFacts;
 use crate::disk::facts::{
@@ -79,14 +79,16 @@ fn errors(root: Node<'_>) -> (Option<u64>, Vec<LoggedError>) {
             continue;
         };
         let entry = |entry: Node<'_>| {
-            Some(LoggedError {
+            let what = entry.at("error_description").text();
+            let what = what.as_deref().unwrap_or(NOT_DECODED);
+            LoggedError {
                 number: entry.at("error_number").number(),
                 hours: entry.at("lifetime_hours").number(),
-                what: entry.at("error_description").text()?,
-            })
+                what: what.trim_start_matches("Error: ").into(),
+            }
         };
         let table = log.at("table").items(ERRORS_MAX);
-        return (Some(count), table.into_iter().filter_map(entry).collect());
+        return (Some(count), table.into_iter().map(entry).collect());
     }
     (None, Vec::new())
 }

@@ -139,5 +139,7 @@ fn self_tests(root: Node<'_>) -> Option<SelfTestLog> {
             lba: entry.at("lba_first_failure").at("value").number(),
         });
     }
+    let seconds = root.at("scsi_extended_self_test_seconds").number();
+    log.extended_minutes = seconds.and_then(|seconds| u32::try_from(seconds.div_ceil(60)).ok());
     (!log.entries.is_empty()).then_some(log)
 }

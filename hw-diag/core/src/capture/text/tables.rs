@@ -4,7 +4,7 @@
 use super::lines::{any_base, columns, number, small, words};
 use super::{Reader, Section};
 use crate::capture::json::{gigabytes, not_moved};
-use crate::capture::words::{kind, result, safe};
+use crate::capture::words::{NOT_DECODED, kind, result, safe};
 use crate::capture::{ATTRIBUTES_MAX, ERRORS_MAX, SELF_TESTS_MAX, STATISTICS_MAX};
 use crate::disk::facts::{
     Attribute, BackgroundScan, ErrorCounters, LoggedError, SelfTest, Statistic, WhenFailed,
@@ -43,7 +43,7 @@ impl Reader {
                 errors.push(LoggedError {
                     number: head.strip_prefix("Error ").and_then(number),
                     hours: number(after),
-                    what: "not decoded".into(),
+                    what: NOT_DECODED.into(),
                 });
             }
             return true;
@@ -54,7 +54,7 @@ impl Reader {
             // Errors beyond those that are kept have no entry to add to.
             let kept = self.ata.errors.len() < ERRORS_MAX;
             let open = self.ata.errors.last_mut();
-            if let Some(error) = open.filter(|error| kept || error.what == "not decoded") {
+            if let Some(error) = open.filter(|error| kept || error.what == NOT_DECODED) {
                 error.what = safe(what);
             }
             return true;

@@ -67,7 +67,7 @@ pub(super) const RULES: &[Rule] = &[
         measure: Measure::SpareBelowThreshold,
         sureness: Sureness::Likely,
         advice: Advice::Replace,
-        what: "{n} % of the spare is left{detail}, yet the drive raises no warning",
+        what: "The available spare is {detail}, yet the drive raises no warning",
         next_step: "Update the firmware, and plan to replace it",
         why: "The drive contradicts itself, so neither word is taken whole.",
         ..BASE
