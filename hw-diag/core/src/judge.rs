@@ -9,6 +9,7 @@ mod disks;
 mod health;
 mod memory;
 
+pub(crate) use memory::labels;
 pub use memory::reports as memory_reports;
 
 use alloc::string::String;

@@ -8,6 +8,8 @@ mod against;
 mod fault;
 mod wanted;
 
+pub(crate) use wanted::labels;
+
 use super::{stop, unreadable, warn};
 use crate::memory::rules::{Count, RULES};
 use alloc::collections::BTreeMap;
@@ -74,7 +76,7 @@ pub fn reports(
             About::Whole(_) | About::Machine | About::Field(_) => whole.push(fault),
         }
     }
-    let names = wanted::labels(&memory.dimms);
+    let names = labels(&memory.dimms);
     let mut reports = Vec::new();
     for (index, (dimm, name)) in memory.dimms.iter().zip(&names).enumerate() {
         let faults = by_slot.remove(&index).unwrap_or_default();
@@ -104,7 +106,7 @@ fn of_slot(name: &str, dimm: &Dimm, faults: Vec<Fault>) -> DeviceReport {
     });
     let findings = faults.into_iter().map(Fault::health).collect();
     let mut report = DeviceReport::new(name, DeviceKind::Dimm, "SMBIOS", findings);
-    report.place = gone.unwrap_or_else(|| place(dimm));
+    report.place = gone.unwrap_or_else(|| place(dimm, name));
     if let Some(errors) = dimm.errors {
         report.source = "SMBIOS, EDAC".into();
         crate::memory::figures(&mut report, errors);
@@ -139,8 +141,9 @@ fn faults(wanted: &[Wanted], memory: &MemoryInfo, since: Option<Millis>) -> Vec<
     } else {
         against::against(wanted, &memory.dimms, &mut faults);
     }
-    for (index, dimm) in memory.dimms.iter().enumerate() {
-        counted(index, dimm, since, &mut faults);
+    let names = labels(&memory.dimms);
+    for (index, (dimm, name)) in memory.dimms.iter().zip(&names).enumerate() {
+        counted(index, dimm, name, since, &mut faults);
     }
     faults.extend(available(memory));
     faults
@@ -170,12 +173,12 @@ fn no_table(wanted: usize) -> Fault {
 }
 
 /// The memory errors counted on a DIMM.
-fn counted(index: usize, dimm: &Dimm, since: Option<Millis>, faults: &mut Vec<Fault>) {
+fn counted(index: usize, dimm: &Dimm, name: &str, since: Option<Millis>, faults: &mut Vec<Fault>) {
     let Some(errors) = dimm.errors else {
         return;
     };
-    let what = format!("the DIMM in slot {}", dimm.slot);
-    let holds = [against::holds(dimm)];
+    let what = format!("the DIMM in slot {name}");
+    let holds = [against::holds(dimm, name)];
     for finding in crate::memory::error_findings(&what, errors, since, &holds) {
         let rule = RULES.iter().find(|rule| rule.code == finding.code);
         let Some(rule) = rule else {
@@ -194,16 +197,16 @@ fn counted(index: usize, dimm: &Dimm, since: Option<Millis>, faults: &mut Vec<Fa
             evidence: finding.evidence,
             about: About::Slot {
                 seen: Some(index),
-                place: place(dimm),
+                place: place(dimm, name),
             },
         });
     }
 }
 
-/// What a technician needs of a DIMM that is there.
-fn place(dimm: &Dimm) -> Place {
+/// What a technician needs of a DIMM that is there; `name` is a name of the slot that no other has.
+fn place(dimm: &Dimm, name: &str) -> Place {
     Place {
-        slot: dimm.slot.clone(),
+        slot: name.into(),
         vendor: dimm.manufacturer.clone(),
         part_number: dimm.part_number.clone(),
         serial: serial(dimm).unwrap_or_default(),
@@ -265,3 +268,6 @@ fn widest(memory: &MemoryInfo) -> Part {
         size: Some(memory.configured.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

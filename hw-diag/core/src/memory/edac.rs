@@ -160,22 +160,18 @@ fn unplaced(
     controller: &Controller,
     counter: &Counter,
 ) -> DeviceReport {
-    let free: Vec<&Dimm> = dimms
-        .iter()
-        .enumerate()
-        .filter(|(index, dimm)| dimm.populated && !taken.contains(index))
-        .map(|(_, dimm)| dimm)
-        .collect();
-    let same: Vec<&&Dimm> = free
-        .iter()
-        .filter(|dimm| counter.size.is_some() && dimm.size == counter.size)
-        .collect();
-    // A rank is a part of a module, so its size may fit none.
-    let may_be: Vec<&str> = if same.is_empty() {
-        free.iter().map(|dimm| dimm.slot.as_str()).collect()
-    } else {
-        same.iter().map(|dimm| dimm.slot.as_str()).collect()
+    let names = crate::judge::labels(dimms);
+    let free = || {
+        let all = dimms.iter().zip(&names).enumerate();
+        all.filter(|(index, (dimm, _))| dimm.populated && !taken.contains(index))
+            .map(|(_, (dimm, name))| (dimm, name.as_str()))
     };
+    let same = free().filter(|(dimm, _)| counter.size.is_some() && dimm.size == counter.size);
+    let mut may_be: Vec<&str> = same.map(|(_, name)| name).collect();
+    if may_be.is_empty() {
+        // A rank is a part of a module, so its size may fit none.
+        may_be = free().map(|(_, name)| name).collect();
+    }
     let place = [&counter.label, &counter.location]
         .into_iter()
         .filter(|words| !words.is_empty())

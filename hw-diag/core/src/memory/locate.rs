@@ -12,7 +12,7 @@ use groundstate_api::inventory::Dimm;
 /// Where an address lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Located {
-    /// The slots that it may lie in, in table order; never empty.
+    /// The slots that it may lie in, in table order and by names that differ; never empty.
     pub slots: Vec<String>,
     /// Indices of those slots in the list of DIMMs.
     pub indices: Vec<usize>,
@@ -54,10 +54,10 @@ pub fn locate(slots: &[Dimm], details: &Details, address: u64) -> Option<Located
         indices = populated().filter(of_array).collect();
         table = "SMBIOS type 19";
     }
+    let labels = crate::judge::labels(slots);
     let names: Vec<String> = indices
         .iter()
-        .filter_map(|index| slots.get(*index))
-        .map(|dimm| dimm.slot.clone())
+        .filter_map(|index| labels.get(*index).cloned())
         .collect();
     let how = match names.len() {
         0 => return None,

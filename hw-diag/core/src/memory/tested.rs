@@ -132,23 +132,22 @@ impl MemoryTestReport {
             }
         }
         let mut reports = alloc::vec![self.whole(shared)];
+        let names = crate::judge::labels(slots);
         for (index, lines) in by_slot {
-            let Some(dimm) = slots.get(index) else {
+            let (Some(dimm), Some(name)) = (slots.get(index), names.get(index)) else {
                 continue;
             };
-            let what = format!("the DIMM in slot {} failed the memory test", dimm.slot);
-            let next = format!(
-                "power the machine off, replace the DIMM in slot {}, and test again",
-                dimm.slot
-            );
+            let what = format!("the DIMM in slot {name} failed the memory test");
+            let next =
+                format!("power the machine off, replace the DIMM in slot {name}, and test again");
             let mut lines = lines;
             lines.truncate(LINES_MAX);
             let finding = failed("dimm-test-failed", what, next, lines);
             let kind = DeviceKind::Dimm;
             let mut report =
-                DeviceReport::new(dimm.slot.clone(), kind, "memory test", alloc::vec![finding]);
+                DeviceReport::new(name.clone(), kind, "memory test", alloc::vec![finding]);
             report.place = Place {
-                slot: dimm.slot.clone(),
+                slot: name.clone(),
                 vendor: dimm.manufacturer.clone(),
                 part_number: dimm.part_number.clone(),
                 serial: dimm.serial.clone(),

@@ -3,7 +3,7 @@
 
 use crate::memory_texts::texts;
 use crate::smbios_tables::tables;
-use groundstate_api::health::{DeviceKind, Verdict};
+use groundstate_api::health::{DeviceKind, MemoryErrors, Verdict};
 use groundstate_api::inventory::{Dimm, Gravity, Inventory, MemoryInfo, SystemInfo};
 use groundstate_api::reason::{Part, ReasonCode};
 use groundstate_api::site::{ExpectedDimm, Hardware};
@@ -102,6 +102,32 @@ fn names(part: &Part, dimm: &Dimm) -> bool {
         return false;
     };
     slot.starts_with(&dimm.slot) && *size == dimm.size.map(|size| size.to_string())
+}
+
+/// An error that could not be corrected holds a run and names the DIMM, in the words of its report.
+#[test]
+fn a_dimm_that_lost_data_holds_a_run() {
+    for (name, dimms) in captures() {
+        let Some(index) = dimms.slots.iter().position(|dimm| dimm.populated) else {
+            continue;
+        };
+        let mut seen = machine(dimms.slots.clone(), dimms.ram);
+        seen.memory.dimms[index].errors = Some(MemoryErrors {
+            corrected: 0,
+            uncorrected: 1,
+        });
+        let findings = hw_core::judge(None, Some(&seen), &seen);
+        let all = reports(&seen.memory, None, None, None);
+        let failed = all.iter().filter(|r| r.verdict == Verdict::Fail);
+        let whats: Vec<&str> = failed.map(|r| r.findings[0].what.as_str()).collect();
+        let stops = findings.iter().filter(|f| f.gravity == Gravity::Stop);
+        let told: Vec<_> = stops
+            .map(|f| (f.reason.code, f.reason.what.as_str()))
+            .collect();
+        assert_eq!(told.len(), 1, "{name}");
+        assert_eq!(told[0].0, ReasonCode::DimmFailing, "{name}");
+        assert_eq!(whats, [told[0].1], "{name}");
+    }
 }
 
 #[test]

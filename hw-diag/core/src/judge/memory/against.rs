@@ -94,14 +94,14 @@ fn one(
     match (want.size, dimm.size) {
         (Some(wanted), Some(size)) if wanted != size => {
             let what = format!("the DIMM in slot {name} has {size} instead of {wanted}");
-            let mut fault = missing(want, Some(at), name, what, holds(dimm), &[]);
+            let mut fault = missing(want, Some(at), name, what, holds(dimm, name), &[]);
             fault.code = "dimm-wrong-size";
             return Some(fault);
         }
         (Some(_), None) => {
             let what = format!("the size of the DIMM in slot {name} is unknown");
             let next = "look at the DIMM's label or update the firmware";
-            let mut fault = watch(want, at, dimm, what, next);
+            let mut fault = watch(want, (at, dimm, name), what, next);
             (fault.code, fault.verdict) = ("dimm-size-unknown", Verdict::Unknown);
             return Some(fault);
         }
@@ -111,24 +111,18 @@ fn one(
     let (was, is) = other.filter(|(was, is)| *was != is)?;
     let what = format!("the DIMM in slot {name} is serial {is} instead of {was}");
     let next = "if it was replaced, write the new serial number into the site file";
-    let mut fault = watch(want, at, dimm, what, next);
+    let mut fault = watch(want, (at, dimm, name), what, next);
     fault.evidence.extend(elsewhere(want, seen));
     Some(fault)
 }
 
 /// What a slot holds, in words.
-pub(super) fn holds(dimm: &Dimm) -> String {
+pub(super) fn holds(dimm: &Dimm, slot: &str) -> String {
     let size = dimm
         .size
         .map_or_else(|| "unknown size".into(), |size| format!("{size}"));
     let serial = serial(dimm).unwrap_or_else(|| "unknown".into());
-    let Dimm {
-        slot,
-        manufacturer,
-        part_number,
-        ..
-    } = dimm;
-    let made = format!("{manufacturer} {part_number}");
+    let made = format!("{} {}", dimm.manufacturer, dimm.part_number);
     let made = made.trim();
     let comma = if made.is_empty() { "" } else { ", " };
     format!("SMBIOS says slot {slot} holds {size}, serial {serial}{comma}{made}")
@@ -180,7 +174,7 @@ fn missing(
     }
 }
 
-fn watch(want: &Wanted, at: usize, dimm: &Dimm, what: String, next: &str) -> Fault {
+fn watch(want: &Wanted, (at, dimm, name): (usize, &Dimm, &str), what: String, next: &str) -> Fault {
     Fault {
         code: "dimm-replaced",
         verdict: Verdict::Warn,
@@ -189,10 +183,10 @@ fn watch(want: &Wanted, at: usize, dimm: &Dimm, what: String, next: &str) -> Fau
         reason: ReasonCode::DimmMissing,
         what,
         next: next.into(),
-        evidence: alloc::vec![want.words(), holds(dimm)],
+        evidence: alloc::vec![want.words(), holds(dimm, name)],
         about: About::Slot {
             seen: Some(at),
-            place: super::place(dimm),
+            place: super::place(dimm, name),
         },
     }
 }

@@ -136,7 +136,7 @@ impl Wanted {
 
 /// A name for each slot that no other slot has: its own, with the bank where names repeat, with a number where banks do
 /// too.
-pub(super) fn labels(dimms: &[Dimm]) -> Vec<String> {
+pub(crate) fn labels(dimms: &[Dimm]) -> Vec<String> {
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     let mut pairs: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for dimm in dimms {
