@@ -7,6 +7,7 @@ use crate::disk;
 use crate::handover;
 use crate::image;
 use crate::pid1::call::{Provisioner, Refusal};
+use crate::pid1::drivers::Drivers;
 use crate::pid1::{Word, clock, look};
 use groundstate_api::boot::{BootConfig, Firmware};
 use groundstate_api::host::{HostSeed, NetworkBoot, SeedVolume};
@@ -14,12 +15,14 @@ use groundstate_api::image::{Blob, Manifest};
 use groundstate_api::inventory::Disk;
 use groundstate_api::plan::{
     DiskAction, DiskPlan, HandOver, PartitionContents, PartitionPlan, Plan, Role, Step, TablePlan,
+    VolumeFs,
 };
 use groundstate_api::run::{HostCredential, HostCredentialRequest};
 use groundstate_api::{Bytes, Millis, NodeId, Reason, ReasonCode, RunId, SCHEMA, paths};
+use mos_core::loader_entry::starts_from;
 use mos_core::phases::Event;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -28,6 +31,8 @@ const PROGRESS_EVERY: Millis = Millis(500);
 /// Between two tries to get the host's certificate.
 const CREDENTIAL_RETRY: Duration = Duration::from_secs(2);
 
+/// Where the boot image has its drivers.
+const MODULES: &str = "/lib/modules";
 /// What the image steps say of themselves when one data disk is made anew.
 const STAYS: &str = "the host on the disk stays: this run makes one data disk anew";
 
@@ -61,6 +66,9 @@ impl Workshop {
     fn result(&self, plan: &Plan, step: Step) -> Result<Vec<String>, Reason> {
         match step {
             Step::Guard | Step::Wipe | Step::Partition | Step::Volumes | Step::Vhds => {
+                if matches!(step, Step::Volumes | Step::Vhds) {
+                    load_file_systems(plan)?;
+                }
                 let mut last = Millis(0);
                 let bench = disk::Bench {
                     plan,
@@ -79,11 +87,11 @@ impl Workshop {
     }
 
     fn image(&self, plan: &Plan) -> Result<Vec<String>, Reason> {
+        if plan.rebuild.is_some() {
+            return load_host_that_stays(plan);
+        }
         let source = self.source();
         let manifest = self.manifest(plan)?;
-        if plan.rebuild.is_some() {
-            return self.image_that_stays(plan, &manifest);
-        }
         let target = partition(plan, is_root)?;
         std::thread::scope(|scope| {
             let loading = (plan.hand_over == HandOver::Kexec)
@@ -99,15 +107,6 @@ impl Workshop {
             }
             Ok(facts)
         })
-    }
-
-    /// A rebuild writes no image: the host on the disk stays, and only its kernel is loaded where kexec will start it.
-    fn image_that_stays(&self, plan: &Plan, manifest: &Manifest) -> Result<Vec<String>, Reason> {
-        let mut facts = vec![STAYS.to_owned()];
-        if plan.hand_over == HandOver::Kexec {
-            facts.push(self.load_host_kernel(plan, manifest)?);
-        }
-        Ok(facts)
     }
 
     /// Loads the host's kernel from its blobs while the image is still being written.
@@ -131,6 +130,10 @@ impl Workshop {
     }
 
     fn first_boot(&self, plan: &Plan) -> Result<Vec<String>, Reason> {
+        if plan.rebuild.is_some() {
+            let seed = self.seed(plan)?;
+            return handover::place_seed(&partition(plan, is_root)?, &seed);
+        }
         let manifest = self.manifest(plan)?;
         let mut facts = {
             let kernel = self.blob(&manifest.kernel, "kernel")?;
@@ -189,6 +192,14 @@ impl Workshop {
 
     /// Reads kernel and initrd back from the ESP: what the firmware will start, or kexec has loaded, is what the image names.
     fn prove(&self, plan: &Plan) -> Result<Vec<String>, Reason> {
+        if plan.rebuild.is_some() {
+            let found = handover::digest_esp(&partition(plan, is_esp)?)?;
+            return Ok(vec![format!(
+                "the host's kernel {} and initrd {} read back from its disk",
+                found.kernel.short(),
+                found.initrd.short()
+            )]);
+        }
         let manifest = self.manifest(plan)?;
         let found = handover::digest_esp(&partition(plan, is_esp)?)?;
         for (what, found, blob) in [
@@ -260,6 +271,48 @@ impl Workshop {
     }
 }
 
+/// Loads what the host on the disk starts from, its own updates included, where kexec will start it.
+fn load_host_that_stays(plan: &Plan) -> Result<Vec<String>, Reason> {
+    let mut facts = vec![STAYS.to_owned()];
+    if plan.hand_over == HandOver::Kexec {
+        let contents = handover::read_esp(&partition(plan, is_esp)?)?;
+        if !starts_from(&contents.options, root_guid(plan)?) {
+            return Err(Reason::new(
+                ReasonCode::HandOverFailed,
+                "the host on the disk is not the one that the plan keeps",
+                "order a new run: `groundstate node reprovision NODE`",
+            )
+            .seen(format!("the loader entry's options: {}", contents.options)));
+        }
+        handover::kexec_load(&contents.kernel, &contents.initrd, &contents.options)?;
+        facts.push("the host's kernel is loaded from its disk".to_owned());
+    }
+    Ok(facts)
+}
+
+/// Loads the driver of a file system that this plan has and few plans have.
+fn load_file_systems(plan: &Plan) -> Result<(), Reason> {
+    let partitions = tables(plan).flat_map(|(_, table)| &table.partitions);
+    let mut volumes = partitions.filter_map(|partition| partition.holds.volume());
+    if !volumes.any(|volume| volume.fs == VolumeFs::Xfs) {
+        return Ok(());
+    }
+    let refused = |why: String| {
+        Reason::new(
+            ReasonCode::Internal,
+            "the boot image lacks the driver of XFS, which the plan has",
+            "build the boot image again, or set fs to ext4 in the site file; then order the run again",
+        )
+        .seen(why)
+    };
+    let mut drivers = Drivers::read(Path::new(MODULES)).map_err(refused)?;
+    drivers.load_named(&["xfs"]);
+    match drivers.failed().get("xfs") {
+        Some(why) => Err(refused(why.clone())),
+        None => Ok(()),
+    }
+}
+
 fn broken(what: &str) -> Reason {
     Reason::new(
         ReasonCode::Internal,
@@ -312,12 +365,31 @@ fn root_guid(plan: &Plan) -> Result<&str, Reason> {
     planned(plan, is_root).map(|(_, _, partition)| partition.guid.as_str())
 }
 
-/// The device node of a partition of the OS disk, after the guard has looked at the disk once more.
-fn partition(plan: &Plan, wanted: fn(&PartitionContents) -> bool) -> Result<PathBuf, Reason> {
+/// The device node of a partition of the OS disk. Its disk keeps its name as long as this is there.
+struct HeldPartition {
+    path: PathBuf,
+    _held: disk::Hold,
+}
+
+impl std::ops::Deref for HeldPartition {
+    type Target = std::path::Path;
+
+    fn deref(&self) -> &std::path::Path {
+        &self.path
+    }
+}
+
+/// A partition of the OS disk, after the guard has looked at the disk once more.
+fn partition(plan: &Plan, wanted: fn(&PartitionContents) -> bool) -> Result<HeldPartition, Reason> {
     let (disk_plan, number, _) = planned(plan, wanted)?;
     let seen: Vec<Disk> = look::disks();
     let disk = mos_core::guard::guard_disk(disk_plan, &seen)?;
-    Ok(disk::partition_device(&disk.kernel_name, number))
+    let device = std::path::Path::new("/dev").join(&disk.kernel_name);
+    let held = disk::Hold::new(&device, disk_plan, disk).map_err(|error| error.reason(disk_plan))?;
+    Ok(HeldPartition {
+        path: disk::partition_device(&disk.kernel_name, number),
+        _held: held,
+    })
 }
 
 fn seed_volumes(plan: &Plan) -> Vec<SeedVolume> {

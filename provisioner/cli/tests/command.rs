@@ -245,3 +245,112 @@ fn the_site_file_is_checked_without_starting_anything() {
     );
     check(&groundstate(&["up"]).output().unwrap(), 2, &["--interface"]);
 }
+
+/// What `groundstate node show NODE --json` has of a machine with two disks.
+const INVENTORY: &str = r#"{
+    "schema": 1, "boot_id": "11111111-1111-1111-1111-111111111111", "first_line_after": 1, "complete_after": 2,
+    "system": {"manufacturer": "m", "product": "p", "serial": "GS1", "uuid": "564d1234-5678-9abc-def0-123456789abc",
+               "firmware_version": "1", "firmware": null, "uefi": true, "cpus": 1, "cpu_model": "c"},
+    "memory": {"available": 1073741824, "configured": 1073741824, "dimms": []}, "nics": [], "could_not_look": [],
+    "disks": [DISKS]
+}"#;
+
+fn inventory_disk(serial: &str, size: u64, contents: &str) -> String {
+    format!(
+        r#"{{"kernel_name": "sda", "slot": "bay-{serial}", "serial": "{serial}", "wwn": null, "model": "M", "revision": "1",
+            "size": {size}, "logical_sector": 512, "physical_sector": 4096, "transport": "nvme", "rotational": false,
+            "removable": false, "read_only": false, "contents": [{contents}], "layout": null,
+            "health": {{"verdict": "ok", "source": "none", "evidence": [], "temperature_c": null, "power_on_hours": null}}}}"#
+    )
+}
+
+#[test]
+fn a_preview_from_files_asks_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let (site, inventory) = (dir.path().join("site.toml"), dir.path().join("report.json"));
+    std::fs::write(&site, SITE).unwrap();
+    let old = r#"{"at": "disk", "what": "LVM2 PV", "label": null}"#;
+    let disks = [
+        inventory_disk("DATA-1", 8 << 30, old),
+        inventory_disk("OS-1", 4 << 30, ""),
+    ];
+    std::fs::write(&inventory, INVENTORY.replace("DISKS", &disks.join(","))).unwrap();
+    let run = |node: &str, more: &[&str]| {
+        groundstate(&["plan", "preview", node])
+            .args(more)
+            .arg("--site")
+            .arg(&site)
+            .arg("--inventory")
+            .arg(&inventory)
+            .env("COLUMNS", "100")
+            .output()
+            .unwrap()
+    };
+    let output = run("node-1", &[]);
+    let wants = [
+        "Nothing is ordered",
+        "|esp",
+        "|/data/DATA-1",
+        "LVM2 PV goes",
+        "NOT CONFIRMED",
+        "--confirm DATA-1",
+    ];
+    check(&output, 3, &wants);
+    assert!(
+        !said(&output).1.contains('\u{1b}'),
+        "no colour where there is no terminal"
+    );
+    let output = run("node-1", &["--confirm", "DATA-1", "--json"]);
+    check(
+        &output,
+        0,
+        &["\"run\": \"decided-at-the-order\"", "\"needs_confirm\": []"],
+    );
+    assert_eq!(
+        run("node-1", &["--json"]).stdout,
+        run("node-1", &["--json"]).stdout
+    );
+    check(
+        &run("node-1", &["--confirm", "DATA-1", "--image-size", "20GiB"]),
+        3,
+        &["too small for image"],
+    );
+    check(
+        &run("node-1", &["--image-size", "much"]),
+        1,
+        &["--image-size"],
+    );
+    check(&run("node-2", &[]), 3, &["node-1"]);
+    std::fs::write(&inventory, "{}").unwrap();
+    check(
+        &run("node-1", &[]),
+        1,
+        &["neither a node's report nor an inventory"],
+    );
+    let alone = groundstate(&["plan", "preview", "node-1", "--site"])
+        .arg(&site)
+        .output()
+        .unwrap();
+    check(&alone, 2, &["--inventory"]);
+}
+
+#[test]
+fn a_preview_of_a_node_that_never_reported_says_what_to_do() {
+    let world = World::new();
+    check(
+        &world.run(&["plan", "preview", "node-1"]),
+        3,
+        &["has not reported its hardware yet"],
+    );
+    check(
+        &world.run(&["node", "rebuild-disk", "node-1", "S-1"]),
+        3,
+        &["has no host"],
+    );
+    let wants = ["1 to 128 bytes"];
+    check(
+        &world.run(&["node", "provision", "node-1", "--confirm", " "]),
+        3,
+        &wants,
+    );
+}
