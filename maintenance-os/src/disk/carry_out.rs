@@ -7,8 +7,8 @@ use super::{Hold, make_esp, make_ext4, make_xfs, partition, partition_device, vh
 use crate::mount::{Access, Mounted};
 use groundstate_api::inventory::Disk;
 use groundstate_api::plan::{
-    DiskAction, DiskPlan, PartitionContents, PartitionPlan, Plan, Step, TablePlan, VhdFormat, VhdKind,
-    VhdPlan,
+    DiskAction, DiskPlan, PartitionContents, PartitionPlan, Plan, Step, TablePlan, VhdFormat,
+    VhdKind, VhdPlan,
 };
 use groundstate_api::units::MIB;
 use groundstate_api::{Bytes, Reason, ReasonCode, SystemUuid};
@@ -58,7 +58,9 @@ impl Job<'_> {
 
     fn partitions(&self) -> impl Iterator<Item = (PathBuf, &PartitionPlan)> {
         let numbered = self.table.partitions.iter().zip(1u32..);
-        numbered.map(|(partition, number)| (partition_device(&self.seen.kernel_name, number), partition))
+        numbered.map(|(partition, number)| {
+            (partition_device(&self.seen.kernel_name, number), partition)
+        })
     }
 }
 

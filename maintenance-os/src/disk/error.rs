@@ -43,7 +43,9 @@ pub enum DiskError {
         planned_sector: u32,
     },
     /// Another disk has taken the name since the last look.
-    #[error("{path} is another disk than a moment ago: the kernel counts it as number {found}, and looked at was {seen}")]
+    #[error(
+        "{path} is another disk than a moment ago: the kernel counts it as number {found}, and looked at was {seen}"
+    )]
     Replaced {
         /// The device.
         path: PathBuf,

@@ -17,8 +17,8 @@ mod window;
 
 pub use gpt::{GptPartition, GptTable, read_gpt};
 pub use mbr::{MbrPartition, read_mbr};
-pub use table::DAMAGED_GPT;
 pub use names::{ALIASES, is_same_name};
+pub use table::DAMAGED_GPT;
 pub use window::{READ_MAX, Read, Window};
 
 use crate::guard::UNKNOWN_DATA;
