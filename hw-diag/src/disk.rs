@@ -13,7 +13,7 @@ pub(crate) mod path;
 use crate::raid;
 use crate::sysfs::{Tree, below};
 use ask::{Ask, Job};
-use groundstate_api::health::DeviceReport;
+use groundstate_api::health::{DeviceReport, HealthFinding};
 use groundstate_api::inventory::{Disk, Health, Transport, Verdict};
 use groundstate_api::units::Bytes;
 use hw_core::disk::facts::Protocol;
@@ -148,11 +148,6 @@ fn judged(mut disk: Disk, mut facts: DiskFacts) -> (Disk, DiskFacts) {
 
 /// The report as the inventory carries it.
 fn health(report: DeviceReport, facts: &DiskFacts) -> Health {
-    let line = |finding: &groundstate_api::health::HealthFinding| match finding.evidence.is_empty()
-    {
-        true => finding.what.clone(),
-        false => format!("{} ({})", finding.what, finding.evidence.join("; ")),
-    };
     Health {
         verdict: report.verdict,
         source: report.source,
@@ -161,6 +156,21 @@ fn health(report: DeviceReport, facts: &DiskFacts) -> Health {
         power_on_hours: facts.power_on_hours,
         findings: report.findings,
         figures: report.figures,
+    }
+}
+
+/// A finding in one line: what, and what was seen unless the sentence says it already.
+fn line(finding: &HealthFinding) -> String {
+    let seen: Vec<&str> = finding
+        .evidence
+        .iter()
+        .map(String::as_str)
+        .filter(|seen| !finding.what.contains(seen))
+        .collect();
+    if seen.is_empty() {
+        finding.what.clone()
+    } else {
+        format!("{} ({})", finding.what, seen.join("; "))
     }
 }
 
@@ -196,7 +206,6 @@ fn at_once(
         return None;
     }
     let first = |files: &[&str]| files.iter().find_map(|name| tree.text(&file(name)));
-    let rotational = tree.flag(&file("queue/rotational"));
     let wwid = first(&["wwid", "device/wwid"]);
     let disk = Disk {
         kernel_name: kernel_name.into(),
@@ -218,7 +227,7 @@ fn at_once(
             .number(&file("queue/physical_block_size"))
             .unwrap_or(512),
         transport,
-        rotational,
+        rotational: tree.flag(&file("queue/rotational")),
         removable,
         read_only: tree.flag(&file("ro")),
         contents: Vec::new(),

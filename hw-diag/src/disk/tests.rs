@@ -148,7 +148,10 @@ fn virtio_is_unknown_and_what_is_no_disk_is_not_listed() {
     assert_eq!(disks[0].serial, "GS-V-1");
     assert_eq!(disks[0].slot, "pci-0000:00:06.0");
     assert_eq!(disks[0].health.verdict, Verdict::Unknown);
-    assert!(disks[0].health.evidence[0].contains("a virtio disk keeps no health data"));
+    assert_eq!(
+        disks[0].health.evidence,
+        ["No health data could be read of this disk: a virtio disk keeps no health data"]
+    );
     assert_eq!(
         missed.len(),
         1,
