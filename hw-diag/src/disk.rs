@@ -8,6 +8,8 @@ pub(crate) mod ask;
 mod attachment;
 #[cfg(test)]
 pub(crate) mod fake;
+#[cfg(test)]
+mod liar;
 pub(crate) mod path;
 
 use crate::raid;

@@ -27,14 +27,17 @@ pub(super) fn look(tree: &Tree, kernel_name: &str, path: &str, block: &str) -> A
     for (name, path) in &parts {
         for holder in tree.names(&below(path, "holders")).unwrap_or_default() {
             if is_multipath(tree, &holder) {
-                found.paths.push(format!("{holder} is a multipath map of {name}"));
+                found
+                    .paths
+                    .push(format!("{holder} is a multipath map of {name}"));
             } else {
                 found.used_by.push(format!("{holder} holds {name}"));
             }
         }
         let number = tree.text(&below(path, "dev")).unwrap_or_default();
         found.used_by.extend(mounted(&mounts, name, &number));
-        let is_swap = |line: &String| line.split_whitespace().next() == Some(&format!("/dev/{name}"));
+        let is_swap =
+            |line: &String| line.split_whitespace().next() == Some(&format!("/dev/{name}"));
         if swaps.iter().any(is_swap) {
             found.used_by.push(format!("{name} is used as swap"));
         }
@@ -73,7 +76,9 @@ fn mounted<'a>(
 fn network(tree: &Tree, kernel_name: &str, path: &str, block: &str) -> Option<String> {
     let has = |prefix: &str| path.split('/').any(|part| numbered(part, prefix).is_some());
     let nvme = tree.text(&below(block, "device/transport"));
-    if let Some(fabric) = nvme.filter(|transport| kernel_name.starts_with("nvme") && transport != "pcie") {
+    if let Some(fabric) =
+        nvme.filter(|transport| kernel_name.starts_with("nvme") && transport != "pcie")
+    {
         return Some(format!("nvme-{fabric}"));
     }
     if has("session") {
@@ -133,10 +138,20 @@ mod tests {
         write(at, "sys/block/sda/sda2/dev", "8:2\n");
         write(at, "sys/block/sda/holders/dm-3/x", "");
         write(at, "sys/block/dm-3/dm/uuid", "mpath-3600\n");
-        let mounts = "24 1 8:2 / /srv rw - ext4 /dev/sda2 rw\n25 1 8:16 / / rw - ext4 /dev/sdb rw\n";
+        let mounts =
+            "24 1 8:2 / /srv rw - ext4 /dev/sda2 rw\n25 1 8:16 / / rw - ext4 /dev/sdb rw\n";
         write(at, "proc/self/mountinfo", mounts);
-        write(at, "proc/swaps", "Filename Type\n/dev/sda1 partition 1 0 -2\n");
-        let found = look(&Tree::at(at), "sda", "devices/pci0/ata1/host0/sda", "sys/block/sda");
+        write(
+            at,
+            "proc/swaps",
+            "Filename Type\n/dev/sda1 partition 1 0 -2\n",
+        );
+        let found = look(
+            &Tree::at(at),
+            "sda",
+            "devices/pci0/ata1/host0/sda",
+            "sys/block/sda",
+        );
         assert_eq!(found.sequence, Some(7));
         assert_eq!(found.paths, ["dm-3 is a multipath map of sda"]);
         let used = [
@@ -154,9 +169,21 @@ mod tests {
         let at = root.path();
         write(at, "sys/block/nvme0n1/device/transport", "tcp\n");
         for (name, path, network) in [
-            ("sda", "devices/platform/host6/session1/target6:0:0/6:0:0:1/block/sda", "iscsi"),
-            ("sda", "devices/pci0/host7/rport-7:0-2/target7:0:0/block/sda", "fibre-channel"),
-            ("nvme0n1", "devices/virtual/nvme-fabrics/ctl/nvme0/nvme0n1", "nvme-tcp"),
+            (
+                "sda",
+                "devices/platform/host6/session1/target6:0:0/6:0:0:1/block/sda",
+                "iscsi",
+            ),
+            (
+                "sda",
+                "devices/pci0/host7/rport-7:0-2/target7:0:0/block/sda",
+                "fibre-channel",
+            ),
+            (
+                "nvme0n1",
+                "devices/virtual/nvme-fabrics/ctl/nvme0/nvme0n1",
+                "nvme-tcp",
+            ),
         ] {
             let found = look(&Tree::at(at), name, path, &below("sys/block", name));
             assert_eq!(found.network.as_deref(), Some(network), "{path}");
