@@ -4,9 +4,9 @@
 use crate::garbage::table;
 use hw_core::memory::{Details, Dimms, DimmsReport, from_dmidecode_text, from_smbios, locate};
 
-/// A million in all where the build is optimised; without, a tenth of it in the time a test may take.
+/// A million where the build is optimised; without, a quarter of it in the time that a test may take.
 const MUTATIONS: u64 = if cfg!(debug_assertions) {
-    100_000
+    250_000
 } else {
     1_000_000
 };
