@@ -245,10 +245,22 @@ pub(super) fn judge(facts: &FirmwareFacts, bmc: Option<&IpmiFacts>) -> Vec<Devic
     bios.place.firmware.clone_from(&facts.version);
     bios.place.model = match facts.date.as_str() {
         "" => String::new(),
-        date => format!("of {date}"),
+        date => format!("released {date}"),
     };
     reports.push(bios);
     let findings = facts.chassis.as_ref().map(chassis).unwrap_or_default();
+    if facts.board.is_some() || !findings.is_empty() {
+        reports.push(of_board(facts, findings));
+    }
+    // Where the BMC says how they are, the table of the last start has nothing to add but their names.
+    if bmc.is_none_or(|bmc| bmc.sensors.is_empty()) {
+        let present = facts.supplies.iter().filter(|supply| supply.present);
+        reports.extend(present.map(of_supply));
+    }
+    reports
+}
+
+fn of_board(facts: &FirmwareFacts, findings: Vec<HealthFinding>) -> DeviceReport {
     let mut machine = DeviceReport::new("machine", DeviceKind::Machine, "SMBIOS", findings);
     if let Some(board) = &facts.board {
         machine.place.vendor.clone_from(&board.vendor);
@@ -257,13 +269,7 @@ pub(super) fn judge(facts: &FirmwareFacts, bmc: Option<&IpmiFacts>) -> Vec<Devic
             .to_string();
         machine.place.serial.clone_from(&board.serial);
     }
-    reports.push(machine);
-    // Where the BMC says how they are, the table of the last start has nothing to add but their names.
-    if bmc.is_none_or(|bmc| bmc.sensors.is_empty()) {
-        let present = facts.supplies.iter().filter(|supply| supply.present);
-        reports.extend(present.map(of_supply));
-    }
-    reports
+    machine
 }
 
 fn chassis(chassis: &Chassis) -> Vec<HealthFinding> {

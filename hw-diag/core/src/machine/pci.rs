@@ -237,6 +237,11 @@ fn driver(function: &PciFunction, log: &LogFacts) -> Option<HealthFinding> {
     )]);
     let lines = log.lines_about(&function.address);
     let claimed = function.claimed_by.as_deref().unwrap_or_default();
+    let elsewhere = known::module(function.vendor, function.device);
+    // No maintenance OS drives a display; only where a module could have is it worth a line.
+    if class.without == Verdict::Ok && claimed.is_empty() && elsewhere.is_none() {
+        return None;
+    }
     let (next, advice) = if let Some(module) = function.loaded.first() {
         seen.push(format!("module {module} is loaded and did not take it"));
         seen.extend(lines);
@@ -249,7 +254,7 @@ fn driver(function: &PciFunction, log: &LogFacts) -> Option<HealthFinding> {
             format!("load it: `modprobe {module}`; if that fails, look at the kernel's log"),
             Advice::Update,
         )
-    } else if let Some(module) = known::module(function.vendor, function.device) {
+    } else if let Some(module) = elsewhere {
         seen.push("no module of this kernel claims it".to_string());
         let next = format!(
             "module {module} of Debian's kernel drives it: use a kernel or boot image that has {module}"
