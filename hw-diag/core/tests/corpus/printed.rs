@@ -39,7 +39,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -138,8 +138,14 @@ fn ata(report: &Value, out: &mut String) {
         );
     }
     *out += "                            ||||||_ K auto-keep\n";
+    errors(&report["ata_smart_error_log"], out);
+    self_tests(&report["ata_smart_self_test_log"], out);
+    statistics(report, out);
+}
+
+fn errors(log: &Value, out: &mut String) {
     for which in ["extended", "summary"] {
-        let Some(count) = report["ata_smart_error_log"][which]["count"].as_u64() else {
+        let Some(count) = log[which]["count"].as_u64() else {
             continue;
         };
         *out += "SMART Error Log Version: 1\n";
@@ -150,11 +156,7 @@ fn ata(report: &Value, out: &mut String) {
                 "ATA Error Count: {count} (device log contains only the most recent five errors)"
             ),
         };
-        for row in report["ata_smart_error_log"][which]["table"]
-            .as_array()
-            .into_iter()
-            .flatten()
-        {
+        for row in log[which]["table"].as_array().into_iter().flatten() {
             let (number, hours) = (&row["error_number"], &row["lifetime_hours"]);
             let _ = writeln!(
                 out,
@@ -165,7 +167,9 @@ fn ata(report: &Value, out: &mut String) {
             }
         }
     }
-    let log = &report["ata_smart_self_test_log"];
+}
+
+fn self_tests(log: &Value, out: &mut String) {
     if !log.is_null() {
         *out += "SMART Self-test log structure revision number 1\n";
         let table = log["extended"]["table"]
@@ -186,6 +190,9 @@ fn ata(report: &Value, out: &mut String) {
             );
         }
     }
+}
+
+fn statistics(report: &Value, out: &mut String) {
     *out += "Device Statistics (GP Log 0x04)\n";
     for page in report["ata_device_statistics"]["pages"]
         .as_array()

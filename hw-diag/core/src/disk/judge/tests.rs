@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Verdicts, a line a finding. Each case changes one thing of a healthy disk.
+//! Verdicts, a line a finding. Each case changes one thing of a healthy disk; what comes of it is in `golden/`.
 
 use super::judge;
 use crate::disk::facts::{
@@ -7,7 +7,7 @@ use crate::disk::facts::{
     SelfTest, SelfTestKind, SelfTestLog, SelfTestResult, Statistic, WhenFailed,
 };
 use crate::disk::{DiskFacts, EarlierFigures};
-use expect_test::{Expect, expect};
+use expect_test::{ExpectFile, expect_file};
 use groundstate_api::health::{Advice, DeviceKind, Verdict};
 
 fn attribute(id: u8, raw: u64) -> Attribute {
@@ -76,18 +76,29 @@ fn scsi() -> DiskFacts {
     facts
 }
 
-fn check(mut facts: DiskFacts, change: impl FnOnce(&mut DiskFacts), expect: Expect) {
-    change(&mut facts);
-    let report = judge(&facts, &[]);
-    let mut text = format!("{}\n", report.verdict.as_str());
-    for one in report.findings {
-        let (verdict, advice) = (one.verdict.as_str(), one.advice);
-        text += &format!("{verdict} {} {advice:?}: {}\n", one.code, one.what);
-        for line in one.evidence {
-            text += &format!("  {line}\n");
+/// Cases of one subject, and what was said of each.
+#[derive(Default)]
+struct Cases(String);
+
+impl Cases {
+    /// A healthy disk with a change.
+    fn add(&mut self, name: &str, mut facts: DiskFacts, change: impl FnOnce(&mut DiskFacts)) {
+        change(&mut facts);
+        let report = judge(&facts, &[]);
+        self.0 += &format!("# {name}: {}\n", report.verdict.as_str());
+        for one in report.findings {
+            let (verdict, advice, sure) = (one.verdict.as_str(), one.advice, one.sureness);
+            self.0 += &format!("{verdict} {} ({sure:?}, {advice:?})\n", one.code);
+            self.0 += &format!("  {}\n  -> {}\n", one.what, one.next_step);
+            for line in one.evidence {
+                self.0 += &format!("  : {line}\n");
+            }
         }
     }
-    expect.assert_eq(&text);
+
+    fn are(&self, golden: ExpectFile) {
+        golden.assert_eq(&self.0);
+    }
 }
 
 fn raw(facts: &mut DiskFacts, id: u8, raw: u64) {
@@ -98,168 +109,55 @@ fn raw(facts: &mut DiskFacts, id: u8, raw: u64) {
 
 #[test]
 fn healthy_disks_have_no_finding() {
-    check(
-        ata(),
-        |_| {},
-        expect![[r#"
-        ok
-    "#]],
-    );
-    check(
-        nvme(),
-        |_| {},
-        expect![[r#"
-        ok
-    "#]],
-    );
-    check(
-        scsi(),
-        |_| {},
-        expect![[r#"
-        ok
-    "#]],
-    );
+    for facts in [ata(), nvme(), scsi()] {
+        let report = judge(&facts, &[]);
+        assert_eq!((report.verdict, report.findings), (Verdict::Ok, vec![]));
+    }
 }
 
 #[test]
 fn counts_of_an_ata_disk() {
-    check(
-        ata(),
-        |f| raw(f, 197, 1),
-        expect![[r#"
-        warn
-        warn ata-pending-sectors Watch: 1 sector cannot be read and should be reallocated
-          attribute 197: raw 1, value 100, worst 100, threshold 0
-    "#]],
-    );
-    check(
-        ata(),
-        |f| raw(f, 197, 64),
-        expect![[r#"
-        fail
-        fail ata-pending-sectors Replace: 64 sectors cannot be read and should be reallocated
-          attribute 197: raw 64, value 100, worst 100, threshold 0
-    "#]],
-    );
-    check(
-        ata(),
-        |f| raw(f, 198, 0xffff_ffff_ffff),
-        expect![[r#"
-        warn
-        warn ata-impossible-count Look: 1 counter of unreadable sectors holds a number that no disk can reach: 198 is 281474976710655
-          attribute 198: raw 281474976710655, value 100, worst 100, threshold 0
-    "#]],
-    );
-    check(
-        ata(),
-        |f| raw(f, 187, 3),
-        expect![[r#"
-        warn
-        warn ata-reported-uncorrectable Watch: 3 uncorrectable errors reported to the host over the disk's life
-          attribute 187: raw 3, value 100, worst 100, threshold 0
-    "#]],
-    );
-    check(
-        ata(),
-        |f| raw(f, 5, 12),
-        expect![[r#"
-        ok
-        ok ata-reallocated-sectors Watch: 12 sectors replaced from the spares
-          attribute 5: raw 12, value 100, worst 100, threshold 0
-    "#]],
-    );
-    check(
-        ata(),
-        |f| raw(f, 5, 1_966),
-        expect![[r#"
-        warn
-        warn ata-reallocated-sectors Replace: 1966 sectors replaced from the spares
-          attribute 5: raw 1966, value 100, worst 100, threshold 0
-    "#]],
-    );
-    check(
-        ata(),
-        |f| raw(f, 199, 99),
-        expect![[r#"
-        ok
-    "#]],
-    );
-    check(
-        ata(),
-        |f| raw(f, 199, 3_118_119),
-        expect![[r#"
-        ok
-        ok ata-crc-errors Reseat: 3118119 CRC errors on the cable over the disk's life
-          attribute 199: raw 3118119, value 100, worst 100, threshold 0
-    "#]],
-    );
-    check(
-        ata(),
-        |f| raw(f, 188, 0x0007_0003_0002),
-        expect![[r#"
-        ok
-    "#]],
-    );
-    check(
-        ata(),
-        |f| raw(f, 10, 3),
-        expect![[r#"
-        ok
-        ok ata-spin-retries Watch: 3 spin-ups needed another try
-          attribute 10: raw 3, value 100, worst 100, threshold 0
-    "#]],
-    );
+    let mut cases = Cases::default();
+    for (id, count) in [
+        (197, 1),
+        (197, 64),
+        (198, 64),
+        (198, 0xffff_ffff_ffff),
+        (187, 3),
+        (5, 12),
+        (5, 1_966),
+        (199, 99),
+        (199, 3_118_119),
+        (188, 0x0007_0003_0002),
+        (10, 3),
+    ] {
+        cases.add(&format!("attribute {id} is {count}"), ata(), |f| {
+            raw(f, id, count)
+        });
+    }
+    cases.add("pending on flash", ata(), |f| {
+        f.identity.rotation_rpm = Some(0);
+        raw(f, 197, 64);
+    });
+    cases.are(expect_file!["golden/ata-counts.txt"]);
 }
 
 #[test]
 fn thresholds_of_an_ata_disk() {
     let fail = |f: &mut DiskFacts, prefail, when| {
-        let ata = f.ata.as_mut().unwrap();
-        let one = &mut ata.attributes[0];
+        let one = &mut f.ata.as_mut().unwrap().attributes[0];
         (one.prefail, one.when_failed, one.current) = (prefail, when, Some(30));
         (one.threshold, one.name) = (Some(36), Some("Reallocated_Sector_Ct".into()));
     };
-    check(
-        ata(),
-        |f| fail(f, true, WhenFailed::Now),
-        expect![[r#"
-        fail
-        fail ata-attribute-fails-now Replace: 1 attribute at or below the vendor's threshold of failure: 5 Reallocated_Sector_Ct
-          attribute 5 Reallocated_Sector_Ct: raw 0, value 30, worst 100, threshold 36, fails now
-        warn ata-spares-half-used Replace: 100 % of the way to the vendor's threshold for reallocated sectors is used
-          attribute 5 Reallocated_Sector_Ct: raw 0, value 30, worst 100, threshold 36, fails now
-    "#]],
-    );
-    check(
-        ata(),
-        |f| fail(f, false, WhenFailed::Now),
-        expect![[r#"
-        warn
-        warn ata-attribute-below-threshold Replace: 1 attribute of age at or below the vendor's threshold: 5 Reallocated_Sector_Ct
-          attribute 5 Reallocated_Sector_Ct: raw 0, value 30, worst 100, threshold 36, fails now
-    "#]],
-    );
-    check(
-        ata(),
-        |f| fail(f, false, WhenFailed::Past),
-        expect![[r#"
-        warn
-        warn ata-attribute-failed-before Watch: 1 attribute once at or below the vendor's threshold: 5 Reallocated_Sector_Ct
-          attribute 5 Reallocated_Sector_Ct: raw 0, value 30, worst 100, threshold 36, failed in the past
-    "#]],
-    );
-    check(
-        ata(),
-        |f| {
-            let one = &mut f.ata.as_mut().unwrap().attributes[0];
-            (one.current, one.threshold) = (Some(149), Some(140));
-        },
-        expect![[r#"
-            warn
-            warn ata-spares-half-used Replace: 85 % of the way to the vendor's threshold for reallocated sectors is used
-              attribute 5: raw 0, value 149, worst 100, threshold 140
-        "#]],
-    );
+    let mut cases = Cases::default();
+    cases.add("pre-fail now", ata(), |f| fail(f, true, WhenFailed::Now));
+    cases.add("old age now", ata(), |f| fail(f, false, WhenFailed::Now));
+    cases.add("old age once", ata(), |f| fail(f, false, WhenFailed::Past));
+    cases.add("149 on the way from 200 to 140", ata(), |f| {
+        let one = &mut f.ata.as_mut().unwrap().attributes[0];
+        (one.current, one.threshold) = (Some(149), Some(140));
+    });
+    cases.are(expect_file!["golden/ata-thresholds.txt"]);
 }
 
 #[test]
@@ -275,429 +173,180 @@ fn statistics_of_an_ata_disk() {
             normalised: false,
         });
     };
-    let errors = "Number of Reported Uncorrectable Errors";
-    check(
-        ata(),
-        |f| stat(f, 4, 8, errors, 8),
-        expect![[r#"
-        ok
-        ok ata-uncorrectable-statistic Watch: The Device Statistics count 8 uncorrectable errors over the disk's life
-          device statistic "Number of Reported Uncorrectable Errors": 8
-    "#]],
+    let mut cases = Cases::default();
+    let mut one = |page, offset, name: &str, value, celsius| {
+        cases.add(&format!("{name} is {value}"), ata(), |f| {
+            stat(f, page, offset, name, value);
+            f.temperature_c = Some(celsius);
+        });
+    };
+    one(4, 8, "Number of Reported Uncorrectable Errors", 8, 35);
+    one(
+        3,
+        0x38,
+        "Number of Realloc. Candidate Logical Sectors",
+        8,
+        35,
     );
-    let candidates = "Number of Realloc. Candidate Logical Sectors";
-    check(
-        ata(),
-        |f| stat(f, 3, 0x38, candidates, 8),
-        expect![[r#"
-        warn
-        warn ata-pending-sectors Watch: 8 sectors cannot be read and should be reallocated
-          device statistic "Number of Realloc. Candidate Logical Sectors": 8
-    "#]],
-    );
-    let wear = "Percentage Used Endurance Indicator";
-    check(
-        ata(),
-        |f| stat(f, 7, 8, wear, 237),
-        expect![[r#"
-        warn
-        warn disk-worn-out Replace: 237 % of the rated endurance is used
-          device statistic "Percentage Used Endurance Indicator": 237
-    "#]],
-    );
-    check(
-        ata(),
-        |f| stat(f, 7, 8, wear, 95),
-        expect![[r#"
-        ok
-        ok disk-nearly-worn-out Watch: 95 % of the rated endurance is used
-          device statistic "Percentage Used Endurance Indicator": 95
-    "#]],
-    );
-    let limit = "Specified Maximum Operating Temperature";
-    check(
-        ata(),
-        |f| {
-            stat(f, 5, 0x58, limit, 60);
-            f.temperature_c = Some(66);
-        },
-        expect![[r#"
-            warn
-            warn disk-hot Look: 66 °C, and its own limit is 60 °C
-              66 °C now, limit 60 °C
-        "#]],
-    );
+    one(7, 8, "Percentage Used Endurance Indicator", 237, 35);
+    one(7, 8, "Percentage Used Endurance Indicator", 95, 35);
+    one(5, 0x58, "Specified Maximum Operating Temperature", 60, 64);
+    one(5, 0x58, "Specified Maximum Operating Temperature", 60, 65);
+    cases.are(expect_file!["golden/ata-statistics.txt"]);
 }
 
 #[test]
 fn what_is_not_known_is_never_ok() {
-    check(
-        ata(),
-        |f| f.assessment = Assessment::NotSaid,
-        expect![[r#"
-        unknown
-        unknown disk-no-own-word Look: The disk's own assessment did not come through
-          no health assessment in what was read
-    "#]],
-    );
-    check(
-        ata(),
-        |f| f.ata = Some(AtaFacts::default()),
-        expect![[r#"
-        unknown
-        unknown disk-only-own-word Look: The disk says that it is well, and no counter was read that could bear it out
-          health assessment: PASSED, and nothing else
-    "#]],
-    );
-    check(
-        ata(),
-        |f| {
-            f.ata = Some(AtaFacts {
-                smart_enabled: Some(false),
-                ..AtaFacts::default()
-            });
-            f.assessment = Assessment::NotSaid;
-            f.missed = vec!["Permission denied".into()];
-        },
-        expect![[r#"
-            unknown
-            unknown ata-smart-disabled Configure: SMART is switched off on this disk
-              SMART support: disabled
-            unknown disk-no-smart-data Look: No health data could be read of this disk: Permission denied
-              Permission denied
-        "#]],
-    );
-    check(
-        ata(),
-        |f| {
-            f.ata.as_mut().unwrap().block_faults = vec!["SMART data: wrong checksum".into()];
-        },
-        expect![[r#"
-            unknown
-            unknown ata-damaged-data Look: The disk's SMART data came through damaged: SMART data: wrong checksum
-              SMART data: wrong checksum
-        "#]],
-    );
-    check(
-        nvme(),
-        |f| f.nvme = None,
-        expect![[r#"
-        unknown
-        unknown disk-no-smart-data Look: No health data could be read of this disk
-    "#]],
-    );
-    check(
-        nvme(),
-        |f| f.nvme = Some(NvmeFacts::default()),
-        expect![[r#"
-            unknown
-            unknown disk-no-smart-data Look: No health data could be read of this disk
-        "#]],
-    );
-    check(
-        scsi(),
-        |f| {
-            f.identity.vendor = "NVMe".into();
-            f.scsi = Some(ScsiFacts::default());
-        },
-        expect![[r#"
-            unknown
-            unknown scsi-nvme-translated Look: An NVMe drive behind a SCSI translation that passes on no counter
-              vendor NVMe, product , health status without counters
-            unknown disk-only-own-word Look: The disk says that it is well, and no counter was read that could bear it out
-              health assessment: PASSED, and nothing else
-        "#]],
-    );
-    check(
-        scsi(),
-        |f| f.scsi.as_mut().unwrap().exceptions_disabled = Some(true),
-        expect![[r#"
-            unknown
-            unknown scsi-prediction-off Configure: Failure prediction is switched off on this disk
-              informational exceptions: disabled
-        "#]],
-    );
-    let nothing = DiskFacts::new("/dev/vda", "none", Protocol::Unknown);
-    check(
-        nothing,
+    let mut cases = Cases::default();
+    cases.add("no own word", ata(), |f| f.assessment = Assessment::NotSaid);
+    cases.add("own word alone", ata(), |f| {
+        f.ata = Some(AtaFacts::default())
+    });
+    cases.add("SMART off", ata(), |f| {
+        let ata = f.ata.as_mut().unwrap();
+        (ata.smart_enabled, ata.attributes) = (Some(false), vec![]);
+        f.assessment = Assessment::NotSaid;
+        f.missed = vec!["Permission denied".into()];
+    });
+    cases.add("damaged data", ata(), |f| {
+        f.ata.as_mut().unwrap().block_faults = vec!["wrong checksum".into()];
+    });
+    cases.add("no NVMe log", nvme(), |f| f.nvme = None);
+    cases.add("an empty NVMe log", nvme(), |f| {
+        f.nvme = Some(NvmeFacts::default())
+    });
+    cases.add("NVMe behind SCSI", scsi(), |f| {
+        f.identity.vendor = "NVMe".into();
+        f.scsi = Some(ScsiFacts::default());
+    });
+    cases.add("prediction off", scsi(), |f| {
+        f.scsi.as_mut().unwrap().exceptions_disabled = Some(true);
+    });
+    cases.add(
+        "nothing",
+        DiskFacts::new("x", "none", Protocol::Unknown),
         |_| {},
-        expect![[r#"
-        unknown
-        unknown disk-no-smart-data Look: No health data could be read of this disk
-    "#]],
     );
+    cases.are(expect_file!["golden/unknown.txt"]);
+    assert!(!cases.0.contains(": ok\n"));
 }
 
 #[test]
 fn nvme_warnings_and_counters() {
-    let with =
-        |change: fn(&mut NvmeFacts)| move |f: &mut DiskFacts| change(f.nvme.as_mut().unwrap());
-    check(
-        nvme(),
-        |f| {
-            f.assessment = Assessment::Failed;
-            f.nvme.as_mut().unwrap().critical_warning = Some(0x03);
-        },
-        expect![[r#"
-            fail
-            fail nvme-spare-low Replace: Critical warning 0x03: the available spare is below its threshold
-              critical warning 0x03
-            fail nvme-temperature-warning Look: Critical warning 0x03: the temperature is over or under a threshold
-              critical warning 0x03
-        "#]],
-    );
-    check(
-        nvme(),
-        with(|n| n.critical_warning = Some(0xc0)),
-        expect![[r#"
-            fail
-            fail nvme-reserved-warning Replace: Critical warning 0xc0: bits are set that no specification names
-              critical warning 0xc0
-        "#]],
-    );
-    check(
-        nvme(),
-        with(|n| n.available_spare = Some(0)),
-        expect![[r#"
-            warn
-            warn nvme-spare-below-threshold Replace: The available spare is 0 %, below the drive's threshold of 10 %, yet the drive raises no warning
-              available spare 0 %, threshold 10 %
-        "#]],
-    );
-    check(
-        nvme(),
-        with(|n| n.available_spare = Some(10)),
-        expect![[r#"
-            ok
-        "#]],
-    );
-    check(
-        nvme(),
-        with(|n| n.media_errors = Some(1)),
-        expect![[r#"
-        warn
-        warn nvme-media-errors Watch: 1 media and data integrity error: data could not be given back as written
-          media and data integrity errors: 1
-    "#]],
-    );
-    check(
-        nvme(),
-        with(|n| n.percentage_used = Some(255)),
-        expect![[r#"
-            warn
-            warn disk-worn-out Replace: 255 % of the rated endurance is used
-              percentage used: 255
-        "#]],
-    );
-    check(
-        nvme(),
-        with(|n| n.critical_temperature_minutes = Some(2)),
-        expect![[r#"
-            ok
-            ok nvme-critical-heat Look: 2 minutes above the critical temperature over its life
-              minutes above the critical temperature: 2
-        "#]],
-    );
-    check(
-        nvme(),
-        |f| {
-            f.temperature_c = Some(84);
-            f.nvme.as_mut().unwrap().warning_temperature_c = Some(84);
-        },
-        expect![[r#"
-            warn
-            warn disk-hot Look: 84 °C, and its own limit is 84 °C
-              84 °C now, limit 84 °C
-        "#]],
-    );
+    let mut cases = Cases::default();
+    let mut one = |name: &str, change: fn(&mut NvmeFacts)| {
+        cases.add(name, nvme(), |f| change(f.nvme.as_mut().unwrap()));
+    };
+    for bit in 0..=6 {
+        let set: [fn(&mut NvmeFacts); 7] = [
+            |n| n.critical_warning = Some(1),
+            |n| n.critical_warning = Some(2),
+            |n| n.critical_warning = Some(4),
+            |n| n.critical_warning = Some(8),
+            |n| n.critical_warning = Some(16),
+            |n| n.critical_warning = Some(32),
+            |n| n.critical_warning = Some(0xc3),
+        ];
+        one(&format!("critical warning {bit}"), set[bit]);
+    }
+    one("no spare, no warning", |n| n.available_spare = Some(0));
+    one("spare at the threshold", |n| n.available_spare = Some(10));
+    one("a media error", |n| n.media_errors = Some(1));
+    one("worn out", |n| n.percentage_used = Some(255));
+    one("hot once", |n| n.critical_temperature_minutes = Some(2));
+    one("limit not reached", |n| n.warning_temperature_c = Some(84));
+    cases.add("limit reached", nvme(), |f| {
+        f.temperature_c = Some(84);
+        f.nvme.as_mut().unwrap().warning_temperature_c = Some(84);
+    });
+    cases.are(expect_file!["golden/nvme.txt"]);
 }
 
 #[test]
 fn scsi_exceptions_and_counters() {
-    let with =
-        |change: fn(&mut ScsiFacts)| move |f: &mut DiskFacts| change(f.scsi.as_mut().unwrap());
-    check(
-        scsi(),
-        |f| {
-            f.assessment = Assessment::Failed;
-            f.scsi.as_mut().unwrap().exception = Some((0x5d, 0x10));
-        },
-        expect![[r#"
-            fail
-            fail scsi-predicts-failure Replace: The disk predicts its failure (sense code 5d/10)
-              informational exception: sense code 5d/10
-        "#]],
-    );
-    check(
-        scsi(),
-        with(|s| s.exception = Some((0x0b, 0x01))),
-        expect![[r#"
-            warn
-            warn scsi-warning Look: The disk warns (sense code 0b/01)
-              informational exception: sense code 0b/01
-        "#]],
-    );
-    check(
-        scsi(),
-        |f| {
-            f.assessment = Assessment::Failed;
-            f.scsi.as_mut().unwrap().exception_text = Some("WARNING".into());
-        },
-        expect![[r#"
-            fail
-            fail disk-says-it-fails Replace: The disk's own assessment is that it fails
-              health status: WARNING
-        "#]],
-    );
-    check(
-        scsi(),
-        with(|s| s.read.as_mut().unwrap().uncorrected = Some(5)),
-        expect![[r#"
-            warn
-            warn scsi-uncorrected-errors Watch: 5 errors of reading, writing or verifying that nothing could correct
-              uncorrected read errors: 5
-        "#]],
-    );
-    check(
-        scsi(),
-        with(|s| s.grown_defects = Some(56)),
-        expect![[r#"
-        ok
-        ok scsi-grown-defects Watch: 56 elements in the grown defect list
-          grown defect list: 56
-    "#]],
-    );
-    check(
-        scsi(),
-        with(|s| s.grown_defects = Some(4_000)),
-        expect![[r#"
-            warn
-            warn scsi-grown-defects Replace: 4000 elements in the grown defect list
-              grown defect list: 4000
-        "#]],
-    );
-    check(
-        scsi(),
-        with(|s| s.pending_defects = Some(1)),
-        expect![[r#"
-        warn
-        warn scsi-pending-defects Watch: 1 defect not reassigned yet
-          pending defects: 1
-    "#]],
-    );
-    check(
-        scsi(),
-        with(|s| {
-            s.background_scan = Some(BackgroundScan {
-                status: "halted due to fatal error".into(),
-                medium_errors: Some(4),
-                not_reassigned: Some(1),
-            })
-        }),
-        expect![[r#"
-            warn
-            warn scsi-not-reassigned Watch: The background scan found 1 block not reassigned yet
-              background scan entries not reassigned: 1
-            warn scsi-scan-stopped Look: The background scan stopped: halted due to fatal error
-              background scan: halted due to fatal error
-            ok scsi-scan-medium-errors Watch: The background scan found 4 medium errors over the disk's life
-              background scan entries with a medium error: 4
-        "#]],
-    );
-    check(
-        scsi(),
-        |f| f.temperature_c = Some(65),
-        expect![[r#"
-        warn
-        warn disk-hot Look: 65 °C, and its own limit is 65 °C
-          65 °C now, limit 65 °C
-    "#]],
-    );
+    let mut cases = Cases::default();
+    cases.add("predicts its failure", scsi(), |f| {
+        f.assessment = Assessment::Failed;
+        f.scsi.as_mut().unwrap().exception = Some((0x5d, 0x10));
+    });
+    cases.add("says it fails", scsi(), |f| {
+        f.assessment = Assessment::Failed;
+        f.scsi.as_mut().unwrap().exception_text = Some("WARNING".into());
+    });
+    let mut one = |name: &str, change: fn(&mut ScsiFacts)| {
+        cases.add(name, scsi(), |f| change(f.scsi.as_mut().unwrap()));
+    };
+    one("warns", |s| s.exception = Some((0x0b, 0x01)));
+    one("another exception", |s| s.exception = Some((0x11, 0)));
+    one("uncorrected", |s| {
+        s.read.as_mut().unwrap().uncorrected = Some(5)
+    });
+    one("56 defects", |s| s.grown_defects = Some(56));
+    one("4,000 defects", |s| s.grown_defects = Some(4_000));
+    one("pending", |s| s.pending_defects = Some(1));
+    one("non-medium", |s| s.non_medium_errors = Some(1_061));
+    one("scan", |s| {
+        s.background_scan = Some(BackgroundScan {
+            status: "halted due to fatal error".into(),
+            medium_errors: Some(4),
+            not_reassigned: Some(1),
+        });
+    });
+    cases.add("at the trip temperature", scsi(), |f| {
+        f.temperature_c = Some(65)
+    });
+    cases.are(expect_file!["golden/scsi.txt"]);
 }
 
 fn test(kind: SelfTestKind, result: SelfTestResult) -> SelfTest {
+    let (hours, lba) = (Some(100), None);
     SelfTest {
         kind,
         result,
-        hours: Some(100),
-        lba: None,
+        hours,
+        lba,
     }
 }
 
 #[test]
 fn self_tests_count_until_a_whole_one_passes() {
+    use SelfTestKind::{Extended, Other, Short};
+    use SelfTestResult::{Aborted, Passed};
     let failed = |what: &str| SelfTestResult::Failed(what.into());
-    let log = |entries: Vec<SelfTest>| {
-        move |f: &mut DiskFacts| {
+    let read = || test(Extended, failed("read failure"));
+    let mut cases = Cases::default();
+    let mut one = |name: &str, entries: Vec<SelfTest>, last_status| {
+        cases.add(name, ata(), |f| {
             f.self_tests = Some(SelfTestLog {
                 entries,
-                ..SelfTestLog::default()
-            });
-        }
-    };
-    use SelfTestKind::{Extended, Other, Short};
-    let read = || test(Extended, failed("read failure"));
-    check(
-        ata(),
-        log(vec![test(Short, SelfTestResult::Passed), read()]),
-        expect![[r#"
-            warn
-            warn disk-self-test-failed Watch: 1 self-test failed, and no whole one passed since
-              extended self-test at 100 h: read failure
-        "#]],
-    );
-    check(
-        ata(),
-        log(vec![test(Extended, SelfTestResult::Passed), read(), read()]),
-        expect![[r#"
-            warn
-            warn disk-self-test-failed-before Watch: 2 self-tests failed, and a later whole one passed
-              extended self-test at 100 h: read failure
-              extended self-test at 100 h: read failure
-        "#]],
-    );
-    check(
-        ata(),
-        log(vec![test(Short, failed("servo/seek failure")), read()]),
-        expect![[r#"
-            fail
-            fail disk-self-test-part-failure Replace: 1 self-test found a broken part: servo/seek failure, and no whole one passed since
-              short self-test at 100 h: servo/seek failure
-            warn disk-self-test-failed Watch: 1 self-test failed, and no whole one passed since
-              extended self-test at 100 h: read failure
-        "#]],
-    );
-    check(
-        ata(),
-        log(vec![test(Other, failed("electrical failure"))]),
-        expect![[r#"
-            warn
-            warn disk-self-test-vendor-failure Look: 1 self-test of a kind that only the vendor knows failed
-              vendor's self-test at 100 h: electrical failure
-        "#]],
-    );
-    check(
-        ata(),
-        log(vec![test(Extended, SelfTestResult::Aborted)]),
-        expect![[r#"
-            ok
-        "#]],
-    );
-    check(
-        ata(),
-        |f| {
-            let last_status = Some(failed("read failure"));
-            f.self_tests = Some(SelfTestLog {
                 last_status,
                 ..SelfTestLog::default()
             });
-        },
-        expect![[r#"
-            warn
-            warn disk-self-test-failed Watch: 1 self-test failed, and no whole one passed since
-              the last self-test's status: read failure
-        "#]],
+        });
+    };
+    one(
+        "a short one passed since",
+        vec![test(Short, Passed), read()],
+        None,
     );
+    one(
+        "a whole one passed since",
+        vec![test(Extended, Passed), read(), read()],
+        None,
+    );
+    one(
+        "a part",
+        vec![test(Short, failed("servo/seek failure")), read()],
+        None,
+    );
+    one(
+        "the vendor's",
+        vec![test(Other, failed("electrical failure"))],
+        None,
+    );
+    one("aborted", vec![test(Extended, Aborted)], Some(Passed));
+    one("status alone", vec![], Some(failed("read failure")));
+    cases.are(expect_file!["golden/self-tests.txt"]);
 }
 
 #[test]
