@@ -28,7 +28,6 @@ mod machine_facts;
 pub mod memory_test;
 mod nic;
 mod nvme;
-pub mod page;
 mod pci;
 mod raid;
 mod rtc;
@@ -39,5 +38,7 @@ mod sysfs;
 mod tpm;
 
 pub use disk::DisksLook;
-pub use look::{BootFacts, look, look_at_disks, look_at_facts, system_identity};
+pub use look::{
+    BootFacts, Everything, look, look_at_disks, look_at_everything, look_at_facts, system_identity,
+};
 pub use machine_facts::{MachineAsk, machine_facts};

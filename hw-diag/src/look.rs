@@ -9,7 +9,8 @@ use groundstate_api::boot::Firmware;
 use groundstate_api::ids::{BootId, SystemUuid};
 use groundstate_api::inventory::{Disk, Inventory};
 use groundstate_api::units::Millis;
-use hw_core::disk::judge;
+use hw_core::disk::{DiskFacts, judge};
+use hw_core::machine::MachineFacts;
 
 /// What the caller knows of this boot.
 #[derive(Clone, Debug)]
@@ -50,9 +51,30 @@ pub fn system_identity() -> (Option<SystemUuid>, String) {
     (smbios.uuid, smbios.serial)
 }
 
+/// An inventory with the facts that it was judged from.
+#[derive(Clone, Debug)]
+pub struct Everything {
+    /// The inventory, as [`look`] gives it.
+    pub inventory: Inventory,
+    /// What each disk said: those of the inventory in its order, then those behind RAID controllers.
+    pub disks: Vec<DiskFacts>,
+    /// Everything else.
+    pub machine: MachineFacts,
+}
+
+/// As [`look`], with the facts: for a capture that is judged again later.
+#[must_use]
+pub fn look_at_everything(boot: &BootFacts, ask: &MachineAsk) -> Everything {
+    all(&Tree::machine(), boot, ask)
+}
+
 pub(crate) fn look_at(tree: &Tree, boot: &BootFacts) -> Inventory {
+    all(tree, boot, &MachineAsk::default()).inventory
+}
+
+fn all(tree: &Tree, boot: &BootFacts, ask: &MachineAsk) -> Everything {
     // The BMC is asked while the disks answer.
-    let looking = machine_facts::begin(tree, &MachineAsk::default());
+    let looking = machine_facts::begin(tree, ask);
     let mut missed = Vec::new();
     let smbios = machine::smbios(tree, &mut missed);
     let system = machine::system(tree, &smbios, boot.firmware, &mut missed);
@@ -63,19 +85,26 @@ pub(crate) fn look_at(tree: &Tree, boot: &BootFacts) -> Inventory {
     // Disks behind a RAID controller have no block device: they are reported and never written to.
     let members = looked.members.iter().map(|facts| judge(facts, &[]));
     devices.extend(members);
-    let facts = looking.finish(tree, &nics);
-    devices.extend(hw_core::machine::judge(&facts));
-    missed.extend(facts.missed);
-    Inventory {
+    let machine = looking.finish(tree, &nics);
+    devices.extend(hw_core::machine::judge(&machine));
+    missed.extend(machine.missed.iter().cloned());
+    let (disks, mut facts): (Vec<Disk>, Vec<DiskFacts>) = looked.disks.into_iter().unzip();
+    facts.extend(looked.members);
+    let inventory = Inventory {
         schema: groundstate_api::SCHEMA,
         boot_id: boot.boot_id.clone(),
         first_line_after: Millis(0),
         complete_after: Millis(0),
         system,
         memory,
-        disks: looked.disks.into_iter().map(|(disk, _)| disk).collect(),
+        disks,
         nics,
         devices,
         could_not_look: missed,
+    };
+    Everything {
+        inventory,
+        disks: facts,
+        machine,
     }
 }

@@ -21,7 +21,7 @@ pub(crate) fn of(node: &Node, report: &NodeReport) -> Vec<DeviceReport> {
         then.pop();
     }
     let then: Vec<Then> = then.into_iter().map(earlier).collect();
-    let last_good = node.last_good.as_ref().map(|good| &good.memory);
+    let last_good = node.last_good.as_deref();
     let mut reports = hw_core::reports(seen, node.site.hardware.as_ref(), last_good, &then);
     for plan in report.plan.iter().flat_map(|plan| &plan.disks) {
         let carries = carries(plan);

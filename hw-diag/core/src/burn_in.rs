@@ -64,6 +64,20 @@ pub struct CpuLoad {
     pub not_loaded: Vec<String>,
 }
 
+/// Something that could not be loaded: unknown, never ok.
+#[must_use]
+pub fn not_loaded(what: &str, why: &str) -> HealthFinding {
+    HealthFinding {
+        code: "burn-in-not-loaded".into(),
+        verdict: Verdict::Unknown,
+        what: what.into(),
+        evidence: Vec::from([why.into()]),
+        sureness: Sureness::Certain,
+        advice: Advice::Look,
+        next_step: "mend what is named above and run the burn-in again".into(),
+    }
+}
+
 /// The reports on loaded disks, in the order given.
 #[must_use]
 pub fn judge_disks(loads: &[DiskLoad]) -> Vec<DeviceReport> {
@@ -73,15 +87,7 @@ pub fn judge_disks(loads: &[DiskLoad]) -> Vec<DeviceReport> {
 fn judge_disk(load: &DiskLoad, all: &[DiskLoad]) -> DeviceReport {
     let mut findings = Vec::new();
     if let Some(why) = &load.not_loaded {
-        findings.push(HealthFinding {
-            code: "burn-in-not-loaded".into(),
-            verdict: Verdict::Unknown,
-            what: "the disk was not loaded".into(),
-            evidence: Vec::from([why.clone()]),
-            sureness: Sureness::Certain,
-            advice: Advice::Look,
-            next_step: "mend what is named above and run the burn-in again".into(),
-        });
+        findings.push(not_loaded("the disk was not loaded", why));
     }
     if !load.errors.is_empty() {
         findings.push(HealthFinding {
@@ -192,15 +198,7 @@ pub fn judge_cpus(load: &CpuLoad) -> DeviceReport {
         });
     }
     for why in &load.not_loaded {
-        findings.push(HealthFinding {
-            code: "burn-in-not-loaded".into(),
-            verdict: Verdict::Unknown,
-            what: "a processor was not loaded".into(),
-            evidence: Vec::from([why.clone()]),
-            sureness: Sureness::Certain,
-            advice: Advice::Look,
-            next_step: "mend what is named above and run the burn-in again".into(),
-        });
+        findings.push(not_loaded("a processor was not loaded", why));
     }
     let mut report = DeviceReport::new("processors", DeviceKind::Cpu, "burn-in", findings);
     let rounds = load

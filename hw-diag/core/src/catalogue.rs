@@ -6,6 +6,7 @@
 //! code that a judgement can give has an entry.
 
 mod disk;
+mod load;
 mod machine;
 mod memory;
 
@@ -27,7 +28,12 @@ pub struct Entry {
 }
 
 /// Every subject's table.
-const TABLES: &[&[Entry]] = &[disk::ENTRIES, machine::ENTRIES, memory::ENTRIES];
+const TABLES: &[&[Entry]] = &[
+    disk::ENTRIES,
+    load::ENTRIES,
+    machine::ENTRIES,
+    memory::ENTRIES,
+];
 
 /// Every entry.
 pub fn all() -> impl Iterator<Item = &'static Entry> {

@@ -28,4 +28,4 @@ pub mod smbios;
 
 pub use fields::clean;
 pub use judge::{judge, judge_node};
-pub use reports::{Then, earlier, figures, reports};
+pub use reports::{EXPECTATION, Then, earlier, figures, reports};

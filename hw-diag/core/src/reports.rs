@@ -5,9 +5,15 @@ use crate::disk::{EarlierFigures, growth};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
-use groundstate_api::health::DeviceReport;
-use groundstate_api::inventory::{Disk, Inventory, MemoryInfo};
+use groundstate_api::health::{
+    Advice, DeviceKind, DeviceReport, HealthFinding, Place, Sureness, Verdict,
+};
+use groundstate_api::inventory::{Disk, Finding, Gravity, Inventory};
+use groundstate_api::reason::{Part, ReasonCode};
 use groundstate_api::site::Hardware;
+
+/// The source of a report on what is not there: nothing but the expectation knows of it.
+pub const EXPECTATION: &str = "expectation";
 
 /// What the disks of a machine counted at an earlier time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,19 +50,62 @@ pub fn figures(inventory: &Inventory) -> BTreeMap<String, BTreeMap<String, i64>>
         .collect()
 }
 
-/// The reports on memory, disks and everything else in an inventory. `last_good` names DIMMs that are gone; `then` tells
+/// The reports on memory, disks and everything else in an inventory. `last_good` names DIMMs and disks that are gone; `then` tells
 /// what a disk gained since.
 #[must_use]
 pub fn reports(
     seen: &Inventory,
     expected: Option<&Hardware>,
-    last_good: Option<&MemoryInfo>,
+    last_good: Option<&Inventory>,
     then: &[Then],
 ) -> Vec<DeviceReport> {
-    let mut reports = crate::memory::reports(&seen.memory, expected, last_good, None);
+    let memory = last_good.map(|good| &good.memory);
+    let mut reports = crate::memory::reports(&seen.memory, expected, memory, None);
+    reports.extend(
+        crate::judge(expected, last_good, seen)
+            .iter()
+            .filter_map(gone),
+    );
     reports.extend(seen.disks.iter().map(|disk| of_disk(disk, then)));
     reports.extend(seen.devices.iter().cloned());
     reports
+}
+
+/// A disk that should be there and is not, or is another.
+fn gone(finding: &Finding) -> Option<DeviceReport> {
+    let reason = &finding.reason;
+    let is_gone = matches!(reason.code, ReasonCode::DiskMissing | ReasonCode::WrongDisk);
+    let Some(Part::Disk {
+        slot,
+        serial,
+        model,
+        ..
+    }) = reason.part.as_ref().filter(|_| is_gone)
+    else {
+        return None;
+    };
+    let verdict = match finding.gravity {
+        Gravity::Stop => Verdict::Fail,
+        Gravity::Warn => Verdict::Warn,
+    };
+    let found = HealthFinding {
+        code: reason.code.as_str().into(),
+        verdict,
+        what: reason.what.clone(),
+        evidence: reason.evidence.clone(),
+        sureness: Sureness::Certain,
+        advice: Advice::Look,
+        next_step: reason.next_step.clone(),
+    };
+    let name = if slot.is_empty() { serial } else { slot };
+    let mut report = DeviceReport::new(name, DeviceKind::Disk, EXPECTATION, Vec::from([found]));
+    report.place = Place {
+        slot: slot.clone(),
+        serial: serial.clone(),
+        model: model.clone().unwrap_or_default(),
+        ..Place::default()
+    };
+    Some(report)
 }
 
 /// A disk's report with what it gained since earlier reports.
@@ -82,7 +131,6 @@ pub fn earlier(serial: &str, then: &[Then]) -> Vec<EarlierFigures> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use groundstate_api::health::Verdict;
 
     #[test]
     fn a_disk_that_gained_pending_sectors_says_since_when() {
