@@ -105,3 +105,56 @@ fn died() -> Reason {
         "Report it with the node's log.",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+
+    #[test]
+    fn a_full_shelf_goes_at_once_and_more_disks_wait_their_turn() {
+        // 24 disks that all wait for each other: fewer threads would never end.
+        let shelf: Vec<usize> = (0..24).collect();
+        let all = Barrier::new(shelf.len());
+        let work = |at: &usize, done: &Done| {
+            all.wait();
+            done.add(1);
+            Ok(vec![at.to_string()])
+        };
+        let facts = on_each(&shelf, Bytes(24), &mut |_, _| (), &work).unwrap();
+        assert_eq!(
+            facts,
+            shelf.iter().map(usize::to_string).collect::<Vec<_>>()
+        );
+
+        let many: Vec<usize> = (0..200).collect();
+        let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let work = |at: &usize, _: &Done| {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            thread::yield_now();
+            now.fetch_sub(1, Ordering::SeqCst);
+            Ok(vec![at.to_string()])
+        };
+        let facts = on_each(&many, Bytes(0), &mut |_, _| (), &work).unwrap();
+        assert_eq!(facts.len(), many.len());
+        assert!(most.load(Ordering::SeqCst) <= AT_ONCE_MAX);
+    }
+
+    #[test]
+    fn a_fault_on_one_disk_does_not_end_the_others() {
+        let disks: Vec<usize> = (0..64).collect();
+        let finished = AtomicUsize::new(0);
+        let work = |at: &usize, _: &Done| {
+            assert!(*at != 3, "this one's code is at fault");
+            finished.fetch_add(1, Ordering::SeqCst);
+            match at {
+                5 => Err(Reason::new(ReasonCode::DiskError, "five fails", "look")),
+                _ => Ok(Vec::new()),
+            }
+        };
+        let reason = on_each(&disks, Bytes(0), &mut |_, _| (), &work).unwrap_err();
+        assert_eq!(finished.load(Ordering::SeqCst), 63);
+        assert_eq!(reason.code, ReasonCode::Internal);
+        assert_eq!(reason.evidence, ["also : five fails"]);
+    }
+}

@@ -244,13 +244,12 @@ fn vhd(path: &str, rule: &VhdPolicy, faults: &mut Faults) {
     if has_size || !rule.fill {
         vhd_size(&format!("{path}.size"), &rule.size, faults);
     }
-    if has_count || !rule.fill {
-        if !(1..=VHDS_PER_VOLUME_MAX).contains(&rule.count) {
-            faults.add(
-                format!("{path}.count"),
-                format!("{} should be 1 to {VHDS_PER_VOLUME_MAX}", rule.count),
-            );
-        }
+    let is_counted = has_count || !rule.fill;
+    if is_counted && !(1..=VHDS_PER_VOLUME_MAX).contains(&rule.count) {
+        faults.add(
+            format!("{path}.count"),
+            format!("{} should be 1 to {VHDS_PER_VOLUME_MAX}", rule.count),
+        );
     }
 }
 

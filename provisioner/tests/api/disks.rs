@@ -2,11 +2,13 @@
 //! The plan before the order, disks that need a confirmation, and one disk that is made anew.
 
 use crate::way::{handed_over, instruction, phase, progress, register};
-use crate::world::{Key, World, inventory};
+use crate::world::{Caller, Key, World, inventory};
 use groundstate_api::inventory::{
-    FoundFileSystem, FoundLayout, FoundPartition, Inventory, Signature,
+    Disk, FoundFileSystem, FoundLayout, FoundPartition, Inventory, Signature,
 };
-use groundstate_api::plan::{DECIDED_AT_THE_ORDER, DiskAction, Plan, PlanPreview, Role, Step};
+use groundstate_api::plan::{
+    DECIDED_AT_THE_ORDER, DiskAction, Plan, PlanPreview, Role, Step, TablePlan,
+};
 use groundstate_api::run::Instruction;
 use groundstate_api::{Bytes, ReasonCode};
 use serde_json::json;
@@ -17,48 +19,48 @@ const PREVIEW: &str = "/v1/nodes/node-1/plan-preview";
 fn carried_out(plan: &Plan) -> Inventory {
     let mut inventory = inventory();
     for planned in &plan.disks {
-        let (DiskAction::Wipe { table, .. } | DiskAction::Keep { table }) = &planned.action else {
-            continue;
-        };
-        let disk = inventory
-            .disks
-            .iter_mut()
-            .find(|disk| disk.serial == planned.serial);
-        let Some(disk) = disk else { continue };
-        disk.contents = vec![Signature {
-            at: "disk".into(),
-            what: "gpt".into(),
-            label: None,
-        }];
-        let partitions = table
-            .partitions
-            .iter()
-            .zip(1u32..)
-            .map(|(one, number)| FoundPartition {
-                number,
-                name: one.name.clone(),
-                type_guid: one.type_guid.clone(),
-                guid: one.guid.clone(),
-                start: one.start,
-                length: one.length,
-                file_system: one.holds.volume().map(|on| FoundFileSystem {
-                    what: on.fs.as_str().into(),
-                    uuid: Some(on.uuid.into()),
-                    label: Some(on.label.into()),
-                }),
-            });
-        disk.layout = Some(FoundLayout {
-            role: planned.role,
-            disk_guid: table.disk_guid.clone(),
-            partition_guids: table
-                .partitions
-                .iter()
-                .map(|one| one.guid.clone())
-                .collect(),
-            partitions: partitions.collect(),
-        });
+        let mut disks = inventory.disks.iter_mut();
+        let disk = disks.find(|disk| disk.serial == planned.serial);
+        if let (DiskAction::Wipe { table, .. } | DiskAction::Keep { table }, Some(disk)) =
+            (&planned.action, disk)
+        {
+            lay_out(disk, planned.role, table);
+        }
     }
     inventory
+}
+
+/// The disk carries this table.
+fn lay_out(disk: &mut Disk, role: Role, table: &TablePlan) {
+    disk.contents = vec![Signature {
+        at: "disk".into(),
+        what: "gpt".into(),
+        label: None,
+    }];
+    let partitions = table.partitions.iter().zip(1u32..);
+    let partitions = partitions.map(|(one, number)| FoundPartition {
+        number,
+        name: one.name.clone(),
+        type_guid: one.type_guid.clone(),
+        guid: one.guid.clone(),
+        start: one.start,
+        length: one.length,
+        file_system: one.holds.volume().map(|on| FoundFileSystem {
+            what: on.fs.as_str().into(),
+            uuid: Some(on.uuid.into()),
+            label: Some(on.label.into()),
+        }),
+    });
+    disk.layout = Some(FoundLayout {
+        role,
+        disk_guid: table.disk_guid.clone(),
+        partition_guids: table
+            .partitions
+            .iter()
+            .map(|one| one.guid.clone())
+            .collect(),
+        partitions: partitions.collect(),
+    });
 }
 
 #[test]
@@ -149,123 +151,111 @@ fn a_foreign_disk_is_wiped_only_when_its_serial_number_was_confirmed() {
     }
 }
 
-#[test]
-fn a_replaced_disk_is_rebuilt_and_the_host_stays() {
-    let world = World::new();
-    let rebuild = |serial: &str| {
-        let body = json!({"serial": serial});
-        world
-            .operator()
-            .post("/v1/nodes/node-1/rebuild-disk", &body)
-    };
-    assert!(
-        rebuild("NEW-1")
-            .problem(409)
-            .reason
-            .what
-            .contains("has no host")
-    );
-    let (first, host) = handed_over(&world);
-    host.post("/v1/host/register", &register("node-1", &first))
-        .ok();
-    assert_eq!(phase(&world), "ready");
-    rebuild("NEW-1").ok();
-    assert_eq!(phase(&world), "ordered");
-
-    let (node, run) = world.enrol(&Key::new());
-    let mut seen = carried_out(&first);
+/// What the node reports when DATA-1 was taken out and NEW-1 put in.
+fn replaced(first: &Plan) -> Inventory {
+    let mut seen = carried_out(first);
     let old = seen.disks[0].clone();
-    seen.disks[0] = groundstate_api::inventory::Disk {
+    seen.disks[0] = Disk {
         serial: "NEW-1".into(),
         contents: Vec::new(),
         layout: None,
         size: Bytes::gib(9),
         ..old
     };
-    node.post("/v1/run/inventory", &json!({"run": run, "inventory": seen}))
-        .ok();
-    let plan = match instruction(&node) {
+    seen
+}
+
+fn happens(plan: &Plan) -> Vec<String> {
+    let disks = plan.disks.iter();
+    let disks = disks.map(|disk| match disk.action {
+        DiskAction::Wipe { .. } => format!("{} wiped", disk.serial),
+        DiskAction::Keep { .. } => format!("{} kept", disk.serial),
+        DiskAction::LeaveAlone => format!("{} left alone", disk.serial),
+    });
+    disks.collect()
+}
+
+/// The plan of the host that is known of node-1.
+fn host_plan(world: &World) -> Option<String> {
+    let report = world.operator().get("/v1/nodes/node-1").ok();
+    report["host"]["plan"].as_str().map(str::to_owned)
+}
+
+/// Sends the inventory and gives the plan.
+fn plan_for(node: &Caller, run: &str, seen: &Inventory) -> Plan {
+    let report = json!({"run": run, "inventory": seen});
+    node.post("/v1/run/inventory", &report).ok();
+    match instruction(node) {
         Instruction::CarryOut { plan } => *plan,
         other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_replaced_disk_is_rebuilt_and_the_host_stays() {
+    let world = World::new();
+    let rebuild = || {
+        let body = json!({"serial": "NEW-1"});
+        world
+            .operator()
+            .post("/v1/nodes/node-1/rebuild-disk", &body)
     };
+    let reason = rebuild().problem(409).reason;
+    assert!(reason.what.contains("has no host"), "{reason}");
+    let (first, host) = handed_over(&world);
+    host.post("/v1/host/register", &register("node-1", &first))
+        .ok();
+    assert_eq!(phase(&world), "ready");
+    rebuild().ok();
+    assert_eq!(phase(&world), "ordered");
+
+    let (node, run) = world.enrol(&Key::new());
+    let seen = replaced(&first);
+    let plan = plan_for(&node, &run, &seen);
     assert_eq!(plan.rebuild.as_deref(), Some("NEW-1"));
-    let happens = |plan: &Plan| {
-        let disks = plan.disks.iter();
-        let disks = disks.map(|disk| match disk.action {
-            DiskAction::Wipe { .. } => format!("{} wiped", disk.serial),
-            DiskAction::Keep { .. } => format!("{} kept", disk.serial),
-            DiskAction::LeaveAlone => format!("{} left alone", disk.serial),
-        });
-        disks.collect::<Vec<_>>()
-    };
     assert_eq!(happens(&plan), ["NEW-1 wiped", "OS-1 kept"]);
-    assert_eq!(
-        mos_core::guard::guard(&plan, &seen.disks, Some(plan.machine)),
-        Ok(())
-    );
+    let passed = mos_core::guard::guard(&plan, &seen.disks, Some(plan.machine));
+    assert_eq!(passed, Ok(()));
 
     // The host is still known while its disk is not touched, and is the new plan's once its data was renewed.
-    let host_plan = || {
-        let report = world.operator().get("/v1/nodes/node-1").ok();
-        report["host"]["plan"].as_str().map(str::to_owned)
-    };
     let key = Key::new();
     let asked = json!({"run": run, "csr_pem": key.csr()});
     let credential = node.post("/v1/run/host-credential", &asked).ok();
     for (number, step) in (1u64..).step_by(2).zip(Step::ALL) {
         progress(&node, &run, number, step, &json!({"state": "started"}));
         if step == Step::Vhds {
-            assert_eq!(host_plan().as_deref(), Some(first.id.as_str()));
+            assert_eq!(host_plan(&world).as_deref(), Some(first.id.as_str()));
         }
-        progress(
-            &node,
-            &run,
-            number + 1,
-            step,
-            &json!({"state": "done", "facts": []}),
-        );
+        let done = json!({"state": "done", "facts": []});
+        progress(&node, &run, number + 1, step, &done);
     }
     assert_eq!(phase(&world), "handed-over");
     let host = world.with(credential["certificate_pem"].as_str().unwrap(), &key);
     host.post("/v1/host/register", &register("node-1", &plan))
         .ok();
     assert_eq!(phase(&world), "ready");
-    assert_eq!(host_plan().as_deref(), Some(plan.id.as_str()));
+    assert_eq!(host_plan(&world).as_deref(), Some(plan.id.as_str()));
+    next_run_knows_every_table(world.restart(), seen, &plan);
+}
 
-    // The next whole run knows every table that is there, and needs no confirmation for what is this node's.
-    let world = world.restart();
-    let preview: PlanPreview = world.operator().get(PREVIEW).read();
-    assert_eq!(
-        preview.needs_confirm.len(),
-        0,
-        "the new disk is blank in the last report"
-    );
-    let order = json!({});
+/// The next whole run needs no confirmation for what is this node's.
+fn next_run_knows_every_table(world: World, mut seen: Inventory, plan: &Plan) {
+    let body = json!({});
     world
         .operator()
-        .post("/v1/nodes/node-1/reprovision", &order)
+        .post("/v1/nodes/node-1/reprovision", &body)
         .ok();
     let (node, run) = world.enrol(&Key::new());
-    let mut seen = seen;
-    for disk in carried_out(&plan).disks {
-        if let Some(mine) = seen
-            .disks
-            .iter_mut()
-            .find(|mine| mine.serial == disk.serial)
-        {
-            mine.layout = disk.layout;
+    for planned in &plan.disks {
+        if let DiskAction::Wipe { table, .. } | DiskAction::Keep { table } = &planned.action {
+            let mut disks = seen.disks.iter_mut();
+            let disk = disks.find(|disk| disk.serial == planned.serial).unwrap();
+            lay_out(disk, planned.role, table);
         }
     }
-    let again = {
-        let report = json!({"run": run, "inventory": seen});
-        node.post("/v1/run/inventory", &report).ok();
-        instruction(&node)
-    };
-    let Instruction::CarryOut { plan: again } = again else {
-        panic!("{again:?}")
-    };
+    let again = plan_for(&node, &run, &seen);
     assert_eq!(again.rebuild, None);
-    assert!(again.disks.iter().any(|disk| disk.role == Role::Data));
+    assert_eq!(happens(&again), ["NEW-1 wiped", "OS-1 wiped"]);
 }
 
 #[test]

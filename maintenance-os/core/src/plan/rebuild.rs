@@ -242,7 +242,7 @@ fn same_vhds(
     for partition in &mut table.partitions {
         let fs = partition.holds.volume().map(|on| on.fs);
         let room = fs.map_or(Bytes(0), |fs| spread::usable(fs, partition.length));
-        let needed: u64 = had.iter().map(|vhd| vhds::cost_of(vhd)).sum();
+        let needed: u64 = had.iter().map(vhds::cost_of).sum();
         if needed > room.0 {
             return Err(Reason::new(
                 ReasonCode::DiskFull,

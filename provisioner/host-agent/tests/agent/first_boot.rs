@@ -299,3 +299,45 @@ fn the_status_tells_a_technician_what_was_done() {
     );
     assert!(!text.contains("secret"));
 }
+
+#[test]
+fn a_host_whose_disk_was_rebuilt_stays_who_it_is_and_mounts_the_new_volume() {
+    let (_dir, root) = root();
+    let stage = Stage::new(&root, false);
+    run(&root, &stage, 1).unwrap();
+    let text = |path: &str| root.read_text(path).unwrap().unwrap();
+    let identity = || {
+        (
+            text("etc/machine-id"),
+            text("etc/ssh/ssh_host_ed25519_key.pub"),
+            text("etc/hostname"),
+        )
+    };
+    let before = identity();
+    let mut again = seed();
+    again.plan = "fedcba9876543210".repeat(4).parse().unwrap();
+    again.run = "run-2".parse().unwrap();
+    again.same_host = true;
+    again.key_pem = KEY.replace("secret", "second");
+    let mut new = again.volumes[0].clone();
+    new.uuid = "8c3f0e9a-0000-4000-8000-000000000002".into();
+    new.mount_point = "/data/NEW-1".into();
+    new.fs = groundstate_api::plan::VolumeFs::Xfs;
+    again.volumes.push(new);
+    root.write_json(SEED_PATH, &again).unwrap();
+    let done = run(&root, &stage, 2).unwrap();
+    assert_eq!(identity(), before);
+    let what: Vec<&str> = done.changes.iter().map(|one| one.what.as_str()).collect();
+    assert!(what.contains(&"volume /data/NEW-1"), "{what:?}");
+    assert!(
+        !what.contains(&"machine-id") && !what.contains(&"ssh host keys"),
+        "{what:?}"
+    );
+    let fstab = text("etc/fstab");
+    assert!(
+        fstab.contains("UUID=8c3f0e9a-0000-4000-8000-000000000002 /data/NEW-1 xfs"),
+        "{fstab}"
+    );
+    assert_eq!(fstab.lines().count(), 3);
+    assert!(text("etc/groundstate/credential/host.key").contains("second"));
+}
