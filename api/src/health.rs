@@ -3,7 +3,7 @@
 //!
 //! A finding names what was seen, how sure that is, and one thing to do. Unknown is a verdict of its own and never ok.
 
-use crate::units::Bytes;
+use crate::units::{Bytes, Millis};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
@@ -363,6 +363,9 @@ pub struct MemoryErrors {
     pub corrected: u64,
     /// Uncorrected.
     pub uncorrected: u64,
+    /// How long the counters ran; `None` where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Millis>,
 }
 
 #[cfg(test)]

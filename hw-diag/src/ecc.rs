@@ -110,6 +110,7 @@ fn controller(tree: &Tree, name: String) -> Controller {
         total: MemoryErrors {
             corrected: number("ce_count").unwrap_or(0),
             uncorrected: number("ue_count").unwrap_or(0),
+            since: None,
         },
         counters,
         name,
@@ -127,6 +128,7 @@ fn module(tree: &Tree, controller: &str, name: &str) -> Counter {
         errors: MemoryErrors {
             corrected: tree.number(&file("dimm_ce_count")).unwrap_or(0),
             uncorrected: tree.number(&file("dimm_ue_count")).unwrap_or(0),
+            since: None,
         },
         name: name.into(),
     }
@@ -158,6 +160,7 @@ fn row(tree: &Tree, controller: &str, name: &str) -> Vec<Counter> {
                     .number(&file(format!("{channel}_ce_count")))
                     .unwrap_or(0),
                 uncorrected: if alone { uncorrected } else { 0 },
+                since: None,
             },
             name: format!("{name} {channel}"),
         })

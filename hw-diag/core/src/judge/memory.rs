@@ -54,7 +54,7 @@ pub(super) fn judge(
 
 /// A report on each DIMM that is there or should be, and one on memory as a whole; in the table's order.
 ///
-/// `since` is how long the error counters ran, as [`crate::memory::assign`] gives it.
+/// `since` is how long error counters ran that do not say it themselves.
 #[must_use]
 pub fn reports(
     memory: &MemoryInfo,
@@ -178,6 +178,7 @@ fn counted(index: usize, dimm: &Dimm, name: &str, since: Option<Millis>, faults:
         return;
     };
     let what = format!("the DIMM in slot {name}");
+    let since = errors.since.or(since);
     let holds = [against::holds(dimm, name)];
     for finding in crate::memory::error_findings(&what, errors, since, &holds) {
         let rule = RULES.iter().find(|rule| rule.code == finding.code);

@@ -99,6 +99,9 @@ pub fn assign(dimms: &mut [Dimm], controllers: &[Controller]) -> Assigned {
             dimm.errors.get_or_insert_default();
         }
     }
+    for errors in dimms.iter_mut().filter_map(|dimm| dimm.errors.as_mut()) {
+        errors.since = assigned.since;
+    }
     assigned
         .unplaced
         .extend(controllers.iter().filter_map(unplaceable));
@@ -114,6 +117,7 @@ fn plus(a: MemoryErrors, b: MemoryErrors) -> MemoryErrors {
     MemoryErrors {
         corrected: a.corrected.saturating_add(b.corrected),
         uncorrected: a.uncorrected.saturating_add(b.uncorrected),
+        since: None,
     }
 }
 
@@ -215,6 +219,7 @@ fn unplaceable(controller: &Controller) -> Option<DeviceReport> {
             .total
             .uncorrected
             .saturating_sub(counted.uncorrected),
+        since: None,
     };
     if left == MemoryErrors::default() {
         return None;

@@ -110,6 +110,7 @@ mod tests {
             let errors = MemoryErrors {
                 corrected,
                 uncorrected,
+                since: None,
             };
             let rules = holding(errors, Some(Millis::secs(hours * 3_600)));
             rules.map(|rule| rule.map_or(0, |rule| rule.at_least))

@@ -115,6 +115,7 @@ fn a_dimm_that_lost_data_holds_a_run() {
         seen.memory.dimms[index].errors = Some(MemoryErrors {
             corrected: 0,
             uncorrected: 1,
+            since: None,
         });
         let findings = hw_core::judge(None, Some(&seen), &seen);
         let all = reports(&seen.memory, None, None, None);

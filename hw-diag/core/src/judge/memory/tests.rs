@@ -136,6 +136,7 @@ fn counted_errors_are_judged_on_their_dimm() {
             Some(MemoryErrors {
                 corrected,
                 uncorrected,
+                since: None,
             })
         };
         seen.dimms[0].errors = count(3, 0);

@@ -28,6 +28,7 @@ fn counter(index: usize, label: &str, gib: u64, corrected: u64, uncorrected: u64
         errors: MemoryErrors {
             corrected,
             uncorrected,
+            since: None,
         },
     }
 }
@@ -70,6 +71,7 @@ fn labels_that_are_slots_or_bank_and_slot() {
     ];
     let assigned = assign(&mut dimms, &[controller(counters)]);
     assert_eq!(counted(&dimms), [None, Some(3), Some(7), None]);
+    assert_eq!(dimms[1].errors.unwrap().since, Some(Millis::secs(3_600)));
     let names: Vec<&str> = assigned
         .unplaced
         .iter()
@@ -152,6 +154,7 @@ fn errors_that_the_controller_could_not_place() {
     mc.total = MemoryErrors {
         corrected: 3,
         uncorrected: 2,
+        since: None,
     };
     let assigned = assign(&mut dimms, &[mc]);
     assert_eq!(counted(&dimms), [Some(1)]);
