@@ -13,7 +13,7 @@
 //! | `undionly.kpxe`, `snponly.efi` | first stage over PXE for BIOS and for UEFI |
 //! | `sizes.json` | what is in it, in bytes |
 
-mod cpio;
+pub(crate) mod cpio;
 pub(crate) mod drivers;
 mod kernel;
 mod modinfo;

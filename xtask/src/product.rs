@@ -59,6 +59,20 @@ pub(crate) fn build_pid1(layout: &Layout) -> Result<PathBuf> {
     built(layout.target().join(TRIPLE).join("release/maintenance-os"))
 }
 
+/// Builds the stand-alone `hw-diag`, statically linked: it runs on any x86-64 Linux, and in an initramfs.
+pub(crate) fn build_hw_diag(layout: &Layout) -> Result<PathBuf> {
+    step("build hw-diag (release, static)", || {
+        let arguments = ["-p", "hw-diag", "--bin", "hw-diag", "--target", TRIPLE];
+        let mut cargo = cargo(layout, &arguments);
+        cargo
+            .env("RUSTFLAGS", "-C target-feature=+crt-static")
+            .env("CARGO_PROFILE_RELEASE_LTO", "off")
+            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+        stream(&mut cargo)
+    })?;
+    built(layout.target().join(TRIPLE).join("release/hw-diag"))
+}
+
 fn cargo(layout: &Layout, arguments: &[&str]) -> std::process::Command {
     let mut cargo = command(program(), ["build", "--release", "--quiet", "--locked"]);
     cargo.args(arguments).current_dir(layout.source(""));

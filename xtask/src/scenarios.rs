@@ -3,6 +3,7 @@
 //!
 //! Each runs on a thread of its own, since a rack's network belongs to the thread that made it.
 
+mod examine;
 mod proof;
 
 use crate::demo::{self, Made};
@@ -34,8 +35,12 @@ const AWAY: Duration = Duration::from_secs(5);
 const AGENT_LINE: &str = "groundstate: host";
 
 /// Every scenario, in the order in which they are run.
-pub(crate) const ALL: [crate::test::Scenario; 8] = [
+pub(crate) const ALL: [crate::test::Scenario; 9] = [
     ("PID 1 without a site says so and stays", without_a_site),
+    (
+        "hw-diag examines 24 disks and a BMC beside smartctl",
+        examine::examine,
+    ),
     (
         "uefi-http by kexec, then again: kept and new volumes",
         again,

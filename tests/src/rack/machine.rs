@@ -134,6 +134,10 @@ fn chassis(line: &mut Line, spec: &NodeSpec, files: &Files) {
     line.two("-display", "none");
     line.two("-device", "VGA,id=screen");
     line.two("-device", "virtio-rng-pci");
+    if spec.bmc {
+        line.two("-device", "ipmi-bmc-sim,id=bmc0");
+        line.two("-device", "isa-ipmi-kcs,bmc=bmc0");
+    }
     line.two("-uuid", spec.uuid.to_string());
     line.two(
         "-smbios",

@@ -37,6 +37,8 @@ pub struct NodeSpec {
     pub dimms: Vec<DimmSpec>,
     /// Every disk. The first is the one the firmware boots after the network.
     pub disks: Vec<DiskSpec>,
+    /// Whether it has a baseboard management controller with the sensors and the event log of QEMU's simulator.
+    pub bmc: bool,
 }
 
 /// The kind of network card.
@@ -149,7 +151,35 @@ impl NodeSpec {
             memory_mib: dimms.iter().map(|d| d.size_mib).sum(),
             dimms,
             disks: demo_disks(index),
+            bmc: false,
         }
+    }
+
+    /// A demo node with a BMC and 24 disks: five SATA disks and nineteen NVMe, of which the last fails.
+    #[must_use]
+    pub fn crowded(index: u8, firmware: Firmware) -> Self {
+        const DISKS: u64 = 24;
+        let mut node = Self::demo(index, firmware);
+        let mut disks = Vec::new();
+        for number in 0..DISKS {
+            let is_sata = (1..AHCI_PORTS as u64).contains(&number);
+            disks.push(DiskSpec {
+                kind: if is_sata {
+                    DiskKind::Ahci
+                } else {
+                    DiskKind::Nvme
+                },
+                serial: format!("GS{index}-CROWD-{number:02}"),
+                wwn: (number > 0).then_some(0x5067_7300_0000_1000 | number),
+                size: Bytes::mib(64),
+                critical_warning: (number + 1 == DISKS).then_some(4),
+                rotation_rpm: (is_sata && number % 2 == 0).then_some(7_200),
+                old_content: OldContent::Noise,
+            });
+        }
+        node.disks = disks;
+        node.bmc = true;
+        node
     }
 
     /// Checks what QEMU would otherwise truncate or refuse in words of its own.
@@ -264,6 +294,7 @@ mod tests {
     fn demo_nodes_are_sound_and_share_nothing() {
         let mut seen = BTreeSet::new();
         for index in 1..=NODES_MAX {
+            NodeSpec::crowded(index, Firmware::Bios).check().unwrap();
             let node = NodeSpec::demo(index, Firmware::Bios);
             node.check().unwrap();
             assert!(node.disks.len() >= 4);

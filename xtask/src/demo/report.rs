@@ -149,7 +149,10 @@ fn holds(out: &mut String, disk: &DiskPlan) {
                     .iter()
                     .map(|vhd| format!("{} ({})", vhd.file, vhd.size))
                     .collect();
-                let fs = partition.holds.volume().map_or("", |volume| volume.fs.as_str());
+                let fs = partition
+                    .holds
+                    .volume()
+                    .map_or("", |volume| volume.fs.as_str());
                 format!("{fs} at {mount_point}: {}", names.join(", "))
             }
         };
