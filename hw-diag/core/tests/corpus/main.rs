@@ -4,12 +4,14 @@
 
 mod disk_mutations;
 mod disks;
+mod firmware_tables;
 mod garbage;
 mod labels;
 mod lldp_frames;
 mod memory_mutations;
 mod memory_removed;
 mod memory_texts;
+mod one_thing;
 mod printed;
 mod smbios_tables;
 

@@ -31,7 +31,7 @@ fn json(path: &Path) -> serde_json::Value {
 }
 
 /// The structure table and its version; a dump with an entry point has the table at byte 32.
-fn load(path: &Path) -> (Vec<u8>, Version) {
+pub(crate) fn load(path: &Path) -> (Vec<u8>, Version) {
     let bytes = std::fs::read(path).unwrap();
     if let Some(version) = Version::of_entry_point(&bytes) {
         return (bytes[32..].to_vec(), version);
@@ -46,7 +46,7 @@ fn load(path: &Path) -> (Vec<u8>, Version) {
 }
 
 /// A dump as `dmidecode --from-dump` wants it: an SMBIOS 3 entry point, the table at byte 32.
-fn dump(table: &[u8], version: Version) -> tempfile::NamedTempFile {
+pub(crate) fn dump(table: &[u8], version: Version) -> tempfile::NamedTempFile {
     let mut entry = [0u8; 32];
     entry[..5].copy_from_slice(b"_SM3_");
     (entry[6], entry[7], entry[8], entry[10]) = (24, version.major, version.minor, 1);
@@ -61,7 +61,7 @@ fn dump(table: &[u8], version: Version) -> tempfile::NamedTempFile {
     file
 }
 
-fn dmidecode(dump: &Path) -> Option<String> {
+pub(crate) fn dmidecode(dump: &Path) -> Option<String> {
     let found = ["dmidecode", "/usr/sbin/dmidecode"]
         .into_iter()
         .find_map(|program| {
@@ -86,13 +86,13 @@ fn dmidecode(dump: &Path) -> Option<String> {
 }
 
 /// One structure of dmidecode's text: its handle, kind and fields.
-struct Said {
+pub(crate) struct Said {
     handle: String,
-    title: String,
-    fields: BTreeMap<String, String>,
+    pub(crate) title: String,
+    pub(crate) fields: BTreeMap<String, String>,
 }
 
-fn parse(text: &str) -> Vec<Said> {
+pub(crate) fn parse(text: &str) -> Vec<Said> {
     let mut all: Vec<Said> = Vec::new();
     let mut titled = false;
     for line in text.lines() {
@@ -120,7 +120,7 @@ fn parse(text: &str) -> Vec<Said> {
     all
 }
 
-fn theirs(all: &[Said], title: &str, field: &str) -> String {
+pub(crate) fn theirs(all: &[Said], title: &str, field: &str) -> String {
     let first = all.iter().find(|s| s.title == title);
     let value = first
         .and_then(|s| s.fields.get(field))
@@ -130,7 +130,7 @@ fn theirs(all: &[Said], title: &str, field: &str) -> String {
 }
 
 /// dmidecode's words for "no string" and "no value".
-fn absent(value: &str) -> String {
+pub(crate) fn absent(value: &str) -> String {
     match value {
         "Not Specified" | "<BAD INDEX>" => String::new(),
         other => other.to_owned(),
