@@ -7,11 +7,12 @@
 use crate::disk::path::{Fault, Over, SgPath, noted, optional, read, send};
 use hw_core::ata::{
     Abilities, BLOCK, Command, Directory, Identity, LOG_DIRECTORY, LOG_EXTENDED_ERRORS,
-    LOG_EXTENDED_SELF_TEST, LOG_PENDING_DEFECTS, LOG_SELF_TEST, LOG_STATISTICS, LOG_SUMMARY_ERRORS,
-    conclude, data, error_log, identify, pending_defects, return_status, self_test_log, statistics,
+    LOG_EXTENDED_SELF_TEST, LOG_PENDING_DEFECTS, LOG_SCT_STATUS, LOG_SELF_TEST, LOG_STATISTICS,
+    LOG_SUMMARY_ERRORS, conclude, data, error_log, fill_sct, identify, pending_defects,
+    return_status, self_test_log, statistics,
 };
 use hw_core::disk::DiskFacts;
-use hw_core::disk::facts::Protocol;
+use hw_core::disk::facts::{Assessment, Protocol};
 
 /// SCSI status CHECK CONDITION; RETURN STATUS asks for it to see the registers.
 const CHECK_CONDITION: u8 = 2;
@@ -49,7 +50,6 @@ pub(crate) fn gather(
         so_far(facts);
         logs(path, facts, &identity, abilities, so_far)?;
     }
-    conclude(facts);
     Ok(())
 }
 
@@ -113,7 +113,9 @@ fn logs(
     so_far(facts);
     logs.statistics(facts)?;
     so_far(facts);
-    logs.pending(facts)
+    logs.pending(facts)?;
+    conclude(facts);
+    logs.sct(facts)
 }
 
 fn directory(path: &impl SgPath, read: Command) -> Result<Option<Directory>, Over> {
@@ -234,6 +236,28 @@ impl<P: SgPath> Logs<'_, P> {
                     statistics::fill(ata, number, block);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Only where the assessment or the temperature did not come through: both stand there once more.
+    fn sct(&self, facts: &mut DiskFacts) -> Result<(), Over> {
+        let told = facts.assessment != Assessment::NotSaid && facts.temperature_c.is_some();
+        let status = if self.large_pages(LOG_SCT_STATUS) > 0 {
+            Command::ReadLogExt {
+                address: LOG_SCT_STATUS,
+                page: 0,
+            }
+        } else if self.small_pages(LOG_SCT_STATUS) > 0 {
+            Command::SmartReadLog {
+                address: LOG_SCT_STATUS,
+                pages: 1,
+            }
+        } else {
+            return Ok(());
+        };
+        if !told && let Some(block) = noted(facts, command(self.path, status))? {
+            fill_sct(facts, &block);
         }
         Ok(())
     }

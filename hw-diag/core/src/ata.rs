@@ -15,19 +15,21 @@ mod fixture;
 mod garbage;
 mod identify;
 mod pending;
+mod sct;
 pub mod self_test_log;
 mod start;
 pub mod statistics;
 
 pub use command::{
     Command, LOG_DIRECTORY, LOG_EXTENDED_ERRORS, LOG_EXTENDED_SELF_TEST, LOG_PENDING_DEFECTS,
-    LOG_SELF_TEST, LOG_STATISTICS, LOG_SUMMARY_ERRORS, return_status,
+    LOG_SCT_STATUS, LOG_SELF_TEST, LOG_STATISTICS, LOG_SUMMARY_ERRORS, return_status,
 };
 pub use conclude::conclude;
 pub use data::Abilities;
 pub use directory::Directory;
 pub use identify::{Identity, identify};
 pub use pending::pending_defects;
+pub use sct::fill_sct;
 pub use start::Start;
 
 /// The length of every ATA data block that is read here, in bytes.

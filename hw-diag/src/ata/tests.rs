@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::disk::fake::{Fake, Reply};
-use hw_core::disk::facts::{Assessment, SelfTestKind, SelfTestResult};
+use hw_core::disk::facts::{SelfTestKind, SelfTestResult};
 
 fn block(bytes: &[(usize, &[u8])]) -> Vec<u8> {
     let mut block = vec![0u8; BLOCK];
@@ -163,6 +163,22 @@ fn statistics_come_by_the_small_command_set_too() {
         ata.error_count, None,
         "the directory does not list the error log"
     );
+}
+
+#[test]
+fn an_assessment_that_an_adapter_drops_is_read_from_sct_status() {
+    // The registers come back as zeros.
+    let listed = block(&[(0, &[1]), (0x1c0, &[1])]);
+    let sct = block(&[(0, &[3]), (214, &[0xf4, 0x2c])]);
+    let disk = smart_disk(0x4003, [0, 0])
+        .data(&log(LOG_DIRECTORY, 1), listed.clone())
+        .data(&log(LOG_SCT_STATUS, 1), sct);
+    assert_eq!(seen(&disk).0.assessment, Assessment::Failed);
+    // Where they came, it is not asked.
+    let told = smart_disk(0x4003, [0x4f, 0xc2]).data(&log(LOG_DIRECTORY, 1), listed);
+    let (facts, _) = seen(&told);
+    assert_eq!(facts.assessment, Assessment::Passed);
+    assert!(!told.asked().contains(&log(LOG_SCT_STATUS, 1).to_vec()));
 }
 
 #[test]

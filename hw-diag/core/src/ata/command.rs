@@ -48,6 +48,8 @@ pub const LOG_SELF_TEST: u8 = 0x06;
 pub const LOG_EXTENDED_SELF_TEST: u8 = 0x07;
 /// Pending Defects log (READ LOG EXT).
 pub const LOG_PENDING_DEFECTS: u8 = 0x0c;
+/// SCT Status (both).
+pub const LOG_SCT_STATUS: u8 = 0xe0;
 
 const ATA_PASS_THROUGH_16: u8 = 0x85;
 const PROTOCOL_NON_DATA: u8 = 3 << 1;
@@ -208,6 +210,7 @@ const fn log_name(address: u8) -> &'static str {
         LOG_SELF_TEST => "self-test log",
         LOG_EXTENDED_SELF_TEST => "extended self-test log",
         LOG_PENDING_DEFECTS => "pending defects",
+        LOG_SCT_STATUS => "SCT status",
         _ => "log",
     }
 }

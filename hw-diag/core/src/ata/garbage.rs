@@ -36,6 +36,7 @@ fn all(block: &[u8]) -> DiskFacts {
     assert!(asked <= 64, "{asked} pages");
     let _ = pending_defects(block);
     let _ = Directory::read(block);
+    fill_sct(&mut facts, block);
     conclude(&mut facts);
     facts
 }
