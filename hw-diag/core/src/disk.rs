@@ -23,3 +23,8 @@ pub use meanings::{MEANINGS, Meaning, ReadAs};
 pub use measure::{Measure, Media};
 pub use rules::{Rule, all as rules};
 pub use trend::{EarlierFigures, findings as growth};
+
+/// The codes of every finding that [`judge`] can give; some stand twice.
+pub fn codes() -> impl Iterator<Item = &'static str> {
+    rules().map(|rule| rule.code).chain(trend::codes())
+}

@@ -399,3 +399,16 @@ pub(super) const ENTRIES: &[Entry] = &[
         "Look at the power supply; replace the disk if only this one does it.",
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::ENTRIES;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_finding_on_a_disk_is_explained_and_nothing_else() {
+        let given: BTreeSet<&str> = crate::disk::codes().collect();
+        let explained: BTreeSet<&str> = ENTRIES.iter().map(|entry| entry.code).collect();
+        assert_eq!(given, explained);
+    }
+}

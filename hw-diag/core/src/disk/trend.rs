@@ -126,7 +126,6 @@ const GROWTHS: &[Growth] = &[
 ];
 
 /// The codes of all growth findings.
-#[cfg(test)]
 pub(super) fn codes() -> impl Iterator<Item = &'static str> {
     GROWTHS.iter().map(|growth| growth.code)
 }

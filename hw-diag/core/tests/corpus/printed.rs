@@ -12,7 +12,7 @@ use hw_core::disk::{DiskFacts, judge};
 use serde_json::Value;
 use std::fmt::Write;
 
-fn print(report: &Value) -> String {
+pub(crate) fn print(report: &Value) -> String {
     let mut out = String::from("smartctl 7.3 2022-02-28 r5338 [x86_64-linux] (local build)\n");
     out += "=== START OF INFORMATION SECTION ===\n";
     let protocol = report["device"]["protocol"].as_str().unwrap_or("");
