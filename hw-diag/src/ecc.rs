@@ -19,23 +19,6 @@ const NOBODY_COUNTS: &str =
 const CONTROLLERS_MAX: usize = 256;
 const COUNTERS_MAX: usize = 256;
 
-/// The counters of one DIMM.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EccCount {
-    /// The slot's name, where the driver knows it, else controller and DIMM number.
-    pub slot: String,
-    /// Corrected errors.
-    pub corrected: u64,
-    /// Uncorrected errors.
-    pub uncorrected: u64,
-}
-
-/// The counters of every DIMM; empty where no EDAC driver has bound (non-ECC memory, virtual machines).
-#[must_use]
-pub fn counts() -> Vec<EccCount> {
-    of(&controllers(&Tree::machine()))
-}
-
 /// Writes the counters into the slots of `dimms`; what belongs to no slot for certain comes back as reports, to stand
 /// with the machine's other devices.
 pub fn count_errors(dimms: &mut [Dimm], could_not_look: &mut Vec<String>) -> Assigned {
@@ -52,22 +35,6 @@ pub(crate) fn count_at(
         could_not_look.push(NOBODY_COUNTS.into());
     }
     assign(dimms, &controllers)
-}
-
-fn of(controllers: &[Controller]) -> Vec<EccCount> {
-    let all = controllers
-        .iter()
-        .flat_map(|controller| controller.counters.iter().map(move |c| (controller, c)));
-    all.map(|(controller, counter)| EccCount {
-        slot: if counter.label.is_empty() {
-            format!("{} {}", controller.name, counter.name)
-        } else {
-            counter.label.clone()
-        },
-        corrected: counter.errors.corrected,
-        uncorrected: counter.errors.uncorrected,
-    })
-    .collect()
 }
 
 fn controllers(tree: &Tree) -> Vec<Controller> {
@@ -225,11 +192,12 @@ mod tests {
             write(root.path(), &below(ROOT, path), text);
         }
         let tree = Tree::at(root.path());
-        let slots: Vec<(String, u64, u64)> = of(&controllers(&tree))
-            .into_iter()
-            .map(|count| (count.slot, count.corrected, count.uncorrected))
+        let names: Vec<String> = controllers(&tree)[0]
+            .counters
+            .iter()
+            .map(|counter| format!("{} {}", counter.name, counter.location))
             .collect();
-        assert_eq!(slots, [("A2".into(), 3, 1), ("A10".into(), 4, 0)]);
+        assert_eq!(names, ["dimm2 channel 1 slot 0", "dimm10 "]);
         let mut dimms = [dimm("A1", 16), dimm("A2", 16), dimm("A10", 16)];
         let mut missed = Vec::new();
         let assigned = count_at(&tree, &mut dimms, &mut missed);

@@ -266,7 +266,10 @@ fn error_finding(
     let noun = if count == 1 { "error" } else { "errors" };
     let ran = since.map_or_else(
         || "since boot".into(),
-        |since| format!("in {} hours", since.0.div_ceil(3_600_000)),
+        |since| match since.0.div_ceil(3_600_000) {
+            0 | 1 => "in 1 hour".into(),
+            hours => format!("in {hours} hours"),
+        },
     );
     let mut seen = alloc::vec![format!(
         "the memory controller counted {} corrected and {} uncorrected errors {ran}",

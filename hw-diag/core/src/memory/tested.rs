@@ -57,10 +57,15 @@ impl Mismatch {
         };
         let bits = self.bits();
         format!(
-            "{address}: wrote {:#018x}, read {:#018x} ({} bits, mask {bits:#018x}), {lasting}; pattern {}, pass {}",
+            "{address}: wrote {:#018x}, read {:#018x} ({} {}, mask {bits:#018x}), {lasting}; pattern {}, pass {}",
             self.expected,
             self.got,
             bits.count_ones(),
+            if bits.count_ones() == 1 {
+                "bit"
+            } else {
+                "bits"
+            },
             self.pattern,
             self.pass
         )
@@ -288,16 +293,16 @@ mod tests {
 
             FAIL    DIMM A1: 1 GiB, Maker, part P-1, serial S-A1
               the DIMM in slot A1 failed the memory test [dimm-test-failed]
-                seen:     at physical address 0x40: wrote 0x00000000000000ff, read 0x00000000000000fd (1 bits, mask 0x0000000000000002), again when read again; pattern checkerboard, pass 1
+                seen:     at physical address 0x40: wrote 0x00000000000000ff, read 0x00000000000000fd (1 bit, mask 0x0000000000000002), again when read again; pattern checkerboard, pass 1
                 seen:     SMBIOS type 20 gives the address 0x40 to this slot alone
                 how sure: certain
                 do now:   power the machine off, replace the DIMM in slot A1, and test again
 
             FAIL    memory memory: 1 GiB
               3 words of 1 GiB tested read back wrong [memory-test-failed]
-                seen:     at physical address 0x1040: wrote 0x00000000000000ff, read 0x00000000000000fd (1 bits, mask 0x0000000000000002), again when read again; pattern checkerboard, pass 1
+                seen:     at physical address 0x1040: wrote 0x00000000000000ff, read 0x00000000000000fd (1 bit, mask 0x0000000000000002), again when read again; pattern checkerboard, pass 1
                 seen:     SMBIOS type 20 gives the address 0x1040 to 2 slots, which share it by interleaving: A1, A2
-                seen:     at byte 0x40 of the tested region: wrote 0x00000000000000ff, read 0x00000000000000fd (1 bits, mask 0x0000000000000002), again when read again; pattern checkerboard, pass 1
+                seen:     at byte 0x40 of the tested region: wrote 0x00000000000000ff, read 0x00000000000000fd (1 bit, mask 0x0000000000000002), again when read again; pattern checkerboard, pass 1
                 how sure: certain
                 do now:   test the modules one by one, or halve them until it goes away, and replace the one that fails"]]
         .assert_eq(&told(&report(&[Some(0x40), Some(0x1040), None], 2)));

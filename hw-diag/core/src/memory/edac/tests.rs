@@ -118,14 +118,14 @@ fn sizes_of_a_kind_place_a_counter_and_equal_ones_do_not() {
     expect_test::expect![[r#"
         FAIL    DIMM mc0 dimm0: CPU_SrcID#0_MC#0_Chan#0_DIMM#0, channel 0 slot 0, 16 GiB
           the module that the driver calls mc0 dimm0 had 1 error that could not be corrected [dimm-uncorrected-errors]
-            seen:     the memory controller counted 4 corrected and 1 uncorrected errors in 1 hours
+            seen:     the memory controller counted 4 corrected and 1 uncorrected errors in 1 hour
             seen:     the memory controller's driver calls it CPU_SrcID#0_MC#0_Chan#0_DIMM#0, channel 0 slot 0
             seen:     SMBIOS does not tell which slot that is; it may be A1 or B1
             seen:     one error that could not be corrected is data that was lost, and the next one may stop the machine
             how sure: certain
             do now:   power the machine off, replace the module that the driver calls mc0 dimm0, and order the run again
           the module that the driver calls mc0 dimm0 had 4 errors that were corrected [dimm-few-corrected-errors]
-            seen:     the memory controller counted 4 corrected and 1 uncorrected errors in 1 hours
+            seen:     the memory controller counted 4 corrected and 1 uncorrected errors in 1 hour
             seen:     the memory controller's driver calls it CPU_SrcID#0_MC#0_Chan#0_DIMM#0, channel 0 slot 0
             seen:     SMBIOS does not tell which slot that is; it may be A1 or B1
             seen:     single corrected errors happen to good modules
