@@ -69,7 +69,7 @@ pub struct Created {
     pub allocated: u64,
     /// How its space was reserved; absent where none was.
     pub reserved: Option<How>,
-    /// In how many pieces it lies on the device; absent where the file system does not tell.
+    /// In how many pieces its reserved space lies on the device; absent where the file system does not tell.
     pub extents: Option<u64>,
 }
 
@@ -282,7 +282,6 @@ fn finish(
         .transpose()?;
     let mut file = DiskFile::new(file).map_err(writing())?;
     write(&mut file, new.temporary())?;
-    file.flush().map_err(writing())?;
     let length = file.file().metadata().map_err(writing())?.len();
     let allocated = file.allocated().map_err(writing())?;
     if full.is_some() && allocated < length {
@@ -292,7 +291,11 @@ fn finish(
             allocated,
         });
     }
-    let extents = physical(file.file()).map_err(writing())?;
+    // What grows is not on the device yet, and has nothing to show.
+    let extents = match reserved {
+        Some(_) => physical(file.file()).map_err(writing())?,
+        None => None,
+    };
     new.finish(file.file())?;
     Ok(Created {
         path: request.path.clone(),
