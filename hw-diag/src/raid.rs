@@ -202,7 +202,9 @@ fn members(
         facts.extend(in_a_row(&program, row, until, &mut missed));
     }
     if facts.is_empty() && missed.is_empty() {
-        missed.push(format!("disks behind {names}: smartctl found none"));
+        missed.push(format!(
+            "disks behind {names}: smartctl found none (it needs root)"
+        ));
     }
     if facts.len() > MEMBERS_MAX {
         missed.push(format!("disks behind {names}: more than {MEMBERS_MAX}"));
