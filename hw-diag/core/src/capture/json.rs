@@ -219,8 +219,14 @@ fn wwn(root: Node<'_>) -> Option<String> {
     );
     match parts {
         (Some(naa), Some(oui), Some(id)) => Some(format!("{naa:x}{oui:06x}{id:09x}")),
-        _ => root.at("logical_unit_id").text(),
+        _ => eui64(root).or_else(|| root.at("logical_unit_id").text()),
     }
+}
+
+fn eui64(root: Node<'_>) -> Option<String> {
+    let eui64 = root.at("nvme_namespaces").first().at("eui64");
+    let (oui, id) = (eui64.at("oui").number()?, eui64.at("ext_id").number()?);
+    Some(format!("{oui:06x}{id:010x}"))
 }
 
 /// Bit 3 of smartctl's exit status: the disk says that it fails.

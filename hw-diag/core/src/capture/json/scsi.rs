@@ -52,6 +52,12 @@ pub(super) fn read(root: Node<'_>, facts: &mut DiskFacts) {
         exceptions_disabled: enabled.map(|enabled| !enabled),
     });
     facts.self_tests = self_tests(root);
+    // Since 7.4 the environmental page has the temperature where the temperature page has none.
+    let reports = root.at("scsi_environmental_reports").at("temperature_1");
+    facts.temperature_c = facts.temperature_c.or_else(|| {
+        let celsius = reports.at("current").signed();
+        celsius.and_then(|celsius| i16::try_from(celsius).ok())
+    });
 }
 
 fn counters(log: Node<'_>) -> Option<ErrorCounters> {

@@ -69,6 +69,7 @@ fn a_report_is_found_in_what_wraps_it_and_only_one() {
     let report = json!({
         "device": {"protocol": "NVMe", "name": "/dev/nvme0"},
         "smart_status": {"passed": true},
+        "nvme_namespaces": [{"id": 1, "eui64": {"oui": 9528, "ext_id": 376_106_710_327_u64}}],
         "nvme_smart_health_information_log": {"critical_warning": 0, "temperature": 30}
     });
     for wrapped in [
@@ -83,6 +84,7 @@ fn a_report_is_found_in_what_wraps_it_and_only_one() {
             (Protocol::Nvme, Some(30))
         );
         assert_eq!(facts.slot, "/dev/nvme0");
+        assert_eq!(facts.identity.wwn.as_deref(), Some("0025385791b4f537"));
     }
     let two = json!({"a": report, "b": report}).to_string();
     assert!(matches!(
@@ -204,6 +206,7 @@ fn a_failing_sas_disk_says_why() {
         "device": {"protocol": "SCSI"},
         "smart_status": {"passed": false, "scsi": {"asc": 93, "ascq": 16, "ie_string": "HARDWARE IMPENDING FAILURE"}},
         "temperature": {"current": 0, "drive_trip": 0},
+        "scsi_environmental_reports": {"temperature_1": {"current": 38}},
         "scsi_grown_defect_list": 12,
         "scsi_pending_defects": {"count": 4},
         "scsi_background_scan": {
@@ -215,7 +218,7 @@ fn a_failing_sas_disk_says_why() {
     }));
     assert_eq!(
         (facts.assessment, facts.temperature_c),
-        (Assessment::Failed, None)
+        (Assessment::Failed, Some(38))
     );
     let scsi = facts.scsi.unwrap();
     assert_eq!(scsi.exception, Some((0x5d, 0x10)));
