@@ -125,7 +125,7 @@ pub(crate) fn log(path: &impl SgPath, page: u8, subpage: u8) -> Result<Vec<u8>, 
     match log_page::length(&head) {
         Some(HEAD) => Ok(head),
         // Some adapters refuse odd lengths.
-        Some(length) => ask(length.next_multiple_of(2).min(scsi::LONG_ANSWER)),
+        Some(length) => ask(length.min(scsi::LONG_ANSWER).next_multiple_of(2)),
         None => ask(scsi::LONG_ANSWER),
     }
 }

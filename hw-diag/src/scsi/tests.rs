@@ -127,6 +127,18 @@ fn a_self_test_that_runs_has_its_rest_from_the_sense_data() {
 }
 
 #[test]
+fn a_page_of_any_length_is_asked_for_within_the_bound() {
+    for (claimed, asked) in [(0xfffb_u16, 0xfffc), (0xffff, 0xfffc), (5, 10), (0, 4)] {
+        let [high, low] = claimed.to_be_bytes();
+        let head = scsi::log_sense(3, 0, HEAD);
+        let disk = Fake::default().data(&head, vec![3, 0, high, low]);
+        let _ = log(&disk, 3, 0);
+        let last = disk.asked().pop().unwrap();
+        assert_eq!(last, scsi::log_sense(3, 0, asked), "{claimed:#x}");
+    }
+}
+
+#[test]
 fn an_ata_disk_behind_a_translation_is_asked_as_what_it_is() {
     let mut identify = vec![0u8; 512];
     identify[20..40].copy_from_slice(b"SG-DTA-AA1          ");
