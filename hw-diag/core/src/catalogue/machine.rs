@@ -42,7 +42,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "cpu-missing",
         Cpu,
         "a processor is left out",
-        "The firmware's table has more processors in their sockets than the kernel runs on, and none of the known ones is switched off.",
+        "The firmware's table has more processors in their sockets than the kernel runs on, and none of the known ones is switched off. In a virtual machine it is a hint only: hypervisors list sockets that they do not fill.",
         "Look at the firmware's event log for the processor that it left out; reseat it and look at the socket's pins.",
     ),
     entry(
@@ -77,7 +77,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "cpu-throttled",
         Cpu,
         "a processor was slowed down by heat",
-        "The processor counts how often it slowed itself down by heat since boot. Ten or more are no longer the fans' spinning up.",
+        "The processor counts how often it slowed itself down by heat since boot. A hundred or more are no longer the fans' spinning up.",
         "Look at fans, air ducts and filters; then at the heat sink's seat and paste.",
     ),
     entry(
@@ -105,7 +105,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "pci-no-driver",
         Pci,
         "a device has no driver",
-        "A storage or network controller, or another device that is of use only with a driver, is held by none. What is behind it is not seen. The finding names the module where one is known.",
+        "A storage or network controller, or another device that is of use only with a driver, is held by none. What is behind it is not seen. Wi-Fi, displays and accelerators are told only where a module could have them. The finding names the module where one is known.",
         "Load the named module, or use a kernel or boot image that has it; where the module is loaded and did not take the device, reseat the card.",
     ),
     entry(

@@ -227,12 +227,14 @@ fn gone(facts: &CpuFacts, running: usize) -> HealthFinding {
         .filter(|s| s.populated && !is_disabled(s.status))
         .map(|s| s.name.as_str())
         .collect();
-    kind(
-        "cpu-missing",
-        Verdict::Fail,
-        Sureness::Likely,
-        Advice::Reseat,
-    )
+    // Hypervisors list sockets that they do not fill.
+    let virtual_machine = |p: &Package| p.flags.iter().any(|flag| flag == "hypervisor");
+    let (verdict, sureness) = if facts.packages.iter().any(virtual_machine) {
+        (Verdict::Warn, Sureness::Hint)
+    } else {
+        (Verdict::Fail, Sureness::Likely)
+    };
+    kind("cpu-missing", verdict, sureness, Advice::Reseat)
     .says(
         format!(
             "the firmware has {running} processors in their sockets, and the kernel runs on {}",

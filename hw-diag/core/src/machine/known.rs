@@ -30,7 +30,10 @@ const fn wants(base: u8, sub: Option<u8>, words: &'static str, without: Verdict)
 /// them are not seen. The others are told: a maintenance OS does not need them, a host may.
 pub(crate) const CLASSES: &[Wants] = &[
     wants(0x01, None, "storage controller", Verdict::Warn),
-    wants(0x02, None, "network controller", Verdict::Warn),
+    wants(0x02, Some(0x00), "network controller", Verdict::Warn),
+    wants(0x02, Some(0x07), "InfiniBand controller", Verdict::Warn),
+    // Wi-Fi and others: no node is installed over them.
+    wants(0x02, None, "other network controller", Verdict::Ok),
     wants(0x03, None, "display controller", Verdict::Ok),
     wants(0x0b, Some(0x40), "co-processor", Verdict::Ok),
     wants(0x0c, Some(0x04), "Fibre Channel adapter", Verdict::Ok),

@@ -3,7 +3,7 @@
 
 /// Thermal throttling events of one package since boot. A few happen while fans spin up after power-on; a machine that is
 /// cooled badly counts hundreds within an hour.
-pub(crate) const CPU_THROTTLES_WARN: u64 = 10;
+pub(crate) const CPU_THROTTLES_WARN: u64 = 100;
 /// Corrected PCIe errors of one function since boot: receiver errors, bad TLPs and DLLPs, replays. Links are specified for
 /// one bit error in 10^12, of which each is corrected; a good link shows none for weeks, a bad contact hundreds an hour.
 pub(crate) const PCI_CORRECTED_WARN: u64 = 100;
@@ -38,3 +38,17 @@ pub(crate) const CHIPS_WITHOUT_LIMITS: &[&str] = &[
 ];
 /// Chips whose readings a disk's own report has already.
 pub(crate) const CHIPS_OF_DISKS: &[&str] = &["nvme", "drivetemp"];
+/// Drivers of interfaces without a cable of their own: virtual ones, and the BMC's USB network inside the machine.
+pub(crate) const NICS_WITHOUT_CABLE: &[&str] = &[
+    "",
+    "cdc_eem",
+    "cdc_ether",
+    "cdc_ncm",
+    "cdc_subset",
+    "hv_netvsc",
+    "rndis_host",
+    "veth",
+    "virtio_net",
+    "vmxnet3",
+    "xen_netfront",
+];

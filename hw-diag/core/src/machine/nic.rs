@@ -5,7 +5,9 @@
 //! room are load and not judged.
 
 use super::finding::{figure, kind};
-use super::limits::{NIC_CARRIER_CHANGES_WARN, NIC_CRC_FRAMES, NIC_CRC_WARN, NIC_SLOW_MBPS};
+use super::limits::{
+    NIC_CARRIER_CHANGES_WARN, NIC_CRC_FRAMES, NIC_CRC_WARN, NIC_SLOW_MBPS, NICS_WITHOUT_CABLE,
+};
 use super::lldp::Neighbour;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -134,10 +136,7 @@ fn no_link(nic: &NicFacts) -> Option<HealthFinding> {
 
 /// Only physical ports have cables; virtual ones say any speed.
 fn is_physical(nic: &NicFacts) -> bool {
-    !matches!(
-        nic.driver.as_str(),
-        "virtio_net" | "vmxnet3" | "hv_netvsc" | "xen_netfront" | "veth" | ""
-    )
+    !NICS_WITHOUT_CABLE.contains(&nic.driver.as_str())
 }
 
 fn slow(nic: &NicFacts) -> Option<HealthFinding> {

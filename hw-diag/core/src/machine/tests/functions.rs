@@ -76,6 +76,8 @@ fn pci_functions() {
     assert_eq!(lines(&no_driver(|f| f.class = 0x03_00_00)).len(), 1);
     let display = judge(&no_driver(|f| f.class = 0x03_00_00));
     assert_eq!(display[0].verdict, Verdict::Ok);
+    let wifi = no_driver(|f| (f.class, f.claimed_by) = (0x02_80_00, Some(vec![])));
+    assert_eq!(lines(&wifi), [""; 0]);
     let bare = no_driver(|f| (f.class, f.claimed_by) = (0x03_00_00, Some(vec![])));
     assert_eq!(lines(&bare), [""; 0]);
     assert!(judge(&no_driver(|f| f.class = 0x06_04_00)).is_empty());

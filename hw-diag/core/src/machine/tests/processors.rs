@@ -127,6 +127,16 @@ fn what_is_wrong_with_processors() {
 }
 
 #[test]
+fn a_hypervisor_that_lists_empty_sockets_is_a_hint_only() {
+    let facts = with_cpu(|c| {
+        c.packages.truncate(1);
+        c.packages[0].flags.push("hypervisor".into());
+    });
+    let what = "the firmware has 2 processors in their sockets, and the kernel runs on 1";
+    assert_eq!(lines(&facts), [format!("warn cpus cpu-missing: {what}")]);
+}
+
+#[test]
 fn lists_of_processors() {
     assert_eq!(cpu_list("0-3,8\n"), Some(vec![0, 1, 2, 3, 8]));
     assert_eq!(cpu_list(""), Some(vec![]));
