@@ -25,12 +25,6 @@ pub enum CaptureError {
         /// How many it has.
         bytes: usize,
     },
-    /// It has no entry point, and not one structure of a raw table can be read.
-    #[error("it begins with no entry point, and it is no raw table either: {why}")]
-    NoStructure {
-        /// Where reading the first structure ended.
-        why: String,
-    },
     /// The entry point ends before its fields do.
     #[error("its {anchor} entry point is cut off or gives its own length as {length} bytes")]
     EntryLength {
@@ -88,10 +82,8 @@ pub fn capture(bytes: &[u8]) -> Result<Capture<'_>, CaptureError> {
     } else if bytes.len() < TABLE_MIN {
         return Err(CaptureError::TooShort { bytes: bytes.len() });
     } else {
-        let mut walk = Walk::new(bytes, None);
-        if let (None, Some(why)) = (walk.next(), walk.fault()) {
-            return Err(CaptureError::NoStructure { why });
-        }
+        // A raw table has no mark of its own. One without a readable structure lists nothing and says why in its notes:
+        // what the machine has is unknown, which is a reading and not an error.
         return Ok(Capture {
             table: bytes,
             version: None,
@@ -293,9 +285,11 @@ mod tests {
             capture(b"_SM").unwrap_err(),
             CaptureError::TooShort { bytes: 3 }
         );
+        let other = capture(b"{ \"DMI\": 1 }").unwrap().decode();
+        assert_eq!(other.dimms, []);
         assert_eq!(
-            capture(b"{ \"DMI\": 1 }").unwrap_err().to_string(),
-            "it begins with no entry point, and it is no raw table either: SMBIOS table: a structure is cut off at byte 0 of 12; the rest was not read"
+            other.notes[0],
+            "SMBIOS table: a structure is cut off at byte 0 of 12; the rest was not read"
         );
     }
 
