@@ -2,8 +2,9 @@
 //! Looks at the machine it runs on: disks, DIMMs, processors, network interfaces.
 //!
 //! Linked by PID 1 of the maintenance OS, where only `/dev`, `/proc` and `/sys` are mounted and no udev runs, and by the
-//! `hw-diag` command. It only reads: no setting is changed, no sector written, and a self-test starts only
-//! where [`self_test`] is told to. It refuses to judge; that is `hw-core`'s part. What it could not look at is named, never left out silently.
+//! `hw-diag` command. It only reads: no setting is changed, no sector written, a self-test starts only where [`self_test`]
+//! is told to, and an LED is lit only where [`led`] is. It refuses to judge; that is `hw-core`'s part. What it could not
+//! look at is named, never left out silently.
 
 mod ata;
 pub mod burn_in;
