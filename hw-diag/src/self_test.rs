@@ -163,13 +163,7 @@ pub const fn name(kind: SelfTestKind) -> &'static str {
 
 fn start_in(tree: &Tree, device: &Path, kind: SelfTestKind) -> Result<Started, SelfTestError> {
     let (ask, facts) = asked(tree, device)?;
-    let before = match progress_of(&facts) {
-        Progress::Running { remaining } => {
-            let device = words(device);
-            return Err(SelfTestError::AlreadyRunning { device, remaining });
-        }
-        Progress::Ended { newest, .. } => newest,
-    };
+    let before = idle(device, &facts)?;
     let minutes = send(device, &ask, &facts, command::Order::Start(kind))?;
     Ok(Started {
         device: words(device),
@@ -177,6 +171,17 @@ fn start_in(tree: &Tree, device: &Path, kind: SelfTestKind) -> Result<Started, S
         minutes,
         before,
     })
+}
+
+/// The newest entry of the log, provided that none runs.
+fn idle(device: &Path, facts: &DiskFacts) -> Result<Option<SelfTest>, SelfTestError> {
+    match progress_of(facts) {
+        Progress::Ended { newest, .. } => Ok(newest),
+        Progress::Running { remaining } => Err(SelfTestError::AlreadyRunning {
+            device: words(device),
+            remaining,
+        }),
+    }
 }
 
 /// Everything that the disk says, and the way to it.

@@ -138,3 +138,15 @@ fn progress_is_what_the_log_says() {
     facts.self_tests.as_mut().unwrap().running = Some(40);
     assert_eq!(progress_of(&facts), Progress::Running { remaining: 40 });
 }
+
+#[test]
+fn none_is_started_over_one_that_runs() {
+    let device = Path::new("/dev/sda");
+    let mut facts = facts(Protocol::Ata);
+    assert_eq!(idle(device, &facts), Ok(None));
+    facts.self_tests.as_mut().unwrap().running = Some(40);
+    assert_eq!(
+        idle(device, &facts).unwrap_err().to_string(),
+        "a self-test runs on /dev/sda already, 40 % of it remain: let it end, or end it first"
+    );
+}
