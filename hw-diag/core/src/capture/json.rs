@@ -210,6 +210,7 @@ fn identity(root: Node<'_>, protocol: Protocol) -> Identity {
     }
 }
 
+/// As the kernel writes it: `0x…` of 16 digits, or `eui.…`.
 fn wwn(root: Node<'_>) -> Option<String> {
     let wwn = root.at("wwn");
     let parts = (
@@ -218,7 +219,7 @@ fn wwn(root: Node<'_>) -> Option<String> {
         wwn.at("id").number(),
     );
     match parts {
-        (Some(naa), Some(oui), Some(id)) => Some(format!("{naa:x}{oui:06x}{id:09x}")),
+        (Some(naa), Some(oui), Some(id)) => Some(format!("0x{naa:x}{oui:06x}{id:09x}")),
         _ => eui64(root).or_else(|| root.at("logical_unit_id").text()),
     }
 }
@@ -226,7 +227,7 @@ fn wwn(root: Node<'_>) -> Option<String> {
 fn eui64(root: Node<'_>) -> Option<String> {
     let eui64 = root.at("nvme_namespaces").first().at("eui64");
     let (oui, id) = (eui64.at("oui").number()?, eui64.at("ext_id").number()?);
-    Some(format!("{oui:06x}{id:010x}"))
+    Some(format!("eui.{oui:06x}{id:010x}"))
 }
 
 /// Bit 3 of smartctl's exit status: the disk says that it fails.

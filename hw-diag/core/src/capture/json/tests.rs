@@ -84,7 +84,7 @@ fn a_report_is_found_in_what_wraps_it_and_only_one() {
             (Protocol::Nvme, Some(30))
         );
         assert_eq!(facts.slot, "/dev/nvme0");
-        assert_eq!(facts.identity.wwn.as_deref(), Some("0025385791b4f537"));
+        assert_eq!(facts.identity.wwn.as_deref(), Some("eui.0025385791b4f537"));
     }
     let two = json!({"a": report, "b": report}).to_string();
     assert!(matches!(

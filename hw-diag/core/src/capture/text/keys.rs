@@ -5,6 +5,7 @@ use super::Reader;
 use super::lines::{any_base, bracketed, degrees, number, small};
 use crate::capture::words::{ata_status, safe};
 use crate::disk::facts::{Assessment, SelfTestResult};
+use alloc::format;
 use alloc::string::String;
 use groundstate_api::Bytes;
 
@@ -125,8 +126,11 @@ impl Reader {
                 who.serial = Some(safe(value)).filter(|s| s != "--").unwrap_or_default();
             }
             "Firmware Version" | "Revision" => who.revision = safe(value),
-            "LU WWN Device Id" | "Logical Unit id" | "Namespace 1 IEEE EUI-64" => {
-                who.wwn = Some(safe(value)).filter(|wwn| !wwn.is_empty());
+            "LU WWN Device Id" | "Logical Unit id" => {
+                who.wwn = digits(value).map(|digits| format!("0x{digits}"));
+            }
+            "Namespace 1 IEEE EUI-64" => {
+                who.wwn = digits(value).map(|digits| format!("eui.{digits}"));
             }
             "User Capacity"
             | "Total NVM Capacity"
@@ -285,4 +289,12 @@ fn exception(text: &str) -> Option<(u8, u8)> {
         u8::from_str_radix(after.get(..end)?, 16).ok()
     };
     Some((hex("[asc=")?, hex(", ascq=")?))
+}
+
+/// The digits of a World Wide Name, which smartctl prints in groups: `5 000c50 0a1b2c3d4`.
+fn digits(value: &str) -> Option<String> {
+    let joined: String = value.split_whitespace().collect();
+    let digits = joined.strip_prefix("0x").unwrap_or(&joined).to_lowercase();
+    let is_name = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_hexdigit());
+    is_name.then_some(digits)
 }
