@@ -5,6 +5,7 @@
 
 mod examine;
 mod proof;
+mod rebuild;
 
 use crate::demo::{self, Made};
 use crate::layout::Layout;
@@ -35,7 +36,7 @@ const AWAY: Duration = Duration::from_secs(5);
 const AGENT_LINE: &str = "groundstate: host";
 
 /// Every scenario, in the order in which they are run.
-pub(crate) const ALL: [crate::test::Scenario; 9] = [
+pub(crate) const ALL: [crate::test::Scenario; 10] = [
     ("PID 1 without a site says so and stays", without_a_site),
     (
         "hw-diag examines 24 disks and a BMC beside smartctl",
@@ -44,6 +45,10 @@ pub(crate) const ALL: [crate::test::Scenario; 9] = [
     (
         "uefi-http by kexec, then again: kept and new volumes",
         again,
+    ),
+    (
+        "uefi-http by kexec, then one data disk is rebuilt",
+        rebuild::one_disk,
     ),
     (
         "uefi-pxe by reboot, then a power cycle with all servers stopped",

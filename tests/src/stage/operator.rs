@@ -78,4 +78,29 @@ impl Operator {
         self.run(&["node", "reprovision", node, "--yes"])
             .map(|_| ())
     }
+
+    /// Orders that one data disk is made anew.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn rebuild_disk(&self, node: &str, serial: &str) -> Result<()> {
+        self.run(&["node", "rebuild-disk", node, serial, "--confirm"])
+            .map(|_| ())
+    }
+
+    /// The preview of that order, as a person reads it.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn preview_rebuild(&self, node: &str, serial: &str) -> Result<String> {
+        self.run(&[
+            "plan",
+            "preview",
+            node,
+            "--rebuild",
+            serial,
+            "--confirm",
+            serial,
+        ])
+    }
 }
