@@ -4,6 +4,7 @@
 //! It decides nothing. It never exits and never unwinds out of `main`: a fault is shown, kept in the log, and followed
 //! by a restart of the machine after [`RESTART_AFTER_FAULT`].
 
+mod bedside;
 mod call;
 mod clock;
 mod console;

@@ -9,14 +9,14 @@ use crate::pid1::log::Log;
 use crate::pid1::network::{self, Online};
 use crate::pid1::postman::{Letter, Postman};
 use crate::pid1::workshop::Workshop;
-use crate::pid1::{Word, clock, local, look};
+use crate::pid1::{Word, bedside, clock, local, look};
 use groundstate_api::boot::{BOOT_CONFIG_PATH, BootConfig, Firmware};
 use groundstate_api::enrol::{EnrolReply, EnrolRequest};
 use groundstate_api::ids::BootId;
 use groundstate_api::inventory::Inventory;
 use groundstate_api::plan::{HandOver, Plan, Step};
 use groundstate_api::{Millis, Reason, ReasonCode, SCHEMA};
-use mos_core::phases::{Action, Event, Phases, State};
+use mos_core::phases::{Action, Event, Phases, Scene, State};
 use mos_core::screen::Heading;
 use std::convert::Infallible;
 use std::fs::File;
@@ -112,6 +112,7 @@ impl Shell {
                     self.take(event);
                 }
                 Ok(Word::Looked(inventory)) => {
+                    bedside::tell(&self.log, &inventory);
                     self.inventory = Some(inventory);
                     self.take(Event::Inspected);
                 }
@@ -150,7 +151,14 @@ impl Shell {
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Show(scene) => self.console.show(&scene),
+            Action::Show(scene) => {
+                self.console.show(&scene);
+                if let Scene::Held { reason } = scene {
+                    let log = self.log.clone();
+                    // A BMC may take seconds to answer.
+                    self.spawn(move |_| bedside::light(&log, &reason));
+                }
+            }
             Action::GetLease => self.get_lease(),
             Action::Enrol => self.enrol(),
             Action::Inspect => self.inspect(),
@@ -160,7 +168,12 @@ impl Shell {
                 }
             }
             Action::Ask => self.send(Letter::Ask),
-            Action::CarryOut { plan, step } => self.carry_out(plan, step),
+            Action::CarryOut { plan, step } => {
+                if let (Step::Guard, Some(inventory)) = (step, self.inventory.clone()) {
+                    self.spawn(move |_| bedside::dim(&inventory));
+                }
+                self.carry_out(plan, step);
+            }
             Action::Report { step, state } => self.send(Letter::Report(step, state)),
             Action::StartHost { hand_over } => self.start_host(hand_over),
             Action::StartLocalHost(reply) => {
