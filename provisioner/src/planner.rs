@@ -69,6 +69,11 @@ impl Provisioner {
         let job = self.with_node(node, |state| {
             let newest = state.run.as_ref().and_then(|run| run.inventory.clone());
             let inventory = newest.or_else(|| state.last_good.clone())?;
+            // The last report was taken before the plan that made the host was carried out.
+            let inventory = match &state.host {
+                Some(host) => Box::new(mos_core::plan::carried_out(&inventory, &host.plan)),
+                None => inventory,
+            };
             Some(Job {
                 run: decided_at_the_order(),
                 node: state.site.clone(),

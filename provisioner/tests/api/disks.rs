@@ -73,6 +73,14 @@ fn a_preview_orders_nothing_and_is_the_plan_of_the_next_order() {
             .contains("groundstate plan preview NODE --site"),
         "{reason}"
     );
+    {
+        let world = World::new();
+        let (node, run) = world.enrolled();
+        let plan = plan_for(&node, &run, &inventory());
+        let preview: PlanPreview = world.operator().get(PREVIEW).read();
+        assert_eq!(preview.plan, mos_core::plan::without_identities(&plan));
+        assert_eq!(preview.plan.run.as_str(), DECIDED_AT_THE_ORDER);
+    }
     let (plan, host) = handed_over(&world);
     host.post("/v1/host/register", &register("node-1", &plan))
         .ok();
@@ -80,8 +88,14 @@ fn a_preview_orders_nothing_and_is_the_plan_of_the_next_order() {
     let preview: PlanPreview = world.operator().get(PREVIEW).read();
     assert!(!events.has_changed().unwrap());
     assert_eq!(preview.needs_confirm, []);
-    assert_eq!(preview.plan, mos_core::plan::without_identities(&plan));
-    assert_eq!(preview.plan.run.as_str(), DECIDED_AT_THE_ORDER);
+    // The last report is older than the host's plan: what that wrote is what would go now.
+    let DiskAction::Wipe { goes, .. } = &preview.plan.disks[0].action else {
+        panic!("{preview:?}")
+    };
+    assert_eq!(goes, &["gpt", "ext4 \"gs-data-1\" on partition 1"]);
+    let rebuild = format!("{PREVIEW}?rebuild=DATA-1");
+    let preview: PlanPreview = world.operator().get(&rebuild).read();
+    assert_eq!(happens(&preview.plan), ["DATA-1 wiped", "OS-1 kept"]);
     for query in ["?serial=x", "?confirm=a%0Ab", "?rebuild="] {
         world
             .operator()

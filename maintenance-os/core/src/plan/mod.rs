@@ -23,7 +23,7 @@ pub use ext4::{ext4_arguments, ext4_journal, ext4_usable};
 pub use identity::{canonical_bytes, verify};
 pub use layout::{ESP_SIZE, GS_DATA, GS_ESP, GS_ROOT, ROOT_SLACK, TYPE_DATA, TYPE_ESP, TYPE_ROOT};
 pub use picture::{Look, picture, preview_page};
-pub use preview::without_identities;
+pub use preview::{carried_out, without_identities};
 pub use rebuild::Rebuild;
 pub use render::render;
 pub use table::check_table;

@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A plan without what follows from its run: the same for a preview and for the order that comes after it.
+//! A plan without what follows from its run: the same for a preview and for the order that comes after it; and what a node
+//! will report once a plan was carried out.
 
 use super::identity;
-use alloc::string::ToString as _;
-use groundstate_api::plan::{DECIDED_AT_THE_ORDER, DiskAction, PartitionContents, Plan};
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use groundstate_api::inventory::{
+    Disk, FoundFileSystem, FoundLayout, FoundPartition, Inventory, Signature,
+};
+use groundstate_api::plan::{
+    DECIDED_AT_THE_ORDER, DiskAction, PartitionContents, Plan, Role, TablePlan,
+};
 
 /// The plan with [`DECIDED_AT_THE_ORDER`] in place of the run's id and every new GUID, and zeros in place of the plan's id
 /// and new FAT volume ids. What is kept has its identities already, and keeps them.
@@ -37,4 +45,63 @@ pub fn without_identities(plan: &Plan) -> Plan {
         }
     }
     plan
+}
+
+/// The inventory with what the plan wrote since it was taken: the last report of a node that has a host is older than its
+/// disks. The label of the host's root file system is the image's and not known here.
+#[must_use]
+pub fn carried_out(inventory: &Inventory, plan: &Plan) -> Inventory {
+    let mut inventory = inventory.clone();
+    for planned in &plan.disks {
+        if let DiskAction::Wipe { table, .. } = &planned.action {
+            let mut disks = inventory.disks.iter_mut();
+            if let Some(disk) = disks.find(|disk| disk.serial == planned.serial) {
+                lay_out(disk, planned.role, table);
+            }
+        }
+    }
+    inventory
+}
+
+fn lay_out(disk: &mut Disk, role: Role, table: &TablePlan) {
+    let signature = |at: String, what: &str, label: Option<&str>| Signature {
+        at,
+        what: what.to_string(),
+        label: label.map(String::from),
+    };
+    let mut contents = Vec::from([signature("disk".to_string(), "gpt", None)]);
+    let mut partitions = Vec::new();
+    for (partition, number) in table.partitions.iter().zip(1u32..) {
+        let volume = partition.holds.volume();
+        let (what, label) = match (&partition.holds, volume) {
+            (_, Some(volume)) => (volume.fs.as_str(), Some(volume.label)),
+            (PartitionContents::Esp { label, .. }, None) => ("vfat", Some(label.as_str())),
+            (_, None) => ("ext4", None),
+        };
+        contents.push(signature(format!("partition {number}"), what, label));
+        partitions.push(FoundPartition {
+            number,
+            name: partition.name.clone(),
+            type_guid: partition.type_guid.clone(),
+            guid: partition.guid.clone(),
+            start: partition.start,
+            length: partition.length,
+            file_system: Some(FoundFileSystem {
+                what: what.to_string(),
+                uuid: volume.map(|volume| volume.uuid.to_string()),
+                label: label.map(String::from),
+            }),
+        });
+    }
+    disk.contents = contents;
+    disk.layout = Some(FoundLayout {
+        role: if role.is_data() { Role::Data } else { role },
+        disk_guid: table.disk_guid.clone(),
+        partition_guids: table
+            .partitions
+            .iter()
+            .map(|one| one.guid.clone())
+            .collect(),
+        partitions,
+    });
 }
