@@ -39,6 +39,8 @@ pub(super) fn examine(layout: &Layout) -> Result<()> {
     let mut node = Node::build(&spec, &folder, None)?;
     let initrd = folder.join("initrd");
     let mut bytes = fs::read(layout.boot().join("initrd.base"))?;
+    // The kernel looks for the next archive at multiples of four bytes.
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
     bytes.extend(examiner(&hw_diag, spec.disks.len())?.bytes()?);
     fs::write(&initrd, bytes)?;
     let kernel = layout.boot().join("vmlinuz");
@@ -151,7 +153,6 @@ fn compare(
                 // Who read it and how is not what was read; names and words differ between tools by design.
                 let is_ours = [
                     "device", "slot", "source", "missed", "name", "family", "raw_text", "vendor",
-                    "wwn",
                 ]
                 .contains(&name.as_str());
                 if is_ours || MOVING.contains(&name.as_str()) {

@@ -39,11 +39,12 @@ for i in 1 2 3; do
 done
 for disk in /sys/block/sd* /sys/block/nvme*n1; do
     name=${disk##*/}
+    # One path of several to an NVMe namespace: the kernel hides it, and so does hw-diag.
+    [ "$($b cat "$disk/hidden" 2>/dev/null)" = 1 ] && continue
     smartctl --json=c -x /dev/$name > /tmp/smartctl 2>&1
     line "smartctl/$name" /tmp/smartctl
 done
-first=$($b ls -d /sys/block/nvme*n1 | $b head -n 1)
-hw-diag self-test /dev/${first##*/} --kind short --wait > /tmp/self-test 2>&1
+hw-diag self-test /dev/nvme0n1 --kind short --wait > /tmp/self-test 2>&1
 $b printf '@self-test-status %s\n' $?
 line self-test /tmp/self-test
 hw-diag burn-in --time 5s --json > /tmp/burn 2>> /tmp/errors
