@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Load on processors, memory and disks for a set time, and what it showed.
 //!
-//! Refuses to write: disks are only read, past the page cache. A disk that hangs does not hold the others up.
+//! Disks are only read, past the page cache; one that a plan gives up and that holds nothing is written to where the
+//! caller says so ([`may_write`]). A disk that hangs does not hold the others up.
 
 mod cpu;
 mod disk;
+mod write;
+
+pub use write::may_write;
 
 use groundstate_api::health::DeviceReport;
 use groundstate_api::inventory::Disk;
 use hw_core::burn_in::{CpuLoad, DiskLoad, judge_cpus, judge_disks};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -67,10 +72,11 @@ impl Shown {
     }
 }
 
-/// Loads processors and disks at once until the time is over or `cancel` is set, telling `progress` of it.
+/// Loads processors and disks at once (`write`: serial numbers of those that are written to as well) until the time is over or `cancel` is set, telling `progress` of it.
 pub fn run(
     load: Load,
     disks: &[Disk],
+    write: &BTreeSet<String>,
     cancel: &AtomicBool,
     progress: &mut dyn FnMut(Progress),
 ) -> Shown {
@@ -78,7 +84,7 @@ pub fn run(
     let start = Instant::now();
     let until = start + load.time;
     let cpus = load.cpu.then(|| cpu::start(&shared));
-    let disks = load.disks.then(|| disk::start(disks, &shared));
+    let disks = load.disks.then(|| disk::start(disks, write, &shared));
     while Instant::now() < until && !cancel.load(Ordering::Relaxed) {
         std::thread::sleep(PROGRESS_EVERY.min(until.saturating_duration_since(Instant::now())));
         progress(Progress {

@@ -2,8 +2,10 @@
 //! Reads of every disk, past the page cache: runs of 1 MiB across the whole disk, and single blocks here and there.
 
 use super::Shared;
+use super::write::Blank;
 use groundstate_api::inventory::Disk;
 use hw_core::burn_in::DiskLoad;
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
@@ -36,7 +38,7 @@ pub(super) struct Running {
 }
 
 /// Starts a thread for each disk.
-pub(super) fn start(disks: &[Disk], shared: &Arc<Shared>) -> Running {
+pub(super) fn start(disks: &[Disk], write: &BTreeSet<String>, shared: &Arc<Shared>) -> Running {
     let (send, receive) = mpsc::channel();
     let mut loads = Vec::new();
     let mut running = 0;
@@ -53,13 +55,14 @@ pub(super) fn start(disks: &[Disk], shared: &Arc<Shared>) -> Running {
         loads.push(blank.clone());
         let send = send.clone();
         let shared = Arc::clone(shared);
+        let to_write = write.contains(&disk.serial).then(|| disk.clone());
         let thread = std::thread::Builder::new()
             .name(disk.kernel_name.clone())
             .stack_size(STACK);
         let spawned = thread.spawn(move || {
             let path = Path::new("/dev").join(&blank.device);
             // Nobody listens any more when the grace ended.
-            let _ = send.send((index, load(&path, blank, &shared)));
+            let _ = send.send((index, load(&path, blank, to_write.as_ref(), &shared)));
         });
         match spawned {
             Ok(_) => running += 1,
@@ -113,7 +116,8 @@ impl Aligned {
     }
 }
 
-fn load(path: &Path, blank: DiskLoad, shared: &Shared) -> DiskLoad {
+/// Loads a disk; where `to_write` is given, it is written to also.
+fn load(path: &Path, blank: DiskLoad, to_write: Option<&Disk>, shared: &Shared) -> DiskLoad {
     let mut load = blank;
     let opened = OpenOptions::new()
         .read(true)
@@ -132,6 +136,13 @@ fn load(path: &Path, blank: DiskLoad, shared: &Shared) -> DiskLoad {
         load.not_loaded = Some(format!("it has {} and a run needs {span} bytes", load.size));
         return load;
     }
+    let held = match to_write.map(|disk| Blank::hold(path, disk)).transpose() {
+        Ok(held) => held,
+        Err(why) => {
+            load.not_loaded = Some(why);
+            return load;
+        }
+    };
     load.not_loaded = None;
     let mut reader = Reader {
         file,
@@ -146,6 +157,7 @@ fn load(path: &Path, blank: DiskLoad, shared: &Shared) -> DiskLoad {
         load,
         rates: Vec::new(),
         waits: Vec::new(),
+        written: Vec::new(),
     };
     while !shared.stop.load(Ordering::Relaxed) && reader.load.errors.len() < ERRORS_MAX {
         let before = reader.load.read.0;
@@ -153,9 +165,15 @@ fn load(path: &Path, blank: DiskLoad, shared: &Shared) -> DiskLoad {
         for _ in 0..SINGLES {
             reader.single(size);
         }
+        if let Some(held) = &held {
+            reader.write(held, size);
+        }
         shared
             .read
             .fetch_add(reader.load.read.0 - before, Ordering::Relaxed);
+    }
+    if let Some(held) = &held {
+        reader.blank(held);
     }
     reader.done()
 }
@@ -167,6 +185,8 @@ struct Reader {
     load: DiskLoad,
     rates: Vec<u64>,
     waits: Vec<u64>,
+    /// Places that were written to, a MiB each.
+    written: Vec<u64>,
 }
 
 impl Reader {
@@ -223,6 +243,30 @@ impl Reader {
         }
     }
 
+    /// One MiB somewhere, written and read back.
+    fn write(&mut self, held: &Blank, size: u64) {
+        let last = size.saturating_sub(u64::try_from(PIECE).unwrap_or(0));
+        let at = self.place(last, PIECE);
+        if self.written.len() == SAMPLES_MAX {
+            return;
+        }
+        self.written.push(at);
+        match held.write_and_read(at, self.memory.first(PIECE)) {
+            Ok(()) => self.load.written.0 += u64::try_from(PIECE).unwrap_or(0),
+            Err(why) => self.load.errors.push(why),
+        }
+    }
+
+    /// Leaves the disk as blank as it was.
+    fn blank(&mut self, held: &Blank) {
+        for at in core::mem::take(&mut self.written) {
+            if let Err(why) = held.blank(at, self.memory.first(PIECE)) {
+                self.load.errors.push(why);
+            }
+        }
+        self.load.errors.extend(held.flush().err());
+    }
+
     fn done(mut self) -> DiskLoad {
         self.rates.sort_unstable();
         self.waits.sort_unstable();
@@ -254,7 +298,7 @@ mod tests {
             ..DiskLoad::default()
         };
         std::thread::scope(|scope| {
-            let reading = scope.spawn(|| load(file.path(), blank.clone(), &shared));
+            let reading = scope.spawn(|| load(file.path(), blank.clone(), None, &shared));
             while shared.read.load(Ordering::Relaxed) == 0 && !reading.is_finished() {
                 std::thread::yield_now();
             }
@@ -266,6 +310,62 @@ mod tests {
         });
     }
 
+    fn disk(size: u64) -> Disk {
+        let json = include_str!("../../tests/golden/qemu-q35.json");
+        let seen: groundstate_api::inventory::Inventory = serde_json::from_str(json).unwrap();
+        let mut disk = seen.disks[0].clone();
+        disk.size = groundstate_api::Bytes(size);
+        disk
+    }
+
+    #[test]
+    fn a_blank_disk_is_written_read_back_and_blank_again() {
+        let size = 64 << 20;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(size).unwrap();
+        let shared = Shared::default();
+        let blank = DiskLoad {
+            size: groundstate_api::Bytes(size),
+            ..DiskLoad::default()
+        };
+        let given_up = disk(size);
+        std::thread::scope(|scope| {
+            let loading =
+                scope.spawn(|| load(file.path(), blank.clone(), Some(&given_up), &shared));
+            while shared.read.load(Ordering::Relaxed) == 0 && !loading.is_finished() {
+                std::thread::yield_now();
+            }
+            shared.stop.store(true, Ordering::Relaxed);
+            let load = loading.join().unwrap();
+            assert_eq!((load.not_loaded, load.errors), (None, Vec::new()));
+            assert!(load.written.0 >= 1 << 20);
+        });
+        let bytes = std::fs::read(file.path()).unwrap();
+        assert!(
+            bytes.iter().all(|byte| *byte == 0),
+            "something was left on the disk"
+        );
+    }
+
+    #[test]
+    fn a_disk_that_holds_anything_is_not_written_to() {
+        let size: u64 = 64 << 20;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(size).unwrap();
+        file.as_file()
+            .write_all_at(b"somebody's data", 700)
+            .unwrap();
+        let before = std::fs::read(file.path()).unwrap();
+        let blank = DiskLoad {
+            size: groundstate_api::Bytes(size),
+            ..DiskLoad::default()
+        };
+        let load = load(file.path(), blank, Some(&disk(size)), &Shared::default());
+        let why = load.not_loaded.unwrap();
+        assert!(why.contains("only a blank disk is written to"), "{why}");
+        assert_eq!(std::fs::read(file.path()).unwrap(), before);
+    }
+
     #[test]
     fn a_disk_that_is_shorter_than_it_says_shows_errors_and_ends_by_itself() {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -274,7 +374,7 @@ mod tests {
             size: groundstate_api::Bytes::gib(4),
             ..DiskLoad::default()
         };
-        let load = load(file.path(), blank, &Shared::default());
+        let load = load(file.path(), blank, None, &Shared::default());
         assert!(load.errors.len() >= ERRORS_MAX, "{:?}", load.errors);
     }
 }

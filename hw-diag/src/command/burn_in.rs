@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `hw-diag burn-in`: load for a set time, and what it showed.
 
+use super::input::{self, InputError};
 use super::output::{self, Form};
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use groundstate_api::Bytes;
 use groundstate_api::health::{DeviceKind, DeviceReport};
+use groundstate_api::inventory::Disk;
+use groundstate_api::plan::Plan;
 use hw_core::memory::from_smbios;
 use hw_diag::burn_in::{self, Load};
 use hw_diag::memory_test::{self, Amount, MemoryTest};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -18,6 +23,8 @@ use std::time::Duration;
 const MEMORY_PERCENT: u8 = 80;
 /// Where Linux shows the raw SMBIOS table.
 const SMBIOS: &str = "/sys/firmware/dmi/tables/DMI";
+/// The largest plan in bytes: one of a hundred disks is under 200 KiB.
+const PLAN_MAX: u64 = 2 << 20;
 /// The longest burn-in: a week.
 const TIME_MAX: Duration = Duration::from_secs(7 * 86_400);
 
@@ -35,6 +42,13 @@ pub(crate) struct BurnInArgs {
     /// Leave the disks out (they are only read)
     #[arg(long)]
     no_disks: bool,
+    /// Also write to the disks that this plan wipes (`groundstate node plan NODE --json`), where they hold nothing at all;
+    /// what was written is made zeros again
+    #[arg(long, value_name = "PLAN", conflicts_with = "no_disks")]
+    write: Option<PathBuf>,
+    /// Write without asking
+    #[arg(long, requires = "write")]
+    yes: bool,
     #[command(flatten)]
     form: Form,
 }
@@ -74,11 +88,15 @@ pub(crate) fn run(args: &BurnInArgs) -> anyhow::Result<u8> {
         cpu: !args.no_cpu,
         disks: !args.no_disks,
     };
+    let write = match &args.write {
+        Some(path) => written(path, &disks, args.yes)?,
+        None => BTreeSet::new(),
+    };
     let bar = bar(args.time)?;
     let cancel = AtomicBool::new(false);
     let (shown, memory) = std::thread::scope(|scope| {
         let memory = (!args.no_memory).then(|| scope.spawn(|| memory(args.time, &cancel)));
-        let shown = burn_in::run(load, &disks, &cancel, &mut |progress| {
+        let shown = burn_in::run(load, &disks, &write, &cancel, &mut |progress| {
             bar.set_position(progress.elapsed.as_secs());
             let rate = Bytes(progress.read / progress.elapsed.as_secs().max(1));
             bar.set_message(format!(
@@ -96,6 +114,34 @@ pub(crate) fn run(args: &BurnInArgs) -> anyhow::Result<u8> {
         reports.extend(memory);
     }
     output::reports(args.form, &[], &reports, &[])
+}
+
+/// The serial numbers of the disks that the plan gives up, once a person has said yes.
+fn written(path: &Path, disks: &[Disk], yes: bool) -> anyhow::Result<BTreeSet<String>> {
+    let bytes = input::read(path, PLAN_MAX)?;
+    let plan: Plan =
+        serde_json::from_slice(&bytes).map_err(|error| InputError::data(path, error))?;
+    let (machine, _) = hw_diag::system_identity();
+    let given_up = burn_in::may_write(&plan, machine, disks)
+        .map_err(|reason| InputError::data(path, reason))?;
+    if !yes {
+        for disk in &given_up {
+            eprintln!(
+                "will be written to: serial {}, {}, {}",
+                disk.serial, disk.size, disk.slot
+            );
+        }
+        if !std::io::stdin().is_terminal() {
+            bail!("this is not a terminal to ask on; --yes writes without asking");
+        }
+        eprint!("Type `write` to go on: ");
+        let mut typed = String::new();
+        std::io::stdin().read_line(&mut typed)?;
+        if typed.trim() != "write" {
+            bail!("nothing was written");
+        }
+    }
+    Ok(given_up.into_iter().map(|disk| disk.serial).collect())
 }
 
 /// Tests memory beside the other load; where that cannot be, the report says why.
