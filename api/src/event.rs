@@ -4,6 +4,7 @@
 //! A node's state is the fold of its events; a fabric controller follows the same events over the API.
 
 use crate::boot::BootSighting;
+use crate::erase::SignedErase;
 use crate::host::Change;
 use crate::ids::{BootId, NodeId, PlanId, RunId};
 use crate::inventory::{Finding, Inventory};
@@ -92,6 +93,17 @@ pub enum Happened {
         state: StepState,
         /// Peak memory of PID 1.
         peak_memory: Bytes,
+    },
+    /// A disk was erased, or put into quarantine because that failed or cannot be proved.
+    DiskErased {
+        /// The run.
+        run: RunId,
+        /// The disk's serial number.
+        serial: String,
+        /// Whether it is erased; if not, it is in quarantine.
+        erased: bool,
+        /// The certificate, which says the same.
+        signed: Box<SignedErase>,
     },
     /// The host's certificate was issued.
     HostCredentialIssued {

@@ -34,6 +34,14 @@ pub fn headline(what: &Happened) -> String {
             format!("plan {id} for {} disks", plan.disks.len())
         }
         Happened::StepMoved { step, state, .. } => moved(*step, state),
+        Happened::DiskErased {
+            serial,
+            erased: true,
+            ..
+        } => format!("disk {serial} is erased; its certificate is signed"),
+        Happened::DiskErased { serial, .. } => {
+            format!("QUARANTINE: disk {serial} is not erased, or it cannot be proved")
+        }
         Happened::HostCredentialIssued { .. } => "host certificate issued".to_string(),
         Happened::HostRegistered { os, .. } => format!("host registered: {os}"),
         Happened::PhaseChanged { from, to, reason } => {

@@ -11,6 +11,7 @@ pub mod boot;
 pub mod digest;
 pub mod disk_policy;
 pub mod enrol;
+pub mod erase;
 pub mod event;
 pub mod glob;
 pub mod headline;

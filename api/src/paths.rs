@@ -26,6 +26,10 @@ pub const NODE_PLAN_PREVIEW: &str = "/v1/nodes/{node}/plan-preview";
 /// POST [`crate::view::RebuildOrder`], answers [`crate::view::NodeView`]. Operator. For a node with a host: one data disk is
 /// made anew, nothing else is written, and the host starts again.
 pub const REBUILD_DISK: &str = "/v1/nodes/{node}/rebuild-disk";
+/// POST [`crate::erase::EraseOrder`], answers [`crate::view::NodeView`]. Operator. Erases the named disks and does nothing else.
+pub const ERASE: &str = "/v1/nodes/{node}/erase";
+/// GET [`crate::erase::EraseCertificates`]: what was erased in this node, and what could not be. Operator.
+pub const ERASE_CERTIFICATES: &str = "/v1/nodes/{node}/certificates";
 /// GET PID 1's log of the node's newest run, `text/plain`; `?run=ID` for another. Operator.
 pub const NODE_LOG: &str = "/v1/nodes/{node}/log";
 /// GET [`crate::view::EventPage`]: `?after=N&node=NAME&wait_ms=M` (waits at most 30,000 ms for a new one);
@@ -41,6 +45,8 @@ pub const RUN_INSTRUCTION: &str = "/v1/run/instruction";
 pub const RUN_PROGRESS: &str = "/v1/run/progress";
 /// POST [`crate::run::LogChunk`], answers 204. Node.
 pub const RUN_LOG: &str = "/v1/run/log";
+/// POST [`crate::erase::EraseReport`], answers 204 once the certificate is signed and kept. Node.
+pub const RUN_ERASED: &str = "/v1/run/erased";
 /// POST [`crate::run::HostCredentialRequest`], answers [`crate::run::HostCredential`]. Node.
 pub const RUN_HOST_CREDENTIAL: &str = "/v1/run/host-credential";
 /// POST [`crate::host::Register`], answers [`crate::host::HostInstruction`]. Host.

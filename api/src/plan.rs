@@ -3,6 +3,7 @@
 //!
 //! The provisioner writes it with the planner of `mos-core`; the node carries it out and chooses nothing.
 
+use crate::erase::{EraseClass, EraseTerms};
 use crate::ids::{MacAddr, NodeId, PlanId, RunId, SystemUuid};
 use crate::image::ImageRef;
 use crate::reason::Part;
@@ -98,13 +99,16 @@ pub struct OrderTerms {
     /// The serial number of the one data disk that is made anew; every other disk stays as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebuild: Option<String>,
+    /// The disks that are erased; the run does nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erase: Option<EraseTerms>,
 }
 
 impl OrderTerms {
     /// Whether nothing is asked.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.confirm_wipe.is_empty() && self.rebuild.is_none()
+        self.confirm_wipe.is_empty() && self.rebuild.is_none() && self.erase.is_none()
     }
 }
 
@@ -139,6 +143,25 @@ pub struct Plan {
     /// What a person should know that no single disk says, a sentence each: a VHD in parts, a missing disk.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+impl Plan {
+    /// Whether this plan erases disks, and does nothing else.
+    #[must_use]
+    pub fn erases(&self) -> bool {
+        let erased = |disk: &DiskPlan| matches!(disk.action, DiskAction::Erase { .. });
+        self.disks.iter().any(erased)
+    }
+
+    /// The step of this plan that comes after `step`.
+    #[must_use]
+    pub fn after(&self, step: Step) -> Option<Step> {
+        match (self.erases(), step) {
+            (false, step) => step.next(),
+            (true, Step::Guard) => Some(Step::Erase),
+            (true, _) => None,
+        }
+    }
 }
 
 /// What a plan would be if a run were ordered now. Nothing was ordered, and nothing happens by it.
@@ -243,6 +266,13 @@ pub enum DiskAction {
     Keep {
         /// The table that must be there already, as it was found.
         table: TablePlan,
+    },
+    /// The whole disk is erased and read back, and nothing is put on it.
+    Erase {
+        /// What was on the disk when it was planned, for people.
+        goes: Vec<String>,
+        /// The class that must be reached.
+        level: EraseClass,
     },
     /// Nothing is read or written.
     LeaveAlone,
@@ -502,10 +532,12 @@ pub enum Step {
     BootEntry,
     /// Prove what was written and start the host.
     HandOver,
+    /// Erase the disks that the plan erases and read them back. It follows the guard in a plan that erases, and in no other.
+    Erase,
 }
 
 impl Step {
-    /// Every step, in order.
+    /// Every step of a plan that provisions, in order.
     pub const ALL: [Self; 10] = [
         Self::Guard,
         Self::Wipe,
@@ -532,6 +564,7 @@ impl Step {
             Self::FirstBoot => "first-boot",
             Self::BootEntry => "boot-entry",
             Self::HandOver => "hand-over",
+            Self::Erase => "erase",
         }
     }
     /// What a person reads while it runs.
@@ -548,9 +581,10 @@ impl Step {
             Self::FirstBoot => "placing the host's first-boot data",
             Self::BootEntry => "telling the firmware to boot this disk",
             Self::HandOver => "starting the host",
+            Self::Erase => "erasing disks and reading them back",
         }
     }
-    /// The step after this one.
+    /// The step after this one in a plan that provisions.
     #[must_use]
     pub fn next(self) -> Option<Self> {
         let at = Self::ALL.iter().position(|s| *s == self)?;

@@ -40,6 +40,8 @@ pub enum ReasonCode {
     DiskError,
     /// A disk holds something that the plan does not allow to be wiped.
     DiskInUse,
+    /// A disk could not be erased, or it cannot be proved that it is: the disk is in quarantine.
+    EraseFailed,
     /// Bytes of an image are not what its manifest says.
     ChunkCorrupt,
     /// The image is not in the repository.
@@ -91,6 +93,7 @@ impl ReasonCode {
             Self::DiskFull => "disk-full",
             Self::DiskError => "disk-error",
             Self::DiskInUse => "disk-in-use",
+            Self::EraseFailed => "erase-failed",
             Self::ChunkCorrupt => "chunk-corrupt",
             Self::ImageMissing => "image-missing",
             Self::NoLink => "no-link",

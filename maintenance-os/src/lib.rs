@@ -4,6 +4,7 @@
 //! Nothing here decides: what may be written, where and in which order stands in the plan.
 
 pub mod disk;
+pub mod erase;
 pub mod handover;
 pub mod image;
 mod mount;

@@ -53,7 +53,7 @@ fn day(at: Millis) -> String {
 fn carries(disk: &DiskPlan) -> Vec<String> {
     let table = match &disk.action {
         DiskAction::Wipe { table, .. } | DiskAction::Keep { table, .. } => table,
-        DiskAction::LeaveAlone => return Vec::new(),
+        DiskAction::Erase { .. } | DiskAction::LeaveAlone => return Vec::new(),
     };
     let mut carries = Vec::new();
     for partition in &table.partitions {

@@ -7,6 +7,7 @@
 
 pub mod api;
 pub mod clock;
+pub mod erase;
 mod hardware;
 mod images;
 pub mod journal;

@@ -3,13 +3,14 @@
 //!
 //! Of a certificate signing request only the public key is taken: every name in a certificate is ours.
 
+use groundstate_api::erase::SignedErase;
 use groundstate_api::site::Site;
 use groundstate_api::{Digest, NodeId, PlanId, RunId};
 use prov_core::Peer;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
     DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKey,
-    PublicKeyData as _, SanType,
+    PublicKeyData as _, SanType, SigningKey as _,
 };
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier as _;
@@ -22,7 +23,7 @@ use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use time::{Duration, OffsetDateTime};
 
 /// How far back a certificate begins. A server's hardware clock that was set to local time is up to 14 hours off, and a
@@ -43,6 +44,8 @@ pub struct Pki {
     dir: PathBuf,
     ca_pem: String,
     issuer: Issuer<'static, KeyPair>,
+    /// Held while an erase is signed: two disks that end at once must not both make the signer's key.
+    signing: Mutex<()>,
     server_chain: Vec<CertificateDer<'static>>,
     server_key: PrivateKeyDer<'static>,
 }
@@ -130,6 +133,7 @@ impl Pki {
             dir,
             ca_pem,
             issuer,
+            signing: Mutex::new(()),
             server_chain,
             server_key,
         })
@@ -179,6 +183,45 @@ impl Pki {
             plan: plan.clone(),
         };
         self.sign(&peer, HOST_LIFE, key)
+    }
+
+    /// Signs an erase certificate's text: the signature in DER, and the signer's certificate. The signer's key is made at the
+    /// first erase.
+    ///
+    /// # Errors
+    /// Where the key or its certificate cannot be read, made or used.
+    pub(crate) fn sign_erase(&self, text: &[u8]) -> Result<(Vec<u8>, String), PkiError> {
+        let _one_at_a_time = self.signing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (certificate, key) = (self.dir.join("erase.crt"), self.dir.join("erase.key"));
+        if !certificate.exists() {
+            let mut params = named(crate::erase::SIGNER, CA_LIFE);
+            params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+            params.use_authority_key_identifier_extension = true;
+            service(&self.issuer, &certificate, &key, params)?;
+        }
+        let refused = |source| PkiError::Key {
+            path: key.clone(),
+            source,
+        };
+        let pair = KeyPair::from_pem(&read(&key)?).map_err(refused)?;
+        let signature = pair.sign(text).map_err(refused)?;
+        Ok((signature, read(&certificate)?))
+    }
+
+    /// Keeps a certificate's files beside the journal, in `certificates/NODE`.
+    ///
+    /// # Errors
+    /// Where a file cannot be written.
+    pub(crate) fn keep_erase(
+        &self,
+        node: &NodeId,
+        run: &RunId,
+        serial: &str,
+        signed: &SignedErase,
+    ) -> Result<(), PkiError> {
+        let state = self.dir.parent().unwrap_or(&self.dir);
+        let dir = state.join("certificates").join(node.as_str());
+        crate::erase::write_files(&dir, &crate::erase::file_name(run, serial), signed)
     }
 
     fn sign(&self, peer: &Peer, life: Duration, key: &ProvenKey) -> Result<String, PkiError> {

@@ -12,7 +12,7 @@ use groundstate_api::plan::{
 use groundstate_api::site::{Node, Policy, Site};
 use groundstate_api::view::Phase;
 use groundstate_api::{Digest, MacAddr, NodeId, Part, Reason, ReasonCode, RunId};
-use mos_core::plan::{PlanRequest, Rebuild, plan};
+use mos_core::plan::{PlanRequest, Rebuild, plan, plan_erase};
 use prov_core::{Input, reasons};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -133,6 +133,7 @@ pub fn preview_offline(
         terms: OrderTerms {
             confirm_wipe: confirm,
             rebuild: None,
+            erase: None,
         },
         host: None,
     };
@@ -156,6 +157,10 @@ pub(crate) struct Job {
 impl Job {
     /// Blocks for as long as the image's bytes take to read; a rebuild writes none, so its image need not be there any more.
     pub(crate) fn make(&self, images: &dyn Images) -> Result<Box<Plan>, Reason> {
+        if let Some(erase) = &self.terms.erase {
+            let none = crate::erase::no_image();
+            return plan_erase(&self.request(&none)?, erase).map(Box::new);
+        }
         let image = self.image(images)?;
         if self.terms.rebuild.is_none() {
             images.verify(&image)?;

@@ -70,7 +70,10 @@ pub fn guard(plan: &Plan, seen: &[Disk], machine: Option<SystemUuid>) -> Result<
 /// is another, where two have it, where two paths lead to it, or where it is of a kind that must be named and is not;
 /// [`ReasonCode::DiskInUse`] where something uses it; [`ReasonCode::DiskError`] where it cannot be written to.
 pub fn guard_disk<'a>(planned: &DiskPlan, seen: &'a [Disk]) -> Result<&'a Disk, Reason> {
-    let is_written = matches!(planned.action, DiskAction::Wipe { .. });
+    let is_written = matches!(
+        planned.action,
+        DiskAction::Wipe { .. } | DiskAction::Erase { .. }
+    );
     let same: Vec<&Disk> = seen.iter().filter(|disk| is_same(planned, disk)).collect();
     let named = seen
         .iter()
@@ -121,7 +124,11 @@ pub struct Held<'a> {
 /// # Errors
 /// As [`guard_contents`]; the part may be missing, the caller has the disk.
 pub fn guard_held(planned: &DiskPlan, held: Held<'_>) -> Result<(), Reason> {
-    let is_used = !matches!(planned.action, DiskAction::LeaveAlone);
+    // What cannot be read can still be erased, where the plan has seen that it cannot be read.
+    let is_used = !matches!(
+        planned.action,
+        DiskAction::LeaveAlone | DiskAction::Erase { .. }
+    );
     if is_used && held.contents.iter().any(|one| one.what == UNREADABLE) {
         return Err(Reason::new(
             ReasonCode::DiskError,
@@ -137,21 +144,27 @@ pub fn guard_held(planned: &DiskPlan, held: Held<'_>) -> Result<(), Reason> {
             if is_ours(table, held.layout) {
                 return Ok(());
             }
-            let strange = held
-                .contents
-                .iter()
-                .find(|signature| !may_go(goes, signature));
-            match strange {
-                Some(signature) => Err(Reason::new(
-                    ReasonCode::DiskInUse,
-                    "The disk holds something that was not there when the plan was written.",
-                    "Look at the disk; if its contents may go, order the run again.",
-                )
-                .seen(format!("found {}", described(signature)))
-                .seen(format!("the plan lets go: {}", goes.join(", ")))),
-                None => Ok(()),
-            }
+            nothing_else(goes, held)
         }
+        DiskAction::Erase { goes, .. } => nothing_else(goes, held),
+    }
+}
+
+/// Whether the disk holds only what the plan lets go.
+fn nothing_else(goes: &[String], held: Held<'_>) -> Result<(), Reason> {
+    let strange = held
+        .contents
+        .iter()
+        .find(|signature| !may_go(goes, signature));
+    match strange {
+        Some(signature) => Err(Reason::new(
+            ReasonCode::DiskInUse,
+            "The disk holds something that was not there when the plan was written.",
+            "Look at the disk; if its contents may go, order the run again.",
+        )
+        .seen(format!("found {}", described(signature)))
+        .seen(format!("the plan lets go: {}", goes.join(", ")))),
+        None => Ok(()),
     }
 }
 

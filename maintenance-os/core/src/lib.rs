@@ -6,6 +6,7 @@ extern crate alloc;
 
 pub mod dhcp_client;
 pub mod efi;
+pub mod erase;
 pub mod guard;
 pub mod guid;
 pub mod loader_entry;

@@ -122,7 +122,13 @@ fn prefixed(prefix: &str, lines: &[String]) -> Vec<String> {
 }
 
 fn steps(lines: &mut Vec<String>, now: Step, progress: Option<(Bytes, Bytes)>) {
-    for step in Step::ALL {
+    let erase = [Step::Guard, Step::Erase];
+    let steps = if now == Step::Erase {
+        &erase[..]
+    } else {
+        &Step::ALL[..]
+    };
+    for step in steps.iter().copied() {
         let mark = match step.cmp(&now) {
             core::cmp::Ordering::Less => "done",
             core::cmp::Ordering::Equal => "NOW ",

@@ -132,7 +132,12 @@ fn done_by(
             let jobs = jobs(bench, false)?;
             on_each(&jobs, total(&jobs, vhd_bytes), progress, &make_all_vhds)
         }
-        Step::Image | Step::ReadBack | Step::FirstBoot | Step::BootEntry | Step::HandOver => {
+        Step::Image
+        | Step::ReadBack
+        | Step::FirstBoot
+        | Step::BootEntry
+        | Step::HandOver
+        | Step::Erase => {
             Err(Reason::new(
                 ReasonCode::Internal,
                 format!("Step {} is not a disk step.", step.as_str()),
@@ -150,6 +155,14 @@ pub(super) fn guard_all(
     let disks = &bench.plan.disks;
     let count =
         |wanted: fn(&DiskAction) -> bool| disks.iter().filter(|disk| wanted(&disk.action)).count();
+    if bench.plan.erases() {
+        return Ok(vec![format!(
+            "{} disks are the planned ones: {} to erase, {} left alone",
+            disks.len(),
+            count(|action| matches!(action, DiskAction::Erase { .. })),
+            count(|action| matches!(action, DiskAction::LeaveAlone)),
+        )]);
+    }
     Ok(vec![format!(
         "{} disks are the planned ones: {} to wipe, {} to keep, {} left alone",
         disks.len(),

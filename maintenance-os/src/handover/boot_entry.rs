@@ -113,7 +113,7 @@ fn planned_option(plan: &Plan) -> Result<LoadOption, Reason> {
         .ok_or_else(|| no_esp("no OS disk".into()))?;
     let table = match &disk.action {
         DiskAction::Wipe { table, .. } | DiskAction::Keep { table } => table,
-        DiskAction::LeaveAlone => {
+        DiskAction::Erase { .. } | DiskAction::LeaveAlone => {
             return Err(no_esp(format!("the OS disk {} is left alone", disk.serial)));
         }
     };

@@ -4,12 +4,14 @@
 //! Before every step that writes, the disk is found again by its serial number and the guard compares it with the plan.
 
 use crate::disk;
+use crate::erase;
 use crate::handover;
 use crate::image;
 use crate::pid1::call::{Provisioner, Refusal};
 use crate::pid1::drivers::Drivers;
 use crate::pid1::{Word, clock, look};
 use groundstate_api::boot::{BootConfig, Firmware};
+use groundstate_api::erase::{EraseRecord, EraseReport};
 use groundstate_api::host::{HostSeed, NetworkBoot, SeedVolume};
 use groundstate_api::image::{Blob, Manifest};
 use groundstate_api::inventory::Disk;
@@ -28,7 +30,7 @@ use std::time::Duration;
 
 /// Between two reports on the same step's progress.
 const PROGRESS_EVERY: Millis = Millis(500);
-/// Between two tries to get the host's certificate.
+/// Between two tries to get the host's certificate, or to tell that a disk is erased.
 const CREDENTIAL_RETRY: Duration = Duration::from_secs(2);
 
 /// Where the boot image has its drivers.
@@ -83,6 +85,37 @@ impl Workshop {
             Step::FirstBoot => self.first_boot(plan),
             Step::BootEntry => handover::boot_entry(plan),
             Step::HandOver => self.prove(plan),
+            Step::Erase => self.erase(plan),
+        }
+    }
+
+    fn erase(&self, plan: &Plan) -> Result<Vec<String>, Reason> {
+        let bench = disk::Bench {
+            plan,
+            look: &look::disks,
+        };
+        let shop = erase::Shop {
+            bench: &bench,
+            devices: Path::new("/dev"),
+            report: &|record| self.erased(record),
+        };
+        let mut last = Millis(0);
+        erase::carry_out(&shop, &mut |done, total| self.moved(&mut last, done, total))
+    }
+
+    /// Tells a disk's record until its certificate is signed: without one it is in quarantine.
+    fn erased(&self, record: &EraseRecord) -> Result<(), Reason> {
+        let report = EraseReport {
+            run: self.run.clone(),
+            record: record.clone(),
+        };
+        loop {
+            match self.provisioner.tell(paths::RUN_ERASED, &report) {
+                Ok(()) => return Ok(()),
+                Err(Refusal::Said(reason)) => return Err(reason),
+                Err(Refusal::NoAnswer(reason)) => self.tell(Event::StepWaiting { reason }),
+            }
+            std::thread::sleep(CREDENTIAL_RETRY);
         }
     }
 
@@ -332,7 +365,7 @@ fn is_esp(contents: &PartitionContents) -> bool {
 fn tables(plan: &Plan) -> impl Iterator<Item = (&DiskPlan, &TablePlan)> {
     plan.disks.iter().filter_map(|disk| match &disk.action {
         DiskAction::Wipe { table, .. } | DiskAction::Keep { table } => Some((disk, table)),
-        DiskAction::LeaveAlone => None,
+        DiskAction::Erase { .. } | DiskAction::LeaveAlone => None,
     })
 }
 

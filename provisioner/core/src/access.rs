@@ -135,7 +135,7 @@ const fn route(method: &'static str, path: &'static str, who: Who) -> Route {
 
 impl Route {
     /// Every route of the API.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         route("GET", paths::HEALTHZ, Who::Anyone),
         route("GET", paths::NODES, Who::Operator),
         route("GET", paths::NODE, Who::Operator),
@@ -144,6 +144,8 @@ impl Route {
         route("GET", paths::NODE_PLAN, Who::Operator),
         route("GET", paths::NODE_PLAN_PREVIEW, Who::Operator),
         route("POST", paths::REBUILD_DISK, Who::Operator),
+        route("POST", paths::ERASE, Who::Operator),
+        route("GET", paths::ERASE_CERTIFICATES, Who::Operator),
         route("GET", paths::NODE_LOG, Who::Operator),
         route("GET", paths::EVENTS, Who::Operator),
         route("POST", paths::ENROL, Who::Anyone),
@@ -152,6 +154,7 @@ impl Route {
         route("POST", paths::RUN_PROGRESS, Who::Node),
         route("POST", paths::RUN_LOG, Who::Node),
         route("POST", paths::RUN_HOST_CREDENTIAL, Who::Node),
+        route("POST", paths::RUN_ERASED, Who::Node),
         route("POST", paths::HOST_REGISTER, Who::Host),
         route("POST", paths::HOST_HEARTBEAT, Who::Host),
         route("GET", paths::IMAGE_MANIFEST, Who::NodeOrOperator),

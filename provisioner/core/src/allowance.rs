@@ -21,6 +21,13 @@ pub fn allow(
     inventory: &Inventory,
     mut findings: Vec<Finding>,
 ) -> Vec<Finding> {
+    if node
+        .run
+        .as_ref()
+        .is_some_and(|run| run.terms.erase.is_some())
+    {
+        return for_an_erase(findings);
+    }
     let by_site = node
         .site
         .disks
@@ -60,6 +67,19 @@ pub fn allow(
             ),
         };
         finding.reason.evidence.push(why);
+    }
+    findings.sort_by_key(|finding| core::cmp::Reverse(finding.gravity));
+    findings
+}
+
+/// A failing disk must be erased too, and an erase puts nothing into service: only a machine that is not the node stops it.
+fn for_an_erase(mut findings: Vec<Finding>) -> Vec<Finding> {
+    for finding in &mut findings {
+        if finding.gravity == Gravity::Stop && finding.reason.code != ReasonCode::IdentityMismatch {
+            finding.gravity = Gravity::Warn;
+            let why = "the run goes on: it erases disks and does nothing else";
+            finding.reason.evidence.push(String::from(why));
+        }
     }
     findings.sort_by_key(|finding| core::cmp::Reverse(finding.gravity));
     findings

@@ -14,6 +14,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use groundstate_api::boot::{BootSighting, Firmware};
 use groundstate_api::enrol::EnrolRequest;
+use groundstate_api::erase::SignedErase;
 use groundstate_api::event::Happened;
 use groundstate_api::host::{Heartbeat, HostInstruction, Register};
 use groundstate_api::inventory::{Finding, Inventory};
@@ -70,6 +71,17 @@ pub enum Input {
     },
     /// A step moved.
     ProgressReceived(Progress),
+    /// A disk of an erase is done, and its certificate is signed.
+    DiskErased {
+        /// The run that the node's certificate names.
+        run: RunId,
+        /// The disk's serial number.
+        serial: String,
+        /// Whether it is erased; if not, it is in quarantine.
+        erased: bool,
+        /// The certificate.
+        signed: Box<SignedErase>,
+    },
     /// The node asks for its host's certificate.
     CredentialAsked {
         /// The run that its certificate names.
@@ -202,6 +214,12 @@ impl Node {
             } => self.inventory(now, &run, inventory, findings, out),
             Input::PlanMade { run, plan } => self.planned(now, &run, plan, out),
             Input::ProgressReceived(progress) => self.progress(now, progress, out),
+            Input::DiskErased {
+                run,
+                serial,
+                erased,
+                signed,
+            } => self.disk_done(&run, serial, erased, signed, out),
             Input::CredentialAsked { run, key } => self.credential(now, &run, key, out),
             Input::HostRegistered { plan, register } => self.register(now, &plan, &register, out),
             Input::HostBeat { plan, beat } => self.beat(now, &plan, &beat, out),
@@ -255,7 +273,9 @@ impl Node {
             terms,
         } = order;
         let refusal = match self.phase {
-            Phase::Known => again.then(|| reasons::nothing_to_do_again(self.id())),
+            Phase::Known => {
+                (again && terms.erase.is_none()).then(|| reasons::nothing_to_do_again(self.id()))
+            }
             Phase::Held => {
                 (!again && self.host.is_some()).then(|| reasons::host_is_there(self.id()))
             }

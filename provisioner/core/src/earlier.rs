@@ -17,7 +17,7 @@ pub(crate) fn planned(earlier: &mut EarlierDisks, plan: &Plan) {
             DiskAction::Keep { .. } => {
                 earlier.used.insert(disk.serial.clone());
             }
-            DiskAction::LeaveAlone => continue,
+            DiskAction::Erase { .. } | DiskAction::LeaveAlone => continue,
         }
         if disk.role == Role::Os {
             earlier.os.insert(disk.serial.clone());
@@ -43,7 +43,7 @@ pub(crate) fn done(earlier: &mut EarlierDisks, plan: &Plan, step: Step) {
 fn written(plan: &Plan) -> Vec<(&alloc::string::String, &TablePlan)> {
     let tables = plan.disks.iter().filter_map(|disk| match &disk.action {
         DiskAction::Wipe { table, .. } => Some((&disk.serial, table)),
-        DiskAction::Keep { .. } | DiskAction::LeaveAlone => None,
+        DiskAction::Keep { .. } | DiskAction::Erase { .. } | DiskAction::LeaveAlone => None,
     });
     tables.collect()
 }

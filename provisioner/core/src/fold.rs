@@ -67,6 +67,12 @@ impl Node {
                 state,
                 peak_memory,
             } => self.moved(at, run, *number, *step, state, *peak_memory),
+            Happened::DiskErased {
+                run,
+                serial,
+                erased,
+                ..
+            } => self.disk_erased(at, run, serial, *erased),
             Happened::HostCredentialIssued { plan, key } => {
                 if let Some(run) = &mut self.run
                     && run.plan.as_ref().is_some_and(|p| p.id == *plan)
@@ -221,6 +227,9 @@ impl Node {
                 StepState::Running { .. } | StepState::Waiting { .. } => {}
             }
         });
+        if step == Step::Erase && matches!(state, StepState::Started) {
+            self.erase_began(at, run);
+        }
         if wrote {
             // From the first wipe on, no host is on these disks until the new one was started.
             self.host = None;
@@ -287,6 +296,7 @@ impl Run {
             reports: 0,
             peak_memory: None,
             host_key: None,
+            erased: BTreeMap::new(),
             timings: Vec::new(),
         }
     }

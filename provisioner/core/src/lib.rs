@@ -15,6 +15,7 @@ pub mod deadline;
 pub mod decide;
 mod earlier;
 mod enrolment;
+mod erase;
 mod fleet;
 pub mod fold;
 mod host;

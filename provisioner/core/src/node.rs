@@ -54,6 +54,8 @@ pub struct Node {
     pub earlier: EarlierDisks,
     /// The host on its disks: set when it was started, gone when the first disk is wiped.
     pub host: Option<Host>,
+    /// Disks whose erase began and is not proved, by serial number, and since when. Only a proved erase ends it.
+    pub quarantine: BTreeMap<String, Millis>,
     /// What a person should look at, newest last; at most [`crate::deadline::ALARMS_MAX`].
     pub alarms: Vec<Reason>,
     /// Number of its newest event.
@@ -91,6 +93,8 @@ pub struct Run {
     pub peak_memory: Option<Bytes>,
     /// Digest of the host's public key, once its certificate was issued.
     pub host_key: Option<String>,
+    /// The disks that this run has certificates of, and whether they are erased.
+    pub erased: BTreeMap<String, bool>,
     /// Each phase and step with the time it took.
     pub timings: Vec<Timing>,
 }
@@ -157,6 +161,7 @@ impl Node {
             figures: Vec::new(),
             earlier: EarlierDisks::default(),
             host: None,
+            quarantine: BTreeMap::new(),
             alarms: Vec::new(),
             version: 0,
             live: Live {

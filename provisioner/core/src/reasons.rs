@@ -7,6 +7,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use groundstate_api::enrol::EnrolRequest;
+use groundstate_api::inventory::Disk;
 use groundstate_api::limits::ENROLMENT_WINDOW_MAX;
 use groundstate_api::plan::Step;
 use groundstate_api::view::Phase;
@@ -421,4 +422,49 @@ pub fn no_such_node(name: &str, known: &[String]) -> Reason {
     } else {
         reason.seen(format!("{} nodes", known.len()))
     }
+}
+
+/// A certificate of a disk that the run's plan does not erase, or of a run that is over.
+#[must_use]
+pub fn not_to_be_erased(run: &RunId, serial: &str) -> Reason {
+    Reason::new(
+        ReasonCode::PlanRefused,
+        format!("no open run erases disk {serial}"),
+        "order the erase again: groundstate node erase NODE",
+    )
+    .seen(format!("run {run}"))
+}
+
+/// The erase is over, and not every disk is proved.
+#[must_use]
+pub fn not_proved(node: &NodeId, serials: &[String]) -> Reason {
+    Reason::new(
+        ReasonCode::EraseFailed,
+        format!(
+            "quarantine: {} of {node}'s disks could not be erased, or it cannot be proved",
+            serials.len()
+        ),
+        format!(
+            "read why: groundstate node certificates {node}; then erase again, or take the disk out and destroy it"
+        ),
+    )
+    .seen(format!("not proved: {}", serials.join(", ")))
+    .then("nothing: a node never leaves quarantine by itself")
+}
+
+/// A run finds a disk whose erase began and is not proved.
+#[must_use]
+pub fn in_quarantine(node: &NodeId, disk: &Disk, since: Option<Millis>) -> Reason {
+    let mut reason = Reason::new(
+        ReasonCode::EraseFailed,
+        "a disk is in quarantine: its erase began and is not proved",
+        format!(
+            "erase it: groundstate node erase {node} --confirm {}; or take it out and destroy it",
+            disk.serial
+        ),
+    )
+    .about(disk.part())
+    .then("nothing: a node never leaves quarantine by itself");
+    reason.since = since;
+    reason
 }

@@ -138,6 +138,7 @@ impl Node {
         }
         let stop = findings.iter().find(|f| f.gravity == Gravity::Stop);
         let stop = stop.map(|finding| finding.reason.clone());
+        let stop = stop.or_else(|| self.quarantined(current, &inventory));
         out.push(Wish::Append(Happened::InventoryTaken {
             inventory,
             findings,
@@ -213,7 +214,10 @@ impl Node {
             | StepState::Done { .. }
             | StepState::Waiting { .. } => None,
         };
-        let left = step == Step::HandOver && matches!(state, StepState::Done { .. });
+        let done = matches!(state, StepState::Done { .. });
+        let left = step == Step::HandOver && done;
+        let erased = step == Step::Erase && done;
+        let unproved = self.unproved(run);
         out.push(Wish::Append(Happened::StepMoved {
             run: progress.run,
             number,
@@ -223,6 +227,8 @@ impl Node {
         }));
         if let Some(reason) = failed {
             self.hold(now, reason, out);
+        } else if erased {
+            self.erase_ended(now, unproved, out);
         } else if left {
             self.go(Phase::HandedOver, Some(reasons::host_starting(now)), out);
         }

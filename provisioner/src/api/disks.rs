@@ -44,6 +44,7 @@ pub(crate) async fn plan_preview(
     let terms = checked(OrderTerms {
         confirm_wipe: confirm.map(str::to_owned).collect(),
         rebuild: query.rebuild,
+        erase: None,
     })?;
     let made = {
         let node = node.clone();
@@ -77,6 +78,7 @@ pub(crate) async fn rebuild_disk(
             .into_iter()
             .collect(),
         rebuild: Some(order.serial),
+        erase: None,
     })?;
     let ordering = {
         let (ours, node) = (ours.clone(), node.clone());
@@ -100,7 +102,16 @@ pub(crate) fn checked(terms: OrderTerms) -> Result<OrderTerms, Refusal> {
     let is_serial = |text: &String| {
         !text.trim().is_empty() && text.len() <= SERIAL_MAX && !text.chars().any(char::is_control)
     };
+    let erased = terms
+        .erase
+        .as_ref()
+        .map_or(&[][..], |erase| &erase.serials);
+    if erased.len() > CONFIRMED_MAX {
+        let what = format!("more than {CONFIRMED_MAX} disks are to be erased");
+        return Err(Refusal::field("serials", what));
+    }
     let fields = [
+        ("serials", erased),
         ("confirm_wipe", terms.confirm_wipe.as_slice()),
         ("serial", terms.rebuild.as_slice()),
     ];

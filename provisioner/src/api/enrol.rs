@@ -126,6 +126,6 @@ fn os_disk(plan: &Plan) -> Option<(String, &TablePlan)> {
         DiskAction::Wipe { table, .. } | DiskAction::Keep { table } => {
             Some((disk.serial.clone(), table))
         }
-        DiskAction::LeaveAlone => None,
+        DiskAction::Erase { .. } | DiskAction::LeaveAlone => None,
     }
 }

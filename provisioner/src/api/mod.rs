@@ -4,6 +4,7 @@
 mod body;
 mod disks;
 mod enrol;
+mod erase;
 mod events;
 mod guard;
 mod host;
@@ -32,6 +33,9 @@ impl Provisioner {
             .route(paths::NODE_PLAN, get(operator::plan))
             .route(paths::NODE_PLAN_PREVIEW, get(disks::plan_preview))
             .route(paths::REBUILD_DISK, post(disks::rebuild_disk))
+            .route(paths::ERASE, post(erase::erase))
+            .route(paths::ERASE_CERTIFICATES, get(erase::certificates))
+            .route(paths::RUN_ERASED, post(erase::erased))
             .route(paths::NODE_LOG, get(operator::log))
             .route(paths::EVENTS, get(events::events))
             .route(paths::ENROL, post(enrol::enrol))

@@ -18,7 +18,7 @@ use groundstate_api::{NodeId, Part, Reason, ReasonCode, RunId};
 use prov_core::{Input, Peer, Reply};
 
 /// The node and run of the caller's certificate; the site must still have the node.
-fn me(ours: &Provisioner, peer: &Peer) -> Result<(NodeId, RunId), Refusal> {
+pub(crate) fn me(ours: &Provisioner, peer: &Peer) -> Result<(NodeId, RunId), Refusal> {
     match peer {
         Peer::Node { node, run } if ours.with_node(node, |_| ()).is_some() => {
             Ok((node.clone(), run.clone()))
@@ -29,7 +29,7 @@ fn me(ours: &Provisioner, peer: &Peer) -> Result<(NodeId, RunId), Refusal> {
     }
 }
 
-fn own_run(mine: &RunId, said: &RunId, peer: &Peer) -> Result<(), Refusal> {
+pub(crate) fn own_run(mine: &RunId, said: &RunId, peer: &Peer) -> Result<(), Refusal> {
     if mine == said {
         Ok(())
     } else {

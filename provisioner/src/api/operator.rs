@@ -64,6 +64,7 @@ async fn order(
         let terms = disks::checked(OrderTerms {
             confirm_wipe: order.confirm_wipe,
             rebuild: None,
+            erase: None,
         })?;
         tokio::task::spawn_blocking(move || ours.order(&node, order.hand_over, again, terms))
     };

@@ -169,6 +169,7 @@ pub(super) fn takes(step: Step) -> u64 {
         Step::Image => 9_000,
         Step::ReadBack => 4_000,
         Step::FirstBoot | Step::HandOver => 400,
+        Step::Erase => 3_000,
     }
 }
 

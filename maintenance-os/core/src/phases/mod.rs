@@ -225,8 +225,17 @@ impl Phases {
             return; // It was held meanwhile: what was done is done, and nothing further begins.
         };
         self.report(step, StepState::Done { facts }, out);
-        match step.next() {
+        match plan.after(step) {
             Some(next) => self.begin_step(now, plan, next, out),
+            None if plan.erases() => {
+                // There is no host to start: the machine waits for what a person orders next.
+                let reason = Reason::new(
+                    ReasonCode::NothingOrdered,
+                    "the disks are erased and proved",
+                    "order a run (it is picked up by itself), or switch the machine off",
+                );
+                self.hold(now, reason, out);
+            }
             None => {
                 out.push(Action::Show(doing("everything is written and proved; telling the provisioner, then starting the host")));
                 let hand_over = plan.hand_over;

@@ -6,6 +6,7 @@
 
 mod choose;
 mod consent;
+mod erase;
 mod ext4;
 mod identity;
 mod layout;
@@ -19,6 +20,7 @@ mod table;
 mod vhds;
 mod xfs;
 
+pub use erase::plan_erase;
 pub use ext4::{ext4_arguments, ext4_journal, ext4_usable};
 pub use identity::{canonical_bytes, verify};
 pub use layout::{ESP_SIZE, GS_DATA, GS_ESP, GS_ROOT, ROOT_SLACK, TYPE_DATA, TYPE_ESP, TYPE_ROOT};
@@ -329,7 +331,8 @@ fn disk_plan(disk: &Disk, role: Role, because: String, action: DiskAction) -> Di
         role,
         because,
         // A disk that is left alone unless named got here because it is named.
-        named: matches!(action, DiskAction::Wipe { .. }) && unusual(disk).is_some(),
+        named: matches!(action, DiskAction::Wipe { .. } | DiskAction::Erase { .. })
+            && unusual(disk).is_some(),
         action,
     }
 }

@@ -106,6 +106,7 @@ fn happens(disk: &DiskPlan) -> &'static str {
     match &disk.action {
         DiskAction::Wipe { .. } => "WIPED",
         DiskAction::Keep { .. } => "kept",
+        DiskAction::Erase { .. } => "ERASED",
         DiskAction::LeaveAlone => "left alone",
     }
 }
@@ -145,7 +146,9 @@ fn table(plan: &Plan, look: Look, lines: &mut Vec<String>) {
 
 fn why(disk: &DiskPlan) -> String {
     match &disk.action {
-        DiskAction::Wipe { goes, .. } => format!("{}; {} goes", disk.because, goes.join(", ")),
+        DiskAction::Wipe { goes, .. } | DiskAction::Erase { goes, .. } => {
+            format!("{}; {} goes", disk.because, goes.join(", "))
+        }
         DiskAction::Keep { .. } | DiskAction::LeaveAlone => disk.because.clone(),
     }
 }
@@ -164,12 +167,18 @@ fn disk_picture(disk: &DiskPlan, look: Look, columns: usize, lines: &mut Vec<Str
     let code = Some(colour(disk));
     let table = match &disk.action {
         DiskAction::Wipe { table, .. } | DiskAction::Keep { table } => table,
-        DiskAction::LeaveAlone => {
+        DiskAction::Erase { .. } | DiskAction::LeaveAlone => {
             let inside = columns - 4;
+            let says = match &disk.action {
+                DiskAction::Erase { .. } => "erased from end to end",
+                DiskAction::Wipe { .. } | DiskAction::Keep { .. } | DiskAction::LeaveAlone => {
+                    "nothing is read or written"
+                }
+            };
             lines.push(paint(
                 look,
                 code,
-                &format!("  |{}|", text_in("nothing is read or written", inside, '.')),
+                &format!("  |{}|", text_in(says, inside, '.')),
             ));
             return;
         }
@@ -311,6 +320,7 @@ fn colour(disk: &DiskPlan) -> u8 {
         (DiskAction::Wipe { .. }, Role::Os) => 34,
         (DiskAction::Wipe { .. }, _) => 32,
         (DiskAction::Keep { .. }, _) => 36,
+        (DiskAction::Erase { .. }, _) => 31,
         (DiskAction::LeaveAlone, _) => 90,
     }
 }

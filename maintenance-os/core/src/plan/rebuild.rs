@@ -186,7 +186,7 @@ fn stays(host: &Plan, disk: &Disk) -> Result<DiskPlan, Reason> {
 fn table_of(planned: &DiskPlan) -> Option<&TablePlan> {
     match &planned.action {
         DiskAction::Wipe { table, .. } | DiskAction::Keep { table } => Some(table),
-        DiskAction::LeaveAlone => None,
+        DiskAction::Erase { .. } | DiskAction::LeaveAlone => None,
     }
 }
 

@@ -91,6 +91,10 @@ fn disk_lines(disk: &DiskPlan, lines: &mut Vec<String>) {
             lines.push(picture(disk, &table.partitions));
             partition_lines(&table.partitions, lines);
         }
+        DiskAction::Erase { goes, level } => lines.push(format!(
+            "  ERASE ({level}): {} goes, from end to end",
+            goes.join(", ")
+        )),
         DiskAction::LeaveAlone => {
             lines.push("  LEFT ALONE: nothing is read or written".to_string())
         }

@@ -83,7 +83,7 @@ fn volume_of(disk: &mut DiskPlan) -> Option<&mut PartitionPlan> {
             let mut partitions = table.partitions.iter_mut();
             partitions.find(|partition| partition.holds.volume().is_some())
         }
-        DiskAction::Keep { .. } | DiskAction::LeaveAlone => None,
+        DiskAction::Keep { .. } | DiskAction::Erase { .. } | DiskAction::LeaveAlone => None,
     }
 }
 
@@ -255,7 +255,7 @@ fn is_kept(disks: &[DiskPlan], whole: &str, set: &Set, notes: &mut Vec<String>) 
     let file = format!("{whole}.{}", set.format.as_str());
     let kept = disks.iter().filter_map(|disk| match &disk.action {
         DiskAction::Keep { table } => Some(table),
-        DiskAction::Wipe { .. } | DiskAction::LeaveAlone => None,
+        DiskAction::Wipe { .. } | DiskAction::Erase { .. } | DiskAction::LeaveAlone => None,
     });
     let partitions = kept.flat_map(|table| &table.partitions);
     let vhds = partitions

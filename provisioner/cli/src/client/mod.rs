@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The client half: the public HTTPS API with an operator's certificate. It sees `api` and nothing else of ours.
 
+pub(crate) mod erase;
 pub(crate) mod events;
 pub(crate) mod node;
 pub(crate) mod plan;
@@ -40,6 +41,14 @@ pub(crate) struct Connect {
         global = true
     )]
     credential: PathBuf,
+}
+
+impl Connect {
+    /// The site CA, PEM.
+    pub(crate) fn ca_pem(&self) -> Result<String> {
+        let path = self.credential.join("ca.crt");
+        String::from_utf8(read(&path)?).with_context(|| format!("{} is no text", path.display()))
+    }
 }
 
 /// The provisioner refused, and said why.

@@ -30,6 +30,10 @@ pub(crate) enum NodeCommand {
     Reprovision(AgainArgs),
     /// Order a run that makes one data disk anew, a replaced one for example, and touches no other.
     RebuildDisk(super::plan::RebuildArgs),
+    /// Order a run that erases disks, proves it, and does nothing else. Asks first.
+    Erase(super::erase::EraseArgs),
+    /// Show the certificates of what was erased in a node, and of what could not be.
+    Certificates(super::erase::CertificatesArgs),
     /// Show the plan of a node's run.
     Plan(NodeArgs),
     /// Show the log of the maintenance OS.
@@ -124,6 +128,8 @@ pub(crate) fn run(command: &NodeCommand) -> Result<End> {
         NodeCommand::Provision(args) => order(args, paths::PROVISION),
         NodeCommand::Reprovision(args) => reprovision(args),
         NodeCommand::RebuildDisk(args) => super::plan::rebuild(args),
+        NodeCommand::Erase(args) => super::erase::erase(args),
+        NodeCommand::Certificates(args) => super::erase::certificates(args),
         NodeCommand::Plan(args) => plan(args),
         NodeCommand::Log(args) => log(args),
         NodeCommand::Wait(args) => wait(args),
@@ -246,6 +252,7 @@ fn stakes(err: &mut impl std::io::Write, plan: &Plan) -> Result<()> {
         let word = match disk.action {
             DiskAction::Wipe { .. } => "WIPED ",
             DiskAction::Keep { .. } => "kept  ",
+            DiskAction::Erase { .. } => "ERASED",
             DiskAction::LeaveAlone => "unused",
         };
         writeln!(err, "  {word} {}", show::disk_line(disk))?;

@@ -149,6 +149,10 @@ pub(crate) fn plan(plan: &Plan) -> String {
                 lines.push("      KEEP: nothing is written".to_owned());
                 Some(table)
             }
+            DiskAction::Erase { goes, level } => {
+                lines.push(format!("      ERASE ({level}): {} goes", goes.join(", ")));
+                None
+            }
             DiskAction::LeaveAlone => {
                 lines.push("      LEFT ALONE".to_owned());
                 None

@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Erases of simulated drives: honest ones, and those that lie.

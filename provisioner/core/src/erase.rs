@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Erased disks and disks in quarantine. A disk is in quarantine from the moment that its erase begins until it is proved;
+//! a run that is to provision its node stops before anything is written, as often as one is ordered.
+
+use crate::decide::{Reply, Wish};
+use crate::node::{Node, Run};
+use crate::reasons;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use groundstate_api::erase::SignedErase;
+use groundstate_api::event::Happened;
+use groundstate_api::inventory::Inventory;
+use groundstate_api::plan::{DiskAction, DiskPlan, Plan};
+use groundstate_api::view::Phase;
+use groundstate_api::{Millis, Reason, RunId};
+
+/// The disks that a plan erases.
+pub(crate) fn erased_by(plan: &Plan) -> impl Iterator<Item = &DiskPlan> {
+    let erased = |disk: &&DiskPlan| matches!(disk.action, DiskAction::Erase { .. });
+    plan.disks.iter().filter(erased)
+}
+
+impl Node {
+    /// A disk's certificate arrived. One more of the same disk changes nothing: the first one counts.
+    pub(crate) fn disk_done(
+        &self,
+        run: &RunId,
+        serial: String,
+        erased: bool,
+        signed: Box<SignedErase>,
+        out: &mut Vec<Wish>,
+    ) {
+        self.spoke(run, out);
+        let open = self.phase == Phase::Deploying;
+        let current = self.run.as_ref().filter(|one| open && one.id == *run);
+        let plan = current.and_then(|current| current.plan.as_deref());
+        let named = plan.is_some_and(|plan| erased_by(plan).any(|disk| disk.serial == serial));
+        let Some(current) = current.filter(|_| named) else {
+            out.retain(|wish| !matches!(wish, Wish::Reply(_)));
+            let reason = reasons::not_to_be_erased(run, &serial);
+            out.push(Wish::Reply(Reply::Conflict(reason)));
+            return;
+        };
+        if !current.erased.contains_key(&serial) {
+            out.push(Wish::Append(Happened::DiskErased {
+                run: run.clone(),
+                serial,
+                erased,
+                signed,
+            }));
+        }
+    }
+
+    /// The erase step has begun: from now on none of its disks is known to be empty, and none to be whole.
+    pub(crate) fn erase_began(&mut self, at: Millis, run: &RunId) {
+        let current = self.run.as_ref().filter(|current| current.id == *run);
+        let Some(plan) = current.and_then(|current| current.plan.as_deref()) else {
+            return;
+        };
+        let proved = |disk: &&DiskPlan| {
+            current.and_then(|current| current.erased.get(&disk.serial)) == Some(&true)
+        };
+        for disk in erased_by(plan).filter(|disk| !proved(disk)) {
+            self.quarantine.entry(disk.serial.clone()).or_insert(at);
+        }
+    }
+
+    /// A disk's certificate stands in the journal.
+    pub(crate) fn disk_erased(&mut self, at: Millis, run: &RunId, serial: &str, erased: bool) {
+        if let Some(current) = self.run.as_mut().filter(|current| current.id == *run) {
+            current.erased.insert(serial.into(), erased);
+        }
+        if erased {
+            self.quarantine.remove(serial);
+            self.earlier.tables.remove(serial);
+            self.earlier.data.remove(serial);
+        } else {
+            self.quarantine.entry(serial.into()).or_insert(at);
+        }
+    }
+
+    /// The serial numbers of the run's disks that no certificate calls erased.
+    pub(crate) fn unproved(&self, run: &Run) -> Vec<String> {
+        let planned = run.plan.as_deref().into_iter().flat_map(erased_by);
+        planned
+            .filter(|disk| run.erased.get(&disk.serial) != Some(&true))
+            .map(|disk| disk.serial.clone())
+            .collect()
+    }
+
+    /// The erase step is done: the node is known again, or a disk of it is in quarantine.
+    pub(crate) fn erase_ended(&self, now: Millis, unproved: Vec<String>, out: &mut Vec<Wish>) {
+        if unproved.is_empty() {
+            self.go(Phase::Known, None, out);
+        } else {
+            self.hold(now, reasons::not_proved(self.id(), &unproved), out);
+        }
+    }
+
+    /// Why a run that is to provision this node stops: a disk in it is in quarantine.
+    pub(crate) fn quarantined(&self, run: &Run, inventory: &Inventory) -> Option<Reason> {
+        let mut disks = inventory.disks.iter();
+        let disk = disks.find(|disk| self.quarantine.contains_key(&disk.serial))?;
+        let since = self.quarantine.get(&disk.serial).copied();
+        (run.terms.erase.is_none()).then(|| reasons::in_quarantine(self.id(), disk, since))
+    }
+}
