@@ -36,7 +36,7 @@ const AWAY: Duration = Duration::from_secs(5);
 const AGENT_LINE: &str = "groundstate: host";
 
 /// Every scenario, in the order in which they are run.
-pub(crate) const ALL: [crate::test::Scenario; 10] = [
+pub(crate) const ALL: [crate::test::Scenario; 11] = [
     ("PID 1 without a site says so and stays", without_a_site),
     (
         "hw-diag examines 24 disks and a BMC beside smartctl",
@@ -59,6 +59,7 @@ pub(crate) const ALL: [crate::test::Scenario; 10] = [
         bios,
     ),
     ("held for a missing DIMM", dimm_missing),
+    ("held for lost memory", memory_short),
     ("held for a failing NVMe disk", smart_failing),
     ("held for a wrong disk", wrong_disk),
     ("held for a damaged image", bad_chunk),
@@ -214,6 +215,10 @@ fn bios(layout: &Layout) -> Result<()> {
 
 fn dimm_missing(layout: &Layout) -> Result<()> {
     held(layout, StageFault::Hardware(Fault::DimmMissing))
+}
+
+fn memory_short(layout: &Layout) -> Result<()> {
+    held(layout, StageFault::Hardware(Fault::MemoryShort))
 }
 
 fn smart_failing(layout: &Layout) -> Result<()> {

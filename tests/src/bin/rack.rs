@@ -55,7 +55,7 @@ struct Up {
     /// Where disks and logs go.
     #[arg(long)]
     dir: PathBuf,
-    /// A fault in node 1's hardware: dimm-missing, smart-failing, wrong-disk.
+    /// A fault in node 1's hardware: dimm-missing, memory-short, smart-failing, wrong-disk.
     #[arg(long)]
     fault: Option<Fault>,
     /// Seconds after which every node is powered off.
@@ -84,7 +84,7 @@ struct BootKernel {
     /// How the node's firmware would boot.
     #[arg(long, value_enum, default_value_t = Way::Bios)]
     firmware: Way,
-    /// A fault in the node's hardware: dimm-missing, smart-failing, wrong-disk.
+    /// A fault in the node's hardware: dimm-missing, memory-short, smart-failing, wrong-disk.
     #[arg(long)]
     fault: Option<Fault>,
     /// Seconds after which the node is powered off.

@@ -10,6 +10,8 @@ use std::str::FromStr;
 pub enum Fault {
     /// The last populated slot is empty, and the memory is smaller by that DIMM.
     DimmMissing,
+    /// Every DIMM is listed, and a quarter of the memory is not there.
+    MemoryShort,
     /// The first NVMe data disk reports a critical warning: reliability degraded (NVMe base 2.0, figure 207, bit 2).
     SmartFailing,
     /// The OS disk is another one than the site file names: another serial number, and so another world-wide name.
@@ -21,13 +23,19 @@ const RELIABILITY_DEGRADED: u8 = 0x04;
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 3] = [Self::DimmMissing, Self::SmartFailing, Self::WrongDisk];
+    pub const ALL: [Self; 4] = [
+        Self::DimmMissing,
+        Self::MemoryShort,
+        Self::SmartFailing,
+        Self::WrongDisk,
+    ];
 
     /// As it stands on a command line.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::DimmMissing => "dimm-missing",
+            Self::MemoryShort => "memory-short",
             Self::SmartFailing => "smart-failing",
             Self::WrongDisk => "wrong-disk",
         }
@@ -52,6 +60,13 @@ impl Fault {
                 node.memory_mib = node.memory_mib.saturating_sub(dimm.size_mib);
                 dimm.size_mib = 0;
                 Ok(dimm.slot.clone())
+            }
+            Self::MemoryShort => {
+                // Of 2 GiB that is more than firmware and kernel keep for themselves.
+                node.memory_lost_mib = node.memory_mib / 4;
+                let slots = node.dimms.iter().filter(|d| d.size_mib > 0);
+                let slots: Vec<&str> = slots.map(|d| d.slot.as_str()).collect();
+                Ok(slots.join("+"))
             }
             Self::SmartFailing => {
                 let mut data = node.disks.iter_mut().skip(1);
@@ -80,7 +95,9 @@ impl fmt::Display for Fault {
 
 /// A fault that nobody knows; it lists the known ones.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no hardware fault is called {0:?}; known: dimm-missing, smart-failing, wrong-disk")]
+#[error(
+    "no hardware fault is called {0:?}; known: dimm-missing, memory-short, smart-failing, wrong-disk"
+)]
 pub struct ParseFaultError(pub String);
 
 impl FromStr for Fault {
@@ -101,6 +118,7 @@ mod tests {
         let whole = NodeSpec::demo(1, Firmware::Bios);
         for (fault, part) in [
             (Fault::DimmMissing, "DIMM_B2"),
+            (Fault::MemoryShort, "DIMM_A1+DIMM_A2+DIMM_B1+DIMM_B2"),
             (Fault::SmartFailing, "GS1-DATA-NVME"),
             (Fault::WrongDisk, "GS1-OS-NVME"),
         ] {

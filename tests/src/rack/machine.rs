@@ -124,7 +124,8 @@ fn chassis(line: &mut Line, spec: &NodeSpec, files: &Files) {
     line.two("-accel", "tcg,thread=multi");
     line.two("-cpu", "max");
     line.two("-smp", spec.cpus.to_string());
-    line.two("-m", format!("{}M", spec.memory_mib));
+    let memory = spec.memory_mib.saturating_sub(spec.memory_lost_mib);
+    line.two("-m", format!("{memory}M"));
     line.two("-rtc", "base=utc");
     if !spec.firmware.is_uefi() {
         // SeaBIOS tries nothing but what has a bootindex, and begins anew after 10 s, as servers do. UEFI keeps its

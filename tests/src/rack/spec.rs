@@ -33,6 +33,9 @@ pub struct NodeSpec {
     pub cpus: u8,
     /// Memory in MiB: what the populated DIMMs add up to.
     pub memory_mib: u32,
+    /// What of that memory the machine does not have, although its DIMMs are listed: mapped out, or broken beyond its
+    /// table's knowledge.
+    pub memory_lost_mib: u32,
     /// Every memory slot in table order.
     pub dimms: Vec<DimmSpec>,
     /// Every disk. The first is the one the firmware boots after the network.
@@ -149,6 +152,7 @@ impl NodeSpec {
             firmware,
             cpus: 2,
             memory_mib: dimms.iter().map(|d| d.size_mib).sum(),
+            memory_lost_mib: 0,
             dimms,
             disks: demo_disks(index),
             bmc: false,
@@ -200,10 +204,10 @@ impl NodeSpec {
                 self.memory_mib
             ));
         }
-        if self.memory_mib < MEMORY_MIN_MIB {
+        let memory = self.memory_mib.saturating_sub(self.memory_lost_mib);
+        if memory < MEMORY_MIN_MIB {
             return bad(format!(
-                "{} MiB of memory; firmware and kernel need {MEMORY_MIN_MIB}",
-                self.memory_mib
+                "{memory} MiB of memory; firmware and kernel need {MEMORY_MIN_MIB}"
             ));
         }
         if !qemu_value(&self.serial) {

@@ -18,8 +18,9 @@ pub enum StageFault {
 
 impl StageFault {
     /// Every fault.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Hardware(Fault::DimmMissing),
+        Self::Hardware(Fault::MemoryShort),
         Self::Hardware(Fault::SmartFailing),
         Self::Hardware(Fault::WrongDisk),
         Self::BadChunk,
@@ -58,6 +59,7 @@ impl StageFault {
     pub const fn held_for(self) -> Option<ReasonCode> {
         match self {
             Self::Hardware(Fault::DimmMissing) => Some(ReasonCode::DimmMissing),
+            Self::Hardware(Fault::MemoryShort) => Some(ReasonCode::MemoryShort),
             Self::Hardware(Fault::SmartFailing) => Some(ReasonCode::DiskFailing),
             Self::Hardware(Fault::WrongDisk) => Some(ReasonCode::WrongDisk),
             Self::BadChunk => Some(ReasonCode::ChunkCorrupt),

@@ -38,7 +38,7 @@ pub(crate) struct Options {
     /// How many nodes
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=9))]
     nodes: u8,
-    /// Break something: dimm-missing, smart-failing, wrong-disk, bad-chunk or provisioner-restart
+    /// Break something: dimm-missing, memory-short, smart-failing, wrong-disk, bad-chunk or provisioner-restart
     #[arg(long, value_parser = StageFault::parse)]
     fault: Option<StageFault>,
     /// Leave it running and print the address of a page to look at
