@@ -19,6 +19,9 @@ const NO_ADDRESS: u64 = u64::MAX;
 /// Sense key MEDIUM ERROR.
 const MEDIUM_ERROR: u8 = 3;
 
+/// The results that the Self-Test Results page has (SPC-5, 7.3.19): parameters 1 to 20.
+const SELF_TESTS_MAX: usize = 20;
+
 /// Puts a log page into the facts; `false` when the answer is not that page or the page has no facts for us.
 pub fn fill_log(facts: &mut DiskFacts, page: u8, answer: &[u8]) -> bool {
     if !is(answer, page) {
@@ -75,6 +78,7 @@ fn self_tests(facts: &mut DiskFacts, answer: &[u8]) {
     let log = facts.self_tests.get_or_insert_default();
     log.entries = parameters(answer, log_page::SELF_TESTS)
         .filter_map(|p| self_test(p.value))
+        .take(SELF_TESTS_MAX)
         .collect();
     if let Some(SelfTest {
         result: SelfTestResult::Running { remaining },

@@ -100,6 +100,15 @@ fn self_tests_are_listed_newest_first() {
 }
 
 #[test]
+fn a_page_with_more_self_tests_than_the_standard_has_gives_the_first_twenty() {
+    let aborted = [0x21u8, 0, 0, 9];
+    let parameters: Vec<(u16, &[u8])> = (1..=2_000).map(|code| (code, &aborted[..])).collect();
+    let mut facts = facts();
+    assert!(fill_log(&mut facts, 0x10, &page(0x10, &parameters)));
+    assert_eq!(facts.self_tests.unwrap().entries.len(), SELF_TESTS_MAX);
+}
+
+#[test]
 fn the_background_scan_counts_what_is_still_open() {
     let mut status = [0u8; 12];
     (status[2], status[3], status[5]) = (0x0e, 0x10, 3);
