@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Set-up, build, images, demo, test, tidy: everything a person or CI runs besides the product itself.
 
-mod bench;
 mod boot_image;
 mod cache;
 mod command;
@@ -40,7 +39,6 @@ enum Task {
     /// Make the Debian host image
     HostImage(host_image::Options),
     Demo(demo::Options),
-    Bench(bench::Options),
     /// Run every test of the project
     Test(test::Options),
     /// Try every parser on inputs that are found by coverage
@@ -80,7 +78,6 @@ fn run(task: Task) -> Result<ExitCode> {
             host_image::run(&layout, &options)?;
         }
         Task::Demo(options) => return demo::run(&layout, &options),
-        Task::Bench(options) => return bench::run(&layout, &options),
         Task::Test(options) => return test::run(&layout, &options, &scenarios::ALL),
         Task::Fuzz(options) => return fuzz::run(&layout, &options),
         Task::Tidy(options) => tidy::run(&layout, &options)?,
