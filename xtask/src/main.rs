@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Set-up, build, images, demo, test, tidy: everything a person or CI runs besides the product itself.
 
+mod bench;
 mod boot_image;
 mod cache;
 mod command;
@@ -8,6 +9,7 @@ mod demo;
 mod fuzz;
 mod host_image;
 mod layout;
+mod package;
 mod product;
 mod progress;
 mod scenarios;
@@ -38,7 +40,10 @@ enum Task {
     BootImage(boot_image::Options),
     /// Make the Debian host image
     HostImage(host_image::Options),
+    /// Make the Debian package of the stand-alone hw-diag
+    Package,
     Demo(demo::Options),
+    Bench(bench::Options),
     /// Run every test of the project
     Test(test::Options),
     /// Try every parser on inputs that are found by coverage
@@ -77,7 +82,12 @@ fn run(task: Task) -> Result<ExitCode> {
             setup::ensure()?;
             host_image::run(&layout, &options)?;
         }
+        Task::Package => {
+            setup::ensure()?;
+            package::run(&layout)?;
+        }
         Task::Demo(options) => return demo::run(&layout, &options),
+        Task::Bench(options) => return bench::run(&layout, &options),
         Task::Test(options) => return test::run(&layout, &options, &scenarios::ALL),
         Task::Fuzz(options) => return fuzz::run(&layout, &options),
         Task::Tidy(options) => tidy::run(&layout, &options)?,

@@ -99,6 +99,19 @@ fn from_order_to_ready_and_again_with_a_restart_between() {
     );
     assert_eq!(phase(&world), "ready");
     let before = world.operator().get("/v1/nodes/node-1").ok();
+    // What lies on a disk stands beside its report: a technician sees what is lost with it.
+    let hardware = before["hardware"].as_array().unwrap();
+    let os = hardware
+        .iter()
+        .find(|report| report["place"]["serial"] == "OS-1");
+    let affects = os.unwrap()["affects"].to_string();
+    assert!(affects.contains("the host's root"), "{affects}");
+    assert!(
+        hardware
+            .iter()
+            .any(|report| report["affects"].to_string().contains("volume ")),
+        "{hardware:?}"
+    );
     drop(host);
 
     let world = world.restart();

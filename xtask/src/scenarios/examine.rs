@@ -7,6 +7,7 @@
 use crate::boot_image::cpio::Archive;
 use crate::demo;
 use crate::layout::Layout;
+use crate::package;
 use crate::product;
 use crate::progress::note;
 use anyhow::{Context as _, Result, bail, ensure};
@@ -33,6 +34,8 @@ const MOVING: [&str; 3] = ["power_on_hours", "temperature_c", "self_tests"];
 
 pub(super) fn examine(layout: &Layout) -> Result<()> {
     demo::make_everything(layout)?;
+    // The package's own program is examined, as a live host would install it.
+    package::run(layout)?;
     let hw_diag = product::build_hw_diag(layout)?;
     let folder = layout.made("scenarios").join("examine");
     let spec = NodeSpec::crowded(1, Firmware::Bios);
