@@ -7,6 +7,7 @@ pub mod disk;
 pub mod erase;
 pub mod handover;
 pub mod image;
+mod medium;
 mod mount;
 pub mod pid1;
 pub mod virtual_disk;

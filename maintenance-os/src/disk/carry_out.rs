@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Carries one disk step of a plan out on every disk that it concerns.
 
-use super::parallel::{Done, on_each};
+use super::device::Device;
+use super::parallel::{Done, Outcome, Work, on_each};
+use super::remains::beside_own_table;
 use super::wipe::{HEAD, TAIL};
 use super::{Hold, make_esp, make_ext4, make_xfs, partition, partition_device, vhds, wipe};
 use crate::mount::{Access, Mounted};
@@ -12,14 +14,17 @@ use groundstate_api::plan::{
 };
 use groundstate_api::units::MIB;
 use groundstate_api::{Bytes, Reason, ReasonCode, SystemUuid};
-use mos_core::guard::{guard, guard_contents, guard_disk};
+use mos_core::guard::{UNREADABLE, guard, guard_contents, guard_disk};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The UUID of SMBIOS type 1, as the kernel reads it.
 const PRODUCT_UUID: &str = "/sys/class/dmi/id/product_uuid";
 /// The most lines that a step says of itself: they are kept in the journal and shown on one page. 24 disks with 256
 /// VHDs each would be 6,144.
 const FACTS_MAX: usize = 64;
+/// What a wipe counts for: both ends of a disk, in bytes.
+const WIPED: u64 = HEAD + TAIL;
 
 /// What the steps work with: the plan, and a fresh look at the machine's disks.
 pub struct Bench<'a> {
@@ -29,22 +34,50 @@ pub struct Bench<'a> {
     pub look: &'a (dyn Fn() -> Vec<Disk> + Sync),
 }
 
+/// How long a disk may be silent in a step before it is given up. The kernel's own way with a disk that does not answer
+/// (30 s for a command, five tries, resets of link and controller) ends within five minutes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Silence {
+    /// While signatures or a table are written, some 30 MiB.
+    pub(super) table: Duration,
+    /// While a volume is made: mkfs clears the journal and the tables of the largest disks, at worst 1 GiB.
+    pub(super) volume: Duration,
+    /// While the space of one VHD is taken: it may be written with zeros by the disk, 2 TiB at 500 MiB/s.
+    pub(super) vhd: Duration,
+}
+
+impl Silence {
+    const USUAL: Self = Self {
+        table: Duration::from_secs(5 * 60),
+        volume: Duration::from_secs(30 * 60),
+        vhd: Duration::from_secs(90 * 60),
+    };
+
+    fn of(self, step: Step) -> Duration {
+        match step {
+            Step::Volumes => self.volume,
+            Step::Vhds => self.vhd,
+            _ => self.table,
+        }
+    }
+}
+
 /// A disk to be written to, found again a moment ago.
-struct Job<'a> {
-    planned: &'a DiskPlan,
-    table: &'a TablePlan,
+struct Job {
+    planned: DiskPlan,
+    table: TablePlan,
     seen: Disk,
 }
 
-impl Job<'_> {
+impl Job {
     fn device(&self) -> PathBuf {
         Path::new("/dev").join(&self.seen.kernel_name)
     }
 
     /// Keeps the disk's name to it until the effect is done.
     fn hold(&self) -> Result<Hold, Reason> {
-        let held = Hold::new(&self.device(), self.planned, &self.seen);
-        held.map_err(|error| error.reason(self.planned))
+        let held = Hold::new(&self.device(), &self.planned, &self.seen);
+        held.map_err(|error| error.reason(&self.planned))
     }
 
     /// Each fact with the disk that it is about.
@@ -62,18 +95,53 @@ impl Job<'_> {
             (partition_device(&self.seen.kernel_name, number), partition)
         })
     }
+
+    fn silent(&self, silence: Duration) -> Reason {
+        Reason::new(
+            ReasonCode::DiskError,
+            "A disk does not answer.",
+            "Check the disk's seat and cable, power the machine off and on, then order the run again; replace the disk if it happens again.",
+        )
+        .about(self.planned.part())
+        .seen(format!("{} s without an answer", silence.as_secs()))
+    }
 }
 
 /// Carries `step` out (`Guard` to `Vhds`) and tells what was done, in at most [`FACTS_MAX`] lines. `progress` hears bytes done and in all.
 ///
 /// # Errors
-/// The reason with the disk that it is about. After `Guard` failed, nothing was written.
+/// The reason with the disk that it is about. After `Guard` failed, nothing was written. Where a disk fails in a later
+/// step, the others are laid out to the end before this returns.
 pub fn carry_out(
     step: Step,
     bench: &Bench<'_>,
     progress: &mut dyn FnMut(Bytes, Bytes),
 ) -> Result<Vec<String>, Reason> {
-    done_by(step, bench, progress).map(bounded)
+    carry_out_within(step, bench, Silence::USUAL, progress)
+}
+
+pub(super) fn carry_out_within(
+    step: Step,
+    bench: &Bench<'_>,
+    silence: Silence,
+    progress: &mut dyn FnMut(Bytes, Bytes),
+) -> Result<Vec<String>, Reason> {
+    match step {
+        Step::Guard => guard_all(bench, machine()),
+        Step::Wipe | Step::Partition | Step::Volumes | Step::Vhds => {
+            let mut failed = Failed::default();
+            let facts = on_disks(step, bench, silence, progress, &mut failed)?;
+            if failed.0.is_empty() {
+                return Ok(bounded(facts));
+            }
+            Err(lay_out_others(step, bench, silence, failed))
+        }
+        other => Err(Reason::new(
+            ReasonCode::Internal,
+            format!("Step {} is not a disk step.", other.as_str()),
+            "Report it with the node's log.",
+        )),
+    }
 }
 
 /// At most [`FACTS_MAX`] lines; the last one then says how many more there were.
@@ -86,72 +154,104 @@ pub(super) fn bounded(mut facts: Vec<String>) -> Vec<String> {
     facts
 }
 
-fn done_by(
+/// The disks that failed, by serial number, in which step and why.
+#[derive(Default)]
+struct Failed(Vec<(String, Step, Reason)>);
+
+impl Failed {
+    fn has(&self, serial: &str) -> bool {
+        self.0.iter().any(|(failed, ..)| failed == serial)
+    }
+}
+
+/// One step on every disk that has not failed.
+fn on_disks(
     step: Step,
     bench: &Bench<'_>,
+    silence: Silence,
     progress: &mut dyn FnMut(Bytes, Bytes),
+    failed: &mut Failed,
 ) -> Result<Vec<String>, Reason> {
-    match step {
-        Step::Guard => guard_all(bench, machine()),
-        Step::Wipe => {
-            let jobs = jobs(bench, true)?;
-            let each = HEAD + TAIL;
-            on_each(
-                &jobs,
-                Bytes(each * jobs.len() as u64),
-                progress,
-                &|job, done| {
-                    let _held = job.hold()?;
-                    let facts = wipe(&job.device(), job.planned)
-                        .map_err(|error| error.reason(job.planned))?;
-                    done.add(each);
-                    Ok(job.said(facts))
-                },
-            )
-        }
-        Step::Partition => {
-            let jobs = jobs(bench, false)?;
-            on_each(
-                &jobs,
-                Bytes(MIB * jobs.len() as u64),
-                progress,
-                &|job, done| {
-                    let _held = job.hold()?;
-                    let facts = partition(&job.device(), job.planned)
-                        .map_err(|error| error.reason(job.planned))?;
-                    done.add(MIB);
-                    Ok(job.said(facts))
-                },
-            )
-        }
-        Step::Volumes => {
-            let jobs = jobs(bench, false)?;
-            on_each(&jobs, total(&jobs, volume_bytes), progress, &make_volumes)
-        }
-        Step::Vhds => {
-            let jobs = jobs(bench, false)?;
-            on_each(&jobs, total(&jobs, vhd_bytes), progress, &make_all_vhds)
-        }
-        Step::Image
-        | Step::ReadBack
-        | Step::FirstBoot
-        | Step::BootEntry
-        | Step::HandOver
-        | Step::Erase => {
-            Err(Reason::new(
-                ReasonCode::Internal,
-                format!("Step {} is not a disk step.", step.as_str()),
-                "Report it with the node's log.",
-            ))
+    let jobs = jobs(bench, step, failed)?;
+    let serials: Vec<String> = jobs.iter().map(|job| job.planned.serial.clone()).collect();
+    let (each, total): (fn(&Job, &Done) -> Outcome, u64) = match step {
+        Step::Partition => (write_table, MIB * jobs.len() as u64),
+        Step::Volumes => (make_volumes, total(&jobs, volume_bytes)),
+        Step::Vhds => (make_all_vhds, total(&jobs, vhd_bytes)),
+        _ => (wipe_disk, WIPED * jobs.len() as u64),
+    };
+    let work = Work {
+        total: Bytes(total),
+        silence: silence.of(step),
+        each,
+        silent: Job::silent,
+    };
+    let mut facts = Vec::new();
+    for (outcome, serial) in on_each(jobs, &work, progress).into_iter().zip(serials) {
+        match outcome {
+            Ok(more) => facts.extend(more),
+            Err(reason) => failed.0.push((serial, step, reason)),
         }
     }
+    Ok(facts)
+}
+
+/// Takes the disks that have not failed through the steps that are left, and tells why the run cannot go on: the first
+/// failure, with the others as evidence.
+fn lay_out_others(step: Step, bench: &Bench<'_>, silence: Silence, mut failed: Failed) -> Reason {
+    for later in [Step::Partition, Step::Volumes, Step::Vhds] {
+        if later > step {
+            // Only the look before a wipe refuses all disks for one's sake.
+            if let Err(reason) = on_disks(later, bench, silence, &mut |_, _| (), &mut failed) {
+                failed.0.push((String::new(), later, reason));
+            }
+        }
+    }
+    let wiped = |disk: &&DiskPlan| matches!(disk.action, DiskAction::Wipe { .. });
+    let planned = bench.plan.disks.iter().filter(wiped);
+    let others = planned.filter(|disk| !failed.has(&disk.serial)).count();
+    let mut failures = failed.0.into_iter();
+    let mut reason = failures.next().map_or_else(unexplained, |(_, _, one)| one);
+    for (_, step, also) in failures {
+        let part = also.part.as_ref().map(ToString::to_string);
+        let part = part.unwrap_or_default();
+        reason.evidence.push(format!(
+            "also {part} in step {}: {}",
+            step.as_str(),
+            also.what
+        ));
+    }
+    reason.seen(format!("the other disks are laid out: {others}"))
+}
+
+fn unexplained() -> Reason {
+    Reason::new(
+        ReasonCode::Internal,
+        "A disk step failed without a reason.",
+        "Report it with the node's log.",
+    )
+}
+
+fn wipe_disk(job: &Job, done: &Done) -> Outcome {
+    let _held = job.hold()?;
+    let facts = wipe(&job.device(), &job.planned).map_err(|error| error.reason(&job.planned))?;
+    done.add(WIPED);
+    Ok(job.said(facts))
+}
+
+fn write_table(job: &Job, done: &Done) -> Outcome {
+    let _held = job.hold()?;
+    let facts =
+        partition(&job.device(), &job.planned).map_err(|error| error.reason(&job.planned))?;
+    done.add(MIB);
+    Ok(job.said(facts))
 }
 
 pub(super) fn guard_all(
     bench: &Bench<'_>,
     machine: Option<SystemUuid>,
 ) -> Result<Vec<String>, Reason> {
-    guard(bench.plan, &(bench.look)(), machine)?;
+    guard(bench.plan, &looked(bench), machine)?;
     let disks = &bench.plan.disks;
     let count =
         |wanted: fn(&DiskAction) -> bool| disks.iter().filter(|disk| wanted(&disk.action)).count();
@@ -178,31 +278,71 @@ fn machine() -> Option<SystemUuid> {
         .and_then(|text| text.trim().parse().ok())
 }
 
-/// Looks at the disks now and finds every one that is to be written to; with `contents`, what it holds must be what
-/// the plan lets go.
-fn jobs<'a>(bench: &Bench<'a>, contents: bool) -> Result<Vec<Job<'a>>, Reason> {
-    let seen = (bench.look)();
+/// Looks at the disks now. What is half of this plan's own table on a disk is not told as somebody's.
+fn looked(bench: &Bench<'_>) -> Vec<Disk> {
+    let mut seen = (bench.look)();
+    for planned in &bench.plan.disks {
+        let found = guard_disk(planned, &seen).ok();
+        let is_read = |disk: &Disk| disk.contents.iter().all(|one| one.what != UNREADABLE);
+        let refused = |disk: &&Disk| is_read(disk) && guard_contents(planned, disk).is_err();
+        let Some(found) = found.filter(refused) else {
+            continue;
+        };
+        let name = found.kernel_name.clone();
+        let path = Path::new("/dev").join(&name);
+        let beside = Device::open_to_read(&path, Some(planned.logical_sector))
+            .and_then(|device| beside_own_table(&device, planned));
+        // A disk that cannot be read stays as it was told, and the guard refuses it.
+        let (Ok(Some(contents)), Some(disk)) = (
+            beside,
+            seen.iter_mut().find(|disk| disk.kernel_name == name),
+        ) else {
+            continue;
+        };
+        disk.contents = contents;
+        disk.layout = None;
+    }
+    seen
+}
+
+/// Looks at the disks now and finds every one that is to be written to. Before a wipe each must hold what the plan lets
+/// go, and one that does not refuses all; later one that is not as planned has failed alone.
+fn jobs(bench: &Bench<'_>, step: Step, failed: &mut Failed) -> Result<Vec<Job>, Reason> {
+    let is_first = step == Step::Wipe;
+    let seen = if is_first {
+        looked(bench)
+    } else {
+        (bench.look)()
+    };
     let mut jobs = Vec::new();
     for planned in &bench.plan.disks {
         let DiskAction::Wipe { table, .. } = &planned.action else {
             continue;
         };
-        let found = guard_disk(planned, &seen)?;
-        if contents {
-            guard_contents(planned, found)?;
+        if failed.has(&planned.serial) {
+            continue;
         }
-        jobs.push(Job {
-            planned,
-            table,
-            seen: found.clone(),
-        });
+        match guard_disk(planned, &seen) {
+            Ok(found) => {
+                if is_first {
+                    guard_contents(planned, found)?;
+                }
+                jobs.push(Job {
+                    planned: planned.clone(),
+                    table: table.clone(),
+                    seen: found.clone(),
+                });
+            }
+            Err(reason) if is_first => return Err(reason),
+            Err(reason) => failed.0.push((planned.serial.clone(), step, reason)),
+        }
     }
     Ok(jobs)
 }
 
-fn total(jobs: &[Job<'_>], bytes: fn(&PartitionPlan) -> u64) -> Bytes {
+fn total(jobs: &[Job], bytes: fn(&PartitionPlan) -> u64) -> u64 {
     let partitions = jobs.iter().flat_map(|job| &job.table.partitions);
-    Bytes(partitions.map(bytes).sum())
+    partitions.map(bytes).sum()
 }
 
 fn volume_bytes(partition: &PartitionPlan) -> u64 {
@@ -219,7 +359,7 @@ fn vhd_bytes(partition: &PartitionPlan) -> u64 {
     volume.map_or(0, |volume| volume.vhds.iter().map(|vhd| vhd.size.0).sum())
 }
 
-fn make_volumes(job: &Job<'_>, done: &Done) -> Result<Vec<String>, Reason> {
+fn make_volumes(job: &Job, done: &Done) -> Outcome {
     let _held = job.hold()?;
     let mut facts = Vec::new();
     for (path, partition) in job.partitions() {
@@ -231,20 +371,20 @@ fn make_volumes(job: &Job<'_>, done: &Done) -> Result<Vec<String>, Reason> {
             PartitionContents::Xfs { label, uuid, .. } => make_xfs(&path, label, uuid),
             PartitionContents::Root => Ok(Vec::new()),
         };
-        facts.extend(made.map_err(|error| error.reason(job.planned))?);
+        facts.extend(made.map_err(|error| error.reason(&job.planned))?);
         done.add(volume_bytes(partition));
     }
     Ok(job.said(facts))
 }
 
-fn make_all_vhds(job: &Job<'_>, done: &Done) -> Result<Vec<String>, Reason> {
+fn make_all_vhds(job: &Job, done: &Done) -> Outcome {
     let _held = job.hold()?;
     let mut facts = Vec::new();
     for (path, partition) in job.partitions() {
         let Some(on) = partition.holds.volume().filter(|on| !on.vhds.is_empty()) else {
             continue;
         };
-        let refused = |error: super::DiskError| error.reason(job.planned);
+        let refused = |error: super::DiskError| error.reason(&job.planned);
         let at = format!("volume/{}", partition.guid);
         let about = |reason: Reason| reason.about(job.planned.part());
         let volume = Mounted::new(&path, &at, on.fs.as_str(), Access::ReadWrite).map_err(about)?;

@@ -9,13 +9,37 @@ use mos_core::plan::{GS_DATA, GS_ESP, GS_ROOT};
 use mos_core::signature::{GptTable, Recognised, Window, read_gpt, read_mbr, recognise};
 use std::io;
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// How long a disk may take to tell what it holds, some 10 MiB: a disk that sleeps wakes within 30 s, and the kernel tries
+/// a command that failed again.
+const ANSWER: Duration = Duration::from_secs(120);
 
 /// What the disk holds.
 ///
 /// # Errors
 /// What the kernel says where the disk cannot be read; it is then never taken for empty.
 pub fn contents(device: &Path) -> io::Result<(Vec<Signature>, Option<FoundLayout>)> {
-    contents_of(&Device::open_to_read(device, None)?)
+    contents_within(ANSWER, device)
+}
+
+/// The same of a disk that answers within `limit`. The thread that waits for one that does not is left behind.
+pub(super) fn contents_within(
+    limit: Duration,
+    device: &Path,
+) -> io::Result<(Vec<Signature>, Option<FoundLayout>)> {
+    let (path, (tell, told)) = (device.to_path_buf(), mpsc::channel());
+    thread::spawn(move || {
+        let found = Device::open_to_read(&path, None).and_then(|device| contents_of(&device));
+        // Nobody listens any more where it took too long.
+        let _ = tell.send(found);
+    });
+    told.recv_timeout(limit).unwrap_or_else(|_| {
+        let why = format!("it does not answer within {} s", limit.as_secs());
+        Err(io::Error::new(io::ErrorKind::TimedOut, why))
+    })
 }
 
 /// A partition that a table lists, of whatever kind.
@@ -26,20 +50,31 @@ pub(super) struct Slice {
 }
 
 pub(super) fn contents_of(device: &Device) -> io::Result<(Vec<Signature>, Option<FoundLayout>)> {
+    contents_read(device, &|offset, length| device.read(offset, length))
+}
+
+/// How a disk is read: so many bytes from there.
+pub(super) type Reader<'a> = &'a dyn Fn(u64, usize) -> io::Result<Vec<u8>>;
+
+/// The same as `reader` shows the disk.
+pub(super) fn contents_read(
+    device: &Device,
+    reader: Reader<'_>,
+) -> io::Result<(Vec<Signature>, Option<FoundLayout>)> {
     let mut found = Vec::new();
     if device.size() == 0 {
         return Ok((found, None));
     }
-    let mut read = |offset, length| device.read(offset, length);
+    let mut read = reader;
     let mut disk = Window::new(device.size(), device.sector(), &mut read);
     for one in recognise(&mut disk)? {
         found.push(signature("disk".to_owned(), &one));
     }
     let mut allowance = disk.allowance();
-    let table = gpt(device)?;
+    let table = gpt(device, reader)?;
     let mut on_partitions = Vec::new();
-    for slice in slices(device)? {
-        let recognised = recognise_slice(device, &slice, &mut allowance)?;
+    for slice in slices_read(device, reader)? {
+        let recognised = recognise_slice(device, reader, &slice, &mut allowance)?;
         for one in &recognised {
             found.push(signature(format!("partition {}", slice.number), one));
         }
@@ -51,7 +86,11 @@ pub(super) fn contents_of(device: &Device) -> io::Result<(Vec<Signature>, Option
 
 /// The partitions that lie on the disk; one that a broken table puts elsewhere is left out.
 pub(super) fn slices(device: &Device) -> io::Result<Vec<Slice>> {
-    let all = match gpt(device)? {
+    slices_read(device, &|offset, length| device.read(offset, length))
+}
+
+fn slices_read(device: &Device, reader: Reader<'_>) -> io::Result<Vec<Slice>> {
+    let all = match gpt(device, reader)? {
         Some(table) => table
             .partitions
             .iter()
@@ -61,7 +100,7 @@ pub(super) fn slices(device: &Device) -> io::Result<Vec<Slice>> {
                 length: one.length,
             })
             .collect(),
-        None => mbr(device)?,
+        None => mbr(device, reader)?,
     };
     let is_on_disk = |slice: &Slice| {
         slice.length > 0
@@ -73,13 +112,13 @@ pub(super) fn slices(device: &Device) -> io::Result<Vec<Slice>> {
     Ok(all.into_iter().filter(is_on_disk).collect())
 }
 
-fn gpt(device: &Device) -> io::Result<Option<GptTable>> {
-    let mut read = |offset, length| device.read(offset, length);
+fn gpt(device: &Device, reader: Reader<'_>) -> io::Result<Option<GptTable>> {
+    let mut read = reader;
     read_gpt(&mut Window::new(device.size(), device.sector(), &mut read))
 }
 
-fn mbr(device: &Device) -> io::Result<Vec<Slice>> {
-    let mut read = |offset, length| device.read(offset, length);
+fn mbr(device: &Device, reader: Reader<'_>) -> io::Result<Vec<Slice>> {
+    let mut read = reader;
     let found = read_mbr(&mut Window::new(device.size(), device.sector(), &mut read))?;
     // A link to further partitions is a table, and the protective entry of a GPT is the disk itself.
     let holds_data = |kind: u8| !matches!(kind, 0x05 | 0x0f | 0x85 | 0xee);
@@ -97,10 +136,11 @@ fn mbr(device: &Device) -> io::Result<Vec<Slice>> {
 /// What a partition holds, as far as the disk's allowance reaches; what is unread is unknown data.
 fn recognise_slice(
     device: &Device,
+    reader: Reader<'_>,
     slice: &Slice,
     allowance: &mut u64,
 ) -> io::Result<Vec<Recognised>> {
-    let mut read = |offset: u64, length| device.read(slice.start + offset, length);
+    let mut read = |offset: u64, length| reader(slice.start + offset, length);
     let window = Window::new(slice.length, device.sector(), &mut read);
     let mut window = window.partition().may_read(*allowance);
     let found = recognise(&mut window)?;

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! An open disk: its size, its sectors, and reads and writes that are whole or an error.
 
-use super::block::{disk_sequence, reread_partitions};
 use super::error::{DiskError, same_size};
+use crate::medium::{self, Access, Medium};
 use groundstate_api::plan::DiskPlan;
-use rustix::fs::{Advice, fadvise, ioctl_blksszget};
 use std::fmt::Display;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Seek as _, SeekFrom};
+use std::io;
 use std::num::NonZeroU64;
-use std::os::unix::fs::{FileExt as _, FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -38,58 +35,43 @@ pub fn partition_device(kernel_name: &str, number: impl Display) -> PathBuf {
 /// An open disk, or a file that stands in for one.
 #[derive(Debug)]
 pub(super) struct Device {
-    file: File,
+    medium: Box<dyn Medium>,
     path: PathBuf,
     size: u64,
     sector: u32,
-    is_block: bool,
 }
 
 impl Device {
     /// Opens a disk for reading.
     pub(super) fn open_to_read(path: &Path, file_sector: Option<u32>) -> io::Result<Self> {
-        Self::from_file(File::open(path)?, path, file_sector.unwrap_or(FILE_SECTOR))
+        let medium = medium::open(path, Access::Read)?;
+        Self::of(medium, path, file_sector.unwrap_or(FILE_SECTOR))
     }
 
     /// Opens the planned disk for writing, alone (`O_EXCL`): a disk that is mounted or in use is refused by the
     /// kernel, one of another size by us.
     pub(super) fn open_to_write(path: &Path, plan: &DiskPlan) -> Result<Self, DiskError> {
-        let is_block = std::fs::metadata(path)
-            .map_err(DiskError::io("looking at", path))?
-            .file_type()
-            .is_block_device();
-        let flags = if is_block { libc::O_EXCL } else { 0 };
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(flags)
-            .open(path);
-        let file = file.map_err(|source| match source.kind() {
+        let opened = medium::open(path, Access::WriteAlone);
+        let medium = opened.map_err(|source| match source.kind() {
             io::ErrorKind::ResourceBusy => DiskError::Busy {
                 path: path.to_path_buf(),
             },
             _ => DiskError::io("opening", path)(source),
         })?;
-        let device = Self::from_file(file, path, plan.logical_sector)
-            .map_err(DiskError::io("sizing", path))?;
+        let device =
+            Self::of(medium, path, plan.logical_sector).map_err(DiskError::io("sizing", path))?;
         same_size(path, device.size, device.sector, plan)?;
         Ok(device)
     }
 
-    fn from_file(mut file: File, path: &Path, file_sector: u32) -> io::Result<Self> {
-        let is_block = file.metadata()?.file_type().is_block_device();
-        let sector = if is_block {
-            ioctl_blksszget(&file)?
-        } else {
-            file_sector
-        };
-        let size = file.seek(SeekFrom::End(0))?;
+    fn of(medium: Box<dyn Medium>, path: &Path, file_sector: u32) -> io::Result<Self> {
+        let sector = medium.sector()?.unwrap_or(file_sector);
+        let size = medium.size()?;
         Ok(Self {
-            file,
+            medium,
             path: path.to_path_buf(),
             size,
             sector,
-            is_block,
         })
     }
 
@@ -100,14 +82,7 @@ impl Device {
 
     /// The kernel's number of this appearance of the disk; none of a file, and from a kernel that does not count.
     pub(super) fn sequence(&self) -> io::Result<Option<u64>> {
-        if !self.is_block {
-            return Ok(None);
-        }
-        match disk_sequence(&self.file) {
-            Ok(number) => Ok(Some(number)),
-            Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => Ok(None),
-            Err(error) => Err(error),
-        }
+        self.medium.sequence()
     }
 
     pub(super) const fn size(&self) -> u64 {
@@ -125,7 +100,7 @@ impl Device {
     /// Exactly `length` bytes.
     pub(super) fn read(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; length];
-        self.file.read_exact_at(&mut bytes, offset)?;
+        medium::read_exact(self.medium.as_ref(), &mut bytes, offset)?;
         Ok(bytes)
     }
 
@@ -159,24 +134,22 @@ impl Device {
     }
 
     fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
-        self.file
-            .write_all_at(bytes, offset)
+        medium::write_all(self.medium.as_ref(), bytes, offset)
             .map_err(DiskError::io("writing to", self.path()))
     }
 
     /// Waits until the disk has it, and drops the cached pages so that the next read comes from the disk.
     fn flush(&self, offset: u64, length: u64) -> Result<(), DiskError> {
         let path = self.path();
-        self.file
-            .sync_all()
+        self.medium
+            .flush()
             .map_err(DiskError::io("flushing", path))?;
-        fadvise(
-            &self.file,
-            offset,
-            NonZeroU64::new(length),
-            Advice::DontNeed,
-        )
-        .map_err(|errno| DiskError::io("dropping the cache of", path)(errno.into()))
+        let Some(length) = NonZeroU64::new(length) else {
+            return Ok(());
+        };
+        self.medium
+            .forget(offset, Some(length))
+            .map_err(DiskError::io("dropping the cache of", path))
     }
 
     fn compare(&self, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
@@ -197,12 +170,9 @@ impl Device {
 
     /// Lets the kernel read the table again. A file has no partitions in the kernel.
     pub(super) fn reread_partitions(&self) -> Result<(), DiskError> {
-        if !self.is_block {
-            return Ok(());
-        }
         let until = Instant::now() + NODE_WAIT;
         loop {
-            match reread_partitions(&self.file) {
+            match self.medium.reread_partitions() {
                 Ok(()) => return Ok(()),
                 Err(error)
                     if error.kind() == io::ErrorKind::ResourceBusy && Instant::now() < until =>
@@ -218,7 +188,7 @@ impl Device {
 
     /// Waits until partition `number` is there with `length` bytes.
     pub(super) fn wait_for_partition(&self, number: usize, length: u64) -> Result<(), DiskError> {
-        if !self.is_block {
+        if !self.medium.is_block() {
             return Ok(());
         }
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();

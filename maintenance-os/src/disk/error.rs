@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What can go wrong with a disk, and what a technician then does.
 
-use groundstate_api::plan::DiskPlan;
+use groundstate_api::plan::{DiskPlan, Plan, Role};
 use groundstate_api::{Bytes, Reason, ReasonCode};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -211,6 +211,23 @@ impl DiskError {
         Reason::new(code, what, next)
             .about(disk.part())
             .seen(self.to_string())
+    }
+}
+
+/// A reason about a disk that names none is about the OS disk, where it comes from a step that touches no other.
+#[must_use]
+pub fn about_os_disk(plan: &Plan, reason: Reason) -> Reason {
+    let is_a_disks = matches!(
+        reason.code,
+        ReasonCode::DiskError
+            | ReasonCode::DiskFull
+            | ReasonCode::DiskInUse
+            | ReasonCode::DiskMissing
+    );
+    let os = plan.disks.iter().find(|disk| disk.role == Role::Os);
+    match os {
+        Some(os) if is_a_disks && reason.part.is_none() => reason.about(os.part()),
+        Some(_) | None => reason,
     }
 }
 

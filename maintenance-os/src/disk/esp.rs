@@ -3,8 +3,8 @@
 //! directories do not pass fsck (rafalh/rust-fatfs#99).
 
 use super::error::DiskError;
+use crate::medium::{self, Access, Stream};
 use fatfs::{FatType, FormatVolumeOptions};
-use std::fs::OpenOptions;
 use std::path::Path;
 
 /// Makes a FAT32 file system and tells what was made.
@@ -31,18 +31,17 @@ pub fn make_esp(
     }
     let bytes_per_sector =
         u16::try_from(sector).map_err(|_| unusable(format!("sector size {sector}")))?;
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(partition)
-        .map_err(DiskError::io("opening", partition))?;
+    let medium =
+        medium::open(partition, Access::Write).map_err(DiskError::io("opening", partition))?;
+    let mut stream = Stream::of(medium.as_ref()).map_err(DiskError::io("sizing", partition))?;
     let options = FormatVolumeOptions::new()
         .fat_type(FatType::Fat32)
         .bytes_per_sector(bytes_per_sector)
         .volume_id(volume_id)
         .volume_label(padded);
-    fatfs::format_volume(&mut file, options).map_err(DiskError::io("formatting", partition))?;
-    file.sync_all()
+    fatfs::format_volume(&mut stream, options).map_err(DiskError::io("formatting", partition))?;
+    medium
+        .flush()
         .map_err(DiskError::io("flushing", partition))?;
     let (high, low) = (volume_id >> 16, volume_id & 0xffff);
     Ok(vec![format!("FAT32 \"{label}\" {high:04X}-{low:04X}")])

@@ -5,16 +5,16 @@
 //! identity and refuse on the first difference. A disk that fails does not stop the others; the step then fails with
 //! the disk's name.
 
-mod block;
 mod carry_out;
 mod contents;
 mod device;
 mod error;
 mod esp;
-mod hold;
 mod ext4;
+mod hold;
 mod parallel;
 mod partition;
+mod remains;
 mod vhds;
 mod wipe;
 mod xfs;
@@ -22,7 +22,7 @@ mod xfs;
 pub use carry_out::{Bench, carry_out};
 pub use contents::contents;
 pub use device::partition_device;
-pub use error::DiskError;
+pub use error::{DiskError, about_os_disk};
 pub use esp::make_esp;
 pub use ext4::make_ext4;
 pub use hold::Hold;

@@ -4,7 +4,6 @@
 //! The crate writes into memory first: the disk then gets the backup table, the primary and the protective MBR in
 //! that order, each flushed, so that an interrupted write leaves nothing or a table with our GUID.
 
-use super::contents::contents_of;
 use super::device::Device;
 use super::error::DiskError;
 use super::wipe::guard_open;
@@ -37,11 +36,9 @@ pub fn partition(device: &Path, plan: &DiskPlan) -> Result<Vec<String>, DiskErro
         what,
     };
     let disk = Device::open_to_write(device, plan)?;
-    let (contents, layout) = contents_of(&disk).map_err(DiskError::io("reading", device))?;
-    guard_open(device, plan, &contents, layout.as_ref())?;
+    guard_open(&disk, plan)?;
     let sector = disk.sector();
-    let ends = Ends::of(disk.size(), sector);
-    let ends = fill(ends, table, sector).map_err(refused)?;
+    let ends = table_bytes(disk.size(), sector, table).map_err(refused)?;
     let first = usize::try_from(sector).map_err(|_| refused("sector size".to_owned()))?;
     let (mbr, primary) = ends.head.split_at(first);
     disk.write_proved(ends.tail_at, &ends.tail)?;
@@ -60,7 +57,9 @@ pub fn partition(device: &Path, plan: &DiskPlan) -> Result<Vec<String>, DiskErro
     )])
 }
 
-fn fill(mut ends: Ends, table: &TablePlan, sector: u32) -> Result<Ends, String> {
+/// The bytes of the planned table at both ends of a disk.
+pub(super) fn table_bytes(size: u64, sector: u32, table: &TablePlan) -> Result<Ends, String> {
+    let mut ends = Ends::of(size, sector);
     let block = LogicalBlockSize::try_from(u64::from(sector)).map_err(|error| error.to_string())?;
     let sectors = ends.size / u64::from(sector);
     ProtectiveMBR::with_lb_size(u32::try_from(sectors - 1).unwrap_or(u32::MAX))
@@ -108,12 +107,12 @@ fn uuid(text: &str) -> Result<Uuid, String> {
 
 /// Both ends of a disk in memory. What is written between them is an error.
 #[derive(Debug)]
-struct Ends {
+pub(super) struct Ends {
     size: u64,
     at: u64,
-    head: Vec<u8>,
-    tail_at: u64,
-    tail: Vec<u8>,
+    pub(super) head: Vec<u8>,
+    pub(super) tail_at: u64,
+    pub(super) tail: Vec<u8>,
 }
 
 impl Ends {

@@ -2,6 +2,8 @@
 //! The executors on files that stand in for disks, judged by the tools that others use: sgdisk, fsck.vfat, e2fsck,
 //! qemu-img. What needs a kernel's partition nodes is tested on a virtual machine.
 
+mod bad_disks;
+mod crash;
 mod layouts;
 
 use super::carry_out::{bounded, guard_all};

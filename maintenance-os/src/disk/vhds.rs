@@ -2,14 +2,63 @@
 //! Reserves the space of fixed VHDs on a mounted volume and writes their footers.
 
 use super::error::DiskError;
-use crate::virtual_disk::{ReserveError, physical, reserve};
+use crate::virtual_disk::{How, ReserveError, physical, reserve};
 use groundstate_api::SystemUuid;
 use groundstate_api::plan::VhdPlan;
 use mos_core::vhd::{FOOTER_LEN, Footer};
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
+
+/// The file of a VHD: what is done to it goes through this, so that power cuts and full volumes are tried on the same code.
+pub(super) trait VhdFile {
+    /// Takes the space of `length` bytes; what the file holds stays.
+    fn reserve(&self, length: u64) -> Result<How, ReserveError>;
+    /// Makes it so long.
+    fn set_len(&self, length: u64) -> io::Result<()>;
+    /// Writes all of `bytes`.
+    fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()>;
+    /// Waits until the disk has it.
+    fn sync_all(&self) -> io::Result<()>;
+    /// Its length and what is allocated, in bytes.
+    fn lengths(&self) -> io::Result<(u64, u64)>;
+    /// Reads exactly `bytes`.
+    fn read_exact_at(&self, bytes: &mut [u8], at: u64) -> io::Result<()>;
+    /// In how many pieces it lies, where that can be known.
+    fn pieces(&self) -> io::Result<Option<u64>>;
+}
+
+impl VhdFile for File {
+    fn reserve(&self, length: u64) -> Result<How, ReserveError> {
+        reserve(self, length)
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        Self::set_len(self, length)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        FileExt::write_all_at(self, bytes, at)
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        Self::sync_all(self)
+    }
+
+    fn lengths(&self) -> io::Result<(u64, u64)> {
+        let found = self.metadata()?;
+        Ok((found.len(), found.blocks() * 512))
+    }
+
+    fn read_exact_at(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
+        FileExt::read_exact_at(self, bytes, at)
+    }
+
+    fn pieces(&self) -> io::Result<Option<u64>> {
+        Ok(physical(self)?.map(|found| found.extents as u64))
+    }
+}
 
 /// A plan has no clock: every footer says 2000-01-01, and the same plan gives the same bytes.
 const TIMESTAMP: u32 = 0;
@@ -42,7 +91,6 @@ pub(super) fn make_vhd(mount: &Path, vhd: &VhdPlan) -> Result<String, DiskError>
     }
     let id: SystemUuid = vhd.id.parse().map_err(|_| unusable("VHD id"))?;
     let footer = Footer::new(vhd.size, id.0, TIMESTAMP).map_err(|_| unusable("VHD size"))?;
-    let length = vhd.size.0 + FOOTER_LEN as u64;
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -52,15 +100,28 @@ pub(super) fn make_vhd(mount: &Path, vhd: &VhdPlan) -> Result<String, DiskError>
         .custom_flags(libc::O_NOFOLLOW)
         .open(&path)
         .map_err(DiskError::io("making", &path))?;
-    let how = reserve(&file, length).map_err(|why| not_reserved(&path, why))?;
+    make_in(&file, &path, vhd, &footer)
+}
+
+/// Makes the VHD in its open file. What is begun is made whole; what is whole stays as it is.
+pub(super) fn make_in(
+    file: &dyn VhdFile,
+    path: &Path,
+    vhd: &VhdPlan,
+    footer: &Footer,
+) -> Result<String, DiskError> {
+    let length = vhd.size.0 + FOOTER_LEN as u64;
+    let how = file
+        .reserve(length)
+        .map_err(|why| not_reserved(path, why))?;
     file.set_len(length)
-        .map_err(DiskError::io("sizing", &path))?;
+        .map_err(DiskError::io("sizing", path))?;
     file.write_all_at(&footer.encode(), vhd.size.0)
-        .map_err(DiskError::io("writing", &path))?;
-    file.sync_all().map_err(DiskError::io("flushing", &path))?;
-    prove(&file, &path, length, &footer)?;
-    let found = physical(&file).map_err(DiskError::io("mapping", &path))?;
-    let pieces = match found.map(|found| found.extents) {
+        .map_err(DiskError::io("writing", path))?;
+    file.sync_all().map_err(DiskError::io("flushing", path))?;
+    prove(file, path, length, footer)?;
+    let found = file.pieces().map_err(DiskError::io("mapping", path))?;
+    let pieces = match found {
         None => String::new(),
         Some(1) => " in 1 piece".to_owned(),
         Some(pieces) => format!(" in {pieces} pieces"),
@@ -84,13 +145,17 @@ fn not_reserved(path: &Path, why: ReserveError) -> DiskError {
 }
 
 /// The file has its length, a block for every byte, and the footer that QEMU will read.
-fn prove(file: &File, path: &Path, length: u64, footer: &Footer) -> Result<(), DiskError> {
-    let found = file.metadata().map_err(DiskError::io("sizing", path))?;
-    let allocated = found.blocks() * 512;
-    if found.len() != length || allocated < length {
+pub(super) fn prove(
+    file: &dyn VhdFile,
+    path: &Path,
+    length: u64,
+    footer: &Footer,
+) -> Result<(), DiskError> {
+    let (found, allocated) = file.lengths().map_err(DiskError::io("sizing", path))?;
+    if found != length || allocated < length {
         return Err(DiskError::NotAllocated {
             path: path.to_path_buf(),
-            length: found.len(),
+            length: found,
             allocated,
         });
     }

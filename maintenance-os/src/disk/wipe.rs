@@ -4,8 +4,9 @@
 use super::contents::{contents_of, slices};
 use super::device::Device;
 use super::error::DiskError;
+use super::remains::beside_own_table;
 use groundstate_api::Bytes;
-use groundstate_api::inventory::{FoundLayout, Signature};
+use groundstate_api::inventory::Signature;
 use groundstate_api::plan::{DiskAction, DiskPlan};
 use groundstate_api::units::MIB;
 use mos_core::guard::{Held, described, guard_held};
@@ -30,8 +31,7 @@ pub fn wipe(device: &Path, plan: &DiskPlan) -> Result<Vec<String>, DiskError> {
     };
     let disk = Device::open_to_write(device, plan)?;
     let read = DiskError::io("reading", device);
-    let (before, layout) = contents_of(&disk).map_err(&read)?;
-    guard_open(device, plan, &before, layout.as_ref())?;
+    let before = guard_open(&disk, plan)?;
     let mut ranges = Vec::new();
     far(0, disk.size(), disk.size(), &mut ranges);
     for slice in slices(&disk).map_err(&read)? {
@@ -45,11 +45,13 @@ pub fn wipe(device: &Path, plan: &DiskPlan) -> Result<Vec<String>, DiskError> {
             &mut ranges,
         );
     }
-    // The table goes last: an interrupted wipe still finds the old partitions' ends.
-    let (size, tail) = (disk.size(), TAIL.min(disk.size()));
+    // The table goes last: an interrupted wipe still finds the old partitions' ends. Of the table the first sector goes
+    // first: what is left of a GPT then never looks like a table of another kind.
+    let (size, tail, first) = (disk.size(), TAIL.min(disk.size()), u64::from(disk.sector()));
     let mut zeroed = zero(&disk, &merged(ranges))?;
+    zeroed += zero(&disk, &[(0, first.min(size))])?;
     zeroed += zero(&disk, &[(size - tail, size)])?;
-    zeroed += zero(&disk, &[(0, HEAD.min(size))])?;
+    zeroed += zero(&disk, &[(first.min(size), HEAD.min(size))])?;
     disk.reread_partitions()?;
     let (after, _) = contents_of(&disk).map_err(&read)?;
     if let Some(left) = after.first() {
@@ -70,16 +72,30 @@ pub fn wipe(device: &Path, plan: &DiskPlan) -> Result<Vec<String>, DiskError> {
     ])
 }
 
-/// The guard's word on what was read through the handle that will be written to: what it saw before was read through a
-/// name.
-pub(super) fn guard_open(
-    device: &Path,
-    plan: &DiskPlan,
-    contents: &[Signature],
-    layout: Option<&FoundLayout>,
-) -> Result<(), DiskError> {
-    guard_held(plan, Held { contents, layout }).map_err(|reason| DiskError::Refused {
-        path: device.to_path_buf(),
+/// The guard's word on what is read through the handle that will be written to: what it saw before was read through a
+/// name. Gives what the disk holds.
+pub(super) fn guard_open(disk: &Device, plan: &DiskPlan) -> Result<Vec<Signature>, DiskError> {
+    let read = DiskError::io("reading", disk.path());
+    let (contents, layout) = contents_of(disk).map_err(&read)?;
+    let held = Held {
+        contents: &contents,
+        layout: layout.as_ref(),
+    };
+    let Err(reason) = guard_held(plan, held) else {
+        return Ok(contents);
+    };
+    // Half of this plan's own table is no stranger.
+    if let Some(beside) = beside_own_table(disk, plan).map_err(&read)? {
+        let held = Held {
+            contents: &beside,
+            layout: None,
+        };
+        if guard_held(plan, held).is_ok() {
+            return Ok(contents);
+        }
+    }
+    Err(DiskError::Refused {
+        path: disk.path().to_path_buf(),
         reason: Box::new(reason),
     })
 }

@@ -4,6 +4,8 @@
 use super::contents::{Contents, Hashed, copy};
 use super::memory::memory_file;
 use super::place::place;
+#[cfg(test)]
+use super::place::{Tree, place_in};
 use crate::mount::{Access, Mounted};
 use groundstate_api::{Bytes, Digest, PlanId, Reason, ReasonCode};
 use mos_core::loader_entry::{
@@ -110,6 +112,15 @@ pub fn digest_esp(partition: &Path) -> Result<EspDigests, Reason> {
 pub fn fill_tree(root: &Path, files: &EspFiles<'_>) -> Result<(), Reason> {
     for (path, contents) in tree(files)? {
         place(root, &path, &contents, 0o600, 0o700)?;
+    }
+    Ok(())
+}
+
+/// The same in a tree that stands in for the kernel's.
+#[cfg(test)]
+pub(crate) fn fill_stand_in(to: &dyn Tree, files: &EspFiles<'_>) -> io::Result<()> {
+    for (path, contents) in tree(files).map_err(|reason| io::Error::other(reason.to_string()))? {
+        place_in(to, &path, &contents, 0o600, 0o700)?;
     }
     Ok(())
 }

@@ -19,6 +19,8 @@ mod seed;
 
 pub use boot_entry::{BOOT_LOADER_FILE, boot_entry, write_entry};
 pub use efivars::EfiVars;
+#[cfg(test)]
+pub(crate) use esp::fill_stand_in;
 pub use esp::{
     EspContents, EspDigests, EspFiles, digest_esp, fill_esp, fill_tree, plan_short, read_esp,
     read_tree,
@@ -26,4 +28,6 @@ pub use esp::{
 pub use kexec::{kexec_load, kexec_start, reboot};
 pub use key::make_key_and_csr;
 pub use memory::memory_file;
+#[cfg(test)]
+pub(crate) use place::{Fill, Tree};
 pub use seed::{place_seed, place_seed_in};

@@ -6,9 +6,67 @@
 use super::contents::Contents;
 use groundstate_api::{Reason, ReasonCode};
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
+
+/// Writes a file's bytes.
+pub(crate) type Fill<'a> = &'a dyn Fn(&mut dyn Write) -> io::Result<u64>;
+
+/// A tree of directories on a volume; every path is relative to its root.
+pub(crate) trait Tree {
+    /// Whether a directory is there; `None` where nothing is. A symbolic link is no directory.
+    fn is_dir(&self, path: &Path) -> io::Result<Option<bool>>;
+    /// Makes a directory.
+    fn make_dir(&self, path: &Path, mode: u32) -> io::Result<()>;
+    /// Waits until the disk has the directory's entries.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes a file that is not there, and waits until the disk has its bytes.
+    fn create(&self, path: &Path, mode: u32, fill: Fill<'_>) -> io::Result<()>;
+    /// Gives a file another name, in place of what has it.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+}
+
+/// The tree below a directory.
+pub(super) struct Below<'a>(pub(super) &'a Path);
+
+impl Tree for Below<'_> {
+    fn is_dir(&self, path: &Path) -> io::Result<Option<bool>> {
+        match fs::symlink_metadata(self.0.join(path)) {
+            Ok(found) => Ok(Some(found.is_dir())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn make_dir(&self, path: &Path, mode: u32) -> io::Result<()> {
+        DirBuilder::new().mode(mode).create(self.0.join(path))
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        File::open(self.0.join(path))?.sync_all()
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(self.0.join(path))
+    }
+
+    fn create(&self, path: &Path, mode: u32, fill: Fill<'_>) -> io::Result<()> {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(self.0.join(path))?;
+        fill(&mut file)?;
+        file.sync_all()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(self.0.join(from), self.0.join(to))
+    }
+}
 
 /// Writes `contents` to `root/relative` by way of a temporary name and a rename, and syncs file and directory.
 /// Directories that are not there are made with `dir_mode`.
@@ -19,19 +77,19 @@ pub(super) fn place(
     mode: u32,
     dir_mode: u32,
 ) -> Result<(), Reason> {
-    let path = root.join(relative);
-    place_io(root, relative, contents, mode, dir_mode)
-        .map_err(|error| write_refused(&path, contents.length().ok(), &error))
+    place_in(&Below(root), relative, contents, mode, dir_mode)
+        .map_err(|error| write_refused(&root.join(relative), contents.length().ok(), &error))
 }
 
-fn place_io(
-    root: &Path,
+/// The same in any tree.
+pub(super) fn place_in(
+    tree: &dyn Tree,
     relative: &str,
     contents: &Contents<'_>,
     mode: u32,
     dir_mode: u32,
 ) -> io::Result<()> {
-    let mut dir = PathBuf::from(root);
+    let mut dir = PathBuf::new();
     let parts: Vec<Component<'_>> = Path::new(relative).components().collect();
     let Some((Component::Normal(name), parents)) = parts.split_last() else {
         return Err(io::Error::new(
@@ -48,38 +106,30 @@ fn place_io(
         };
         let parent = dir.clone();
         dir.push(part);
-        match fs::symlink_metadata(&dir) {
-            Ok(found) if found.is_dir() => {}
-            Ok(_) => {
+        match tree.is_dir(&dir)? {
+            Some(true) => {}
+            Some(false) => {
                 return Err(io::Error::new(
                     io::ErrorKind::NotADirectory,
                     format!("{} is not a directory", dir.display()),
                 ));
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                DirBuilder::new().mode(dir_mode).create(&dir)?;
-                File::open(&parent)?.sync_all()?;
+            None => {
+                tree.make_dir(&dir, dir_mode)?;
+                tree.sync_dir(&parent)?;
             }
-            Err(error) => return Err(error),
         }
     }
     let mut temporary = name.to_os_string();
     temporary.push(".new");
     let temporary = dir.join(temporary);
-    match fs::remove_file(&temporary) {
+    match tree.remove(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&temporary)?;
-    contents.copy_to(&mut file)?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(&temporary, dir.join(name))?;
-    File::open(&dir)?.sync_all()
+    tree.create(&temporary, mode, &|to| contents.copy_to(to))?;
+    tree.rename(&temporary, &dir.join(name))?;
+    tree.sync_dir(&dir)
 }
 
 /// The reason for a failed write.

@@ -5,12 +5,13 @@
 //! proved, or outside the target that it is given; which target that is, the guard has decided before.
 
 mod ask;
-mod block;
 mod buffer;
 mod clock;
 mod prove;
 mod pull;
 mod read_back;
+#[cfg(test)]
+pub(crate) mod stand_in;
 mod target;
 mod whole;
 mod write;

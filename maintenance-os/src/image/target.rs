@@ -3,14 +3,12 @@
 //!
 //! It never makes its target larger and never writes past the image's end.
 
-use super::block;
 use super::buffer::Aligned;
+use crate::medium::{self, Access, Medium};
 use groundstate_api::image::Manifest;
 use groundstate_api::{Bytes, Reason, ReasonCode};
 use image_core::manifest::title;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Seek as _, SeekFrom};
-use std::os::unix::fs::{FileExt as _, FileTypeExt as _, OpenOptionsExt as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// What a file behaves like where no device tells its sector.
@@ -20,42 +18,24 @@ const ZEROS: usize = 1 << 20;
 
 /// An open target.
 pub(super) struct Target {
-    file: File,
+    medium: Box<dyn Medium>,
     path: PathBuf,
-    device: bool,
-    direct: bool,
     zeros: Option<Aligned>,
 }
 
 impl Target {
     /// Opens `path` for reading and, where `writes`, for writing, and sees that the image fits.
     pub(super) fn open(path: &Path, manifest: &Manifest, writes: bool) -> Result<Self, Reason> {
-        let failed = |error: &io::Error| trouble(path, "opened", &error.to_string(), error);
-        let device = std::fs::metadata(path)
-            .map_err(|error| failed(&error))?
-            .file_type()
-            .is_block_device();
-        let open = |flags: i32| {
-            // Exclusive: the kernel refuses a device that is mounted or held by another.
-            let exclusive = if device && writes { libc::O_EXCL } else { 0 };
-            OpenOptions::new()
-                .read(true)
-                .write(writes)
-                .custom_flags(flags | exclusive | libc::O_CLOEXEC)
-                .open(path)
+        let access = if writes {
+            Access::WriteAloneDirect
+        } else {
+            Access::ReadDirect
         };
-        let (file, direct) = match open(libc::O_DIRECT) {
-            Ok(file) => (file, true),
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-                (open(0).map_err(|error| failed(&error))?, false)
-            }
-            Err(error) => return Err(failed(&error)),
-        };
+        let medium = medium::open(path, access)
+            .map_err(|error| trouble(path, "opened", &error.to_string(), &error))?;
         let target = Self {
-            file,
+            medium,
             path: path.to_path_buf(),
-            device,
-            direct,
             zeros: None,
         };
         target.fits(manifest)?;
@@ -63,9 +43,8 @@ impl Target {
     }
 
     fn fits(&self, manifest: &Manifest) -> Result<(), Reason> {
-        let size = (&self.file)
-            .seek(SeekFrom::End(0))
-            .map_err(|error| self.failed("measured", &error))?;
+        let measured = |error: io::Error| self.failed("measured", &error);
+        let size = self.medium.size().map_err(measured)?;
         let image = title(manifest);
         if size < manifest.size.0 {
             return Err(Reason::new(
@@ -82,11 +61,11 @@ impl Target {
             )
             .seen("nothing was written"));
         }
-        let sector = if self.device {
-            block::logical_sector(&self.file).map_err(|error| self.failed("measured", &error))?
-        } else {
-            FILE_SECTOR
-        };
+        let sector = self
+            .medium
+            .sector()
+            .map_err(measured)?
+            .unwrap_or(FILE_SECTOR);
         if sector < manifest.sector_size || !manifest.size.0.is_multiple_of(u64::from(sector)) {
             return Err(Reason::new(
                 ReasonCode::PlanRefused,
@@ -104,7 +83,7 @@ impl Target {
 
     /// Whether it goes past the page cache.
     pub(super) fn fact(&self) -> String {
-        if self.direct {
+        if self.medium.is_direct() {
             format!("{} was opened with O_DIRECT", self.path.display())
         } else {
             format!(
@@ -115,30 +94,22 @@ impl Target {
     }
 
     pub(super) fn write(&self, bytes: &[u8], at: Bytes) -> Result<(), Reason> {
-        self.file
-            .write_all_at(bytes, at.0)
+        medium::write_all(self.medium.as_ref(), bytes, at.0)
             .map_err(|error| self.failed(&format!("written at byte {}", at.0), &error))
     }
 
     pub(super) fn read(&self, bytes: &mut [u8], at: Bytes) -> Result<(), Reason> {
-        self.file
-            .read_exact_at(bytes, at.0)
+        medium::read_exact(self.medium.as_ref(), bytes, at.0)
             .map_err(|error| self.failed(&format!("read at byte {}", at.0), &error))
     }
 
     /// Makes it read as zero from `from` to `to`.
     pub(super) fn zero(&mut self, from: Bytes, to: Bytes) -> Result<(), Reason> {
-        if self.device {
-            match block::zero_out(&self.file, from.0, to.0 - from.0) {
-                Ok(()) => return Ok(()),
-                Err(error)
-                    if matches!(
-                        error.raw_os_error(),
-                        Some(libc::EOPNOTSUPP | libc::ENOTTY | libc::EINVAL)
-                    ) => {}
-                Err(error) => {
-                    return Err(self.failed(&format!("cleared at byte {}", from.0), &error));
-                }
+        match self.medium.zero_out(from.0, to.0 - from.0) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
+            Err(error) => {
+                return Err(self.failed(&format!("cleared at byte {}", from.0), &error));
             }
         }
         let zeros = self.zeros.take().unwrap_or_else(|| Aligned::zeroed(ZEROS));
@@ -154,23 +125,16 @@ impl Target {
 
     /// Waits until the disk has everything, its own cache flushed.
     pub(super) fn flush(&self) -> Result<(), Reason> {
-        self.file
-            .sync_all()
+        self.medium
+            .flush()
             .map_err(|error| self.failed("flushed", &error))
     }
 
     /// Makes sure that what is read next comes from the disk.
     pub(super) fn forget(&self) -> Result<(), Reason> {
-        if self.direct {
-            return Ok(());
-        }
-        let dropped = if self.device {
-            block::drop_cache(&self.file)
-        } else {
-            rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed)
-                .map_err(io::Error::from)
-        };
-        dropped.map_err(|error| self.failed("read past the page cache", &error))
+        self.medium
+            .forget(0, None)
+            .map_err(|error| self.failed("read past the page cache", &error))
     }
 
     fn failed(&self, done: &str, error: &io::Error) -> Reason {

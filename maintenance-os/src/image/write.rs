@@ -4,7 +4,7 @@
 use super::buffer::{Aligned, Pool};
 use super::clock::{Clock, seed};
 use super::prove::prove;
-use super::pull::pull;
+use super::pull::{Job, pull};
 use super::target::Target;
 use super::{Moved, Source};
 use groundstate_api::image::Manifest;
@@ -16,7 +16,7 @@ use image_core::{Action, Event, Fetch};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 
 /// Threads that prove chunks. Two, because decompression and SHA-256 take as long as all the rest.
 const PROVERS: usize = 2;
@@ -46,6 +46,18 @@ pub fn write(
     image_core::manifest::check(manifest)
         .map_err(|error| error.reason(&image_core::manifest::title(manifest)))?;
     let target = Target::open(target, manifest, true)?;
+    write_to(target, manifest, on, |pool, wanted, jobs, tell| {
+        pull(source, manifest, pool, wanted, jobs, tell);
+    })
+}
+
+/// The same with the thread that fetches given: it brings the chunks that it is asked for until nobody asks.
+pub(super) fn write_to(
+    target: Target,
+    manifest: &Manifest,
+    on: &mut dyn FnMut(Moved),
+    fetch: impl FnOnce(&Pool, &Receiver<usize>, &SyncSender<Job>, &Sender<Message>) + Send,
+) -> Result<Vec<String>, Reason> {
     let fact = target.fact();
     let pool = Pool::default();
     let clock = Clock::start();
@@ -60,7 +72,7 @@ pub fn write(
             scope.spawn(move || prove(pool, chunk_size, job, &tell));
         }
         let puller = &pool;
-        scope.spawn(move || pull(source, manifest, puller, &wanted, &jobs, &tell));
+        scope.spawn(move || fetch(puller, &wanted, &jobs, &tell));
         Writer {
             manifest,
             target,

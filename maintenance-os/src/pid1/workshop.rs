@@ -60,7 +60,10 @@ impl Workshop {
     pub(super) fn carry_out(&self, plan: &Plan, step: Step) {
         let event = match self.result(plan, step) {
             Ok(facts) => Event::StepDone { facts },
-            Err(reason) => Event::StepFailed { reason },
+            // A step that wipes names its disk itself; every other touches the OS disk only.
+            Err(reason) => Event::StepFailed {
+                reason: disk::about_os_disk(plan, reason),
+            },
         };
         self.tell(event);
     }
@@ -68,7 +71,8 @@ impl Workshop {
     fn result(&self, plan: &Plan, step: Step) -> Result<Vec<String>, Reason> {
         match step {
             Step::Guard | Step::Wipe | Step::Partition | Step::Volumes | Step::Vhds => {
-                if matches!(step, Step::Volumes | Step::Vhds) {
+                // Where a disk fails, the others are taken to the end within that step.
+                if step != Step::Guard {
                     load_file_systems(plan)?;
                 }
                 let mut last = Millis(0);
