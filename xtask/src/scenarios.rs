@@ -4,6 +4,7 @@
 //! Each runs on a thread of its own, since a rack's network belongs to the thread that made it.
 
 mod examine;
+mod power_cuts;
 mod proof;
 mod rebuild;
 
@@ -36,7 +37,7 @@ const AWAY: Duration = Duration::from_secs(5);
 const AGENT_LINE: &str = "groundstate: host";
 
 /// Every scenario, in the order in which they are run.
-pub(crate) const ALL: [crate::test::Scenario; 11] = [
+pub(crate) const ALL: [crate::test::Scenario; 12] = [
     ("PID 1 without a site says so and stays", without_a_site),
     (
         "hw-diag examines 24 disks and a BMC beside smartctl",
@@ -57,6 +58,10 @@ pub(crate) const ALL: [crate::test::Scenario; 11] = [
     (
         "bios with the servers killed in the image, then a power cycle",
         bios,
+    ),
+    (
+        "power goes at random times, and the run comes to its end",
+        power_cuts::at_random_times,
     ),
     ("held for a missing DIMM", dimm_missing),
     ("held for lost memory", memory_short),
