@@ -4,6 +4,7 @@
 //! This crate refuses to be part of the product: nothing in the product depends on it, and it does nothing to a
 //! product's process except start it.
 
+pub mod compare;
 pub mod rack;
 pub mod stage;
 pub mod world;

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Takes the figures of one comparison and prints them, one JSON object a line. `cargo xtask bench` runs it, and judges.
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, ValueEnum};
+use groundstate_tests::compare::{
+    Figure, Ground, Line, MAKE_ONE, convert_raw, dynamic, first_writes, fixed, make_one, many,
+    shelf,
+};
+use std::path::PathBuf;
+
+/// One comparison of the product with the tools that people would use instead.
+#[derive(Parser)]
+#[command(name = "compare", version)]
+struct Arguments {
+    /// What to compare
+    what: What,
+    /// A folder on the file system that is measured
+    #[arg(long, default_value = ".")]
+    folder: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// A fixed VHD of 8 GiB: fallocate, zeros, and qemu-img's footer
+    Fixed,
+    /// 24 disks with 4 VHDs each
+    Many,
+    /// First writes against overwrites
+    FirstWrites,
+    /// Random access in a dynamic VHD
+    Dynamic,
+    /// Raw to dynamic VHD
+    Convert,
+    /// 24 disks laid out against one, on simulated disks
+    Shelf,
+}
+
+fn main() -> Result<()> {
+    // The timed side of a pair: a process that makes one VHD and nothing else.
+    let mut words = std::env::args().skip(1);
+    if words.next().as_deref() == Some(MAKE_ONE) {
+        let path = words.next().context("no path")?;
+        let size = words.next().context("no size")?.parse()?;
+        return make_one(&PathBuf::from(path), size);
+    }
+    let arguments = Arguments::parse();
+    let ground = Ground::new(&arguments.folder, |what| {
+        print(&Line::Doing(what.to_owned()))
+    })?;
+    let take: fn(&Ground) -> Result<Vec<Figure>> = match arguments.what {
+        What::Fixed => fixed,
+        What::Many => many,
+        What::FirstWrites => first_writes,
+        What::Dynamic => dynamic,
+        What::Convert => convert_raw,
+        What::Shelf => shelf,
+    };
+    for figure in take(&ground)? {
+        print(&Line::Figure(figure));
+    }
+    Ok(())
+}
+
+fn print(line: &Line) {
+    // A line of our own types has nothing that JSON cannot say.
+    match serde_json::to_string(line) {
+        Ok(text) => println!("{text}"),
+        Err(error) => eprintln!("a line cannot be written: {error}"),
+    }
+}

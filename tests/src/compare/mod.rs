@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Comparisons with the tools that people would use instead, as ratios.
+//!
+//! `figure` is the language between the program `compare`, which measures, and `cargo xtask bench`, which builds it,
+//! runs it and judges. What measures is built with the feature `compare` only: it links the product.
+//!
+//! Nothing here is a test: no figure makes one fail. But each timed run is checked for what it should have done, and one
+//! that did not do it is no figure.
+
+mod figure;
+
+#[cfg(feature = "compare")]
+mod allocation;
+#[cfg(feature = "compare")]
+mod convert;
+#[cfg(feature = "compare")]
+mod dynamic;
+#[cfg(feature = "compare")]
+mod first_write;
+#[cfg(feature = "compare")]
+mod ground;
+#[cfg(feature = "compare")]
+mod shelf;
+#[cfg(feature = "compare")]
+mod slow_disk;
+
+pub use figure::{Figure, Goal, Line, Side, Spread, Verdict, ratios};
+
+#[cfg(feature = "compare")]
+pub use allocation::{MAKE_ONE, fixed, make_one, many};
+#[cfg(feature = "compare")]
+pub use convert::convert_raw;
+#[cfg(feature = "compare")]
+pub use dynamic::dynamic;
+#[cfg(feature = "compare")]
+pub use first_write::first_writes;
+#[cfg(feature = "compare")]
+pub use ground::Ground;
+#[cfg(feature = "compare")]
+pub use shelf::shelf;

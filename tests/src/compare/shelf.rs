@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Laying out 24 disks at once against one: the real plan, carried out by the real executors on disks with a service time.
+//!
+//! From the guard to the VHDs, each step with its look at the disks, as a node does it. What only a node has stands here:
+//! the list of the machine's disks. Needs root, FUSE and loop devices.
+
+use super::ground::{Ground, PAIRS, run, text, timed};
+use super::slow_disk::{BYTES_A_SECOND, EACH, Shelf};
+use super::{Figure, Goal, Spread, ratios};
+use anyhow::{Result, bail, ensure};
+use groundstate_api::disk_policy::DiskPolicy;
+use groundstate_api::image::ImageRef;
+use groundstate_api::inventory::{
+    Attachment, Disk, Health, Inventory, MemoryInfo, SystemInfo, Transport, Verdict,
+};
+use groundstate_api::plan::{DiskAction, EarlierDisks, HandOver, Plan, Role, Step};
+use groundstate_api::site::{Node, Policy, VhdPolicy};
+use groundstate_api::units::GIB;
+use groundstate_api::{Bytes, Digest, MacAddr, Millis, SCHEMA, SystemUuid};
+use maintenance_os::disk::{Bench, carry_out, contents, partition_device};
+use mos_core::plan::{PlanRequest, plan};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The shelf.
+const DISKS: usize = 24;
+/// Each disk of it.
+const SIZE: u64 = 64 * GIB;
+/// The disk of the operating system: planned and left alone here, for it gets no VHDs.
+const OS_SIZE: u64 = 32 * GIB;
+/// On each disk.
+const VHDS: u16 = 4;
+/// What is carried out. The guard's own step compares the plan with this machine's UUID, which is another.
+const STEPS: [Step; 4] = [Step::Wipe, Step::Partition, Step::Volumes, Step::Vhds];
+
+/// How the machine's disks are looked at before each step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// One after the other, as the maintenance OS does.
+    InTurn,
+    /// All at once.
+    AtOnce,
+}
+
+/// 24 disks at once, against one of them.
+///
+/// # Errors
+/// No root, no FUSE, no loop device; or a disk is not what the plan says.
+pub fn shelf(ground: &Ground) -> Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    for look in [Look::InTurn, Look::AtOnce] {
+        let (mut all, mut one, mut requests) = (Vec::new(), Vec::new(), Vec::new());
+        for round in 0..=PAIRS {
+            ground.say(&format!(
+                "24 simulated disks and one, looked at {look:?}, pair {round} of {PAIRS}"
+            ));
+            let whole = lay_out(ground, DISKS, look, round)?;
+            let alone = lay_out(ground, 1, look, round)?;
+            if round > 0 {
+                all.push(whole.0);
+                one.push(alone.0);
+                requests.push(alone.1);
+            }
+        }
+        let ratios = ratios(&all, &one);
+        let (name, what) = match look {
+            Look::InTurn => (
+                "24 disks laid out, against one",
+                "each look at the disks as the maintenance OS does it: one disk after the other",
+            ),
+            Look::AtOnce => (
+                "24 disks laid out, against one, looked at all at once",
+                "each look at the disks on a thread a disk",
+            ),
+        };
+        let requests = Spread::of(&requests).map_or(0.0, |spread| spread.median);
+        let figure = Figure::new(name, "ms", "24 disks: wipe, partition, ext4, 4 VHDs", all)
+            .against("one disk", one, "24 disks / 1 disk", ratios)
+            .note(what)
+            .note(format!(
+                "every request takes {} ms and its bytes at {} MB/s; one disk gets {requests} requests",
+                EACH.as_millis(),
+                BYTES_A_SECOND / 1_000_000
+            ))
+            .note("each run: every VHD read back from a mount of its volume, each volume passed by e2fsck -fn");
+        figures.push(match look {
+            Look::InTurn => figure.goal(Goal::AtMost(2.0)),
+            Look::AtOnce => figure,
+        });
+    }
+    Ok(figures)
+}
+
+/// Milliseconds for so many disks, and requests of one disk.
+fn lay_out(ground: &Ground, count: usize, look: Look, round: usize) -> Result<(f64, f64)> {
+    let at = ground.path(&format!("shelf-{count}-{look:?}-{round}"));
+    let mut shelf = Shelf::new(&at, count, SIZE)?;
+    let names = shelf.names().iter().zip(1u32..);
+    let disks: Vec<Disk> = names
+        .map(|(name, number)| seen(name, &format!("DATA-{number:02}"), SIZE))
+        .collect();
+    let plan = planned(&disks)?;
+    for (number, disk) in plan.disks.iter().enumerate() {
+        let DiskAction::Wipe { table, .. } = &disk.action else {
+            bail!("disk {} is not laid out", disk.serial);
+        };
+        let [volume] = table.partitions.as_slice() else {
+            bail!("disk {} has other partitions than its volume", disk.serial);
+        };
+        shelf.show_partition(number, volume.start.0, volume.length.0)?;
+    }
+    let looked = || looked_at(&disks, look);
+    let bench = Bench {
+        plan: &plan,
+        look: &looked,
+    };
+    shelf.done();
+    let (took, ()) = timed(|| {
+        for step in STEPS {
+            carry_out(step, &bench, &mut |_, _| ()).map_err(|reason| {
+                anyhow::anyhow!("{}: {}", step.as_str(), reason.lines().join("; "))
+            })?;
+        }
+        Ok(())
+    })?;
+    let requests = shelf.done().requests / count as u64;
+    shelf.untimed();
+    for (disk, planned) in disks.iter().zip(&plan.disks) {
+        ensure!(disk.serial == planned.serial, "the plan has another order");
+        is_laid_out(ground, &partition_device(&disk.kernel_name, 1))?;
+    }
+    drop(shelf);
+    Ok((took, f64::from(u32::try_from(requests)?)))
+}
+
+/// The volume is clean, and its VHDs are there and zero.
+fn is_laid_out(ground: &Ground, partition: &Path) -> Result<()> {
+    run("e2fsck", &["-fn", text(partition)?])?;
+    let at = ground.path("mounted");
+    std::fs::create_dir_all(&at)?;
+    run("mount", &["-o", "ro,noload", text(partition)?, text(&at)?])?;
+    let checked = vhds(&at);
+    run("umount", &[text(&at)?])?;
+    checked
+}
+
+fn vhds(at: &Path) -> Result<()> {
+    let mut count = 0;
+    for entry in std::fs::read_dir(at)? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|kind| kind != "vhd") {
+            continue;
+        }
+        count += 1;
+        run("qemu-img", &["info", "-f", "vpc", text(&path)?])?;
+        let found = std::fs::metadata(&path)?;
+        ensure!(
+            std::os::unix::fs::MetadataExt::blocks(&found) * 512 >= found.len(),
+            "{} is not there",
+            path.display()
+        );
+    }
+    ensure!(count == VHDS, "{count} VHDs instead of {VHDS}");
+    Ok(())
+}
+
+/// A disk as the probes would report it, before its contents are looked at.
+fn seen(name: &str, serial: &str, size: u64) -> Disk {
+    let health = Health {
+        verdict: Verdict::Ok,
+        source: "none".to_owned(),
+        evidence: Vec::new(),
+        temperature_c: None,
+        power_on_hours: None,
+        findings: Vec::new(),
+        figures: BTreeMap::new(),
+    };
+    Disk {
+        kernel_name: name.to_owned(),
+        slot: format!("bay-{serial}"),
+        serial: serial.to_owned(),
+        wwn: None,
+        model: "simulated".to_owned(),
+        revision: String::new(),
+        size: Bytes(size),
+        logical_sector: 512,
+        physical_sector: 512,
+        transport: Transport::Ata,
+        rotational: true,
+        removable: false,
+        read_only: false,
+        contents: Vec::new(),
+        layout: None,
+        health,
+        attachment: Attachment::default(),
+    }
+}
+
+fn looked_at(disks: &[Disk], look: Look) -> Vec<Disk> {
+    let one = |disk: &Disk| {
+        // What cannot be read is missing from the list, and the guard refuses what is missing.
+        let (contents, layout) = contents(&Path::new("/dev").join(&disk.kernel_name)).ok()?;
+        Some(Disk {
+            contents,
+            layout,
+            ..disk.clone()
+        })
+    };
+    match look {
+        Look::InTurn => disks.iter().filter_map(one).collect(),
+        Look::AtOnce => std::thread::scope(|scope| {
+            let threads: Vec<_> = disks
+                .iter()
+                .map(|disk| scope.spawn(move || one(disk)))
+                .collect();
+            threads
+                .into_iter()
+                .filter_map(|thread| thread.join().ok().flatten())
+                .collect()
+        }),
+    }
+}
+
+/// What the planner makes of a machine with these disks and one for its operating system, of which only these are kept:
+/// the operating system's disk gets no VHDs and would be one more than the shelf.
+fn planned(disks: &[Disk]) -> Result<Plan> {
+    let machine: SystemUuid = "11111111-2222-3333-4444-555555555555".parse()?;
+    let mut os = seen("os", "OS", OS_SIZE);
+    os.rotational = false;
+    let mut every = disks.to_vec();
+    every.push(os);
+    let node = Node {
+        name: "node-1".parse()?,
+        mac: MacAddr([2, 0, 0, 0, 0, 1]),
+        uuid: machine,
+        serial: "M-1".to_owned(),
+        hand_over: None,
+        os_disk: Some("OS".to_owned()),
+        keep: Vec::new(),
+        disks: DiskPolicy::default(),
+        vhds: Vec::new(),
+        hardware: None,
+    };
+    let policy = Policy {
+        image: "debian-host".to_owned(),
+        hand_over: HandOver::Kexec,
+        closed: true,
+        disks: DiskPolicy::default(),
+        vhds: vec![VhdPolicy {
+            name: "vm".to_owned(),
+            count: VHDS,
+            fill: true,
+            ..VhdPolicy::default()
+        }],
+    };
+    let image = ImageRef {
+        name: "debian-host".to_owned(),
+        version: "1".to_owned(),
+        manifest: Digest::of(b""),
+        size: Bytes::mib(100),
+        sector_size: 512,
+    };
+    let request = PlanRequest {
+        run: &"r-1".parse()?,
+        node: &node,
+        policy: &policy,
+        hand_over: HandOver::Kexec,
+        inventory: &inventory(machine, every)?,
+        earlier: &EarlierDisks::default(),
+        image: &image,
+        boot_mac: node.mac,
+        seed: Digest::of(b"seed"),
+        confirm: &[],
+        rebuild: None,
+    };
+    let mut plan =
+        plan(&request).map_err(|reason| anyhow::anyhow!("{}", reason.lines().join("; ")))?;
+    plan.disks.retain(|disk| disk.role == Role::Data);
+    ensure!(
+        plan.disks.len() == disks.len(),
+        "{} disks are planned",
+        plan.disks.len()
+    );
+    Ok(plan)
+}
+
+fn inventory(machine: SystemUuid, disks: Vec<Disk>) -> Result<Inventory> {
+    Ok(Inventory {
+        schema: SCHEMA,
+        boot_id: machine.to_string().parse()?,
+        first_line_after: Millis(1),
+        complete_after: Millis(2),
+        system: SystemInfo {
+            manufacturer: String::new(),
+            product: String::new(),
+            serial: "M-1".to_owned(),
+            uuid: Some(machine),
+            firmware_version: String::new(),
+            firmware: None,
+            uefi: true,
+            cpus: 1,
+            cpu_model: String::new(),
+        },
+        memory: MemoryInfo {
+            available: Bytes::gib(1),
+            configured: Bytes::gib(1),
+            dimms: Vec::new(),
+        },
+        disks,
+        nics: Vec::new(),
+        devices: Vec::new(),
+        could_not_look: Vec::new(),
+    })
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `cargo xtask bench`: the product against the tools that people would use instead, as ratios.
+//!
+//! A line a figure: name, ours, peer, ratio, goal and whether it is reached. It measures nothing itself: a program built
+//! for speed does (`compare` of `tests/`), one part after the other, and this frame judges what it prints. A part that
+//! cannot be measured is short, and says why.
+
+mod machine;
+mod measure;
+mod report;
+mod storage;
+mod svg;
+mod table;
+
+use crate::layout::Layout;
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use std::process::ExitCode;
+
+/// Measure the product against the tools that people would use instead
+#[derive(Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Virtual disks and the layout of disks
+    Storage(storage::Options),
+}
+
+/// Measures. Exit status: 0 every goal is reached, 1 one is not, or a figure is missing.
+pub(crate) fn run(layout: &Layout, options: &Options) -> Result<ExitCode> {
+    match &options.what {
+        What::Storage(options) => storage::run(layout, options),
+    }
+}
