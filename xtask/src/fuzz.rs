@@ -152,7 +152,7 @@ impl Place {
 fn fuzz(layout: &Layout, place: &Place, target: &Target, secs: u32) -> Result<Outcome> {
     let seeds = place.folder("seeds", target.name)?;
     if seeds::write(layout, target, &seeds)? == 0 && !target.seeds.is_empty() {
-        note("no seeds: the captures are not at GROUNDSTATE_CORPUS or ../shared/data");
+        note("no seeds: no capture of this kind is at GROUNDSTATE_CORPUS or ../shared/data");
     }
     let corpus = place.folder("corpus", target.name)?;
     let program = place.programs.join(target.name);

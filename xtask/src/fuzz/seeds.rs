@@ -95,11 +95,7 @@ fn packets(capture: &[u8], port: Port, head: usize, counted: bool) -> Vec<Vec<u8
 
 fn ends(path: &Path, ending: &str) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    if ending.is_empty() {
-        path.extension().is_none()
-    } else {
-        name.ends_with(ending)
-    }
+    name.ends_with(ending)
 }
 
 /// Every file of a folder and the folders in it, in order; none where there is no such folder.

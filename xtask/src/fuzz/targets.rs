@@ -61,8 +61,7 @@ pub(super) const TARGETS: &[Target] = &[
     target(
         "smartctl_text",
         64 << 10,
-        // Files without an ending.
-        &[Seed::Files("smart/linuxhw-enterprise", "")],
+        &[Seed::Files("smart/linuxhw-enterprise", ".txt")],
         "the text of smartctl -x, and the verdict on the disk",
     ),
     target(
@@ -74,7 +73,7 @@ pub(super) const TARGETS: &[Target] = &[
     target(
         "dmidecode_text",
         64 << 10,
-        &[Seed::Files("smbios/linuxhw-servers", "")],
+        &[Seed::Files("smbios/linuxhw-servers", ".txt")],
         "the text of dmidecode",
     ),
     target(
