@@ -229,7 +229,7 @@ pub struct EraseSample {
     pub sector: u32,
     /// Sectors read afterwards.
     pub sectors: u64,
-    /// Blocks (of at most 4 KiB) read afterwards.
+    /// Blocks read afterwards: single sectors where the disk may read as anything but what was there, else 4 KiB.
     pub blocks: u64,
     /// Blocks that held something before: the witnesses. Those that we planted are among them.
     pub witnesses: u64,

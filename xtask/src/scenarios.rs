@@ -3,6 +3,7 @@
 //!
 //! Each runs on a thread of its own, since a rack's network belongs to the thread that made it.
 
+mod erase;
 mod examine;
 mod power_cuts;
 mod proof;
@@ -37,7 +38,7 @@ const AWAY: Duration = Duration::from_secs(5);
 const AGENT_LINE: &str = "groundstate: host";
 
 /// Every scenario, in the order in which they are run.
-pub(crate) const ALL: [crate::test::Scenario; 12] = [
+pub(crate) const ALL: [crate::test::Scenario; 13] = [
     ("PID 1 without a site says so and stays", without_a_site),
     (
         "hw-diag examines 24 disks and a BMC beside smartctl",
@@ -50,6 +51,10 @@ pub(crate) const ALL: [crate::test::Scenario; 12] = [
     (
         "uefi-http by kexec, then one data disk is rebuilt",
         rebuild::one_disk,
+    ),
+    (
+        "disks full of canaries are erased, and none is left",
+        erase::canaries,
     ),
     (
         "uefi-pxe by reboot, then a power cycle with all servers stopped",

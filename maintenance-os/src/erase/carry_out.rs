@@ -119,11 +119,12 @@ fn erase(shop: &Shop<'_>, job: &Job<'_>, done: &AtomicU64) -> Result<Vec<String>
         .seen(format!("{what}: {error}"))
     };
     let seed = seed().map_err(|error| failed("drawing a seed", &error))?;
-    let drive = Drive::open(&path, job.planned, disk, seed)
+    let mut drive = Drive::open(&path, job.planned, disk, seed)
         .map_err(|error| failed("opening it", &error))?;
     let steps = ladder(drive.facts(), job.level);
     let record = named(job.planned, disk);
     let machine = Erase::new(record, job.planned.logical_sector, job.level, steps, seed);
+    drive.grain = machine.grain();
     let mut record = follow(machine, drive, job.planned.size.0, done);
     let erased = matches!(record.outcome, EraseOutcome::Erased { .. });
     record.not_used.truncate(64);

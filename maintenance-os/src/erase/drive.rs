@@ -26,6 +26,8 @@ pub(super) struct Drive {
     path: PathBuf,
     facts: DriveFacts,
     seed: u64,
+    /// How many bytes are one block.
+    pub(super) grain: u64,
     /// What was said while it was asked what it can do: a password of ours that was removed, for example.
     pub(super) said: Vec<String>,
     /// The command that answers only when it is done, where one runs.
@@ -70,6 +72,7 @@ impl Drive {
                 interface,
             },
             seed,
+            grain: BLOCK,
             said,
             long: None,
         })
@@ -107,7 +110,7 @@ impl Drive {
         let mut prints = Vec::new();
         let mut offset = 0;
         while offset < length {
-            let block = BLOCK.min(length - offset);
+            let block = self.grain.min(length - offset);
             let (from, size) = (
                 usize::try_from(offset).unwrap_or(0),
                 usize::try_from(block).unwrap_or(0),
@@ -128,7 +131,7 @@ impl Drive {
     pub(super) fn plant(&self, places: &[u64]) -> Event {
         let write = || {
             for at in places {
-                let length = BLOCK.min(self.facts.size.0.saturating_sub(*at));
+                let length = self.grain.min(self.facts.size.0.saturating_sub(*at));
                 let length = usize::try_from(length).unwrap_or(0);
                 let mut memory = Aligned::new(length);
                 memory

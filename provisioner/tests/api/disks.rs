@@ -184,6 +184,7 @@ fn happens(plan: &Plan) -> Vec<String> {
     let disks = disks.map(|disk| match disk.action {
         DiskAction::Wipe { .. } => format!("{} wiped", disk.serial),
         DiskAction::Keep { .. } => format!("{} kept", disk.serial),
+        DiskAction::Erase { .. } => format!("{} erased", disk.serial),
         DiskAction::LeaveAlone => format!("{} left alone", disk.serial),
     });
     disks.collect()

@@ -9,6 +9,7 @@
 mod access;
 mod disks;
 mod enrolment;
+mod erase;
 mod follow;
 mod pki;
 mod way;

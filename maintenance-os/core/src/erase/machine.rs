@@ -12,7 +12,9 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use groundstate_api::Millis;
-use groundstate_api::erase::{EraseClass, EraseMethod, EraseOutcome, EraseRecord, NotUsed};
+use groundstate_api::erase::{
+    EraseClass, EraseMethod, EraseOutcome, EraseRecord, NotUsed, ReadsAs,
+};
 
 /// Between two questions how far a drive is.
 pub const POLL_EVERY: Millis = Millis::secs(1);
@@ -84,7 +86,7 @@ pub enum Event {
 pub enum Action {
     /// Read these ranges past every cache, block by block.
     Read(Vec<Range>),
-    /// Write a witness of one block to each place, and flush.
+    /// Write a witness of one [`Erase::grain`] to each place, and flush.
     Plant(Vec<u64>),
     /// Start a method.
     Start(EraseMethod),
@@ -132,6 +134,7 @@ pub struct Erase {
     record: Disk,
     level: EraseClass,
     sector: u32,
+    grain: u64,
     rungs: alloc::collections::VecDeque<Rung>,
     ranges: Vec<Range>,
     tally: Tally,
@@ -146,7 +149,14 @@ impl Erase {
     #[must_use]
     pub fn new(record: Disk, sector: u32, level: EraseClass, ladder: Ladder, seed: u64) -> Self {
         let ranges = plan(record.size.0, seed);
-        let blocks = ranges.iter().map(|range| range.length.div_ceil(BLOCK));
+        // A single sector that a changed key leaves as it was hides in a larger block; where zeros must follow, it cannot.
+        let changes = |rung: &Rung| rung.method.reads_as() == ReadsAs::Changed;
+        let grain = if ladder.rungs.iter().any(changes) {
+            u64::from(sector.max(1)).min(BLOCK)
+        } else {
+            BLOCK
+        };
+        let blocks = ranges.iter().map(|range| range.length.div_ceil(grain));
         let tally = Tally::new(blocks.sum());
         Self {
             record: Disk {
@@ -156,6 +166,7 @@ impl Erase {
             },
             level,
             sector,
+            grain,
             rungs: ladder.rungs.into(),
             ranges,
             tally,
@@ -176,6 +187,12 @@ impl Erase {
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.state == State::Over
+    }
+
+    /// How many bytes are compared at once: what one block of [`Event::Blocks`], and one witness, is long.
+    #[must_use]
+    pub fn grain(&self) -> u64 {
+        self.grain
     }
 
     /// The record; whole once it is over.
@@ -297,10 +314,10 @@ impl Erase {
         if self.state != State::Planting {
             return;
         }
-        let size = self.record.size.0;
+        let (size, grain) = (self.record.size.0, self.grain);
         let range = |at: u64| Range {
             start: at,
-            length: BLOCK.min(size.saturating_sub(at)),
+            length: grain.min(size.saturating_sub(at)),
         };
         let ranges = self.tally.places_to_plant().into_iter().map(range);
         let ranges = ranges.collect();

@@ -9,7 +9,7 @@ pub const WHOLE_MAX: u64 = 2 << 30;
 pub const END: u64 = 1 << 30;
 /// And this many blocks between, spread over its length by chance.
 pub const RANDOM_BLOCKS: u64 = 10_000;
-/// What is compared at once.
+/// What is read by chance, and compared at once unless single sectors are.
 pub const BLOCK: u64 = 4_096;
 
 /// A range of bytes, its start and end multiples of the sector size.

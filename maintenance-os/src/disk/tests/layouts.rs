@@ -240,7 +240,7 @@ fn one_layout(logical: u32, physical: u32, fs: VolumeFs) {
 fn tables(plan: &Plan) -> Vec<(&DiskPlan, &TablePlan)> {
     let tables = plan.disks.iter().filter_map(|disk| match &disk.action {
         DiskAction::Wipe { table, .. } => Some((disk, table)),
-        DiskAction::Keep { .. } | DiskAction::LeaveAlone => None,
+        DiskAction::Keep { .. } | DiskAction::Erase { .. } | DiskAction::LeaveAlone => None,
     });
     tables.collect()
 }

@@ -25,6 +25,7 @@ fn lines(plan: &Plan) -> String {
         let happens = match &disk.action {
             DiskAction::Wipe { .. } => "wipe",
             DiskAction::Keep { .. } => "keep",
+            DiskAction::Erase { .. } => "erase",
             DiskAction::LeaveAlone => "leave",
         };
         text += &format!(
