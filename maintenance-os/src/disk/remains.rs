@@ -4,8 +4,9 @@
 //! Power can go while a table is being written or wiped. On a disk that was blank, what then stands there is known only by
 //! its bytes. Here a sector counts as ours only where the plan itself writes it and only where it holds exactly what the
 //! plan writes; every such sector carries the plan's own GUIDs. The first sector, which every GPT has alike, never counts:
-//! it is written last and goes first. What is beside those sectors is judged as on any disk, so that one byte of
-//! somebody's is still somebody's.
+//! it is written last and goes first. A disk of ones is blank as well, and a wipe that was cut leaves ones beside zeros: a
+//! piece of nothing but ones is blank here. What is beside is judged as on any disk, so that one byte of somebody's is
+//! still somebody's.
 
 use super::contents::contents_read;
 use super::device::Device;
@@ -16,8 +17,11 @@ use std::io;
 
 /// A disk writes this much or nothing of it, whatever its sectors.
 const PIECE: u64 = 512;
+/// A piece of a disk that reads as ones where nothing was written.
+const ONES: [u8; 512] = [0xff; 512];
 
-/// What the disk holds beside pieces of the table that the plan writes to it; `None` where it holds none of them.
+/// What the disk holds beside pieces of the table that the plan writes to it, and beside blank ones; `None` where the plan
+/// writes no table to it.
 ///
 /// # Errors
 /// The disk cannot be read.
@@ -33,16 +37,7 @@ pub(super) fn beside_own_table(
         return Ok(None);
     };
     let own = own_pieces(disk, &ends)?;
-    if own.is_empty() {
-        return Ok(None);
-    }
-    let reader = |offset: u64, length: usize| {
-        let mut bytes = disk.read(offset, length)?;
-        for piece in &own {
-            veil(&mut bytes, offset, *piece);
-        }
-        Ok(bytes)
-    };
+    let reader = |offset: u64, length: usize| read_beside(disk, &own, offset, length);
     let (contents, _) = contents_read(disk, &reader)?;
     Ok(Some(contents))
 }
@@ -66,15 +61,22 @@ fn own_pieces(disk: &Device, ends: &Ends) -> io::Result<Vec<u64>> {
     Ok(own)
 }
 
-/// Blanks the piece at `piece` in what was read from `offset`.
-fn veil(bytes: &mut [u8], offset: u64, piece: u64) {
-    let end = offset + bytes.len() as u64;
-    let (from, to) = (piece.max(offset), (piece + PIECE).min(end));
-    if from >= to {
-        return;
+/// Reads with every piece of our own and every piece of ones as zeros.
+fn read_beside(disk: &Device, own: &[u64], offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    let outside = || io::Error::other("outside the disk");
+    let end = offset.checked_add(length as u64).ok_or_else(outside)?;
+    let from = offset / PIECE * PIECE;
+    let to = end.next_multiple_of(PIECE).min(disk.size()).max(end);
+    let whole = usize::try_from(to - from).map_err(|_| outside())?;
+    let mut bytes = disk.read(from, whole)?;
+    let step = usize::try_from(PIECE).unwrap_or(usize::MAX);
+    for (at, piece) in (from..).step_by(step).zip(bytes.chunks_mut(step)) {
+        if ONES.get(..piece.len()) == Some(piece) || own.contains(&at) {
+            piece.fill(0);
+        }
     }
-    let within = |at: u64| usize::try_from(at - offset).unwrap_or(usize::MAX);
-    if let Some(own) = bytes.get_mut(within(from)..within(to)) {
-        own.fill(0);
-    }
+    let skip = usize::try_from(offset - from).map_err(|_| outside())?;
+    bytes.drain(..skip);
+    bytes.truncate(length);
+    Ok(bytes)
 }

@@ -85,7 +85,7 @@ fn one_byte_that_the_plan_does_not_write_there_is_somebodys() {
                 passes_guard(&rig, &image),
                 "{sector}: the piece at {at} alone"
             );
-            for _ in 0..40 {
+            for _ in 0..12 {
                 let mut bytes = piece(&ours, at);
                 // Entries of empty partitions are part of it: a set byte there is another table.
                 bytes[numbers.below(TEAR)] ^= 1 << numbers.below(8);
@@ -103,6 +103,28 @@ fn one_byte_that_the_plan_does_not_write_there_is_somebodys() {
             image.write(&piece(&ours, at), moved);
             assert!(!passes_guard(&rig, &image), "{sector}: moved from {at}");
         }
+    }
+}
+
+#[test]
+fn ones_beside_zeros_are_blank_and_nothing_between_them_is() {
+    let (rig, _) = written("ones", 512);
+    let mut numbers = Numbers(3);
+    for _ in 0..8 {
+        let mut image = Image::blank(SIZE);
+        for piece in 0..SIZE / 512 {
+            if numbers.below(2) == 0 {
+                image.write(&[0xff; 512], piece * 512);
+            }
+        }
+        assert!(passes_guard(&rig, &image));
+        // One bit at either end makes it somebody's.
+        let within = numbers.next() % (MIB - 512);
+        let at = [within, SIZE - 1 - within][numbers.below(2)];
+        let mut byte = [0];
+        image.read(&mut byte, at);
+        image.write(&[byte[0] ^ 0x10], at);
+        assert!(!passes_guard(&rig, &image), "byte {at}");
     }
 }
 

@@ -129,8 +129,9 @@ fn before() -> Vec<(&'static str, u32, Image)> {
     ]
 }
 
-/// Cuts the runs on every third of the disks, from `first` on.
-fn cut(first: usize) {
+/// Cuts the runs on every third of the disks, from `first` on, in `least` states. Those of the three parts, of the ESP and of
+/// the image are more than 5,000.
+fn cut(first: usize, least: u64) {
     let dir = tempfile::tempdir().unwrap();
     let mut all = States::default();
     for (name, sector, image) in before().into_iter().skip(first).step_by(3) {
@@ -157,20 +158,20 @@ fn cut(first: usize) {
         }
     }
     println!("GPT: {} states, {all:?}", all.all());
-    assert!(all.all() >= 600, "{all:?}");
+    assert!(all.all() >= least, "{all:?}");
 }
 
 #[test]
 fn power_goes_at_any_write_of_wipe_and_table_first_third() {
-    cut(0);
+    cut(0, 1_100);
 }
 
 #[test]
 fn power_goes_at_any_write_of_wipe_and_table_second_third() {
-    cut(1);
+    cut(1, 700);
 }
 
 #[test]
 fn power_goes_at_any_write_of_wipe_and_table_last_third() {
-    cut(2);
+    cut(2, 750);
 }
