@@ -79,8 +79,7 @@ fn counters(log: Node<'_>) -> Option<ErrorCounters> {
 pub(in crate::capture) fn gigabytes(text: &str) -> Option<u64> {
     let text = text.replace(',', ".");
     let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
-    let mut thousandths = String::from(part);
-    thousandths.truncate(3);
+    let thousandths: String = part.chars().take(3).collect();
     let part: u64 = format!("{thousandths:0<3}").parse().ok()?;
     let whole: u64 = whole.parse().ok()?;
     whole

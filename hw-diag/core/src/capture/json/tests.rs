@@ -234,3 +234,14 @@ fn a_failing_sas_disk_says_why() {
     assert_eq!(scsi.read.unwrap().uncorrected, Some(9));
     assert_eq!(scsi.read.unwrap().bytes, Some(386_568_000_000));
 }
+
+/// Found by fuzzing: the third byte of the decimals lies inside a character.
+#[test]
+fn gigabytes_with_other_than_digits_are_not_counted() {
+    use super::scsi::gigabytes;
+    assert_eq!(gigabytes("176987.3324"), Some(176_987_332_000_000));
+    assert_eq!(gigabytes("12,5"), Some(12_500_000_000));
+    for text in ["1.ab\u{e9}", "1.12\u{fffd}", "1.\u{fffd}", "\u{fffd}.1", ""] {
+        assert_eq!(gigabytes(text), None, "{text}");
+    }
+}
