@@ -35,6 +35,8 @@ const CA_LIFE: Duration = Duration::days(3_650);
 const SERVICE_LIFE: Duration = Duration::days(730);
 /// A run's certificate: longer than the slowest run with its waits, shorter than anybody's memory of it.
 const RUN_LIFE: Duration = Duration::hours(24);
+/// A certificate of a run that erases: a disk of 30 TB at 80 MB a second takes four and a half days.
+const ERASE_LIFE: Duration = Duration::days(10);
 /// A host's certificate: as long as the CA that signs it. It is not renewed, so a shorter life would only silence hosts
 /// that run well; a host that was replaced is refused because of its plan, not because of its age.
 const HOST_LIFE: Duration = CA_LIFE;
@@ -166,6 +168,23 @@ impl Pki {
             run: run.clone(),
         };
         self.sign(&peer, RUN_LIFE, key)
+    }
+
+    /// The same for a run that erases disks: overwriting a large one takes days, and its record must still be heard.
+    ///
+    /// # Errors
+    /// As [`Self::sign_node`].
+    pub(crate) fn sign_eraser(
+        &self,
+        node: &NodeId,
+        run: &RunId,
+        key: &ProvenKey,
+    ) -> Result<String, PkiError> {
+        let peer = Peer::Node {
+            node: node.clone(),
+            run: run.clone(),
+        };
+        self.sign(&peer, ERASE_LIFE, key)
     }
 
     /// Signs a host's key for one plan of one node.

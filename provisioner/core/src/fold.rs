@@ -73,13 +73,7 @@ impl Node {
                 erased,
                 ..
             } => self.disk_erased(at, run, serial, *erased),
-            Happened::HostCredentialIssued { plan, key } => {
-                if let Some(run) = &mut self.run
-                    && run.plan.as_ref().is_some_and(|p| p.id == *plan)
-                {
-                    run.host_key.get_or_insert_with(|| key.clone());
-                }
-            }
+            Happened::HostCredentialIssued { plan, key } => self.host_key_bound(plan, key),
             Happened::HostRegistered {
                 plan,
                 boot_id,
@@ -89,6 +83,14 @@ impl Node {
             Happened::PhaseChanged { to, reason, .. } => {
                 self.phase_changed(at, *to, reason.as_ref())
             }
+        }
+    }
+
+    fn host_key_bound(&mut self, plan: &PlanId, key: &str) {
+        if let Some(run) = &mut self.run
+            && run.plan.as_ref().is_some_and(|p| p.id == *plan)
+        {
+            run.host_key.get_or_insert_with(|| key.into());
         }
     }
 

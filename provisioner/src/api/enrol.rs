@@ -65,10 +65,17 @@ fn enrol_now(
     };
     match (node, reply) {
         (Some(node), Some(Reply::Enrolled { run, firmware })) => {
-            let certificate_pem = ours
-                .pki()
-                .sign_node(&node, &run, key)
-                .map_err(Refusal::internal)?;
+            let erases = ours.with_node(&node, |state| {
+                state
+                    .run
+                    .as_ref()
+                    .is_some_and(|run| run.terms.erase.is_some())
+            });
+            let signed = match erases {
+                Some(true) => ours.pki().sign_eraser(&node, &run, key),
+                Some(false) | None => ours.pki().sign_node(&node, &run, key),
+            };
+            let certificate_pem = signed.map_err(Refusal::internal)?;
             Ok(EnrolReply::Enrolled {
                 node,
                 run,
