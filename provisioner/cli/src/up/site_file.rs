@@ -88,7 +88,6 @@ serial = "GS1"
                 "network.address: 10.77.0.150 should not be in the pool",
             ),
             ("64MiB", "64MB", "policy.vhd[0].size: \"64MB\" should be"),
-            ("64MiB", "3000GiB", "policy.vhd[0].size"),
             ("64MiB", "100KiB", "whole number of MiB"),
             ("serial = \"GS1\"", "serial = \"\"", "node[0].serial"),
             ("52:54:00", "53:54:00", "node[0].mac"),

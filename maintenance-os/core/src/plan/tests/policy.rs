@@ -428,7 +428,6 @@ fn kept_disks_may_be_missing_as_far_as_the_site_lets_them() {
     expect![[r#"
         DATA-2 spare leave: the site says to keep it, but it reports that it is failing
         OS-1 os wipe: it is the smallest healthy solid-state disk that is large enough
-          ext4 gs-data-1: vm-0.vhd 1 GiB, vm-1.vhd 1 GiB
         STICK spare leave: it is connected by USB and the site does not name it
         note: disk DATA-1 is to be kept and is not there: what lay on it is not
         note: disk DATA-2 is to be kept, but it reports that it is failing: it is left alone

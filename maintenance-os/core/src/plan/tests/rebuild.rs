@@ -58,7 +58,7 @@ fn a_replaced_disk_is_rebuilt_alone() {
 
         Disk OS-1  OS  5 GiB, 512-byte sectors, GS Disk, bay-OS-1
           because only one disk is rebuilt, and this is another
-          KEEP: nothing is written
+          KEEP: only the host's first-boot data is renewed
           |EEEEE|RRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRR|
           1  gs-esp        512 MiB from 1 MiB    FAT32 "GS-ESP" B384-4E99
              1FD51546-150A-8174-A7BE-EE506D883700
