@@ -42,14 +42,31 @@ impl Guid {
     /// The version 8 GUID for `purpose` on the disk with this serial number.
     #[must_use]
     pub fn derived(seed: &Digest, serial: &str, purpose: Purpose) -> Self {
+        Self::version_8(derived(seed, serial, purpose))
+    }
+
+    fn version_8(hash: [u8; 32]) -> Self {
         let mut bytes = [0u8; 16];
-        for (to, from) in bytes.iter_mut().zip(derived(seed, serial, purpose)) {
+        for (to, from) in bytes.iter_mut().zip(hash) {
             *to = from;
         }
         let [.., version, _, variant, _, _, _, _, _, _, _] = &mut bytes;
         *version = *version & 0x0f | 0x80;
         *variant = *variant & 0x3f | 0x80;
         Self(bytes)
+    }
+
+    /// The version 8 GUID that follows from this one for what `word` names: the first 16 bytes of the SHA-256 of
+    /// `groundstate guid of a guid 1`, a zero, this GUID's 16 bytes in the order of its text, and the word. Where a format
+    /// wants more identities of one thing than the plan names, the others follow from the one that it names.
+    #[must_use]
+    pub fn following(self, word: &str) -> Self {
+        let mut hash = sha2::Sha256::new();
+        hash.update(b"groundstate guid of a guid 1\0");
+        hash.update(self.0);
+        hash.update(word.as_bytes());
+        let hash: [u8; 32] = hash.finalize().into();
+        Self::version_8(hash)
     }
 
     /// Reads `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`, in either case.
@@ -128,6 +145,16 @@ mod tests {
         let again = Guid::derived(&seed, "GS-1", Purpose::Disk).upper();
         assert_eq!(again, all[0]);
         assert_ne!(Guid::derived(&seed, "GS-2", Purpose::Disk).upper(), all[0]);
+    }
+
+    #[test]
+    fn what_follows_from_a_guid_is_fixed_and_differs_by_word() {
+        let id = Guid([7; 16]);
+        let other = id.following("vhdx file write");
+        // SHA-256 by another program: a plan's bytes must not change with a release.
+        assert_eq!(other.lower(), "63f1ee32-e741-8e57-92a5-2e3a9ee66efa");
+        assert_ne!(other, id.following("vhdx data write"));
+        assert_ne!(other, Guid([8; 16]).following("vhdx file write"));
     }
 
     #[test]

@@ -9,8 +9,7 @@ use super::{Hold, make_esp, make_ext4, make_xfs, partition, partition_device, vh
 use crate::mount::{Access, Mounted};
 use groundstate_api::inventory::Disk;
 use groundstate_api::plan::{
-    DiskAction, DiskPlan, PartitionContents, PartitionPlan, Plan, Step, TablePlan, VhdFormat,
-    VhdKind, VhdPlan,
+    DiskAction, DiskPlan, PartitionContents, PartitionPlan, Plan, Step, TablePlan,
 };
 use groundstate_api::units::MIB;
 use groundstate_api::{Bytes, Reason, ReasonCode, SystemUuid};
@@ -389,23 +388,11 @@ fn make_all_vhds(job: &Job, done: &Done) -> Outcome {
         let about = |reason: Reason| reason.about(job.planned.part());
         let volume = Mounted::new(&path, &at, on.fs.as_str(), Access::ReadWrite).map_err(about)?;
         for vhd in on.vhds {
-            check_can_make(vhd, volume.path()).map_err(refused)?;
-            facts.push(vhds::make_vhd(volume.path(), vhd).map_err(refused)?);
+            let made = vhds::make_vhd(volume.path(), vhd, &|| done.add(0));
+            facts.push(made.map_err(refused)?);
             done.add(vhd.size.0);
         }
         volume.finish().map_err(about)?;
     }
     Ok(job.said(facts))
-}
-
-/// Refuses what this maintenance OS does not make. A plan may name it: planner and maintenance OS can differ in age.
-fn check_can_make(vhd: &VhdPlan, volume: &Path) -> Result<(), super::DiskError> {
-    if vhd.format == VhdFormat::Vhd && vhd.kind == VhdKind::Fixed {
-        return Ok(());
-    }
-    Err(super::DiskError::NotMadeHere {
-        format: vhd.format.as_str(),
-        kind: vhd.kind.as_str(),
-        path: volume.join(&vhd.file),
-    })
 }

@@ -132,15 +132,15 @@ pub enum DiskError {
         /// What is allocated.
         allocated: u64,
     },
-    /// The plan wants a virtual disk that this maintenance OS does not make.
-    #[error("this maintenance OS makes no {kind} {format}, and the plan wants {path} to be one")]
-    NotMadeHere {
-        /// The format.
-        format: &'static str,
-        /// How it takes its space.
-        kind: &'static str,
+    /// A planned virtual disk's name is taken.
+    #[error("{path} is {found}, and the plan wants it to be {planned}")]
+    AnothersDisk {
         /// The file.
         path: PathBuf,
+        /// What it is.
+        found: String,
+        /// What it is to be.
+        planned: String,
     },
     /// A planned value cannot be written.
     #[error("the plan's {what} for {path} cannot be used")]
@@ -197,10 +197,10 @@ impl DiskError {
                 "The disk is not the one that the plan names.",
                 "Order the run again, so that the plan sees the disk as it is.",
             ),
-            Self::NotMadeHere { .. } => (
-                ReasonCode::PlanRefused,
-                "The plan wants a kind of virtual disk that this maintenance OS does not make.",
-                "Set format and kind of the VHD set in the site file to vhd and fixed, or build the boot image again; then order the run again.",
+            Self::AnothersDisk { .. } => (
+                ReasonCode::DiskInUse,
+                "A volume holds another virtual disk under a planned name.",
+                "Move that file away, or give the VHD set another name in the site file; then order the run again.",
             ),
             Self::NotToBeWiped { .. } | Self::Table { .. } | Self::Unusable { .. } => (
                 ReasonCode::PlanRefused,

@@ -1,10 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Reserves the space of fixed VHDs on a mounted volume and writes their footers.
+//! Makes a plan's virtual disks on a mounted volume: VHD and VHDX, fixed and dynamic, all of their space reserved.
+//!
+//! What they say of themselves follows from the plan: its ids, what [`Guid::following`](mos_core::guid::Guid::following)
+//! makes of them, and no clock. A file that is there already keeps its data where it is the planned disk, is made whole
+//! where it bears no mark yet, and is refused where it is another disk.
 
+mod found;
+mod frame;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use self::found::Identity;
+use self::frame::Frame;
+use self::write::Made;
 use super::error::DiskError;
 use crate::virtual_disk::{How, ReserveError, physical, reserve};
 use groundstate_api::SystemUuid;
-use groundstate_api::plan::VhdPlan;
+use groundstate_api::plan::{VhdFormat, VhdPlan};
 use mos_core::vhd::{FOOTER_LEN, Footer};
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -56,7 +69,7 @@ impl VhdFile for File {
     }
 
     fn pieces(&self) -> io::Result<Option<u64>> {
-        Ok(physical(self)?.map(|found| found.extents as u64))
+        Ok(physical(self)?.map(|found| found.extents))
     }
 }
 
@@ -71,7 +84,7 @@ const TIMESTAMP: u32 = 0;
 pub fn make_vhds(mount: &Path, vhds: &[VhdPlan]) -> Result<Vec<String>, DiskError> {
     let mut facts = Vec::new();
     for vhd in vhds {
-        facts.push(make_vhd(mount, vhd)?);
+        facts.push(make_vhd(mount, vhd, &|| ())?);
     }
     let folder = File::open(mount).map_err(DiskError::io("opening", mount))?;
     folder
@@ -80,7 +93,12 @@ pub fn make_vhds(mount: &Path, vhds: &[VhdPlan]) -> Result<Vec<String>, DiskErro
     Ok(facts)
 }
 
-pub(super) fn make_vhd(mount: &Path, vhd: &VhdPlan) -> Result<String, DiskError> {
+/// Makes one VHD and tells of it. `answers` is called whenever the disk has taken a good part of it.
+pub(super) fn make_vhd(
+    mount: &Path,
+    vhd: &VhdPlan,
+    answers: &dyn Fn(),
+) -> Result<String, DiskError> {
     let path = mount.join(&vhd.file);
     let unusable = |what: &str| DiskError::Unusable {
         what: what.to_owned(),
@@ -90,20 +108,29 @@ pub(super) fn make_vhd(mount: &Path, vhd: &VhdPlan) -> Result<String, DiskError>
         return Err(unusable("file name"));
     }
     let id: SystemUuid = vhd.id.parse().map_err(|_| unusable("VHD id"))?;
-    let footer = Footer::new(vhd.size, id.0, TIMESTAMP).map_err(|_| unusable("VHD size"))?;
-    let file = OpenOptions::new()
+    match Frame::of(vhd, id, &path)? {
+        Some(frame) => make_framed(&open(&path)?, &path, vhd, id, &frame, answers),
+        None => {
+            let footer = Footer::new(vhd.size, id.0, TIMESTAMP);
+            let footer = footer.map_err(|_| unusable("VHD size"))?;
+            make_in(&open(&path)?, &path, vhd, &footer)
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<File, DiskError> {
+    OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
         .custom_flags(libc::O_NOFOLLOW)
-        .open(&path)
-        .map_err(DiskError::io("making", &path))?;
-    make_in(&file, &path, vhd, &footer)
+        .open(path)
+        .map_err(DiskError::io("making", path))
 }
 
-/// Makes the VHD in its open file. What is begun is made whole; what is whole stays as it is.
+/// Makes the fixed VHD in its open file. What is begun is made whole; what is whole stays as it is.
 pub(super) fn make_in(
     file: &dyn VhdFile,
     path: &Path,
@@ -111,6 +138,9 @@ pub(super) fn make_in(
     footer: &Footer,
 ) -> Result<String, DiskError> {
     let length = vhd.size.0 + FOOTER_LEN as u64;
+    let planned = Identity::planned(vhd, SystemUuid(footer.id));
+    // Every byte before the footer is the disk's; only a file without any is too short for one.
+    let found = found::found(file, path, &planned, 0)?;
     let how = file
         .reserve(length)
         .map_err(|why| not_reserved(path, why))?;
@@ -120,14 +150,49 @@ pub(super) fn make_in(
         .map_err(DiskError::io("writing", path))?;
     file.sync_all().map_err(DiskError::io("flushing", path))?;
     prove(file, path, length, footer)?;
+    let stood = matches!(found, found::Found::Planned(_));
+    says(file, path, vhd, &Made { how, stood })
+}
+
+/// Makes the virtual disk that has blocks or headers in its open file.
+fn make_framed(
+    file: &dyn VhdFile,
+    path: &Path,
+    vhd: &VhdPlan,
+    id: SystemUuid,
+    frame: &Frame,
+    answers: &dyn Fn(),
+) -> Result<String, DiskError> {
+    let planned = Identity::planned(vhd, id);
+    let made = write::make(file, path, &planned, frame, answers)?;
+    says(file, path, vhd, &made)
+}
+
+/// `vm-0.vhdx 64 GiB dynamic VHDX reserved in 1 piece: set aside, not yet written`.
+fn says(file: &dyn VhdFile, path: &Path, vhd: &VhdPlan, made: &Made) -> Result<String, DiskError> {
     let found = file.pieces().map_err(DiskError::io("mapping", path))?;
     let pieces = match found {
         None => String::new(),
         Some(1) => " in 1 piece".to_owned(),
         Some(pieces) => format!(" in {pieces} pieces"),
     };
-    let (name, size, how) = (&vhd.file, vhd.size, how.says());
-    Ok(format!("{name} {size} reserved{pieces}: {how}"))
+    let (file, size, kind, format) = (&vhd.file, vhd.size, vhd.kind.as_str(), name(vhd.format));
+    let how = if made.stood {
+        "it was there and keeps its data"
+    } else {
+        made.how.says()
+    };
+    Ok(format!(
+        "{file} {size} {kind} {format} reserved{pieces}: {how}"
+    ))
+}
+
+/// For people.
+const fn name(format: VhdFormat) -> &'static str {
+    match format {
+        VhdFormat::Vhd => "VHD",
+        VhdFormat::Vhdx => "VHDX",
+    }
 }
 
 fn not_reserved(path: &Path, why: ReserveError) -> DiskError {

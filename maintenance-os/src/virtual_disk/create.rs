@@ -13,7 +13,7 @@ use groundstate_api::{Bytes, SystemUuid};
 use mos_core::guid::Guid;
 use mos_core::random_access::WriteAt as _;
 use mos_core::vhd::{self, Locator, New, Platform, Shape, VhdError};
-use mos_core::vhdx::{self, NewDisk, NewIds, NewKind, ParentLocator};
+use mos_core::vhdx::{self, NewDisk, NewIds, NewKind, ParentLocator, VhdxError};
 use serde::Serialize;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -236,7 +236,7 @@ fn create_vhdx(request: &Create, id: [u8; 16]) -> Result<Created, VirtualDiskErr
     )
 }
 
-/// Lays out a VHDX with sectors of 512 bytes on 4 KiB.
+/// Lays out a VHDX of this moment's identities.
 pub(super) fn new_vhdx(
     path: &Path,
     size: Bytes,
@@ -247,22 +247,30 @@ pub(super) fn new_vhdx(
         let id = identity::fresh().map_err(VirtualDiskError::io("making an id for", path))?;
         Ok::<_, VirtualDiskError>(Guid(id))
     };
+    let ids = NewIds {
+        file_write: fresh()?,
+        data_write: fresh()?,
+        disk: Guid(id),
+    };
+    lay_out_vhdx(size, kind, ids).map_err(|why| VirtualDiskError::Vhdx {
+        path: path.to_path_buf(),
+        why,
+    })
+}
+
+/// Lays out a VHDX with sectors of 512 bytes on 4 KiB. The same arguments give the same bytes.
+///
+/// # Errors
+/// [`VhdxError`] for a size that a VHDX cannot have.
+pub fn lay_out_vhdx(size: Bytes, kind: NewKind, ids: NewIds) -> Result<vhdx::Layout, VhdxError> {
     vhdx::Layout::new(&NewDisk {
         size,
         block_size: None,
         logical_sector: 512,
         physical_sector: 4_096,
         kind,
-        ids: NewIds {
-            file_write: fresh()?,
-            data_write: fresh()?,
-            disk: Guid(id),
-        },
+        ids,
         creator: CREATOR.to_owned(),
-    })
-    .map_err(|why| VirtualDiskError::Vhdx {
-        path: path.to_path_buf(),
-        why,
     })
 }
 

@@ -24,7 +24,7 @@ mod vhdx_chain;
 pub use chain::Parents;
 pub use check::{Checked, FaultLine, check};
 pub use convert::{Conversion, Converted, Target, convert};
-pub use create::{Contents, Create, Created, create};
+pub use create::{Contents, Create, Created, create, lay_out_vhdx};
 pub use disk::{Disk, Format, Holds, Stretch};
 pub use error::VirtualDiskError;
 pub use fiemap::{Physical, physical};

@@ -5,12 +5,13 @@
 //! `FALLOC_FL_WRITE_ZEROES`), so that the first write costs what every other costs; else unwritten extents. A file that
 //! holds something already only ever gets the second, which leaves what is there.
 
+use super::fiemap::gaps;
 use rustix::fs::{FallocateFlags, fallocate, fstatvfs};
 use rustix::io::Errno;
 use serde::Serialize;
 use std::fs::File;
-use std::io;
 use std::os::unix::fs::MetadataExt as _;
+use std::{io, iter};
 use thiserror::Error;
 
 /// `FALLOC_FL_WRITE_ZEROES` of `linux/falloc.h`.
@@ -56,7 +57,7 @@ pub enum ReserveError {
     Io(#[from] io::Error),
 }
 
-/// Reserves the first `length` bytes of the file. What it holds stays as it is.
+/// Reserves the first `length` bytes of the file, which is then at least so long. What it holds stays as it is.
 ///
 /// # Errors
 /// [`ReserveError::Full`] before anything is taken where it can be seen before.
@@ -75,10 +76,23 @@ pub fn reserve(file: &File, length: u64) -> Result<How, ReserveError> {
     if found.len() == 0 && fallocate(file, WRITE_ZEROES, 0, length).is_ok() {
         return Ok(How::WriteZeroes);
     }
-    match fallocate(file, FallocateFlags::empty(), 0, length) {
-        Ok(()) => Ok(How::Unwritten),
-        Err(Errno::NOSPC) => Err(full),
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Err(ReserveError::Unable),
-        Err(errno) => Err(io::Error::from(errno).into()),
+    // XFS wants as much free space as it is asked for, also where the file has its space already: only what it lacks.
+    let lacks = gaps(file, length)?.unwrap_or_else(|| iter::once(0..length).collect());
+    for gap in lacks {
+        match fallocate(
+            file,
+            FallocateFlags::empty(),
+            gap.start,
+            gap.end - gap.start,
+        ) {
+            Ok(()) => {}
+            Err(Errno::NOSPC) => return Err(full),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Err(ReserveError::Unable),
+            Err(errno) => return Err(io::Error::from(errno).into()),
+        }
     }
+    if found.len() < length {
+        file.set_len(length)?;
+    }
+    Ok(How::Unwritten)
 }

@@ -160,30 +160,48 @@ impl Layout {
     }
 
     /// Writes everything but the disk's bytes, which are what `target` reads as where nothing was written: zero.
-    /// The footer comes last.
+    /// The footers come last.
     ///
     /// # Errors
     /// The target's.
     pub fn write<T: WriteAt>(&self, target: &mut T) -> Result<(), VhdError<T::Error>> {
+        self.write_body(target)?;
         let footer = self.footer.encode();
-        if let Some(header) = &self.header {
-            let mut put = |at, bytes: &[u8]| target.write_at(at, bytes).map_err(VhdError::Io);
-            put(0, &footer)?;
-            put(HEADER_AT, &header.encode())?;
-            for (located, path) in header.locators.iter().zip(&self.paths) {
-                put(located.at, &path.encode())?;
-            }
-            self.write_table(header, &mut put)?;
-            if self.footer.kind == Kind::Dynamic {
-                let bits = vec![0xff; usize::try_from(bitmap::length(BLOCK_SIZE)).unwrap_or(0)];
-                for block in 0..self.preallocated {
-                    put(self.first + self.stride * u64::from(block), &bits)?;
-                }
+        for at in self.marks() {
+            target.write_at(at, &footer).map_err(VhdError::Io)?;
+        }
+        Ok(())
+    }
+
+    /// Where the footer stands, in the order in which it is written: at the end, then at the start of a VHD that has
+    /// blocks. Before the first of them is there, the file is no VHD; who makes the body durable before it and each
+    /// before the next never leaves half a VHD that looks whole.
+    pub fn marks(&self) -> impl Iterator<Item = u64> + use<> {
+        let copy = self.header.is_some().then_some(0);
+        [self.footer_at].into_iter().chain(copy)
+    }
+
+    /// Writes what [`Layout::write`] does, without the footers. Nothing in a fixed VHD.
+    ///
+    /// # Errors
+    /// The target's.
+    pub fn write_body<T: WriteAt>(&self, target: &mut T) -> Result<(), VhdError<T::Error>> {
+        let Some(header) = &self.header else {
+            return Ok(());
+        };
+        let mut put = |at, bytes: &[u8]| target.write_at(at, bytes).map_err(VhdError::Io);
+        put(HEADER_AT, &header.encode())?;
+        for (located, path) in header.locators.iter().zip(&self.paths) {
+            put(located.at, &path.encode())?;
+        }
+        self.write_table(header, &mut put)?;
+        if self.footer.kind == Kind::Dynamic {
+            let bits = vec![0xff; usize::try_from(bitmap::length(BLOCK_SIZE)).unwrap_or(0)];
+            for block in 0..self.preallocated {
+                put(self.first + self.stride * u64::from(block), &bits)?;
             }
         }
-        target
-            .write_at(self.footer_at, &footer)
-            .map_err(VhdError::Io)
+        Ok(())
     }
 
     fn write_table<E>(

@@ -74,7 +74,7 @@ fn inventory(disks: Vec<Disk>) -> Inventory {
 }
 
 /// What the planner makes of these disks.
-fn planned_layout(disks: Vec<Disk>, fs: VolumeFs) -> Plan {
+fn planned_layout(disks: Vec<Disk>, fs: VolumeFs, (format, kind): (VhdFormat, VhdKind)) -> Plan {
     let node = Node {
         name: "node-1".parse().unwrap(),
         mac: MacAddr([2, 0, 0, 0, 0, 1]),
@@ -99,6 +99,8 @@ fn planned_layout(disks: Vec<Disk>, fs: VolumeFs) -> Plan {
             name: "vm".to_owned(),
             count: 2,
             fill: true,
+            format,
+            kind,
             ..VhdPolicy::default()
         }],
     };
@@ -157,7 +159,13 @@ fn holds_its_vhds(path: &Path, partition: &PartitionPlan, dir: &Path) {
         VolumeFs::Ext4 => ext4_usable(partition.length),
         VolumeFs::Xfs => xfs_usable(partition.length),
     };
-    let spare = usable.0 - volume.vhds.iter().map(|vhd| vhd.size.0).sum::<u64>();
+    // A frame has a bitmap for each 2 MiB and its headers; the planner takes twice that.
+    let frames = volume.vhds.iter().map(|vhd| match (vhd.format, vhd.kind) {
+        (VhdFormat::Vhd, VhdKind::Fixed) => 0,
+        (VhdFormat::Vhdx, _) | (_, VhdKind::Dynamic) => vhd.size.0 / 256 + 16 * MIB,
+    });
+    let sizes = volume.vhds.iter().map(|vhd| vhd.size.0);
+    let spare = usable.0 - sizes.chain(frames).sum::<u64>();
     assert!(
         spare < 8 * MIB,
         "the set fills the volume: {spare} are left"
@@ -171,8 +179,15 @@ fn holds_its_vhds(path: &Path, partition: &PartitionPlan, dir: &Path) {
         return;
     }
     let made = make_vhds(&at, volume.vhds);
+    let again = made.as_ref().map(|_| make_vhds(&at, volume.vhds));
     passes("umount", &[], &at);
-    made.unwrap();
+    let facts = made.as_ref().unwrap();
+    assert_eq!(facts.len(), volume.vhds.len());
+    let kept = again.unwrap().unwrap();
+    assert!(
+        kept.iter().all(|fact| fact.ends_with("keeps its data")),
+        "{kept:?}"
+    );
     let check: (&str, &[&str]) = match volume.fs {
         VolumeFs::Ext4 => ("e2fsck", &["-fn"]),
         VolumeFs::Xfs => ("xfs_repair", &["-n"]),
@@ -182,14 +197,21 @@ fn holds_its_vhds(path: &Path, partition: &PartitionPlan, dir: &Path) {
 
 #[test]
 fn every_layout_is_clean_for_the_tools_of_others_with_every_sector_size() {
-    for (logical, physical) in [(512, 512), (512, 4_096), (4_096, 4_096)] {
+    use {VhdFormat::*, VhdKind::*};
+    let kinds = [(Vhd, Fixed), (Vhd, Dynamic), (Vhdx, Fixed), (Vhdx, Dynamic)];
+    // Each run has one for the layout of one disk and one for that of two: all eight with the two file systems.
+    for (number, (logical, physical)) in [(512, 512), (512, 4_096), (4_096, 4_096)]
+        .into_iter()
+        .enumerate()
+    {
         for fs in [VolumeFs::Ext4, VolumeFs::Xfs] {
-            one_layout(logical, physical, fs);
+            let two = [kinds[number], kinds[(number + 2) % kinds.len()]];
+            one_layout(logical, physical, fs, two);
         }
     }
 }
 
-fn one_layout(logical: u32, physical: u32, fs: VolumeFs) {
+fn one_layout(logical: u32, physical: u32, fs: VolumeFs, kinds: [(VhdFormat, VhdKind); 2]) {
     let dir = tempfile::tempdir().unwrap();
     let disks: Vec<(PathBuf, Disk)> = ["S-1", "S-2"]
         .into_iter()
@@ -203,8 +225,12 @@ fn one_layout(logical: u32, physical: u32, fs: VolumeFs) {
             (path, disk)
         })
         .collect();
-    let alone = planned_layout(vec![disks[0].1.clone()], fs);
-    let both = planned_layout(disks.iter().map(|(_, disk)| disk.clone()).collect(), fs);
+    let alone = planned_layout(vec![disks[0].1.clone()], fs, kinds[0]);
+    let both = planned_layout(
+        disks.iter().map(|(_, disk)| disk.clone()).collect(),
+        fs,
+        kinds[1],
+    );
     assert_eq!(
         tables(&alone)[0].1.partitions.len(),
         3,
