@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     match command::run(&arguments) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("hw-diag: {error:#}");
+            eprintln!("hw-diag: {}", command::harmless(&format!("{error:#}")));
             ExitCode::from(command::exit_of(&error))
         }
     }

@@ -243,8 +243,58 @@ fn every_finding_is_explained_and_a_wrong_name_is_helped() {
     let one = run(&["explain", code]);
     assert!(text(&one.stdout).contains("what to do:"));
     let wrong = run(&["explain", "pending-sector"]);
-    assert_eq!(wrong.status.code(), Some(70));
+    assert_eq!(wrong.status.code(), Some(64));
     assert!(text(&wrong.stderr).contains("near it are"));
+}
+
+#[test]
+fn names_and_captures_do_not_steer_the_terminal() {
+    let evil = "/no/evil\n\u{1b}[31mFAIL disk\u{7}.json";
+    for arguments in [
+        ["judge", "--smartctl-json", evil].as_slice(),
+        &["judge", "--metrics", "--smartctl-json", evil],
+        &["dimms", "--smbios", evil],
+    ] {
+        let output = run(arguments);
+        for said in [&output.stdout, &output.stderr] {
+            assert!(!said.contains(&0x1b) && !said.contains(&7), "{arguments:?}");
+        }
+        assert!(
+            !text(&output.stdout)
+                .lines()
+                .any(|line| line.contains("[31mFAIL") && line.starts_with("FAIL"))
+        );
+    }
+}
+
+#[test]
+fn a_pipe_is_read_and_a_profile_of_single_disks_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let writer = {
+        let pipe = pipe.clone();
+        std::thread::spawn(move || std::fs::write(pipe, PENDING).unwrap())
+    };
+    let output = run(&["judge", "--json", "--smartctl-json", pipe.to_str().unwrap()]);
+    writer.join().unwrap();
+    assert_eq!(lines(&output)[0]["verdict"], "warn");
+    let json = file(PENDING.as_bytes());
+    let profile = file(b"schema = 1\nname = \"a\"\n");
+    let output = run(&[
+        "judge",
+        "--smartctl-json",
+        path(&json),
+        "--profile",
+        path(&profile),
+    ]);
+    assert_eq!(output.status.code(), Some(64));
 }
 
 #[test]

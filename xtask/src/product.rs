@@ -64,10 +64,8 @@ pub(crate) fn build_hw_diag(layout: &Layout) -> Result<PathBuf> {
     step("build hw-diag (release, static)", || {
         let arguments = ["-p", "hw-diag", "--bin", "hw-diag", "--target", TRIPLE];
         let mut cargo = cargo(layout, &arguments);
-        cargo
-            .env("RUSTFLAGS", "-C target-feature=+crt-static")
-            .env("CARGO_PROFILE_RELEASE_LTO", "off")
-            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+        // The same settings as PID 1's, so that both share what they are made of.
+        cargo.env("RUSTFLAGS", "-C target-feature=+crt-static");
         stream(&mut cargo)
     })?;
     built(layout.target().join(TRIPLE).join("release/hw-diag"))

@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-/// The largest capture that is read, in bytes. One of a server with 100 disks has about 3 MiB.
-pub const COLLECTED_MAX: usize = 64 << 20;
+/// The largest capture that is read, in bytes. One of a server with 100 disks has about 3 MiB; read, a capture takes some
+/// six times its length.
+pub const COLLECTED_MAX: usize = 16 << 20;
 /// Shorter values are not replaced: `1`, `N/A` and the like are no serial numbers, and stand in other words too.
 const SECRET_MIN: usize = 4;
 /// What firmware writes where it has no serial number.
@@ -59,7 +60,9 @@ pub enum CollectedError {
     #[error("the capture has {0} bytes; at most {COLLECTED_MAX} are read")]
     TooLarge(usize),
     /// Not the document.
-    #[error("not a capture of `hw-diag collect`: {0}")]
+    #[error(
+        "not a capture of `hw-diag collect` ({0}); what smartctl printed goes to --smartctl-json or --smartctl-text"
+    )]
     Malformed(String),
     /// Another version.
     #[error(

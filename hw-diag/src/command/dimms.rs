@@ -52,13 +52,17 @@ pub(crate) fn run(args: &DimmsArgs) -> anyhow::Result<u8> {
     } else {
         output::print(&format!("{}\n", report.lines().join("\n")))?;
     }
-    if !report.slots.is_empty() {
+    if report.notes.is_empty() && !report.slots.is_empty() {
         return Ok(exit(Verdict::Ok));
     }
-    // Nothing is listed: nothing is known of this machine's memory.
+    // Something was not read or not counted, or nothing is listed at all: what is printed is not the whole memory.
     for note in &report.notes {
-        eprintln!("hw-diag: {note}");
+        eprintln!("hw-diag: {}", output::harmless(note));
     }
-    eprintln!("hw-diag: no memory slot is listed: what this machine has is unknown");
+    if report.slots.is_empty() {
+        eprintln!(
+            "hw-diag: no memory slot is listed: what this machine has is unknown. A raw table or dump goes to --smbios, what dmidecode printed to --dmidecode-text"
+        );
+    }
     Ok(exit(Verdict::Unknown))
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `hw-diag explain`: what a finding means.
 
-use super::output;
-use anyhow::bail;
+use super::{Usage, output};
 use clap::Args;
 use hw_core::catalogue;
 use std::fmt::Write as _;
@@ -44,7 +43,10 @@ pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<u8> {
                 } else {
                     format!("; near it are: {}", near.join(", "))
                 };
-                bail!("there is no finding `{code}`{near}. `hw-diag explain` lists all");
+                return Err(Usage(format!(
+                    "there is no finding `{code}`{near}. `hw-diag explain` lists all"
+                ))
+                .into());
             };
             writeln!(
                 text,

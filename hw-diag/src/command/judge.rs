@@ -3,7 +3,7 @@
 
 use super::input::{self, InputError};
 use super::output::{self, Form};
-use super::profile;
+use super::{Usage, profile};
 use clap::Args;
 use groundstate_api::health::{Advice, DeviceKind, DeviceReport, HealthFinding, Sureness, Verdict};
 use hw_core::Then;
@@ -35,6 +35,10 @@ pub(crate) struct JudgeArgs {
 }
 
 pub(crate) fn run(args: &JudgeArgs) -> anyhow::Result<u8> {
+    if args.profile.is_some() && args.captures.is_empty() {
+        let why = "a profile is of a whole machine: it is judged on captures of `hw-diag collect`, not on single disks";
+        return Err(Usage(why.into()).into());
+    }
     let earlier = args
         .earlier
         .iter()

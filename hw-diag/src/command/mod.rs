@@ -14,6 +14,8 @@ mod profile;
 mod self_test;
 mod smbios;
 
+pub(crate) use output::harmless;
+
 use clap::{Parser, Subcommand};
 use groundstate_api::health::Verdict;
 
@@ -34,6 +36,8 @@ const EXIT_ERROR: u8 = 70;
     max_term_width = 100,
     after_help = "Exit status: 0 ok, 1 warn, 2 fail, 3 unknown (could not look; never ok); 64 wrong usage,\n\
                   65 a file is not what it should be, 66 a file cannot be read, 70 another error.\n\
+                  A capture that `judge` cannot read is unknown (3); the others are judged all the same.\n\
+                  A file may be `-` for standard input.\n\
                   NO_COLOR switches colours off. Asking disks needs root.\n\n\
                   Examples:\n  \
                   hw-diag check                                  this machine, worst first\n  \
@@ -91,6 +95,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     }
 }
 
+/// The arguments can be read and make no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
 /// The exit status of a verdict.
 const fn exit(verdict: Verdict) -> u8 {
     match verdict {
@@ -106,6 +115,7 @@ pub(crate) fn exit_of(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<input::InputError>() {
         Some(input::InputError::Data { .. } | input::InputError::TooLarge { .. }) => EXIT_DATA,
         Some(input::InputError::Read { .. }) => EXIT_NO_INPUT,
+        None if error.is::<Usage>() => EXIT_USAGE,
         None => EXIT_ERROR,
     }
 }

@@ -53,7 +53,7 @@ pub(crate) fn reports(
     }
     if form.json || form.metrics {
         for line in missed {
-            eprintln!("hw-diag: could not look: {line}");
+            eprintln!("hw-diag: could not look: {}", harmless(line));
         }
     }
     Ok(super::exit(gravest(reports)))
@@ -64,15 +64,26 @@ fn human(heading: &[String], reports: &[DeviceReport], missed: &[String]) -> Str
     let mut text = String::new();
     for line in heading {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{line}");
+        let _ = writeln!(text, "{}", harmless(line));
     }
     for line in page(reports) {
-        let _ = writeln!(text, "{}", paint(&line, colour));
+        let _ = writeln!(text, "{}", paint(&harmless(&line), colour));
     }
     for line in missed {
-        let _ = writeln!(text, "could not look: {line}");
+        let _ = writeln!(text, "could not look: {}", harmless(line));
     }
     text
+}
+
+/// A line that steers no terminal and is no second line: names of files and what captures say come from anywhere.
+pub(crate) fn harmless(line: &str) -> String {
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    line.chars()
+        .map(|c| if steers(c) { '?' } else { c })
+        .collect()
 }
 
 /// Whether the terminal wants colours.
@@ -102,9 +113,7 @@ fn paint(line: &str, colour: bool) -> String {
 
 /// A value in a label: backslash, quote and line feed are escaped (Prometheus text format).
 fn label(text: &str) -> String {
-    text.replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
+    harmless(text).replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 fn metrics(reports: &[DeviceReport]) -> String {
@@ -154,11 +163,17 @@ fn metrics(reports: &[DeviceReport]) -> String {
     text
 }
 
+/// The kind as it stands in JSON, so that both can be joined.
+fn kind(report: &DeviceReport) -> String {
+    let value = serde_json::to_value(report.kind).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_owned()
+}
+
 fn labels(report: &DeviceReport) -> String {
     format!(
         "device=\"{}\",kind=\"{}\",serial=\"{}\"",
         label(&report.device),
-        report.kind.as_str(),
+        kind(report),
         label(&report.place.serial)
     )
 }
