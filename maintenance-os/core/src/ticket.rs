@@ -86,6 +86,7 @@ pub fn qr(text: &str) -> Option<Vec<String>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)] // A test may panic.
 mod tests {
     use super::*;
     use groundstate_api::ReasonCode;

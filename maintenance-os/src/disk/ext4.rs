@@ -20,7 +20,12 @@ pub fn make_ext4(partition: &Path, label: &str, uuid: &str) -> Result<Vec<String
     let size = Device::open_to_read(partition, None)
         .map_err(DiskError::io("sizing", partition))?
         .size();
-    run_tool("mke2fs", MKE2FS, &ext4_arguments(Bytes(size), label, uuid), partition)?;
+    run_tool(
+        "mke2fs",
+        MKE2FS,
+        &ext4_arguments(Bytes(size), label, uuid),
+        partition,
+    )?;
     Ok(vec![format!("ext4 \"{label}\" {uuid}, {}", Bytes(size))])
 }
 

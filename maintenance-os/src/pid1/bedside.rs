@@ -16,7 +16,9 @@ pub(super) fn tell(log: &Log, inventory: &Inventory) {
     let well = Verdict::Ok.word();
     let mut fine = 0;
     for line in page(&reports) {
-        let is_device = line.strip_prefix(well).is_some_and(|rest| rest.starts_with(' '));
+        let is_device = line
+            .strip_prefix(well)
+            .is_some_and(|rest| rest.starts_with(' '));
         fine += usize::from(is_device);
         // A server has some hundred PCI functions that are well; the provisioner's page lists them.
         if !is_device && !line.is_empty() {
@@ -49,7 +51,10 @@ pub(super) fn light(log: &Log, reason: &Reason) {
 
 /// Switches off what an earlier hold of this node may have lit, quietly: the machine is well.
 pub(super) fn dim(inventory: &Inventory) {
-    let bays = inventory.disks.iter().filter_map(|disk| led::find(Target::Serial(&disk.serial)).ok());
+    let bays = inventory
+        .disks
+        .iter()
+        .filter_map(|disk| led::find(Target::Serial(&disk.serial)).ok());
     for found in bays.chain(led::find(Target::Chassis).ok()) {
         // What cannot be switched was not switched on by us.
         drop(led::set(&found, Light::Off));

@@ -422,7 +422,8 @@ fn partition(plan: &Plan, wanted: fn(&PartitionContents) -> bool) -> Result<Held
     let seen: Vec<Disk> = look::disks();
     let disk = mos_core::guard::guard_disk(disk_plan, &seen)?;
     let device = std::path::Path::new("/dev").join(&disk.kernel_name);
-    let held = disk::Hold::new(&device, disk_plan, disk).map_err(|error| error.reason(disk_plan))?;
+    let held =
+        disk::Hold::new(&device, disk_plan, disk).map_err(|error| error.reason(disk_plan))?;
     Ok(HeldPartition {
         path: disk::partition_device(&disk.kernel_name, number),
         _held: held,

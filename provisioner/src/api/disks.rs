@@ -102,10 +102,7 @@ pub(crate) fn checked(terms: OrderTerms) -> Result<OrderTerms, Refusal> {
     let is_serial = |text: &String| {
         !text.trim().is_empty() && text.len() <= SERIAL_MAX && !text.chars().any(char::is_control)
     };
-    let erased = terms
-        .erase
-        .as_ref()
-        .map_or(&[][..], |erase| &erase.serials);
+    let erased = terms.erase.as_ref().map_or(&[][..], |erase| &erase.serials);
     if erased.len() > CONFIRMED_MAX {
         let what = format!("more than {CONFIRMED_MAX} disks are to be erased");
         return Err(Refusal::field("serials", what));

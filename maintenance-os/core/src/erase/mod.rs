@@ -24,5 +24,6 @@ pub use sample::{
 pub use tally::WITNESSES;
 
 #[cfg(test)]
-#[allow(clippy::indexing_slicing, clippy::wildcard_enum_match_arm)] // A test may panic, and a lie concerns few places.
+#[allow(clippy::indexing_slicing, clippy::wildcard_enum_match_arm)]
+// A test may panic, and a lie concerns few places.
 mod tests;

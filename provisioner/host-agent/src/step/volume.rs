@@ -140,7 +140,11 @@ mod tests {
         let mut xfs = volume("00ff", "/data/1");
         xfs.fs = VolumeFs::Xfs;
         let done = with_volume(&two, &xfs);
-        assert!(done.contains("UUID=00ff /data/1 xfs defaults,nofail,x-systemd.device-timeout=30s 0 0\n"));
+        assert!(
+            done.contains(
+                "UUID=00ff /data/1 xfs defaults,nofail,x-systemd.device-timeout=30s 0 0\n"
+            )
+        );
         assert_eq!(done.lines().count(), 4);
     }
 
