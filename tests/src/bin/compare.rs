@@ -8,6 +8,7 @@ use groundstate_tests::compare::{
     shelf,
 };
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// One comparison of the product with the tools that people would use instead.
 #[derive(Parser)]
@@ -36,7 +37,17 @@ enum What {
     Shelf,
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     // The timed side of a pair: a process that makes one VHD and nothing else.
     let mut words = std::env::args().skip(1);
     if words.next().as_deref() == Some(MAKE_ONE) {

@@ -11,9 +11,9 @@ use anyhow::{Context as _, Result, ensure};
 use groundstate_api::Bytes;
 use groundstate_api::units::GIB;
 use maintenance_os::virtual_disk::{Contents, Create, DiskFile, Format, create};
-use mos_core::random_access::{ReadAt as _, WriteAt as _};
+use mos_core::random_access::{ReadAt, WriteAt};
 use mos_core::vhd::Vhd;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -142,29 +142,61 @@ fn fresh(ground: &Ground, paths: &[&Path]) -> Result<()> {
     ground.settle(&[])
 }
 
-fn open(path: &Path) -> Result<Vhd<DiskFile>> {
-    let file = std::fs::File::options().read(true).write(true).open(path)?;
-    Vhd::open(DiskFile::new(file)?).map_err(|error| anyhow::anyhow!("{error}"))
+/// A file whose `flush` does not wait for the device: `qemu-img bench` stops its clock before it does. Everything is in the
+/// file all the same, so that another reader finds it.
+#[derive(Debug)]
+struct NotWaiting(DiskFile);
+
+impl ReadAt for NotWaiting {
+    type Error = io::Error;
+
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    fn read_at(&mut self, at: u64, into: &mut [u8]) -> io::Result<()> {
+        self.0.read_at(at, into)
+    }
 }
 
-/// As `qemu-io` at its end, ours waits for the device where `flush` says so; `qemu-img bench` stops its clock before.
-fn write(path: &Path, places: &[u64], flush: bool) -> Result<()> {
-    let mut vhd = open(path)?;
-    let mut bytes = vec![0; usize::try_from(PIECE)?];
-    bytes.fill(PATTERN);
+impl WriteAt for NotWaiting {
+    fn write_at(&mut self, at: u64, from: &[u8]) -> io::Result<()> {
+        self.0.write_at(at, from)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn open(path: &Path) -> Result<DiskFile> {
+    let file = std::fs::File::options().read(true).write(true).open(path)?;
+    Ok(DiskFile::new(file)?)
+}
+
+/// As `qemu-io` at its end, ours waits for the device where `waits` says so.
+fn write(path: &Path, places: &[u64], waits: bool) -> Result<()> {
+    let file = open(path)?;
+    if waits {
+        write_all(file, places)
+    } else {
+        write_all(NotWaiting(file), places)
+    }
+}
+
+fn write_all<S: WriteAt<Error = io::Error>>(file: S, places: &[u64]) -> Result<()> {
+    let said = |error| anyhow::anyhow!("{error}");
+    let mut vhd = Vhd::open(file).map_err(said)?;
+    let bytes = vec![PATTERN; usize::try_from(PIECE)?];
     for at in places {
-        vhd.write_at(*at, &bytes)
-            .map_err(|error| anyhow::anyhow!("{error}"))?;
+        vhd.write_at(*at, &bytes).map_err(said)?;
     }
-    if flush {
-        vhd.flush().map_err(|error| anyhow::anyhow!("{error}"))?;
-    }
-    Ok(())
+    vhd.flush().map_err(said)
 }
 
 /// Every byte that was read is looked at; the peers do not do so.
 fn read(path: &Path, places: &[u64]) -> Result<()> {
-    let mut vhd = open(path)?;
+    let mut vhd = Vhd::open(open(path)?).map_err(|error| anyhow::anyhow!("{error}"))?;
     let mut bytes = vec![0; usize::try_from(PIECE)?];
     let wanted = vec![PATTERN; bytes.len()];
     for at in places {
