@@ -59,8 +59,13 @@ pub(super) fn examine(layout: &Layout) -> Result<()> {
         "{} disks were changed by looking at them",
         disks - same
     );
-    let log = fs::read(node.serial_log().path())?;
-    judge(&spec, &Said::of(&String::from_utf8_lossy(&log)))
+    let mut log = node.serial_log_from_power_on();
+    let mut text = String::new();
+    while let Some(line) = log.next_line()? {
+        text.push_str(&line);
+        text.push('\n');
+    }
+    judge(&spec, &Said::of(&text))
 }
 
 /// The second half of the initramfs: what it brings replaces what is there.
