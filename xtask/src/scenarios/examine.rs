@@ -51,6 +51,7 @@ pub(super) fn examine(layout: &Layout) -> Result<()> {
     let cmdline = "console=ttyS0,115200 quiet loglevel=0 panic=1";
     let before = node.fingerprints()?;
     node.power_on(&PowerOn::kernel(&kernel, Some(&initrd), cmdline))?;
+    let mut log = node.serial_log_from_power_on();
     node.wait_for_line("@done", LIMIT)?;
     node.power_off();
     let (same, disks) = groundstate_tests::rack::unchanged(&before, &node.fingerprints()?);
@@ -59,7 +60,6 @@ pub(super) fn examine(layout: &Layout) -> Result<()> {
         "{} disks were changed by looking at them",
         disks - same
     );
-    let mut log = node.serial_log_from_power_on();
     let mut text = String::new();
     while let Some(line) = log.next_line()? {
         text.push_str(&line);
