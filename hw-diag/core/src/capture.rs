@@ -6,6 +6,8 @@
 //! `None`; what it says in a way that makes no sense is `None` and a line in `missed`. Nothing here judges.
 
 mod derive;
+#[cfg(test)]
+mod doubts;
 mod json;
 mod text;
 mod words;
@@ -23,6 +25,8 @@ const JSON_OBJECTS_MAX: usize = 20_000;
 const MISSED_MAX: usize = 32;
 /// Attributes of one disk; the table of the standard has 30.
 const ATTRIBUTES_MAX: usize = 255;
+/// Attributes that count what cannot be read: uncorrectable errors, pending sectors, offline uncorrectable sectors.
+const DECISIVE: [u8; 3] = [187, 197, 198];
 /// Error log entries that are kept.
 const ERRORS_MAX: usize = 32;
 /// Self-test log entries that are kept; the longest log (extended, 19 per page) seen has 21.

@@ -19,7 +19,7 @@ mod trend;
 pub use facts::DiskFacts;
 pub use figures::of as figures;
 pub use judge::judge;
-pub use meanings::{MEANINGS, Meaning, ReadAs};
+pub use meanings::{MEANINGS, Meaning, RawLife, ReadAs};
 pub use measure::{Measure, Media};
 pub use rules::{Rule, all as rules};
 pub use trend::{EarlierFigures, findings as growth};

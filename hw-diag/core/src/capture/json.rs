@@ -57,7 +57,11 @@ pub(super) fn read(bytes: &[u8], name: &str) -> Result<DiskFacts, CaptureError> 
     };
     let missed = Missed::default();
     let mut facts = facts(Node::root(report, &missed), name);
-    facts.missed = missed.lines();
+    let (lines, unreadable) = missed.lines();
+    facts.missed = lines;
+    for line in unreadable {
+        facts.could_not_read(line);
+    }
     Ok(facts)
 }
 
@@ -135,6 +139,10 @@ fn facts(root: Node<'_>, name: &str) -> DiskFacts {
         .unwrap_or_default();
     facts.identity = identity(root, facts.protocol);
     facts.assessment = assessment(root);
+    if facts.assessment == Assessment::Passed && failing(root) {
+        let line = "smartctl's exit status says that the disk fails (bit 3)";
+        facts.contradictions.push(line.into());
+    }
     let celsius = root.at("temperature").at("current").signed();
     let trip = root.at("temperature").at("drive_trip").signed();
     facts.temperature_c = celsius
@@ -233,16 +241,19 @@ fn eui64(root: Node<'_>) -> Option<String> {
 /// Bit 3 of smartctl's exit status: the disk says that it fails.
 const EXIT_FAILING: u64 = 1 << 3;
 
+fn failing(root: Node<'_>) -> bool {
+    let status = root.at("smartctl").at("exit_status").number();
+    status.is_some_and(|bits| bits & EXIT_FAILING != 0)
+}
+
 fn assessment(root: Node<'_>) -> Assessment {
     let status = root.at("smart_status");
-    let failing = root.at("smartctl").at("exit_status").number();
-    let failing = failing.is_some_and(|bits| bits & EXIT_FAILING != 0);
     let sct = root.at("ata_sct_status").at("smart_status").at("passed");
     match status.at("passed").boolean() {
         Some(false) => Assessment::Failed,
         Some(true) => Assessment::Passed,
         // The SCT status repeats the assessment; its word counts where the other was not read.
-        None if failing || sct.boolean() == Some(false) => Assessment::Failed,
+        None if failing(root) || sct.boolean() == Some(false) => Assessment::Failed,
         None => Assessment::NotSaid,
     }
 }

@@ -9,13 +9,16 @@ mod lines;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use super::derive::fill_in;
-use super::words::safe;
+use super::words::{merged, safe};
 use super::{CaptureError, MISSED_MAX, looks_like_json};
 use crate::disk::DiskFacts;
-use crate::disk::facts::{AtaFacts, NvmeFacts, Protocol, ScsiFacts, SelfTestLog};
+use crate::disk::facts::{AtaFacts, NvmeFacts, Protocol, ScsiFacts, SelfTest, SelfTestLog};
+use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 /// How the facts were read.
 const SOURCE: &str = "smartctl -x text";
@@ -27,7 +30,9 @@ pub(super) fn read(bytes: &[u8], name: &str) -> Result<DiskFacts, CaptureError> 
         return Err(CaptureError::JsonGiven { name: name.into() });
     }
     let mut reader = Reader::new(name);
-    for line in bytes.split(|byte| *byte == b'\n') {
+    // What stands after the last line's end is no blank line.
+    let lines = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    for line in lines.split(|byte| *byte == b'\n') {
         let line = line.get(..LINE_BYTES_MAX).unwrap_or(line);
         let text = String::from_utf8_lossy(line);
         reader.line(unquoted(&text));
@@ -113,6 +118,10 @@ struct Reader {
     nvme: NvmeFacts,
     scsi: ScsiFacts,
     log: SelfTestLog,
+    /// The entries of an earlier self-test log: the extended one stands before the standard one.
+    earlier_tests: Vec<SelfTest>,
+    /// Whether the text is whole.
+    whole: whole::Whole,
     section: Section,
     /// The routine that the next "recommended polling time" is of.
     routine: Option<keys::Routine>,
@@ -122,6 +131,9 @@ struct Reader {
     is_scsi: bool,
     has_nvme_log: bool,
     has_self_tests: bool,
+    /// Whether the lines that every NVMe health log has were there.
+    said_used: bool,
+    said_media: bool,
     /// Whether any line was one of smartctl's.
     known: bool,
     /// Information sections and health lines: two are two reports.
@@ -137,6 +149,8 @@ impl Reader {
             nvme: NvmeFacts::default(),
             scsi: ScsiFacts::default(),
             log: SelfTestLog::default(),
+            earlier_tests: Vec::new(),
+            whole: whole::Whole::default(),
             section: Section::Fields,
             routine: None,
             is_ata: false,
@@ -144,6 +158,8 @@ impl Reader {
             is_scsi: false,
             has_nvme_log: false,
             has_self_tests: false,
+            said_used: false,
+            said_media: false,
             known: false,
             information: 0,
             health: 0,
@@ -154,6 +170,7 @@ impl Reader {
         if self.header(line) {
             return;
         }
+        self.whole.line(self.section, line);
         let taken = match self.section {
             Section::Fields => false,
             Section::Attributes => self.attribute(line),
@@ -178,14 +195,15 @@ impl Reader {
         };
         self.known = true;
         self.section = *section;
+        self.whole.header(*section, start);
         match section {
             Section::Attributes | Section::Errors | Section::Statistics => self.is_ata = true,
             Section::SelfTests => {
                 self.has_self_tests = true;
-                // The standard log after the extended one repeats it.
-                if !self.log.entries.is_empty() {
-                    self.section = Section::Fields;
-                }
+                // The standard log after the extended one mostly repeats it.
+                let before = core::mem::take(&mut self.log.entries);
+                let known = core::mem::take(&mut self.earlier_tests);
+                self.earlier_tests = merged(known, before);
             }
             Section::NvmeSelfTests => (self.is_nvme, self.has_self_tests) = (true, true),
             Section::NvmeErrors => self.is_nvme = true,
@@ -214,8 +232,21 @@ impl Reader {
         }
     }
 
-    fn done(self) -> DiskFacts {
+    fn done(mut self) -> DiskFacts {
+        let tests = core::mem::take(&mut self.log.entries);
+        self.log.entries = merged(self.earlier_tests, tests);
         let mut facts = self.facts;
+        facts.cut = self.whole.cut(self.section);
+        if self.is_nvme && self.has_nvme_log {
+            for (counter, read) in [
+                ("Percentage Used", self.said_used),
+                ("Media and Data Integrity Errors", self.said_media),
+            ] {
+                if !read {
+                    facts.could_not_read(format!("{counter} is missing"));
+                }
+            }
+        }
         facts.protocol = match (self.is_nvme, self.is_ata, self.is_scsi) {
             (true, _, _) => Protocol::Nvme,
             (_, true, _) => Protocol::Ata,

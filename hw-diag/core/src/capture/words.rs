@@ -1,17 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What both formats share: the words and codes of self-tests and self-assessments, and text made safe.
 
-use crate::disk::facts::{SelfTestKind, SelfTestResult};
+use crate::disk::facts::{SelfTest, SelfTestKind, SelfTestResult};
 use crate::fields::clean;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 /// What stands for an error that smartctl did not put into words.
 pub(super) const NOT_DECODED: &str = "not decoded";
 
+/// Separators of thousands in one locale or another.
+pub(super) const SEPARATORS: [char; 7] = [',', '.', '\'', ' ', '\u{2019}', '\u{a0}', '\u{202f}'];
+
 /// Text of a capture, made safe for reports and screens.
 pub(super) fn safe(text: &str) -> String {
     clean(text.as_bytes())
+}
+
+/// A counter that decides, in text: digits, in groups of three or not, or hexadecimal, and nothing else but a percent sign
+/// or an explanation in square brackets. `None` for anything else; the largest number for one that does not fit.
+pub(super) fn decisive(text: &str) -> Option<u64> {
+    let text = text.split('[').next().unwrap_or_default().trim();
+    let text = text.strip_suffix('%').unwrap_or(text).trim_end();
+    if let Some(hex) = text.strip_prefix("0x") {
+        let digits = !hex.is_empty() && hex.chars().all(|c| c.is_ascii_hexdigit());
+        return digits.then(|| u64::from_str_radix(hex, 16).unwrap_or(u64::MAX));
+    }
+    let mut groups = text.split(SEPARATORS);
+    let first = groups.next().unwrap_or_default();
+    let plain = |group: &str| group.bytes().all(|byte| byte.is_ascii_digit());
+    if first.is_empty() || !plain(first) {
+        return None;
+    }
+    let mut digits = String::from(first);
+    for group in groups {
+        if group.len() != 3 || !plain(group) {
+            return None;
+        }
+        digits.push_str(group);
+    }
+    Some(digits.parse().unwrap_or(u64::MAX))
 }
 
 /// A self-test's kind from how smartctl calls it.
@@ -106,9 +135,72 @@ pub(super) fn result(words: &str, remaining: Option<u8>) -> SelfTestResult {
     SelfTestResult::Unknown(safe(words))
 }
 
+/// The standard and the extended self-test log as one, newest first: the longer of them, and the failures that only the
+/// other holds at the place of their hours. A failure without hours counts as the newest.
+pub(super) fn merged(one: Vec<SelfTest>, other: Vec<SelfTest>) -> Vec<SelfTest> {
+    let (mut all, shorter) = if one.len() >= other.len() {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    for test in shorter {
+        let failed = |test: &SelfTest| matches!(test.result, SelfTestResult::Failed(_));
+        let same = |known: &SelfTest| {
+            failed(known) && known.kind == test.kind && known.hours == test.hours
+        };
+        if !failed(&test) || all.iter().any(same) {
+            continue;
+        }
+        let older = |known: &SelfTest| known.hours < test.hours || test.hours.is_none();
+        let at = all.iter().position(older).unwrap_or(all.len());
+        all.insert(at, test);
+    }
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_counter_that_decides_is_a_number_and_nothing_else() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("1.234.567 [x]", Some(1_234_567)),
+            ("1\u{202f}234", Some(1_234)),
+            ("100%", Some(100)),
+            ("0x10", Some(16)),
+            ("18446744073709551616", Some(u64::MAX)),
+            ("", None),
+            ("-1", None),
+            ("0.5", None),
+            ("0x", None),
+            ("abc", None),
+            ("12 of 13", None),
+        ] {
+            assert_eq!(decisive(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_failure_in_either_log_counts_at_its_place() {
+        let test = |result: SelfTestResult, hours| SelfTest {
+            kind: SelfTestKind::Extended,
+            result,
+            hours,
+            lba: None,
+        };
+        let failed = || SelfTestResult::Failed("read failure".into());
+        let passed = || SelfTestResult::Passed;
+        let long = vec![test(passed(), Some(90)), test(failed(), Some(50))];
+        let hours = |all: Vec<SelfTest>| all.iter().map(|one| one.hours).collect::<Vec<_>>();
+        let same = merged(long.clone(), vec![test(failed(), Some(50))]);
+        assert_eq!(hours(same), [Some(90), Some(50)]);
+        let other = merged(vec![test(failed(), Some(70))], long.clone());
+        assert_eq!(hours(other), [Some(90), Some(70), Some(50)]);
+        let newest = merged(long, vec![test(failed(), None)]);
+        assert_eq!(hours(newest), [None, Some(90), Some(50)]);
+    }
 
     #[test]
     fn results_are_told_apart_as_smartctl_words_them() {

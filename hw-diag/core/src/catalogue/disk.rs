@@ -51,6 +51,24 @@ pub(super) const ENTRIES: &[Entry] = &[
         "Read it past the controller, or ask for it as well (smartctl -H).",
     ),
     entry(
+        "disk-capture-cut",
+        "The capture ends in the middle",
+        "A section that the capture announces, or that this kind of capture always has, is missing or ends in the middle of a table. What is there is judged; what is cut off is not known.",
+        "Capture it again, whole: smartctl -x, or smartctl --json -x.",
+    ),
+    entry(
+        "disk-counter-unreadable",
+        "A counter that decides could not be read",
+        "A counter of unreadable sectors, of media errors or of wear is there and holds no number that makes sense, or is missing from a log that always has it. It is not taken for zero.",
+        "Read the disk again. Where it says the same, run a long self-test and update its firmware.",
+    ),
+    entry(
+        "disk-contradicts-itself",
+        "The disk contradicts itself",
+        "The self-assessment is PASSED, and smartctl's exit status says that the disk fails. One of the two is wrong.",
+        "Read it again; copy what is needed off it and replace it if the contradiction stays.",
+    ),
+    entry(
         "disk-partly-read",
         "Some of it could not be read",
         "A log or a field was missing or made no sense. What was read is judged; the lines say what was not.",
@@ -91,6 +109,12 @@ pub(super) const ENTRIES: &[Entry] = &[
         "The rated endurance is used up",
         "A solid-state drive has written what its vendor rated it for. Many live on for years, but the guarantee ends and retention without power falls.",
         "Order another, and move what writes much off this one.",
+    ),
+    entry(
+        "disk-wear-unclear",
+        "Two values of the wear disagree",
+        "The normalised value of the endurance is 0 and the raw value says that life is left. Some firmware keeps the percentage in the raw value alone.",
+        "Nothing, unless the vendor's own tool says that the drive is worn.",
     ),
     entry(
         "disk-nearly-worn-out",

@@ -35,7 +35,8 @@ pub(super) fn readings(facts: &DiskFacts, ata: &AtaFacts) -> Vec<Reading> {
         // The standard's own endurance indicator is better than a vendor's normalised value.
         let wear = |meaning: &&Meaning| meaning.measure == Measure::WearPercent;
         let meaning = meaning.filter(|meaning| !wear(meaning) || !standard_wear);
-        if let Some(meaning) = meaning {
+        let unread = ata.raw_unread.contains(&attribute.id);
+        if let Some(meaning) = meaning.filter(|meaning| !unread || wear(meaning)) {
             out.extend(by_meaning(attribute, meaning));
         }
         out.extend(spares_used(attribute, media));
@@ -103,6 +104,11 @@ fn thresholds(ata: &AtaFacts) -> Vec<Reading> {
 }
 
 fn by_meaning(attribute: &Attribute, meaning: &Meaning) -> Option<Reading> {
+    if meaning.raw_contradicts(attribute) {
+        let lines = vec![line(attribute)];
+        let detail = name(attribute);
+        return Some(Reading::detailed(Measure::WearUnclear, 1, detail, lines));
+    }
     let value = meaning.value(attribute)?;
     let unreadable = matches!(
         meaning.measure,
@@ -154,9 +160,11 @@ fn statistics(ata: &AtaFacts) -> Vec<Reading> {
     let has = |id: u8| ata.attributes.iter().any(|one| one.id == id);
     let mut push = |measure, at| {
         if let Some(one) = statistic(ata, at) {
-            let value = u64::try_from(one.value).unwrap_or(0);
             let text = format!("device statistic \"{}\": {}", one.name, one.value);
-            out.push(Reading::new(measure, value, vec![text]));
+            out.push(match u64::try_from(one.value) {
+                Ok(value) => Reading::new(measure, value, vec![text]),
+                Err(_) => Reading::detailed(Measure::Unreadable, 1, text.clone(), vec![text]),
+            });
         }
     };
     push(Measure::WearPercent, ENDURANCE_USED);
@@ -165,10 +173,11 @@ fn statistics(ata: &AtaFacts) -> Vec<Reading> {
     }
     if !has(197) {
         push(Measure::Pending, REALLOCATION_CANDIDATES);
-        if let Some(count) = ata.pending_defects {
-            let text = format!("pending defects log: {count}");
-            out.push(Reading::new(Measure::Pending, count, vec![text]));
-        }
+    }
+    // The log names each defect with its block, so it counts also beside an attribute that says 0.
+    if let Some(count) = ata.pending_defects.filter(|count| *count > 0) {
+        let text = format!("pending defects log: {count}");
+        out.push(Reading::new(Measure::Pending, count, vec![text]));
     }
     out
 }

@@ -99,7 +99,19 @@ pub struct DiskFacts {
     /// Why the disk did not answer, or not in time; whatever else was read before, its state is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_answer: Option<String>,
+    /// Where a capture ends in the middle of what it announces, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<String>,
+    /// Counters that decide and that are there without a number that can be read, a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<String>,
+    /// What says that the disk fails where its own assessment says that it passes, a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contradictions: Vec<String>,
 }
+
+/// Lines about counters that could not be read, for one disk.
+const UNREADABLE_MAX: usize = 32;
 
 impl DiskFacts {
     /// Nothing known yet but the device and how it was read.
@@ -120,6 +132,16 @@ impl DiskFacts {
             self_tests: None,
             missed: Vec::new(),
             no_answer: None,
+            cut: None,
+            unreadable: Vec::new(),
+            contradictions: Vec::new(),
+        }
+    }
+
+    /// A counter that decides and could not be read: it is no zero.
+    pub(crate) fn could_not_read(&mut self, line: String) {
+        if self.unreadable.len() < UNREADABLE_MAX && !self.unreadable.contains(&line) {
+            self.unreadable.push(line);
         }
     }
 }
@@ -142,6 +164,9 @@ pub struct AtaFacts {
     pub statistics: Vec<Statistic>,
     /// Entries of the Pending Defects log (0Ch).
     pub pending_defects: Option<u64>,
+    /// Attributes whose raw value could not be read; the 0 that stands there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub raw_unread: Vec<u8>,
     /// What was wrong with the data blocks, for example a checksum.
     pub block_faults: Vec<String>,
 }

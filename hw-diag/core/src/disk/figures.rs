@@ -68,6 +68,11 @@ fn ata_figures<'a>(
     let measured = |wanted: Measure| {
         ata.attributes.iter().find_map(|attribute| {
             let meaning = Meaning::of(attribute, Media::of(facts), &facts.identity.model)?;
+            let worn = meaning.measure == Measure::WearPercent;
+            if meaning.raw_contradicts(attribute) || !worn && ata.raw_unread.contains(&attribute.id)
+            {
+                return None;
+            }
             let value = (meaning.measure == wanted).then(|| meaning.value(attribute))?;
             value.filter(|value| *value < COUNT_MAX)
         })

@@ -67,6 +67,7 @@ fn readings(facts: &DiskFacts) -> Vec<Reading> {
         out.extend(exception);
         out.extend(scsi::readings(facts, scsi));
     }
+    out.extend(own_word::doubts(facts));
     out.extend(own_word::self_tests(facts));
     out.extend(own_word::heat(facts, limit));
     out.extend(own_word::own_word(facts, counters, explained));

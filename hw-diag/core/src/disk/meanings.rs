@@ -18,6 +18,17 @@ pub enum ReadAs {
     Worn,
 }
 
+/// What the raw value of an attribute of wear says beside the normalised one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RawLife {
+    /// Nothing of the endurance.
+    Silent,
+    /// Percent that are left.
+    Left,
+    /// Percent that are used.
+    Used,
+}
+
 /// What one number means, and where.
 #[derive(Clone, Copy, Debug)]
 pub struct Meaning {
@@ -33,6 +44,8 @@ pub struct Meaning {
     pub measure: Measure,
     /// How the value is got.
     pub read_as: ReadAs,
+    /// What the raw value of a worn attribute says.
+    pub raw_life: RawLife,
     /// Why it is read so.
     pub why: &'static str,
 }
@@ -44,6 +57,7 @@ const ANY: Meaning = Meaning {
     media: None,
     measure: Measure::Pending,
     read_as: ReadAs::Raw(48),
+    raw_life: RawLife::Silent,
     why: "",
 };
 
@@ -124,6 +138,7 @@ pub const MEANINGS: &[Meaning] = &[
         models: &["APPLE SSD"],
         measure: Measure::WearPercent,
         read_as: ReadAs::Worn,
+        raw_life: RawLife::Left,
         why: "What is left of the life.",
         ..ANY
     },
@@ -142,6 +157,7 @@ pub const MEANINGS: &[Meaning] = &[
         models: &["Micron", "MTFD", "Crucial", "CT"],
         measure: Measure::WearPercent,
         read_as: ReadAs::Worn,
+        raw_life: RawLife::Used,
         why: "Micron: 100 less the percentage used. Samsung keeps an exception status here, old Seagates errors of marks.",
         ..ANY
     },
@@ -151,6 +167,7 @@ pub const MEANINGS: &[Meaning] = &[
         models: &[],
         measure: Measure::WearPercent,
         read_as: ReadAs::Worn,
+        raw_life: RawLife::Left,
         why: "SandForce and Phison, by name only: on old rotating drives 231 is a temperature.",
         ..ANY
     },
@@ -184,6 +201,21 @@ impl Meaning {
             };
             meaning.id == attribute.id && named && meaning.media.is_none_or(|only| only == media)
         })
+    }
+
+    /// Whether a normalised value of 0 stands beside a raw value that says that life is left. The raw value counts only
+    /// where it can be a percentage, and only from the second percent on: a worn-out drive may have one left.
+    #[must_use]
+    pub fn raw_contradicts(&self, attribute: &Attribute) -> bool {
+        let raw = count(attribute);
+        let left = match self.raw_life {
+            RawLife::Silent => return false,
+            RawLife::Left => raw,
+            // No percent used is also what a drive says that does not count it.
+            RawLife::Used if raw == 0 => return false,
+            RawLife::Used => 100u64.saturating_sub(raw),
+        };
+        attribute.current == Some(0) && (2..=100).contains(&left)
     }
 
     /// The value of an attribute by this meaning; `None` where the attribute does not hold one.

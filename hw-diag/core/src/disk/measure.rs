@@ -21,6 +21,12 @@ pub enum Measure {
     OnlyOwnWord,
     /// Counters came through, but not the disk's own assessment.
     NoOwnWord,
+    /// A capture that ends in the middle.
+    Cut,
+    /// Counters that decide, and hold nothing that can be read as a number.
+    Unreadable,
+    /// Something says that the disk fails where its own assessment says that it passes.
+    Contradicted,
     /// Lines about what could not be read.
     PartlyRead,
     /// The newest self-tests that failed to read a block, with no whole test passed since.
@@ -37,6 +43,8 @@ pub enum Measure {
     CelsiusAtLimit,
     /// Endurance used, in percent of what the drive is rated for.
     WearPercent,
+    /// A normalised value that says worn out beside a raw value that says otherwise.
+    WearUnclear,
     /// Attributes at or below their threshold that the vendor calls a sign of failure.
     PrefailNow,
     /// Attributes at or below their threshold that the vendor calls a sign of age.

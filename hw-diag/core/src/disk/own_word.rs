@@ -72,6 +72,30 @@ pub(super) fn own_word(facts: &DiskFacts, counters: bool, explained: bool) -> Ve
     out
 }
 
+/// What makes the capture itself doubtful: its end, counters without a number, words against each other.
+pub(super) fn doubts(facts: &DiskFacts) -> Vec<Reading> {
+    let mut out = Vec::new();
+    if let Some(cut) = &facts.cut {
+        let lines = vec![cut.clone()];
+        out.push(Reading::detailed(Measure::Cut, 1, cut.clone(), lines));
+    }
+    for (measure, lines) in [
+        (Measure::Unreadable, &facts.unreadable),
+        (Measure::Contradicted, &facts.contradictions),
+    ] {
+        if let Some(first) = lines.first() {
+            let count = u64::try_from(lines.len()).unwrap_or(u64::MAX);
+            out.push(Reading::detailed(
+                measure,
+                count,
+                first.clone(),
+                lines.clone(),
+            ));
+        }
+    }
+    out
+}
+
 /// The temperature against the limit that the disk names, or against the media's where it names none.
 pub(super) fn heat(facts: &DiskFacts, limit: Option<i16>) -> Option<Reading> {
     let celsius = facts.temperature_c.filter(|celsius| *celsius > 0)?;

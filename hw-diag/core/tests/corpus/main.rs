@@ -2,6 +2,7 @@
 //! Real captures: SMBIOS tables against `dmidecode` and their published decoding, SMART reports of real server drives.
 #![allow(clippy::unwrap_used)]
 
+mod disk_cuts;
 mod disk_mutations;
 mod disks;
 mod firmware_tables;

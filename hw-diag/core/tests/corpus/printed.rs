@@ -138,9 +138,11 @@ fn ata(report: &Value, out: &mut String) {
         );
     }
     *out += "                            ||||||_ K auto-keep\n";
+    *out += "                            |______ P prefailure warning\n\n";
     errors(&report["ata_smart_error_log"], out);
     self_tests(&report["ata_smart_self_test_log"], out);
     statistics(report, out);
+    *out += "\n";
 }
 
 fn errors(log: &Value, out: &mut String) {
@@ -287,6 +289,7 @@ fn scsi(report: &Value, out: &mut String) {
             of("total_uncorrected_errors"),
         );
     }
+    *out += "\n";
 }
 
 #[test]

@@ -2,15 +2,18 @@
 //! The ATA sections of `smartctl --json`.
 
 use super::node::Node;
-use crate::capture::words::{NOT_DECODED, ata_status, kind, result};
-use crate::capture::{ATTRIBUTES_MAX, ERRORS_MAX, SELF_TESTS_MAX, STATISTICS_MAX};
+use crate::capture::words::{NOT_DECODED, ata_status, decisive, kind, merged, result};
+use crate::capture::{ATTRIBUTES_MAX, DECISIVE, ERRORS_MAX, SELF_TESTS_MAX, STATISTICS_MAX};
 use crate::disk::DiskFacts;
 use crate::disk::facts::{
     AtaFacts, Attribute, LoggedError, SelfTest, SelfTestKind, SelfTestLog, SelfTestResult,
     Statistic, WhenFailed,
 };
+use alloc::format;
 use alloc::vec::Vec;
 
+/// [`ATTRIBUTES_MAX`] as a count.
+const ATTRIBUTES_LIMIT: u64 = 255;
 /// Pages of the Device Statistics that are read; the standard has eight.
 const PAGES_MAX: usize = 32;
 
@@ -18,14 +21,19 @@ pub(super) fn read(root: Node<'_>, facts: &mut DiskFacts) {
     let table = root.at("ata_smart_attributes").at("table");
     let (smart_available, smart_enabled) = support(root);
     let (error_count, errors) = errors(root);
+    if let Some(count) = table.count().filter(|count| *count > ATTRIBUTES_LIMIT) {
+        table.unreadable(&format!("has {count} attributes, more than any disk"));
+    }
+    let items = table.items(ATTRIBUTES_MAX);
+    let raw_unread = items
+        .iter()
+        .filter_map(|entry| raw_unread(*entry))
+        .collect();
     facts.ata = Some(AtaFacts {
         smart_available,
         smart_enabled,
-        attributes: table
-            .items(ATTRIBUTES_MAX)
-            .into_iter()
-            .filter_map(attribute)
-            .collect(),
+        attributes: items.into_iter().filter_map(attribute).collect(),
+        raw_unread,
         error_count,
         errors,
         statistics: statistics(root),
@@ -33,6 +41,26 @@ pub(super) fn read(root: Node<'_>, facts: &mut DiskFacts) {
         block_faults: Vec::new(),
     });
     facts.self_tests = self_tests(root);
+}
+
+/// The number of an attribute of unreadable sectors whose raw value is missing or makes no sense.
+fn raw_unread(entry: Node<'_>) -> Option<u8> {
+    let id = entry.at("id").small()?;
+    if !DECISIVE.contains(&id) {
+        return None;
+    }
+    let (value, words) = (entry.at("raw").at("value"), entry.at("raw").at("string"));
+    let (number, words) = (value.saturating(), words.text());
+    let head = words.as_deref().and_then(|words| words.split(' ').next());
+    let worded = head.and_then(decisive);
+    // The words know how the drive packs its value, so they count where there is none beside them.
+    let read = number.is_some() || !value.is_there() && worded.is_some();
+    if read || worded.is_some_and(|worded| worded > 0) {
+        return None;
+    }
+    let name = entry.at("name").text().unwrap_or_default();
+    entry.unreadable(&format!("{id} {name} has no raw value that can be read"));
+    Some(id)
 }
 
 /// `smart_support` is an object since 7.1 and was a plain truth value in wrappers of 7.0.
@@ -54,21 +82,36 @@ fn attribute(entry: Node<'_>) -> Option<Attribute> {
     let when = when.as_deref().map(str::to_ascii_lowercase);
     let raw = entry.at("raw");
     let raw_text = raw.at("string").text();
+    let (current, worst) = (entry.at("value").small(), entry.at("worst").small());
+    let threshold = entry.at("thresh").small();
+    let normal = |value: Option<u8>| value.filter(|value| (1..=253).contains(value));
     Some(Attribute {
         id,
         name: entry.at("name").text(),
         prefail: entry.at("flags").at("prefailure").boolean() == Some(true),
-        current: entry.at("value").small(),
-        worst: entry.at("worst").small(),
-        threshold: entry.at("thresh").small(),
-        raw: raw.at("value").number().unwrap_or(0),
+        current,
+        worst,
+        threshold,
+        raw: raw_value(raw.at("value"), id),
         raw_text,
         when_failed: match when.as_deref() {
             Some("now" | "failing_now") => WhenFailed::Now,
             Some("past" | "in_the_past") => WhenFailed::Past,
-            Some(_) | None => WhenFailed::Never,
+            Some(_) => WhenFailed::Never,
+            // Not said: the threshold says it, where the values are normalised ones.
+            None => WhenFailed::by_threshold(normal(current), normal(worst), threshold),
         },
     })
+}
+
+/// A raw value; of a counter that decides one that is too large counts as the largest.
+fn raw_value(value: Node<'_>, id: u8) -> u64 {
+    let read = if DECISIVE.contains(&id) {
+        value.saturating()
+    } else {
+        value.number()
+    };
+    read.unwrap_or(0)
 }
 
 fn errors(root: Node<'_>) -> (Option<u64>, Vec<LoggedError>) {
@@ -126,7 +169,7 @@ fn statistics(root: Node<'_>) -> Vec<Statistic> {
 
 fn pending_defects(root: Node<'_>) -> Option<u64> {
     let log = root.at("ata_pending_defects_log");
-    let count = log.at("count").number();
+    let count = log.at("count").decisive();
     count.or_else(|| log.at("table").count())
 }
 
@@ -141,23 +184,28 @@ fn self_tests(root: Node<'_>) -> Option<SelfTestLog> {
         let table = logs.at(which).at("table").items(SELF_TESTS_MAX);
         table.into_iter().map(self_test).collect()
     };
-    // The extended log holds at least as much as the standard one, where both were read.
-    let (extended, standard) = (of("extended"), of("standard"));
+    let entries = merged(of("extended"), of("standard"));
+    let counted = ["extended", "standard"].map(|which| logs.at(which).at("error_count_total"));
+    let counted = counted.iter().filter_map(|count| count.decisive()).max();
+    // Failures that are counted where the entries did not come along.
+    let last_status = match (counted, &status) {
+        (Some(1..), None | Some(SelfTestResult::Passed)) if entries.is_empty() => {
+            let what = "failures counted in the log, whose entries are not there";
+            Some(SelfTestResult::Failed(what.into()))
+        }
+        _ => status.clone(),
+    };
     let minutes = |which| {
         let minutes = data.at("polling_minutes").at(which).number();
         minutes.and_then(|minutes| u32::try_from(minutes).ok())
     };
     Some(SelfTestLog {
-        entries: if extended.len() >= standard.len() {
-            extended
-        } else {
-            standard
-        },
+        entries,
         running: match status {
             Some(SelfTestResult::Running { remaining }) => Some(remaining),
             _ => None,
         },
-        last_status: status,
+        last_status,
         short_minutes: minutes("short"),
         extended_minutes: minutes("extended"),
     })

@@ -5,16 +5,16 @@
 //! panics, and numbers are never cut to fit.
 
 use crate::capture::MISSED_MAX;
-use crate::capture::words::safe;
+use crate::capture::words::{decisive, safe};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use serde_json::Value;
 
-/// The lines about what made no sense.
+/// The lines about what made no sense, and those of them that are about counters that decide.
 #[derive(Default)]
-pub(super) struct Missed(RefCell<Vec<String>>);
+pub(super) struct Missed(RefCell<Vec<String>>, RefCell<Vec<String>>);
 
 impl Missed {
     fn push(&self, line: String) {
@@ -24,8 +24,9 @@ impl Missed {
         }
     }
 
-    pub(super) fn lines(self) -> Vec<String> {
-        self.0.into_inner()
+    /// The lines about what made no sense, then those about counters that decide.
+    pub(super) fn lines(self) -> (Vec<String>, Vec<String>) {
+        (self.0.into_inner(), self.1.into_inner())
     }
 }
 
@@ -90,6 +91,57 @@ impl<'a> Node<'a> {
         found
     }
 
+    /// A counter that decides. Where it is there and is no count, a line says that it could not be read.
+    pub(super) fn decisive(self) -> Option<u64> {
+        let found = self.saturating();
+        if found.is_none() && self.is_there() {
+            self.unreadable("holds no count");
+        }
+        found
+    }
+
+    /// A count, of which one too large to hold is held as the largest.
+    pub(super) fn saturating(self) -> Option<u64> {
+        let found = match self.value? {
+            Value::Number(number) if number.as_u64().is_none() => {
+                number.as_f64().and_then(|number| {
+                    let too_large = number.is_finite() && number > EXACT;
+                    whole(number).or(too_large.then_some(u64::MAX))
+                })
+            }
+            Value::String(text) => decisive(text),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_) => self.value.and_then(Value::as_u64),
+        };
+        if found.is_none() {
+            self.odd("a count");
+        }
+        found
+    }
+
+    /// A counter that decides and fits one byte.
+    pub(super) fn decisive_byte(self) -> Option<u8> {
+        let number = self.decisive()?;
+        let found = u8::try_from(number).ok();
+        if found.is_none() {
+            self.odd("a number from 0 to 255");
+            self.unreadable("is beyond 255");
+        }
+        found
+    }
+
+    /// A line that this place, which decides, could not be read.
+    pub(super) fn unreadable(self, why: &str) {
+        let line = format!("{} {why}", self.name());
+        let mut lines = self.missed.1.borrow_mut();
+        if lines.len() < MISSED_MAX && !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+
     /// A count that fits one byte.
     pub(super) fn small(self) -> Option<u8> {
         let number = self.number()?;
@@ -139,6 +191,10 @@ impl<'a> Node<'a> {
     /// Whether this place holds true or false; says nothing where it holds something else.
     pub(super) fn is_boolean(self) -> bool {
         self.value.is_some_and(Value::is_boolean)
+    }
+
+    pub(super) fn is_text(self) -> bool {
+        self.value.is_some_and(Value::is_string)
     }
 
     /// The items of a list, as many as are asked for.
@@ -205,9 +261,11 @@ impl<'a> Node<'a> {
     }
 }
 
-/// A float that is a whole number of no more than 2^53, so that nothing was rounded.
+/// 2^53: a float up to here was not rounded.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// A float that is a whole number, so that nothing was rounded.
 fn whole(number: f64) -> Option<u64> {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
     if !(0.0..=EXACT).contains(&number) {
         return None;
     }

@@ -2,7 +2,7 @@
 //! The NVMe sections of `smartctl --json`.
 
 use super::node::Node;
-use crate::capture::words::{kind, nvme_result};
+use crate::capture::words::{kind, nvme_result, result};
 use crate::capture::{ERRORS_MAX, SELF_TESTS_MAX};
 use crate::disk::DiskFacts;
 use crate::disk::facts::{LoggedError, NvmeFacts, SelfTest, SelfTestKind, SelfTestLog};
@@ -25,11 +25,11 @@ pub(super) fn read(root: Node<'_>, facts: &mut DiskFacts) {
     let limits = root.at("nvme_composite_temperature_threshold");
     let common = root.at("temperature");
     facts.nvme = Some(NvmeFacts {
-        critical_warning: log.at("critical_warning").small(),
+        critical_warning: log.at("critical_warning").decisive_byte(),
         available_spare: log.at("available_spare").small(),
         available_spare_threshold: log.at("available_spare_threshold").small(),
-        percentage_used: log.at("percentage_used").small(),
-        media_errors: log.at("media_errors").number(),
+        percentage_used: always(log.at("percentage_used")).decisive_byte(),
+        media_errors: always(log.at("media_errors")).decisive(),
         error_log_entries: log.at("num_err_log_entries").number(),
         unsafe_shutdowns: log.at("unsafe_shutdowns").number(),
         power_cycles: log.at("power_cycles").number(),
@@ -44,6 +44,14 @@ pub(super) fn read(root: Node<'_>, facts: &mut DiskFacts) {
             .or_else(|| celsius(common.at("critical_limit_max"))),
         errors: errors(root),
     });
+}
+
+/// A counter that every health log has.
+fn always(place: Node<'_>) -> Node<'_> {
+    if !place.is_there() {
+        place.unreadable("is missing");
+    }
+    place
 }
 
 fn errors(root: Node<'_>) -> Vec<LoggedError> {
@@ -71,11 +79,18 @@ fn self_tests(root: Node<'_>) -> Option<SelfTestLog> {
         return None;
     }
     let entry = |entry: Node<'_>| {
-        let code = entry.at("self_test_result").at("value").number()?;
+        let outcome = entry.at("self_test_result");
+        let outcome = match (outcome.at("value").number(), outcome.at("string").text()) {
+            (Some(code), _) => nvme_result(code)?,
+            (None, Some(words)) => result(&words, None),
+            // Without an object around it: the words alone.
+            (None, None) if outcome.is_text() => result(&outcome.text()?, None),
+            (None, None) => return None,
+        };
         let words = entry.at("self_test_code").at("string").text();
         Some(SelfTest {
             kind: words.map_or(SelfTestKind::Other, |words| kind(&words)),
-            result: nvme_result(code)?,
+            result: outcome,
             hours: entry.at("power_on_hours").number(),
             lba: entry.at("lba").number(),
         })

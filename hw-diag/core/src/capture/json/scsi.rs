@@ -23,9 +23,9 @@ pub(super) fn read(root: Node<'_>, facts: &mut DiskFacts) {
     let errors = root.at("scsi_error_counter_log");
     let number = |names: &[&'static str]| names.iter().find_map(|name| root.at(name).number());
     let wear = root.at("scsi_percentage_used_endurance_indicator");
-    let wear = wear.small().or_else(|| {
+    let wear = wear.decisive_byte().or_else(|| {
         let current = root.at("endurance_used").at("current_percent");
-        current.small()
+        current.decisive_byte()
     });
     let trip = root.at("temperature").at("drive_trip").signed();
     let support = root.at("smart_support");
@@ -44,7 +44,7 @@ pub(super) fn read(root: Node<'_>, facts: &mut DiskFacts) {
         read: counters(errors.at("read")),
         write: counters(errors.at("write")),
         verify: counters(errors.at("verify")),
-        pending_defects: root.at("scsi_pending_defects").at("count").number(),
+        pending_defects: root.at("scsi_pending_defects").at("count").decisive(),
         non_medium_errors: number(&["scsi_non_medium_error_count", "scsi_nonmedium_error_count"]),
         endurance_used_percent: wear,
         background_scan: background_scan(root.at("scsi_background_scan")),
@@ -66,7 +66,7 @@ fn counters(log: Node<'_>) -> Option<ErrorCounters> {
     }
     Some(ErrorCounters {
         corrected: log.at("total_errors_corrected").number(),
-        uncorrected: log.at("total_uncorrected_errors").number(),
+        uncorrected: log.at("total_uncorrected_errors").decisive(),
         retried: log.at("errors_corrected_by_rereads_rewrites").number(),
         bytes: log
             .at("gigabytes_processed")
@@ -128,8 +128,9 @@ fn self_tests(root: Node<'_>) -> Option<SelfTestLog> {
     for number in 0..SELF_TESTS_MAX {
         let name = format!("scsi_self_test_{number}");
         let entry = root.numbered("scsi_self_test", &name);
+        // An entry that is missing ends nothing: the next may be the one that failed.
         if !entry.is_there() {
-            break;
+            continue;
         }
         let words = entry.at("result").at("string").text().unwrap_or_default();
         let outcome = match entry.at("result").at("value").number() {

@@ -3,7 +3,8 @@
 
 use super::Reader;
 use super::lines::{any_base, bracketed, degrees, number, small};
-use crate::capture::words::{ata_status, safe};
+use crate::capture::words::{ata_status, decisive, safe};
+use crate::disk::DiskFacts;
 use crate::disk::facts::{Assessment, SelfTestResult};
 use alloc::format;
 use alloc::string::String;
@@ -237,13 +238,19 @@ impl Reader {
             "Temperature" => self.facts.temperature_c = degrees(value),
             "Available Spare" => log.available_spare = small(value),
             "Available Spare Threshold" => log.available_spare_threshold = small(value),
-            "Percentage Used" => log.percentage_used = small(value),
+            "Percentage Used" => {
+                log.percentage_used = decisive_byte(&mut self.facts, key, value);
+                self.said_used = true;
+            }
             "Data Units Read" => log.data_units_read = number(value),
             "Data Units Written" => log.data_units_written = number(value),
             "Power Cycles" => log.power_cycles = number(value),
             "Power On Hours" => self.facts.power_on_hours = number(value),
             "Unsafe Shutdowns" => log.unsafe_shutdowns = number(value),
-            "Media and Data Integrity Errors" => log.media_errors = number(value),
+            "Media and Data Integrity Errors" => {
+                log.media_errors = decisive_count(&mut self.facts, key, value);
+                self.said_media = true;
+            }
             "Error Information Log Entries" => log.error_log_entries = number(value),
             "Warning  Comp. Temperature Time" => log.warning_temperature_minutes = number(value),
             "Critical Comp. Temperature Time" => log.critical_temperature_minutes = number(value),
@@ -265,8 +272,13 @@ impl Reader {
             "Drive Trip Temperature" => log.trip_temperature_c = degrees(value),
             "Elements in grown defect list" => log.grown_defects = number(value),
             "Non-medium error count" => log.non_medium_errors = number(value),
-            "Pending defect count" => log.pending_defects = number(value),
-            "Percentage used endurance indicator" => log.endurance_used_percent = small(value),
+            "Pending defect count" => {
+                let count = value.split(' ').next().unwrap_or_default();
+                log.pending_defects = decisive_count(&mut self.facts, key, count);
+            }
+            "Percentage used endurance indicator" => {
+                log.endurance_used_percent = decisive_byte(&mut self.facts, key, value);
+            }
             "Accumulated power on time, hours" => {
                 // `Accumulated power on time, hours:minutes 55120:47 [...]`
                 let hours = value.strip_prefix("minutes").and_then(number);
@@ -277,6 +289,25 @@ impl Reader {
         self.is_scsi = true;
         true
     }
+}
+
+/// A counter that decides; one that is no number is told.
+fn decisive_count(facts: &mut DiskFacts, key: &str, value: &str) -> Option<u64> {
+    let count = decisive(value);
+    if count.is_none() {
+        facts.could_not_read(format!("{key} holds no count"));
+    }
+    count
+}
+
+/// A counter that decides and fits one byte.
+fn decisive_byte(facts: &mut DiskFacts, key: &str, value: &str) -> Option<u8> {
+    let count = decisive_count(facts, key, value)?;
+    let byte = u8::try_from(count).ok();
+    if byte.is_none() {
+        facts.could_not_read(format!("{key} is beyond 255"));
+    }
+    byte
 }
 
 /// `FAILURE PREDICTION THRESHOLD EXCEEDED [asc=5d, ascq=10]`.

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Pieces of a line: numbers as smartctl writes them in any language, columns, and what stands after a column.
 
+use crate::capture::words::SEPARATORS;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// Separators of thousands in one locale or another.
-const SEPARATORS: [char; 7] = [',', '.', '\'', ' ', '\u{2019}', '\u{a0}', '\u{202f}'];
 /// More digits than a count of 64 bits has.
 const DIGITS_MAX: usize = 24;
 

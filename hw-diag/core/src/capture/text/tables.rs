@@ -4,8 +4,8 @@
 use super::lines::{any_base, columns, number, small, words};
 use super::{Reader, Section};
 use crate::capture::json::{gigabytes, not_moved};
-use crate::capture::words::{NOT_DECODED, kind, result, safe};
-use crate::capture::{ATTRIBUTES_MAX, ERRORS_MAX, SELF_TESTS_MAX, STATISTICS_MAX};
+use crate::capture::words::{NOT_DECODED, decisive, kind, result, safe};
+use crate::capture::{ATTRIBUTES_MAX, DECISIVE, ERRORS_MAX, SELF_TESTS_MAX, STATISTICS_MAX};
 use crate::disk::facts::{
     Attribute, BackgroundScan, ErrorCounters, LoggedError, SelfTest, Statistic, WhenFailed,
 };
@@ -21,12 +21,35 @@ impl Reader {
             return true;
         }
         let Some(attribute) = attribute(line) else {
+            self.broken_row(line);
             return false;
         };
+        let raw = attribute.raw_text.as_deref().unwrap_or_default();
+        let head = raw.split([' ', '(']).next().unwrap_or_default();
+        if DECISIVE.contains(&attribute.id) && decisive(head).is_none() {
+            self.ata.raw_unread.push(attribute.id);
+            let name = attribute.name.as_deref().unwrap_or_default();
+            let line = format!("{} {name} has no raw value that can be read", attribute.id);
+            self.facts.could_not_read(line);
+        }
+        if self.ata.attributes.len() >= ATTRIBUTES_MAX {
+            let line = format!("there are more than {ATTRIBUTES_MAX} attributes");
+            self.facts.could_not_read(line);
+        }
         if self.ata.attributes.len() < ATTRIBUTES_MAX {
             self.ata.attributes.push(attribute);
         }
         true
+    }
+
+    /// A row that begins as one of a counter that decides and goes on as none.
+    fn broken_row(&mut self, line: &str) {
+        let id = line.split_whitespace().next();
+        let id = id.and_then(|id| id.parse::<u8>().ok());
+        if let Some(id) = id.filter(|id| DECISIVE.contains(id)) {
+            let line = format!("the row of attribute {id} cannot be read");
+            self.facts.could_not_read(line);
+        }
     }
 
     /// `Error 7 [2] occurred at disk power-on lifetime: 21565 hours (898 days + 13 hours)`, and in its registers' line
@@ -210,10 +233,15 @@ impl Reader {
         };
         let counters = Some(ErrorCounters {
             corrected: number(corrected),
-            uncorrected: number(uncorrected),
+            uncorrected: decisive(uncorrected),
             retried: number(retried),
             bytes: gigabytes(bytes),
         });
+        if matches!(way, "read:" | "write:" | "verify:") && decisive(uncorrected).is_none() {
+            let way = way.trim_end_matches(':');
+            let line = format!("the uncorrected errors of {way} hold no count");
+            self.facts.could_not_read(line);
+        }
         match way {
             "read:" => self.scsi.read = counters,
             "write:" => self.scsi.write = counters,
@@ -266,6 +294,12 @@ fn percent_behind(status: &str) -> (&str, Option<u8>) {
     }
 }
 
+/// The raw value; digits that do not fit are the largest there is.
+fn raw_value(digits: &str, raw: &str) -> u64 {
+    let read = any_base(digits).or_else(|| number(raw));
+    read.or_else(|| decisive(digits)).unwrap_or(0)
+}
+
 fn attribute(line: &str) -> Option<Attribute> {
     let ([id, name, flags, current, worst, threshold], rest) = words::<6>(line)?;
     let id = any_base::<u8>(id).filter(|id| *id != 0)?;
@@ -303,7 +337,7 @@ fn attribute(line: &str) -> Option<Attribute> {
         current,
         worst,
         threshold,
-        raw: any_base(digits).or_else(|| number(raw)).unwrap_or(0),
+        raw: raw_value(digits, raw),
         raw_text: Some(safe(raw)),
         when_failed,
     })

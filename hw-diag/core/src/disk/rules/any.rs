@@ -57,6 +57,36 @@ pub(super) const RULES: &[Rule] = &[
         ..BASE
     },
     Rule {
+        code: "disk-capture-cut",
+        measure: Measure::Cut,
+        verdict: Verdict::Unknown,
+        advice: Advice::Look,
+        what: "The capture ends in the middle: {detail}",
+        next_step: "Capture it again, whole (smartctl -x, or smartctl --json -x)",
+        why: "What is bad may have stood in what is cut off, and unknown is never ok.",
+        ..BASE
+    },
+    Rule {
+        code: "disk-counter-unreadable",
+        measure: Measure::Unreadable,
+        verdict: Verdict::Unknown,
+        advice: Advice::Look,
+        what: "{n:counter} that decides could not be read: {detail}",
+        next_step: "Read the disk again; where it says the same, run a long self-test and update its firmware",
+        why: "A counter without a number is no zero: it can neither fail nor clear the disk.",
+        ..BASE
+    },
+    Rule {
+        code: "disk-contradicts-itself",
+        measure: Measure::Contradicted,
+        sureness: Sureness::Likely,
+        advice: Advice::Look,
+        what: "The disk's assessment is that it is well, and yet {detail}",
+        next_step: "Read it again; copy what is needed off it and replace it if the contradiction stays",
+        why: "One of the two is wrong, and the one that warns costs less to believe.",
+        ..BASE
+    },
+    Rule {
         code: "disk-partly-read",
         measure: Measure::PartlyRead,
         verdict: Verdict::Ok,
@@ -148,6 +178,16 @@ pub(super) const RULES: &[Rule] = &[
         what: "{n} % of the rated endurance is used",
         next_step: "Order another and move what writes much off this one",
         why: "The vendor's guarantee ends here. Many drives live on for years, so it is no failure.",
+        ..BASE
+    },
+    Rule {
+        code: "disk-wear-unclear",
+        measure: Measure::WearUnclear,
+        verdict: Verdict::Ok,
+        sureness: Sureness::Hint,
+        what: "The normalised value says worn out and the raw value does not: {detail}",
+        next_step: "Nothing now; read the endurance with the vendor's tool if it matters",
+        why: "Firmware that keeps the percentage in the raw value leaves the normalised one at 0 from the first day.",
         ..BASE
     },
     Rule {
