@@ -48,6 +48,10 @@ impl Times {
         Figure::new(name, "ms", "our reader and writer", self.ours)
             .against(peer, self.peer, "peer / ours", ratios)
             .note("each round: the whole disk compared by qemu-img, every byte read checked")
+            .note(
+                "writing, QEMU renews a bitmap and waits for the device whenever it comes to another block; ours gathers \
+                 bitmaps until a flush",
+            )
     }
 }
 
