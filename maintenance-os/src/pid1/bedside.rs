@@ -10,22 +10,19 @@ use groundstate_api::inventory::Inventory;
 use groundstate_api::{Part, Reason};
 use hw_diag::led::{self, Light, Target};
 
-/// Writes what is wrong with the hardware, worst first, and one line on what is well.
+/// Writes what is wrong with the hardware, worst first, and one line on what is well: a server has some hundred PCI
+/// functions that are, and the provisioner's page lists them.
 pub(super) fn tell(log: &Log, inventory: &Inventory) {
     let reports = hw_core::reports(inventory, None, None, &[]);
-    let well = Verdict::Ok.word();
-    let mut fine = 0;
-    for line in page(&reports) {
-        let is_device = line
-            .strip_prefix(well)
-            .is_some_and(|rest| rest.starts_with(' '));
-        fine += usize::from(is_device);
-        // A server has some hundred PCI functions that are well; the provisioner's page lists them.
-        if !is_device && !line.is_empty() {
+    let (well, ill): (Vec<_>, Vec<_>) = reports
+        .into_iter()
+        .partition(|report| report.verdict == Verdict::Ok);
+    if !ill.is_empty() {
+        for line in page(&ill).iter().filter(|line| !line.is_empty()) {
             log.line(&format!("hardware: {line}"));
         }
     }
-    log.line(&format!("hardware: {fine} devices are ok"));
+    log.line(&format!("hardware: {} devices are ok", well.len()));
     for line in &inventory.could_not_look {
         log.line(&format!("hardware: could not look: {line}"));
     }
