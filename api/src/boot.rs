@@ -5,6 +5,8 @@ use crate::ids::{MacAddr, SystemUuid};
 use crate::reason::Reason;
 use crate::units::Bytes;
 use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 /// How the machine's firmware boots from the network (RFC 4578 option 93, IANA processor architecture types).
@@ -48,6 +50,26 @@ pub struct BootQuestion {
     pub uuid: Option<SystemUuid>,
     /// The firmware, where it is known from option 93; iPXE tells it too.
     pub firmware: Option<Firmware>,
+    /// The processor architecture type (option 93, IANA) as it was sent, where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<u16>,
+    /// The relay agent that passed the question on, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<Ipv4Addr>,
+}
+
+impl BootQuestion {
+    /// About a machine of which nothing else is known.
+    #[must_use]
+    pub const fn about(mac: MacAddr) -> Self {
+        Self {
+            mac,
+            uuid: None,
+            firmware: None,
+            architecture: None,
+            relay: None,
+        }
+    }
 }
 
 /// What the machine shall boot.
@@ -56,13 +78,69 @@ pub struct BootQuestion {
 pub enum BootAnswer {
     /// The maintenance OS.
     MaintenanceOs,
-    /// Its own disk: the firmware gets no boot file and goes on to the next boot entry.
-    LocalDisk,
-    /// Nothing, and here is why.
+    /// Its own disk.
+    LocalDisk {
+        /// How its firmware is sent there.
+        #[serde(default)]
+        how: LocalBoot,
+    },
+    /// Something else that the boot service has files for: a rescue system, an installer of the user's own.
+    Recipe {
+        /// What.
+        recipe: BootRecipe,
+    },
+    /// An address, and nothing to boot.
+    Nothing,
+    /// Nothing at all, and here is why.
     Refuse {
         /// Why.
         reason: Reason,
     },
+}
+
+impl BootAnswer {
+    /// Its own disk, in the way that suits most firmware.
+    pub const LOCAL_DISK: Self = Self::LocalDisk {
+        how: LocalBoot::Usual,
+    };
+}
+
+/// How firmware is sent to its own disk. Models differ in what they take well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "kebab-case")]
+pub enum LocalBoot {
+    /// Firmware is sent for a file that does not exist and goes on to its next boot entry; iPXE is told `exit`.
+    #[default]
+    Usual,
+    /// As usual, and a BIOS, too, is brought to iPXE and told `exit`: for firmware that stops at a missing file.
+    Exit,
+    /// Through iPXE, which starts the disk itself (`sanboot`): for a BIOS that does not go on by itself.
+    Sanboot {
+        /// BIOS drive number; 0x80 (128) is the first disk.
+        drive: u8,
+    },
+    /// No answer to firmware at all: it gives up after its own time-outs (a minute with OVMF).
+    NoAnswer,
+}
+
+/// What a machine boots that is neither the maintenance OS nor its own disk. Names are names of served boot files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BootRecipe {
+    /// What people call it.
+    pub name: String,
+    /// One program that firmware starts itself (an EFI program or a network boot program), in place of the kernel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// A kernel, which iPXE fetches and starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
+    /// Its initramfs files, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub initrd: Vec<String>,
+    /// Its command line: blank-separated tokens of letters, digits and `. _ , : = / @ + -`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub command_line: String,
 }
 
 /// One step of a boot that the boot service saw.

@@ -8,6 +8,7 @@
 extern crate alloc;
 
 pub mod boot;
+pub mod boot_session;
 pub mod digest;
 pub mod disk_policy;
 pub mod enrol;

@@ -35,6 +35,8 @@ pub const NODE_LOG: &str = "/v1/nodes/{node}/log";
 /// GET [`crate::view::EventPage`]: `?after=N&node=NAME&wait_ms=M` (waits at most 30,000 ms for a new one);
 /// with `Accept: text/event-stream` the same as server-sent events. Operator.
 pub const EVENTS: &str = "/v1/events";
+/// GET [`crate::boot_session::BootSessions`]: `?mac=MAC` for one machine's. Operator.
+pub const BOOTS: &str = "/v1/boots";
 /// POST [`crate::enrol::EnrolRequest`], answers [`crate::enrol::EnrolReply`]. Anyone.
 pub const ENROL: &str = "/v1/enrol";
 /// POST [`crate::run::InventoryReport`], answers [`crate::run::Instruction`]. Node.

@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (address, prefix) = address.split_once('/').ok_or("ADDRESS/PREFIX")?;
     let answer = match answer.as_str() {
         "maintenance-os" => BootAnswer::MaintenanceOs,
-        "local-disk" => BootAnswer::LocalDisk,
+        "local-disk" => BootAnswer::LOCAL_DISK,
         "refuse" => BootAnswer::Refuse {
             reason: Reason::new(
                 ReasonCode::UnknownMachine,

@@ -3,8 +3,10 @@
 
 use crate::boot_files::BootFiles;
 use crate::clock::Clock;
+use crate::metrics::{Counters, Metric};
 use crate::{BootPolicy, Sightings};
 use groundstate_api::boot::{BootAnswer, BootQuestion, BootSighting};
+use groundstate_api::boot_session::BootStep;
 use groundstate_api::{Bytes, MacAddr};
 use pxe_core::dhcp::{Action, Event, Lease, Request, Server};
 use pxe_core::script::Script;
@@ -16,6 +18,7 @@ pub(crate) struct Desk {
     server: Mutex<Server>,
     pub(crate) clock: Clock,
     pub(crate) files: BootFiles,
+    pub(crate) counters: Counters,
     policy: Arc<dyn BootPolicy>,
     sightings: Arc<dyn Sightings>,
 }
@@ -32,6 +35,7 @@ impl Desk {
             server: Mutex::new(server),
             clock,
             files,
+            counters: Counters::default(),
             policy,
             sightings,
         }
@@ -59,9 +63,9 @@ impl Desk {
             let mut server = self.server();
             let lease = server.of_machine(mac);
             let question = BootQuestion {
-                mac,
                 uuid: lease.and_then(|lease| lease.uuid),
                 firmware: lease.and_then(|lease| lease.firmware),
+                ..BootQuestion::about(mac)
             };
             let answer = self.policy.ask(&question);
             server.handle(
@@ -85,8 +89,10 @@ impl Desk {
                 command_line: self.files.command_line(),
             }
             .render()),
-            BootAnswer::LocalDisk => Ok(Script::Exit.render()),
-            BootAnswer::Refuse { .. } => Err(script),
+            BootAnswer::LocalDisk { .. } => Ok(Script::Exit.render()),
+            BootAnswer::Recipe { .. } | BootAnswer::Nothing | BootAnswer::Refuse { .. } => {
+                Err(script)
+            }
         }
     }
 
@@ -106,6 +112,16 @@ impl Desk {
             return None;
         };
         self.server().of_address(address).map(|lease| lease.mac)
+    }
+
+    /// Counts.
+    pub(crate) fn count(&self, metric: Metric, n: u64) {
+        self.counters.add(metric, n);
+    }
+
+    /// Joins a step to the machine's boot session.
+    pub(crate) fn step(&self, mac: MacAddr, step: BootStep) {
+        tracing::debug!(%mac, ?step, "boot step");
     }
 
     pub(crate) fn saw(&self, mac: MacAddr, sighting: BootSighting) {

@@ -41,7 +41,7 @@ pub(crate) async fn serve(on: OnInterface, desk: Arc<Desk>, leases: Arc<LeaseFil
                 Err(error) => tracing::debug!(%error, "DHCP: receive"),
             }
         }
-        if out.contains(&Action::KeepLeases) {
+        if out.iter().any(|action| matches!(action, Action::Keep(_))) {
             keep(&desk, &leases).await;
         }
         for action in out {
@@ -63,7 +63,7 @@ async fn keep(desk: &Arc<Desk>, leases: &Arc<LeaseFile>) {
 
 async fn act(on: &OnInterface, desk: &Desk, from: Ipv4Addr, action: Action) {
     match action {
-        Action::KeepLeases => {}
+        Action::Keep(_) => {}
         Action::Saw { mac, sighting } => desk.saw(mac, sighting),
         Action::Dropped { mac, why } => tracing::debug!(%mac, %why, "DHCP: not answered"),
         Action::Send { to, bytes } => {

@@ -131,9 +131,15 @@ fn answer(
             Err(BootAnswer::Refuse { reason }) => {
                 text(StatusCode::FORBIDDEN, &format!("{reason}\n"))
             }
-            Err(BootAnswer::MaintenanceOs | BootAnswer::LocalDisk) => {
-                text(StatusCode::INTERNAL_SERVER_ERROR, "no script\n")
-            }
+            Err(
+                BootAnswer::MaintenanceOs
+                | BootAnswer::LocalDisk { .. }
+                | BootAnswer::Recipe { .. }
+                | BootAnswer::Nothing,
+            ) => text(
+                StatusCode::NOT_FOUND,
+                "there is no script for this machine\n",
+            ),
         },
         Some(Wanted::File(name)) => match desk.files.file(name) {
             None => text(StatusCode::NOT_FOUND, "no such boot file\n"),

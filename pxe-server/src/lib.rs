@@ -9,17 +9,20 @@ mod assets;
 mod body;
 mod boot_files;
 mod clock;
+mod content;
 mod descriptors;
 mod desk;
 mod dhcp;
 mod http;
 mod lease_file;
+mod metrics;
 mod places;
 mod sockets;
 mod tftp;
 
 pub use assets::{Assets, AssetsError};
 pub use boot_files::{AssembleError, BootFiles, assemble};
+pub use content::Content;
 pub use lease_file::LeaseFileError;
 pub use sockets::Sockets;
 

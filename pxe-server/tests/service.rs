@@ -258,7 +258,7 @@ fn a_machine_is_leased_an_address_fetches_its_files_and_is_seen() {
 #[test]
 fn local_disk_gets_an_exit_script_and_a_refused_machine_gets_nothing() {
     in_a_namespace(|| {
-        let room = Room::open(BootAnswer::LocalDisk);
+        let room = Room::open(BootAnswer::LOCAL_DISK);
         let (_, script) = curl(
             &room,
             &["http://10.77.0.1/boot/ipxe/02-00-00-00-00-07.ipxe"],

@@ -16,7 +16,7 @@ impl Fleet {
             None if self.closed() => BootAnswer::Refuse {
                 reason: reasons::unknown_machine(&alloc::format!("{}", question.mac)),
             },
-            None => BootAnswer::LocalDisk,
+            None => BootAnswer::LOCAL_DISK,
         }
     }
 }
@@ -29,7 +29,7 @@ impl Node {
             }
             Phase::HandedOver | Phase::Ready | Phase::Silent => self.to_the_host(asked),
             Phase::Held if self.host.is_some() => self.to_the_host(asked),
-            Phase::Held | Phase::Known => BootAnswer::LocalDisk,
+            Phase::Held | Phase::Known => BootAnswer::LOCAL_DISK,
         }
     }
 
@@ -39,7 +39,7 @@ impl Node {
         match asked.or(self.firmware) {
             Some(Firmware::Bios) if self.host.is_some() => BootAnswer::MaintenanceOs,
             Some(Firmware::Bios | Firmware::UefiPxe | Firmware::UefiHttp) | None => {
-                BootAnswer::LocalDisk
+                BootAnswer::LOCAL_DISK
             }
         }
     }

@@ -7,9 +7,8 @@ use prov_core::deadline::*;
 #[test]
 fn what_a_machine_boots() {
     let unknown = BootQuestion {
-        mac: MacAddr([2, 0, 0, 0, 0, 7]),
-        uuid: None,
         firmware: Some(Firmware::Bios),
+        ..BootQuestion::about(MacAddr([2, 0, 0, 0, 0, 7]))
     };
     let world = World::new();
     assert!(
@@ -19,19 +18,19 @@ fn what_a_machine_boots() {
     open.policy.closed = false;
     assert_eq!(
         Fleet::new(&open, Millis(0)).boot(&unknown),
-        BootAnswer::LocalDisk
+        BootAnswer::LOCAL_DISK
     );
     for firmware in [Firmware::Bios, Firmware::UefiPxe, Firmware::UefiHttp] {
         assert_eq!(
             World::new().boot(firmware),
-            BootAnswer::LocalDisk,
+            BootAnswer::LOCAL_DISK,
             "nothing is ordered"
         );
         let (mut world, plan) = World::deploying(1);
         assert_eq!(world.boot(firmware), BootAnswer::MaintenanceOs);
         world.hand_over(&plan);
         let host = if firmware.is_uefi() {
-            BootAnswer::LocalDisk
+            BootAnswer::LOCAL_DISK
         } else {
             BootAnswer::MaintenanceOs
         };

@@ -124,7 +124,7 @@ fn an_order_that_lapsed_leaves_the_host_in_its_place() {
         };
         let (mut world, plan) = lapsed();
         let host = if firmware.is_uefi() {
-            BootAnswer::LocalDisk
+            BootAnswer::LOCAL_DISK
         } else {
             BootAnswer::MaintenanceOs
         };

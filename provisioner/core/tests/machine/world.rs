@@ -282,9 +282,8 @@ impl World {
 
     pub(crate) fn boot(&self, firmware: Firmware) -> BootAnswer {
         self.fleet.boot(&BootQuestion {
-            mac: MAC,
-            uuid: None,
             firmware: Some(firmware),
+            ..BootQuestion::about(MAC)
         })
     }
 

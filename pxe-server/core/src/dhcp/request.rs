@@ -193,9 +193,10 @@ impl Request {
     #[must_use]
     pub fn question(&self) -> BootQuestion {
         BootQuestion {
-            mac: self.mac,
             uuid: self.uuid,
             firmware: self.client.firmware(),
+            relay: (!self.giaddr.is_unspecified()).then_some(self.giaddr),
+            ..BootQuestion::about(self.mac)
         }
     }
 }

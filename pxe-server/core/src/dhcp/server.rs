@@ -38,8 +38,9 @@ pub enum Event {
 /// What is to be done, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Keep [`Server::keep`] before any reply of this batch leaves.
-    KeepLeases,
+    /// Make this lease durable: it replaces what was kept of its address and of its machine. The replies of the same
+    /// call leave after that and not before.
+    Keep(Lease),
     /// Send a reply.
     Send {
         /// Where to.
@@ -168,21 +169,22 @@ impl Server {
                 }
                 BootFile::None
             }
-            (BootAnswer::LocalDisk, Client::Unsupported { .. }) => {
+            (BootAnswer::Nothing | BootAnswer::Recipe { .. }, _) => BootFile::None,
+            (BootAnswer::LocalDisk { .. }, Client::Unsupported { .. }) => {
                 self.sighting(now, request.mac, answer, out);
                 BootFile::None
             }
-            (BootAnswer::LocalDisk, Client::Pxe(_)) => {
+            (BootAnswer::LocalDisk { .. }, Client::Pxe(_)) => {
                 self.sighting(now, request.mac, answer, out);
                 BootFile::Tftp(LOCAL_DISK)
             }
-            (BootAnswer::LocalDisk, Client::Http) => {
+            (BootAnswer::LocalDisk { .. }, Client::Http) => {
                 self.sighting(now, request.mac, answer, out);
                 BootFile::Http(self.subnet.http().file(LOCAL_DISK))
             }
             // For LocalDisk the script that iPXE fetches says `exit`.
             (BootAnswer::MaintenanceOs, _)
-            | (BootAnswer::LocalDisk, Client::Plain | Client::Ipxe(_)) => {
+            | (BootAnswer::LocalDisk { .. }, Client::Plain | Client::Ipxe(_)) => {
                 BootFile::of(request, &self.subnet)
             }
         };
@@ -260,13 +262,13 @@ impl Server {
         }
         let until = now.plus(Millis::secs(self.subnet.lease_secs().into()));
         self.put(request, address, LeaseState::Bound, until);
-        out.push(Action::KeepLeases);
+        self.keep_one(address, out);
         let (to, bytes) = reply::grant(&self.subnet, request, address, boot);
         out.push(Action::Send { to, bytes });
         // Firmware that is sent to its disk was told of as that; its lease would read as the beginning of a network boot.
         let sent_away = match request.client {
             Client::Pxe(_) | Client::Http | Client::Unsupported { .. } => {
-                *answer == BootAnswer::LocalDisk
+                matches!(answer, BootAnswer::LocalDisk { .. })
             }
             Client::Plain | Client::Ipxe(_) => false,
         };
@@ -292,7 +294,7 @@ impl Server {
         if !self.leases.release(now, request.mac, request.ciaddr) {
             return Err(Dropped::NoAddress);
         }
-        out.push(Action::KeepLeases);
+        self.keep_one(request.ciaddr, out);
         Ok(())
     }
 
@@ -310,12 +312,16 @@ impl Server {
         }
         let declined = request
             .requested
-            .is_some_and(|a| self.leases.decline(now, request.mac, a));
-        if !declined {
+            .filter(|a| self.leases.decline(now, request.mac, *a));
+        let Some(address) = declined else {
             return Err(Dropped::NoAddress);
-        }
-        out.push(Action::KeepLeases);
+        };
+        self.keep_one(address, out);
         Ok(())
+    }
+
+    fn keep_one(&self, address: Ipv4Addr, out: &mut Vec<Action>) {
+        out.extend(self.leases.of_address(address).cloned().map(Action::Keep));
     }
 
     fn put(&mut self, request: &Request, address: Ipv4Addr, state: LeaseState, until: Millis) {
@@ -339,8 +345,8 @@ impl Server {
 
     fn sighting(&mut self, now: Millis, mac: MacAddr, answer: &BootAnswer, out: &mut Vec<Action>) {
         let sighting = match answer {
-            BootAnswer::MaintenanceOs => return,
-            BootAnswer::LocalDisk => BootSighting::SentToLocalDisk,
+            BootAnswer::MaintenanceOs | BootAnswer::Recipe { .. } | BootAnswer::Nothing => return,
+            BootAnswer::LocalDisk { .. } => BootSighting::SentToLocalDisk,
             BootAnswer::Refuse { reason } => BootSighting::Refused {
                 reason: reason.clone(),
             },

@@ -102,7 +102,7 @@ proptest::proptest! {
             packet = packet.option(code, &value);
         }
         packet.0.extend(tail);
-        let answer = [BootAnswer::MaintenanceOs, BootAnswer::LocalDisk, refusal()][usize::from(answer)].clone();
+        let answer = [BootAnswer::MaintenanceOs, BootAnswer::LOCAL_DISK, refusal()][usize::from(answer)].clone();
         if Request::parse(&packet.0).is_ok() {
             let out = Desk::new(&network()).ask(&packet.0, &answer);
             show(&out);

@@ -42,7 +42,7 @@ fn server(mut pieces: Pieces<'_>) {
         now = now.plus(Millis::secs(u64::from(control >> 3) * 120));
         let answer = match control & 3 {
             0 => BootAnswer::MaintenanceOs,
-            1 => BootAnswer::LocalDisk,
+            1 => BootAnswer::LOCAL_DISK,
             _ => BootAnswer::Refuse {
                 reason: Reason::new(ReasonCode::NotAllowed, "it is refused", "allow it"),
             },

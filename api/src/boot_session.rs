@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A boot session: what the boot service saw of one machine between its first DISCOVER and its kernel, step by step.
+//!
+//! It keeps what happened and when; it judges nothing but why the session stopped, in words.
+
+use crate::boot::Firmware;
+use crate::ids::{MacAddr, SystemUuid};
+use crate::units::{Bytes, Millis};
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// How something went over the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Via {
+    /// DHCPv4.
+    Dhcp,
+    /// proxyDHCP beside another DHCP server, on port 67 or 4011.
+    ProxyDhcp,
+    /// DHCPv6.
+    Dhcp6,
+    /// TFTP.
+    Tftp,
+    /// HTTP.
+    Http,
+}
+
+impl Via {
+    /// As it stands in JSON and in tables.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dhcp => "dhcp",
+            Self::ProxyDhcp => "proxy-dhcp",
+            Self::Dhcp6 => "dhcp6",
+            Self::Tftp => "tftp",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// One step of a boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "kebab-case")]
+pub enum BootStep {
+    /// The machine asked for servers: DHCPDISCOVER, Solicit, or a proxyDHCP request.
+    Asked {
+        /// Over what.
+        via: Via,
+        /// What asks, in words: `BIOS PXE`, `iPXE`, `UEFI HTTP Boot`, `an operating system`, `architecture 11`.
+        client: String,
+        /// Its firmware, where it is one that we know.
+        firmware: Option<Firmware>,
+    },
+    /// It was offered an address or a boot file.
+    Offered {
+        /// Over what.
+        via: Via,
+        /// The address, where one was offered.
+        address: Option<String>,
+        /// The boot file or URL, where one was named.
+        file: Option<String>,
+    },
+    /// It has the address: DHCPACK, Reply.
+    Bound {
+        /// Over what.
+        via: Via,
+        /// The address.
+        address: String,
+        /// The boot file or URL, where one was named.
+        file: Option<String>,
+    },
+    /// It was told no: DHCPNAK, a status code.
+    Denied {
+        /// Over what.
+        via: Via,
+        /// Why.
+        why: String,
+    },
+    /// It got no answer.
+    Unanswered {
+        /// Over what.
+        via: Via,
+        /// Why.
+        why: String,
+    },
+    /// It asked for a boot file or script.
+    FileAsked {
+        /// Over what.
+        via: Via,
+        /// Its name.
+        file: String,
+    },
+    /// A boot file or script went out whole.
+    FileSent {
+        /// Over what.
+        via: Via,
+        /// Its name.
+        file: String,
+        /// Its length.
+        length: Bytes,
+        /// How long it took.
+        took: Millis,
+        /// Datagrams or ranges that were sent again.
+        again: u32,
+    },
+    /// A boot file did not go out whole.
+    FileEnded {
+        /// Over what.
+        via: Via,
+        /// Its name.
+        file: String,
+        /// Why: `no such file`, `the client ended it: ...`, `the client stopped answering`.
+        why: String,
+    },
+}
+
+/// A step and when it was last seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimedStep {
+    /// When it was seen first, milliseconds since 1970.
+    pub at: Millis,
+    /// How often it was seen again since, unchanged: retries.
+    pub again: u32,
+    /// The step.
+    #[serde(flatten)]
+    pub step: BootStep,
+}
+
+/// How a session stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum SessionState {
+    /// Something was heard lately.
+    Running,
+    /// The kernel and its initramfs, the unified kernel image, or the user's own program were fetched.
+    Fetched,
+    /// It was sent to its own disk.
+    LocalDisk,
+    /// It stopped, and this is why as far as it can be seen from here, and what to do next.
+    Stopped {
+        /// Why.
+        why: String,
+        /// What a person can do.
+        next: String,
+    },
+}
+
+/// What was seen of one boot of one machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootSession {
+    /// The machine.
+    pub mac: MacAddr,
+    /// Its UUID, where it was sent.
+    pub uuid: Option<SystemUuid>,
+    /// Its firmware, where it is one that we know.
+    pub firmware: Option<Firmware>,
+    /// The address that it has, where it has one.
+    pub address: Option<String>,
+    /// The relay agent, where there is one.
+    pub relay: Option<String>,
+    /// When it began, milliseconds since 1970.
+    pub began: Millis,
+    /// When something was last heard, milliseconds since 1970.
+    pub last: Millis,
+    /// How it stands.
+    pub state: SessionState,
+    /// Its steps in order.
+    pub steps: Vec<TimedStep>,
+    /// Steps that were not kept because there were too many.
+    pub left_out: u32,
+}
+
+/// Every session that is remembered, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootSessions {
+    /// The sessions.
+    pub sessions: Vec<BootSession>,
+}
