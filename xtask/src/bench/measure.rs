@@ -7,9 +7,10 @@ use crate::product;
 use crate::progress::{note, step};
 use anyhow::{Context as _, Result};
 use groundstate_tests::compare::{Figure, Line};
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Instant;
@@ -56,22 +57,28 @@ pub(super) fn build(layout: &Layout) -> Result<PathBuf> {
 
 /// Runs one part and returns its figures. One that fails, or that is not over at `until`, is one missing figure.
 pub(super) fn part(program: &Path, part: Part, folder: &Path, until: Instant) -> Vec<Figure> {
+    part_in(&[], program, part, folder, until)
+}
+
+/// As [`part`], with these variables in its environment.
+pub(super) fn part_in(
+    environment: &[(&'static str, OsString)],
+    program: &Path,
+    part: Part,
+    folder: &Path,
+    until: Instant,
+) -> Vec<Figure> {
     let mut figures = Vec::new();
-    if let Err(error) = take(program, part, folder, until, &mut figures) {
+    let mut command = command(program, [part.name, "--folder"]);
+    command.arg(folder).envs(environment.iter().cloned());
+    if let Err(error) = take(&mut command, until, &mut figures) {
         figures.push(Figure::missing(part.title, format!("{error:#}")));
     }
     figures
 }
 
-fn take(
-    program: &Path,
-    part: Part,
-    folder: &Path,
-    until: Instant,
-    figures: &mut Vec<Figure>,
-) -> Result<()> {
-    let mut child = command(program, [part.name, "--folder"])
-        .arg(folder)
+fn take(command: &mut Command, until: Instant, figures: &mut Vec<Figure>) -> Result<()> {
+    let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -7,6 +7,8 @@
 
 mod machine;
 mod measure;
+mod peers;
+mod pxe;
 mod report;
 mod storage;
 mod svg;
@@ -28,11 +30,14 @@ pub(crate) struct Options {
 enum What {
     /// Virtual disks and the layout of disks
     Storage(storage::Options),
+    /// The boot service: DHCP, TFTP and HTTP
+    Pxe(pxe::Options),
 }
 
 /// Measures. Exit status: 0 every goal is reached, 1 one is not, or a figure is missing.
 pub(crate) fn run(layout: &Layout, options: &Options) -> Result<ExitCode> {
     match &options.what {
         What::Storage(options) => storage::run(layout, options),
+        What::Pxe(options) => pxe::run(layout, options),
     }
 }

@@ -146,4 +146,5 @@ pub(super) const NEEDS: &[Need] = &[
     need(&["make-bcache"], "bcache-tools", FOREIGN),
     need(&["sfdisk"], "fdisk", FOREIGN),
     need(&["parted"], "parted", FOREIGN),
+    need(&["perfdhcp"], "kea-admin", "DHCP peer in tests and benches"),
 ];
