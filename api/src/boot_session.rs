@@ -3,9 +3,10 @@
 //!
 //! It keeps what happened and when; it judges nothing but why the session stopped, in words.
 
-use crate::boot::Firmware;
+use crate::boot::{BootSighting, Firmware};
 use crate::ids::{MacAddr, SystemUuid};
 use crate::units::{Bytes, Millis};
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,17 @@ pub enum Via {
 }
 
 impl Via {
+    /// For people.
+    #[must_use]
+    pub const fn says(self) -> &'static str {
+        match self {
+            Self::Dhcp => "DHCP",
+            Self::ProxyDhcp => "proxyDHCP",
+            Self::Dhcp6 => "DHCPv6",
+            Self::Tftp => "TFTP",
+            Self::Http => "HTTP",
+        }
+    }
     /// As it stands in JSON and in tables.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -114,13 +126,21 @@ pub enum BootStep {
         /// Why: `no such file`, `the client ended it: ...`, `the client stopped answering`.
         why: String,
     },
+    /// It was told to boot its own disk.
+    SentToLocalDisk {
+        /// Over what.
+        via: Via,
+    },
 }
 
-/// A step and when it was last seen.
+/// A step and when it was seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimedStep {
     /// When it was seen first, milliseconds since 1970.
     pub at: Millis,
+    /// When it was seen last, milliseconds since 1970.
+    #[serde(default)]
+    pub last: Millis,
     /// How often it was seen again since, unchanged: retries.
     pub again: u32,
     /// The step.
@@ -172,9 +192,116 @@ pub struct BootSession {
     pub left_out: u32,
 }
 
+impl SessionState {
+    /// The state's word, as it stands in JSON and in tables.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Fetched => "fetched",
+            Self::LocalDisk => "local-disk",
+            Self::Stopped { .. } => "stopped",
+        }
+    }
+}
+
+impl BootStep {
+    /// The step in words.
+    #[must_use]
+    pub fn says(&self) -> String {
+        let about = |file: &Option<String>| match file {
+            Some(file) => format!(", boot file {file}"),
+            None => String::new(),
+        };
+        match self {
+            Self::Asked { via, client, .. } => format!("{client} asked by {}", via.says()),
+            Self::Offered { address, file, .. } => match address {
+                Some(address) => format!("was offered {address}{}", about(file)),
+                None => format!("was offered no address{}", about(file)),
+            },
+            Self::Bound { address, file, .. } => format!("has {address}{}", about(file)),
+            Self::Denied { via, why } => format!("was told no by {}: {why}", via.says()),
+            Self::Unanswered { via, why } => format!("got no answer by {}: {why}", via.says()),
+            Self::FileAsked { via, file } => format!("asked for {file} by {}", via.says()),
+            Self::FileSent {
+                via,
+                file,
+                length,
+                took,
+                again,
+            } => {
+                let again = match again {
+                    0 => String::new(),
+                    again => format!(", {again} sent again"),
+                };
+                format!("got {file} by {}: {length} in {took}{again}", via.says())
+            }
+            Self::FileEnded { via, file, why } => {
+                format!("did not get {file} by {}: {why}", via.says())
+            }
+            Self::SentToLocalDisk { via } => format!("was sent to its own disk by {}", via.says()),
+        }
+    }
+}
+
+/// A DHCP server on the provisioning network that is not ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignServer {
+    /// Its address, as it names itself (option 54), else where its packet came from.
+    pub server: String,
+    /// When it was heard first, milliseconds since 1970.
+    pub first: Millis,
+    /// When it was heard last, milliseconds since 1970.
+    pub last: Millis,
+    /// How many of its packets were heard.
+    pub packets: u64,
+    /// The machine that it answered last, where that is known.
+    pub client: Option<MacAddr>,
+}
+
 /// Every session that is remembered, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BootSessions {
     /// The sessions.
     pub sessions: Vec<BootSession>,
+    /// DHCP servers that are not ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreign: Vec<ForeignServer>,
+    /// Sessions that were forgotten because there were too many.
+    #[serde(default)]
+    pub forgotten: u64,
 }
+
+/// What a boot service on another machine tells the provisioner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BootReport {
+    /// [`crate::SCHEMA`].
+    pub schema: u32,
+    /// What the service calls itself: the host name of its machine.
+    pub service: String,
+    /// What it saw since its last report, oldest first; at most [`SIGHTINGS_PER_REPORT_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sightings: Vec<SightingOf>,
+    /// The sessions that changed since; at most [`SESSIONS_PER_REPORT_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sessions: Vec<BootSession>,
+    /// The foreign DHCP servers that it knows of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreign: Vec<ForeignServer>,
+}
+
+/// A sighting and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SightingOf {
+    /// The machine.
+    pub mac: MacAddr,
+    /// What was seen.
+    pub sighting: BootSighting,
+}
+
+/// The most sightings in one report: with reasons in them, about 250 KiB.
+pub const SIGHTINGS_PER_REPORT_MAX: usize = 500;
+/// The most sessions in one report: with every step that is kept, about 1 MiB.
+pub const SESSIONS_PER_REPORT_MAX: usize = 64;
