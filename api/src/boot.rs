@@ -56,6 +56,9 @@ pub struct BootQuestion {
     /// The relay agent that passed the question on, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<Ipv4Addr>,
+    /// Whether it is iPXE that asks, which fetches a script, and not the firmware that fetches iPXE.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub ipxe: bool,
 }
 
 impl BootQuestion {
@@ -68,6 +71,7 @@ impl BootQuestion {
             firmware: None,
             architecture: None,
             relay: None,
+            ipxe: false,
         }
     }
 }

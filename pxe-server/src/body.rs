@@ -2,19 +2,24 @@
 //! A response body that knows how far it has come.
 
 use crate::clock::Clock;
+use crate::content::Content;
 use crate::desk::Desk;
+use crate::metrics::Metric;
+use crate::pieces::Read;
 use groundstate_api::boot::BootSighting;
+use groundstate_api::boot_session::{BootStep, Via};
 use groundstate_api::{Bytes as Size, MacAddr, Millis};
 use hyper::body::{Body, Bytes, Frame, SizeHint};
-use std::convert::Infallible;
+use std::future::Future as _;
+use std::io;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use tokio::task::JoinHandle;
 
-/// Bytes given to the connection at a time.
-const PIECE: usize = 64 << 10;
 /// The shortest time between two progress sightings.
 const PROGRESS: Millis = Millis::secs(1);
 
@@ -50,24 +55,45 @@ pub(crate) struct Told {
 
 /// The body.
 pub(crate) struct FileBody {
-    rest: Bytes,
-    length: u64,
+    content: Content,
+    at: u64,
+    end: u64,
+    reading: Option<JoinHandle<io::Result<Bytes>>>,
     told: Option<Told>,
+    began: Millis,
     told_at: Millis,
+    desk: Arc<Desk>,
     activity: Activity,
 }
 
 impl FileBody {
-    pub(crate) fn new(bytes: Bytes, told: Option<Told>, activity: Activity) -> Self {
-        let length = bytes.len() as u64;
-        let told_at = activity.clock.now();
+    /// The bytes `part` of the content.
+    pub(crate) fn new(
+        desk: &Arc<Desk>,
+        content: Content,
+        part: Range<u64>,
+        told: Option<Told>,
+        activity: Activity,
+    ) -> Self {
+        let began = activity.clock.now();
         Self {
-            rest: bytes,
-            length,
+            content,
+            at: part.start,
+            end: part.end,
+            reading: None,
             told,
-            told_at,
+            began,
+            told_at: began,
+            desk: Arc::clone(desk),
             activity,
         }
+    }
+
+    fn given(&mut self, piece: &Bytes) {
+        self.at += piece.len() as u64;
+        self.desk.count(Metric::HttpBytes, piece.len() as u64);
+        self.activity.moved();
+        self.tell_progress();
     }
 
     fn tell_progress(&mut self) {
@@ -83,13 +109,12 @@ impl FileBody {
         }) = &self.told
         {
             self.told_at = now;
-            let done = Size(self.length - self.rest.len() as u64);
             desk.saw(
                 *mac,
                 BootSighting::FileProgress {
                     file: file.clone(),
-                    done,
-                    length: Size(self.length),
+                    done: Size(self.at),
+                    length: Size(self.end),
                 },
             );
         }
@@ -98,40 +123,69 @@ impl FileBody {
 
 impl Body for FileBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if self.rest.is_empty() {
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.at >= self.end {
             return Poll::Ready(None);
         }
-        self.activity.moved();
-        self.tell_progress();
-        let piece = self.rest.len().min(PIECE);
-        let piece = self.rest.split_to(piece);
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        let read = match self.reading.take() {
+            Some(task) => Read::Later(task),
+            None => self.desk.pieces.read(&self.content, self.at, self.end),
+        };
+        let piece = match read {
+            Read::Now(piece) => piece,
+            Read::Later(mut task) => match Pin::new(&mut task).poll(context) {
+                Poll::Pending => {
+                    self.reading = Some(task);
+                    return Poll::Pending;
+                }
+                Poll::Ready(done) => done.unwrap_or_else(|error| Err(io::Error::other(error))),
+            },
+        };
+        if let Ok(piece) = &piece {
+            self.given(piece);
+        }
+        Poll::Ready(Some(piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty()
+        self.at >= self.end
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest.len() as u64)
+        SizeHint::with_exact(self.end.saturating_sub(self.at))
     }
 }
 
 impl Drop for FileBody {
     /// The connection lets go of a body when it has taken all of it, or when it broke.
     fn drop(&mut self) {
-        if let Some(Told {
-            desk, peer, file, ..
-        }) = &self.told
-            && self.rest.is_empty()
-        {
-            desk.file_sent(*peer, file, self.length, "http");
+        let Some(told) = &self.told else { return };
+        let took = self.activity.clock.now().since(self.began);
+        if self.at >= self.end {
+            told.desk.file_sent(told.peer, &told.file, self.end, "http");
         }
+        let Some(mac) = told.mac else { return };
+        let (via, file) = (Via::Http, told.file.clone());
+        let step = if self.at >= self.end {
+            BootStep::FileSent {
+                via,
+                file,
+                length: Size(self.end),
+                took,
+                again: 0,
+            }
+        } else {
+            let why = format!(
+                "the connection ended after {} of {} bytes",
+                self.at, self.end
+            );
+            BootStep::FileEnded { via, file, why }
+        };
+        told.desk.step(mac, step);
     }
 }

@@ -5,6 +5,7 @@
 //! Same parts and same site: same bytes. A copy lies in a folder so that a person can look; what is served is in memory.
 
 use crate::assets::Assets;
+use crate::content::Content;
 use groundstate_api::boot::{BOOT_CONFIG_PATH, BootConfig};
 use hyper::body::Bytes;
 use pxe_core::cpio::{self, Archive, CpioError};
@@ -33,10 +34,10 @@ struct Inner {
 }
 
 impl BootFiles {
-    /// The bytes of a file, if there is one of that name.
+    /// What is served under a name, if there is a file of that name.
     #[must_use]
-    pub fn file(&self, name: &str) -> Option<Bytes> {
-        self.inner.files.get(name).cloned()
+    pub fn file(&self, name: &str) -> Option<Content> {
+        self.inner.files.get(name).cloned().map(Content::Memory)
     }
 
     /// The kernel command line of the boot image.

@@ -4,14 +4,29 @@
 use crate::boot_files::BootFiles;
 use crate::clock::Clock;
 use crate::metrics::{Counters, Metric};
+use crate::pieces::Pieces;
 use crate::{BootPolicy, Sightings};
 use groundstate_api::boot::{BootAnswer, BootQuestion, BootSighting};
 use groundstate_api::boot_session::BootStep;
-use groundstate_api::{Bytes, MacAddr};
+use groundstate_api::{Bytes, MacAddr, Reason};
 use pxe_core::dhcp::{Action, Event, Lease, Request, Server};
-use pxe_core::script::Script;
+use pxe_core::script::{Recipe, RecipeError, Script};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Why a machine gets no script.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum NoScript {
+    /// The boot policy has nothing for it to boot.
+    #[error("there is no script for this machine")]
+    Nothing,
+    /// The boot policy refuses it.
+    #[error("{0}")]
+    Refused(Reason),
+    /// What it should boot cannot be said in a script.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+}
 
 /// What the services share.
 pub(crate) struct Desk {
@@ -19,6 +34,7 @@ pub(crate) struct Desk {
     pub(crate) clock: Clock,
     pub(crate) files: BootFiles,
     pub(crate) counters: Counters,
+    pub(crate) pieces: Pieces,
     policy: Arc<dyn BootPolicy>,
     sightings: Arc<dyn Sightings>,
 }
@@ -36,6 +52,7 @@ impl Desk {
             clock,
             files,
             counters: Counters::default(),
+            pieces: Pieces::default(),
             policy,
             sightings,
         }
@@ -57,14 +74,15 @@ impl Desk {
     }
 
     /// The machine's iPXE script, or why it gets none.
-    pub(crate) fn script(&self, mac: MacAddr) -> Result<String, BootAnswer> {
+    pub(crate) fn script(&self, mac: MacAddr) -> Result<String, NoScript> {
         let mut out = Vec::new();
-        let (script, base) = {
+        let (answer, base) = {
             let mut server = self.server();
             let lease = server.of_machine(mac);
             let question = BootQuestion {
                 uuid: lease.and_then(|lease| lease.uuid),
                 firmware: lease.and_then(|lease| lease.firmware),
+                ipxe: true,
                 ..BootQuestion::about(mac)
             };
             let answer = self.policy.ask(&question);
@@ -83,17 +101,19 @@ impl Desk {
                 self.saw(mac, sighting);
             }
         }
-        match script {
-            BootAnswer::MaintenanceOs => Ok(Script::Boot {
+        let script = match &answer {
+            BootAnswer::MaintenanceOs => Script::Boot {
                 base,
                 command_line: self.files.command_line(),
+            },
+            BootAnswer::LocalDisk { how } => Script::of_local(*how),
+            BootAnswer::Recipe { recipe } => {
+                return Ok(Recipe::read(recipe)?.script(base).render());
             }
-            .render()),
-            BootAnswer::LocalDisk { .. } => Ok(Script::Exit.render()),
-            BootAnswer::Recipe { .. } | BootAnswer::Nothing | BootAnswer::Refuse { .. } => {
-                Err(script)
-            }
-        }
+            BootAnswer::Nothing => return Err(NoScript::Nothing),
+            BootAnswer::Refuse { reason } => return Err(NoScript::Refused(reason.clone())),
+        };
+        Ok(script.render())
     }
 
     /// The leases that are to be kept.

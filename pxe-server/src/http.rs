@@ -3,19 +3,23 @@
 
 use crate::ServeError;
 use crate::body::{Activity, FileBody, Told};
-use crate::desk::Desk;
+use crate::content::Content;
+use crate::desk::{Desk, NoScript};
+use crate::metrics::Metric;
 use crate::places::Places;
-use groundstate_api::Millis;
-use groundstate_api::boot::BootAnswer;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{self, HeaderValue};
+use groundstate_api::boot_session::{BootStep, Via};
+use groundstate_api::{MacAddr, Millis};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use pxe_core::names::{Wanted, read_path};
+use pxe_core::names::{Wanted, file_names, read_path};
 use pxe_core::range::{Part, read_range};
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -115,45 +119,62 @@ fn answer(
     desk: &Arc<Desk>,
     activity: &Activity,
 ) -> Response<FileBody> {
-    let text =
-        |status, text: &str| Reply::text(status, text.to_owned()).response(request, activity);
+    desk.count(Metric::HttpRequests, 1);
+    reply(request, peer, desk).response(request, desk, activity)
+}
+
+fn reply(request: &Request<Incoming>, peer: IpAddr, desk: &Arc<Desk>) -> Reply {
     if request.method() != Method::GET && request.method() != Method::HEAD {
-        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD only\n");
-        response
-            .headers_mut()
-            .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return response;
+        let refused = Reply::text(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD only\n");
+        return refused.with(header::ALLOW, "GET, HEAD");
+    }
+    // What has a body is no request for a boot file. Where two servers could disagree about its length, the next request
+    // on this connection would be anybody's; so there is none.
+    if !request.body().is_end_stream() || request.headers().contains_key(header::TRANSFER_ENCODING)
+    {
+        let refused = Reply::text(StatusCode::BAD_REQUEST, "a request here has no body\n");
+        return refused.with(header::CONNECTION, "close");
     }
     match read_path(request.uri().path()) {
-        None => text(StatusCode::NOT_FOUND, "no such boot file\n"),
-        Some(Wanted::Script(mac)) => match desk.script(mac) {
-            Ok(script) => text(StatusCode::OK, &script),
-            Err(BootAnswer::Refuse { reason }) => {
-                text(StatusCode::FORBIDDEN, &format!("{reason}\n"))
+        None => not_found(),
+        Some(Wanted::Metrics) => {
+            let text = Reply::text(StatusCode::OK, desk.counters.text());
+            Reply {
+                kind: "text/plain; version=0.0.4; charset=utf-8",
+                ..text
             }
-            Err(
-                BootAnswer::MaintenanceOs
-                | BootAnswer::LocalDisk { .. }
-                | BootAnswer::Recipe { .. }
-                | BootAnswer::Nothing,
-            ) => text(
-                StatusCode::NOT_FOUND,
-                "there is no script for this machine\n",
-            ),
-        },
-        Some(Wanted::File(name)) => match desk.files.file(name) {
-            None => text(StatusCode::NOT_FOUND, "no such boot file\n"),
-            Some(bytes) => {
-                let mac = desk.machine(peer);
-                let told = Told {
-                    desk: Arc::clone(desk),
-                    peer,
-                    mac,
-                    file: name.to_owned(),
-                };
-                file(request, name, bytes, told).response(request, activity)
+        }
+        Some(Wanted::Script(mac)) => script(desk, mac),
+        Some(Wanted::File(path)) => {
+            let found = file_names(&path)
+                .find_map(|name| desk.files.file(name).map(|content| (name, content)));
+            match found {
+                None => not_found(),
+                Some((name, content)) => {
+                    let told = Told {
+                        desk: Arc::clone(desk),
+                        peer,
+                        mac: desk.machine(peer),
+                        file: name.to_owned(),
+                    };
+                    file(request, content, told)
+                }
             }
-        },
+        }
+    }
+}
+
+fn not_found() -> Reply {
+    Reply::text(StatusCode::NOT_FOUND, "no such boot file\n")
+}
+
+fn script(desk: &Desk, mac: MacAddr) -> Reply {
+    match desk.script(mac) {
+        Ok(script) => Reply::text(StatusCode::OK, script),
+        Err(NoScript::Refused(reason)) => Reply::text(StatusCode::FORBIDDEN, format!("{reason}\n")),
+        Err(no @ (NoScript::Nothing | NoScript::Recipe(_))) => {
+            Reply::text(StatusCode::NOT_FOUND, format!("{no}\n"))
+        }
     }
 }
 
@@ -161,91 +182,142 @@ fn answer(
 struct Reply {
     status: StatusCode,
     kind: &'static str,
-    bytes: Bytes,
-    range: Option<String>,
+    content: Content,
+    part: Range<u64>,
+    more: Vec<(HeaderName, HeaderValue)>,
     told: Option<Told>,
 }
 
 impl Reply {
-    fn text(status: StatusCode, text: String) -> Self {
+    fn text(status: StatusCode, text: impl Into<String>) -> Self {
+        let content = Content::Memory(text.into().into());
         Self {
             status,
             kind: "text/plain; charset=utf-8",
-            bytes: text.into(),
-            range: None,
+            part: 0..content.length(),
+            content,
+            more: Vec::new(),
             told: None,
         }
     }
 
-    fn response(self, request: &Request<Incoming>, activity: &Activity) -> Response<FileBody> {
-        let length = self.bytes.len();
-        let head = request.method() == Method::HEAD;
-        let (bytes, told) = if head {
-            (Bytes::new(), None)
+    fn with(mut self, name: HeaderName, value: &str) -> Self {
+        self.more
+            .extend(HeaderValue::try_from(value).ok().map(|value| (name, value)));
+        self
+    }
+
+    fn response(
+        self,
+        request: &Request<Incoming>,
+        desk: &Arc<Desk>,
+        activity: &Activity,
+    ) -> Response<FileBody> {
+        let length = self.part.end - self.part.start;
+        let body = if request.method() == Method::HEAD {
+            FileBody::new(desk, self.content, 0..0, None, activity.clone())
         } else {
-            (self.bytes, self.told)
+            if let Some(Told {
+                mac: Some(mac),
+                file,
+                ..
+            }) = &self.told
+            {
+                let (via, file) = (Via::Http, file.clone());
+                desk.step(*mac, BootStep::FileAsked { via, file });
+            }
+            FileBody::new(desk, self.content, self.part, self.told, activity.clone())
         };
-        let mut response = Response::new(FileBody::new(bytes, told, activity.clone()));
+        let mut response = Response::new(body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.kind));
         headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(range) = self
-            .range
-            .and_then(|range| HeaderValue::try_from(range).ok())
-        {
-            headers.insert(header::CONTENT_RANGE, range);
-        }
+        headers.extend(self.more);
         response
     }
 }
 
-fn file(request: &Request<Incoming>, name: &str, bytes: Bytes, told: Told) -> Reply {
-    let kind = if std::path::Path::new(name)
-        .extension()
-        .is_some_and(|e| e == "efi")
-    {
-        "application/efi"
-    } else {
-        "application/octet-stream"
-    };
-    let length = bytes.len() as u64;
-    // We give out no validator, so an If-Range can never match, and the range is to be ignored.
-    let header = request
-        .headers()
-        .get(header::RANGE)
-        .filter(|_| !request.headers().contains_key(header::IF_RANGE));
-    let part = header
+fn file(request: &Request<Incoming>, content: Content, told: Told) -> Reply {
+    let length = content.length();
+    let validators = Validators::of(&content);
+    // A range is only for the file that the client began with.
+    let range = request.headers().get(header::RANGE).filter(|_| {
+        let known = request.headers().get(header::IF_RANGE);
+        known.is_none_or(|known| validators.as_ref().is_some_and(|ours| ours.are(known)))
+    });
+    let part = range
         .and_then(|value| value.to_str().ok())
         .map_or(Part::Whole, |v| read_range(v, length));
-    match part {
+    let mut reply = match part {
         Part::Whole => Reply {
             status: StatusCode::OK,
-            kind,
-            bytes,
-            range: None,
+            kind: kind(&told.file),
+            content,
+            part: 0..length,
+            more: Vec::new(),
             told: Some(told),
         },
-        Part::Unsatisfiable => Reply {
-            range: Some(format!("bytes */{length}")),
-            ..Reply::text(
-                StatusCode::RANGE_NOT_SATISFIABLE,
-                "the file is shorter\n".to_owned(),
-            )
-        },
-        Part::Bytes(range) => {
-            let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(bytes.len());
-            let piece = bytes.slice(at(range.start)..at(range.end));
-            let range = Some(format!("bytes {}-{}/{length}", range.start, range.end - 1));
-            Reply {
-                status: StatusCode::PARTIAL_CONTENT,
-                kind,
-                bytes: piece,
-                range,
-                told: None,
-            }
+        Part::Unsatisfiable => {
+            let refused = Reply::text(StatusCode::RANGE_NOT_SATISFIABLE, "the file is shorter\n");
+            return refused.with(header::CONTENT_RANGE, &format!("bytes */{length}"));
         }
+        Part::Bytes(range) => Reply {
+            status: StatusCode::PARTIAL_CONTENT,
+            kind: kind(&told.file),
+            content,
+            part: range.clone(),
+            more: Vec::new(),
+            told: None,
+        }
+        .with(
+            header::CONTENT_RANGE,
+            &format!("bytes {}-{}/{length}", range.start, range.end - 1),
+        ),
+    };
+    if let Some(Validators { tag, modified }) = validators {
+        reply = reply.with(header::ETAG, &tag);
+        reply = reply.with(header::LAST_MODIFIED, &modified);
+    }
+    reply
+}
+
+/// What firmware wants to read about a file. EDK2 starts only what it takes for an EFI program.
+fn kind(name: &str) -> &'static str {
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending);
+    match ending.map(str::to_ascii_lowercase).as_deref() {
+        Some("efi") => "application/efi",
+        Some("ipxe" | "txt" | "cfg") => "text/plain; charset=utf-8",
+        Some(_) | None => "application/octet-stream",
+    }
+}
+
+/// What tells one version of a file on disk from another.
+struct Validators {
+    tag: String,
+    modified: String,
+}
+
+impl Validators {
+    fn of(content: &Content) -> Option<Self> {
+        let Content::Disk { file, length } = content else {
+            return None;
+        };
+        let about = file.metadata().ok()?;
+        let tag = format!(
+            "\"{:x}-{length:x}-{:x}.{:x}\"",
+            about.ino(),
+            about.mtime(),
+            about.mtime_nsec()
+        );
+        let modified = httpdate::fmt_http_date(about.modified().ok()?);
+        Some(Self { tag, modified })
+    }
+
+    /// Whether the client's copy is of this version (RFC 9110 section 13.1.5; a weak tag never is).
+    fn are(&self, known: &HeaderValue) -> bool {
+        known == self.tag.as_str() || known == self.modified.as_str()
     }
 }

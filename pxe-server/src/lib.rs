@@ -16,6 +16,7 @@ mod dhcp;
 mod http;
 mod lease_file;
 mod metrics;
+mod pieces;
 mod places;
 mod sockets;
 mod tftp;

@@ -2,9 +2,9 @@
 //! The TFTP port, and a socket and task of its own for each transfer.
 
 use crate::ServeError;
+use crate::content::Content;
 use crate::desk::Desk;
 use crate::sockets::{OnInterface, open_transfer};
-use hyper::body::Bytes;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg};
 use pxe_core::tftp::{
     Action, Admission, End, Event, ReadRequest, Session, TftpRefusal, TransferId, Transfers,
@@ -185,13 +185,13 @@ async fn send_file(
     socket: tokio::net::UdpSocket,
     desk: Arc<Desk>,
     request: ReadRequest,
-    file: Bytes,
+    file: Content,
     whose: Whose,
     heard: UnboundedSender<Whose>,
 ) {
     let peer = IpAddr::V4(*whose.peer.ip());
     let mut heard = Some(heard);
-    let length = u64::try_from(file.len()).unwrap_or(u64::MAX);
+    let length = file.length();
     let mut out = Vec::new();
     let mut session = Session::begin(desk.clock.now(), &request, length, &mut out);
     let mut buffer = [0; PACKET_MAX];
@@ -204,10 +204,13 @@ async fn send_file(
                     offset,
                     length,
                 } => {
-                    let mut packet = Vec::with_capacity(4 + usize::from(length));
-                    packet.extend_from_slice(&data_header(block));
-                    packet.extend_from_slice(slice(&file, offset, length));
-                    socket.send(&packet).await
+                    let mut packet = vec![0; 4 + usize::from(length)];
+                    let (header, data) = packet.split_at_mut(4);
+                    header.copy_from_slice(&data_header(block));
+                    match file.read_at(offset, data) {
+                        Ok(()) => socket.send(&packet).await,
+                        Err(error) => Err(error),
+                    }
                 }
                 Action::End(end) => return ended(&desk, peer, &request, length, &end),
             };
@@ -237,12 +240,6 @@ async fn send_file(
             }
         }
     }
-}
-
-fn slice(file: &Bytes, offset: u64, length: u16) -> &[u8] {
-    let from = usize::try_from(offset).unwrap_or(usize::MAX);
-    file.get(from..from.saturating_add(usize::from(length)))
-        .expect("a session stays inside its file")
 }
 
 fn ended(desk: &Desk, peer: IpAddr, request: &ReadRequest, length: u64, end: &End) {

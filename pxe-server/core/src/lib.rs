@@ -14,6 +14,7 @@ pub mod cpio;
 pub mod dhcp;
 pub mod names;
 pub mod range;
+pub mod recipe;
 pub mod script;
 pub mod tftp;
 pub mod uki;

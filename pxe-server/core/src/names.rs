@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The names of boot files, and the one reader of HTTP paths.
 //!
-//! A path is compared with names; it is never joined to a folder, never percent-decoded and never normalised beyond
-//! repeated slashes (some firmware doubles them), so there is nothing to traverse.
+//! A path is compared with names; it is never joined to a folder. Escapes are read once and repeated slashes are left out
+//! (some firmware doubles them), and then it is still only compared, so there is nothing to traverse.
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 use groundstate_api::MacAddr;
 
@@ -23,42 +24,100 @@ pub const INITRD: &str = "initrd.img";
 /// its next boot entry. Given no file at all, UEFI asks for a minute before it goes on (measured with OVMF).
 pub const LOCAL_DISK: &str = "local-disk";
 
-/// Every HTTP path begins with this.
+/// The folder that our own URLs name; a path may leave it out.
 const ROOT: &str = "boot";
 /// Scripts of one machine lie below this.
-const SCRIPTS: &str = "ipxe";
+const SCRIPTS: &str = "boot/ipxe/";
 /// The ending of a script's name.
 const SCRIPT_ENDING: &str = ".ipxe";
-/// The longest path that is looked at, in bytes: three times the longest that we hand out.
-const PATH_MAX: usize = 256;
+/// The counters.
+const METRICS: &str = "metrics";
+/// The longest name of a boot file, in bytes, its folders included: half of what a TFTP request carries.
+pub const NAME_MAX: usize = 255;
+/// The longest path that is looked at, in bytes: a name with every byte escaped.
+const PATH_MAX: usize = 3 * NAME_MAX + 16;
 
 /// What an HTTP path asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted<'a> {
-    /// A boot file by its name, which is still to be looked up.
-    File(&'a str),
+pub enum Wanted {
+    /// A boot file, under one of the [`file_names`] of this, which are still to be looked up.
+    File(String),
     /// The iPXE script of this machine.
     Script(MacAddr),
+    /// The counters.
+    Metrics,
 }
 
-/// Reads an HTTP path. `None` is "404": not a path that we hand out.
+/// Reads an HTTP path. `None` is "404": not a path of anything.
+///
+/// Escapes are read once, and what they spell is compared with names like everything else. One that spells a separator
+/// or a control character spells no name.
 #[must_use]
-pub fn read_path(path: &str) -> Option<Wanted<'_>> {
+pub fn read_path(path: &str) -> Option<Wanted> {
     if path.len() > PATH_MAX || !path.starts_with('/') {
         return None;
     }
-    let mut parts = path.split('/').filter(|part| !part.is_empty());
-    if parts.next() != Some(ROOT) {
-        return None;
-    }
-    match (parts.next(), parts.next(), parts.next()) {
-        (Some(name), None, None) => Some(Wanted::File(name)),
-        (Some(SCRIPTS), Some(name), None) => {
-            let mac = name.strip_suffix(SCRIPT_ENDING)?.parse().ok()?;
-            Some(Wanted::Script(mac))
+    let path = plain(&unescape(path)?)?;
+    let machine = path
+        .strip_prefix(SCRIPTS)
+        .and_then(|name| name.strip_suffix(SCRIPT_ENDING))
+        .and_then(|name| name.parse().ok());
+    Some(match machine {
+        Some(mac) => Wanted::Script(mac),
+        None if path == METRICS => Wanted::Metrics,
+        None => Wanted::File(path),
+    })
+}
+
+/// The names that a path may mean, in this order: itself, and without our own folder.
+pub fn file_names(path: &str) -> impl Iterator<Item = &str> {
+    let below = path.strip_prefix(ROOT).and_then(|p| p.strip_prefix('/'));
+    [Some(path), below].into_iter().flatten()
+}
+
+/// A name as a client may write it: slashes at the beginning and repeated ones mean nothing (firmware, GRUB and PXELINUX
+/// double them). `None` where it is nobody's name.
+#[must_use]
+pub fn plain(name: &str) -> Option<String> {
+    let mut out = String::with_capacity(name.len());
+    for part in name.split('/').filter(|part| !part.is_empty()) {
+        if !out.is_empty() {
+            out.push('/');
         }
-        _ => None,
+        out.push_str(part);
     }
+    let control = out.chars().any(char::is_control);
+    (!out.is_empty() && out.len() <= NAME_MAX && !control).then_some(out)
+}
+
+fn unescape(path: &str) -> Option<String> {
+    let mut bytes = path.bytes();
+    let mut out = Vec::with_capacity(path.len());
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            out.push(byte);
+            continue;
+        }
+        let mut digit = || char::from(bytes.next()?).to_digit(16);
+        let spelled = u8::try_from(digit()? << 4 | digit()?).ok()?;
+        if matches!(spelled, b'/' | b'\\' | 0..0x20 | 0x7f) {
+            return None;
+        }
+        out.push(spelled);
+    }
+    String::from_utf8(out).ok()
+}
+
+fn escape(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-~+,:=@".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
 }
 
 /// Where our HTTP boot files are.
@@ -74,7 +133,8 @@ impl HttpBase {
     /// The URL of a boot file.
     #[must_use]
     pub fn file(&self, name: &str) -> String {
-        format!("http://{}{}/{ROOT}/{name}", self.address, self.port_part())
+        let (port, name) = (self.port_part(), escape(name));
+        format!("http://{}{port}/{ROOT}/{name}", self.address)
     }
 
     /// The URL of a machine's iPXE script.
@@ -82,7 +142,11 @@ impl HttpBase {
     pub fn script(&self, mac: MacAddr) -> String {
         let [a, b, c, d, e, f] = mac.0;
         let name = format!("{a:02x}-{b:02x}-{c:02x}-{d:02x}-{e:02x}-{f:02x}{SCRIPT_ENDING}");
-        self.file(&format!("{SCRIPTS}/{name}"))
+        format!(
+            "http://{}{}/{SCRIPTS}{name}",
+            self.address,
+            self.port_part()
+        )
     }
 
     fn port_part(&self) -> String {
@@ -122,36 +186,66 @@ mod tests {
         ] {
             assert_eq!(read_path(path), Some(Wanted::Script(MAC)), "{path}");
         }
+        for (path, names) in [
+            (
+                "//boot//groundstate.efi",
+                vec!["boot/groundstate.efi", "groundstate.efi"],
+            ),
+            ("/pxelinux.cfg/default", vec!["pxelinux.cfg/default"]),
+            ("/a%20b%2Bc", vec!["a b+c"]),
+            ("/boot/", vec!["boot"]),
+            ("/%C3%A9", vec!["\u{e9}"]),
+        ] {
+            let Some(Wanted::File(path)) = read_path(path) else {
+                panic!("{path}");
+            };
+            assert_eq!(file_names(&path).collect::<Vec<_>>(), names);
+        }
+        assert_eq!(read_path("/metrics"), Some(Wanted::Metrics));
+        let odd = base.file("a b/${net0}%#?.efi");
         assert_eq!(
-            read_path("//boot//groundstate.efi"),
-            Some(Wanted::File("groundstate.efi"))
+            odd,
+            "http://10.77.0.1/boot/a%20b/%24%7Bnet0%7D%25%23%3F.efi"
+        );
+        let path = odd.strip_prefix("http://10.77.0.1").unwrap();
+        assert_eq!(
+            read_path(path),
+            Some(Wanted::File("boot/a b/${net0}%#?.efi".into()))
         );
     }
 
     #[test]
-    fn everything_else_is_not_found() {
+    fn what_spells_no_name_is_not_found() {
         for path in [
             "",
             "/",
+            "//",
             "boot/vmlinuz",
-            "/boot",
-            "/boot/",
-            "/etc/passwd",
-            "/boot/ipxe/x.ipxe",
-            "/boot/ipxe/52:54:00:12:34:56",
-            "/boot/a/b",
-            "/boot/ipxe/52:54:00:12:34:56.ipxe/x",
-            "/Boot/vmlinuz",
+            "/boot/..%2f..%2fetc",
+            "/a%5cb",
+            "/a%00",
+            "/a%0ab",
+            "/a%",
+            "/a%4",
+            "/a%zz",
+            "/%ff",
         ] {
             assert_eq!(read_path(path), None, "{path}");
         }
-        // These are file names like any other, and no file has them.
-        assert_eq!(read_path("/boot/.."), Some(Wanted::File("..")));
-        assert_eq!(
-            read_path("/boot/..%2f..%2fetc"),
-            Some(Wanted::File("..%2f..%2fetc"))
-        );
-        assert_eq!(read_path(&format!("/boot/{}", "x".repeat(300))), None);
+        assert_eq!(read_path(&format!("/{}", "x".repeat(256))), None);
+        // These are names like any other, and no file has them.
+        for (path, name) in [
+            ("/boot/..", "boot/.."),
+            ("/%2e%2e/%2e%2e/etc/passwd", "../../etc/passwd"),
+            ("/..\\..\\etc", "..\\..\\etc"),
+            ("/boot/ipxe/x.ipxe", "boot/ipxe/x.ipxe"),
+            (
+                "/boot/ipxe/52:54:00:12:34:56",
+                "boot/ipxe/52:54:00:12:34:56",
+            ),
+        ] {
+            assert_eq!(read_path(path), Some(Wanted::File(name.into())), "{path}");
+        }
     }
 
     proptest::proptest! {

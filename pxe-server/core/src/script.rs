@@ -5,10 +5,12 @@
 //! line, a comment) does not become part of a [`CommandLine`], and a URL can only be one of ours.
 
 use crate::names::{HttpBase, INITRD, KERNEL};
+pub use crate::recipe::{Recipe, RecipeError};
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use groundstate_api::boot::LocalBoot;
 
 /// The longest kernel command line, in bytes: x86 Linux keeps 2,048 with the closing NUL, `initrd=` included.
 pub const COMMAND_LINE_MAX: usize = 1_900;
@@ -85,18 +87,39 @@ fn is_plain(c: char) -> bool {
 /// What the script shall do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Script<'a> {
-    /// Fetch kernel and initramfs by HTTP and start them.
+    /// Fetch kernel and initramfs of the maintenance OS by HTTP and start them.
     Boot {
         /// Where they are.
         base: HttpBase,
         /// The kernel's command line.
         command_line: &'a CommandLine,
     },
+    /// Fetch the recipe's kernel and initramfs files and start them, or its program.
+    Recipe {
+        /// Where they are.
+        base: HttpBase,
+        /// What.
+        recipe: &'a Recipe<'a>,
+    },
     /// Leave iPXE, so that the firmware goes on to its next boot entry: the machine's own disk.
     Exit,
+    /// Start a BIOS drive.
+    Sanboot {
+        /// Its number; 0x80 is the first disk.
+        drive: u8,
+    },
 }
 
 impl Script<'_> {
+    /// How iPXE is sent to the machine's own disk.
+    #[must_use]
+    pub const fn of_local(how: LocalBoot) -> Script<'static> {
+        match how {
+            LocalBoot::Usual | LocalBoot::Exit | LocalBoot::NoAnswer => Script::Exit,
+            LocalBoot::Sanboot { drive } => Script::Sanboot { drive },
+        }
+    }
+
     /// The script's text.
     #[must_use]
     pub fn render(&self) -> String {
@@ -108,7 +131,12 @@ impl Script<'_> {
                 command_line.as_str(),
                 base.file(INITRD),
             ),
+            Self::Recipe { base, recipe } => recipe.render(*base),
             Self::Exit => String::from("#!ipxe\nexit\n"),
+            // A drive that does not start is left to the firmware's next boot entry.
+            Self::Sanboot { drive } => {
+                format!("#!ipxe\nsanboot --no-describe --drive {drive:#04x} || exit\n")
+            }
         }
     }
 }

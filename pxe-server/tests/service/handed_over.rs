@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The service on sockets that were bound by somebody else, on loopback: needs no root.
 
-use crate::room::{Ear, Policy, boot_files, run};
+use crate::room::{Ear, Policy, boot_files, bytes, run};
 use groundstate_api::boot::BootAnswer;
 use groundstate_api::site::Network;
 use pxe_server::{Config, Sockets, serve_on};
@@ -66,11 +66,7 @@ fn handed_over_sockets_are_served_on_loopback_until_told_to_stop() {
         ),
     ] {
         run("curl", &["-sS", "--max-time", "20", "-o", path, &url]);
-        assert_eq!(
-            std::fs::read(&out).unwrap(),
-            files.file(name).unwrap(),
-            "{url}"
-        );
+        assert_eq!(std::fs::read(&out).unwrap(), bytes(&files, name), "{url}");
     }
     let script = run(
         "curl",

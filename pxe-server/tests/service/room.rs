@@ -163,7 +163,7 @@ impl Room {
     }
 
     pub(crate) fn file(&self, name: &str) -> Vec<u8> {
-        self.files.file(name).unwrap().to_vec()
+        bytes(&self.files, name)
     }
 
     pub(crate) fn sighting(&self) -> (MacAddr, BootSighting) {
@@ -198,6 +198,14 @@ impl Drop for Room {
             self.close();
         }
     }
+}
+
+/// What is served under a name.
+pub(crate) fn bytes(files: &BootFiles, name: &str) -> Vec<u8> {
+    let content = files.file(name).unwrap();
+    let mut bytes = vec![0; usize::try_from(content.length()).unwrap()];
+    content.read_at(0, &mut bytes).unwrap();
+    bytes
 }
 
 pub(crate) fn boot_files(dir: &std::path::Path) -> BootFiles {

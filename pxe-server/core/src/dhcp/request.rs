@@ -196,6 +196,7 @@ impl Request {
             uuid: self.uuid,
             firmware: self.client.firmware(),
             relay: (!self.giaddr.is_unspecified()).then_some(self.giaddr),
+            ipxe: matches!(self.client, Client::Ipxe(_)),
             ..BootQuestion::about(self.mac)
         }
     }
