@@ -9,5 +9,6 @@ pub mod handover;
 pub mod image;
 mod medium;
 mod mount;
+mod patience;
 pub mod pid1;
 pub mod virtual_disk;

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Carries one disk step of a plan out on every disk that it concerns.
 
+use super::contents::{ANSWER, read_within};
 use super::device::Device;
+use super::error::no_answer;
+use super::look::{Look, at_once};
 use super::parallel::{Done, Outcome, Work, on_each};
 use super::remains::beside_own_table;
 use super::wipe::{HEAD, TAIL};
@@ -29,8 +32,8 @@ const WIPED: u64 = HEAD + TAIL;
 pub struct Bench<'a> {
     /// The plan.
     pub plan: &'a Plan,
-    /// Looks at every disk now, contents included.
-    pub look: &'a (dyn Fn() -> Vec<Disk> + Sync),
+    /// Looks at every disk now, as far as it is told to.
+    pub look: &'a (dyn Fn(Look) -> Vec<Disk> + Sync),
 }
 
 /// How long a disk may be silent in a step before it is given up. The kernel's own way with a disk that does not answer
@@ -79,6 +82,14 @@ impl Job {
         held.map_err(|error| error.reason(&self.planned))
     }
 
+    /// The same of a disk that carries the table of the step before.
+    fn hold_laid_out(&self) -> Result<Hold, Reason> {
+        let held = self.hold()?;
+        let carries = held.carries(&self.table);
+        carries.map_err(|error| error.reason(&self.planned))?;
+        Ok(held)
+    }
+
     /// Each fact with the disk that it is about.
     fn said(&self, facts: Vec<String>) -> Vec<String> {
         let serial = &self.planned.serial;
@@ -96,13 +107,7 @@ impl Job {
     }
 
     fn silent(&self, silence: Duration) -> Reason {
-        Reason::new(
-            ReasonCode::DiskError,
-            "A disk does not answer.",
-            "Check the disk's seat and cable, power the machine off and on, then order the run again; replace the disk if it happens again.",
-        )
-        .about(self.planned.part())
-        .seen(format!("{} s without an answer", silence.as_secs()))
+        no_answer(silence).about(self.planned.part())
     }
 }
 
@@ -277,41 +282,46 @@ fn machine() -> Option<SystemUuid> {
         .and_then(|text| text.trim().parse().ok())
 }
 
-/// Looks at the disks now. What is half of this plan's own table on a disk is not told as somebody's.
+/// Looks at the disks now, and at what those hold that the plan keeps or lets go. What is half of this plan's own table on
+/// a disk is not told as somebody's.
 fn looked(bench: &Bench<'_>) -> Vec<Disk> {
-    let mut seen = (bench.look)();
+    let concerned = |disk: &&DiskPlan| !matches!(disk.action, DiskAction::LeaveAlone);
+    let concerned = bench.plan.disks.iter().filter(concerned);
+    let serials = concerned.map(|disk| disk.serial.clone()).collect();
+    let mut seen = (bench.look)(Look::ContentsOf(serials));
+    let mut refused: Vec<(&DiskPlan, String)> = Vec::new();
     for planned in &bench.plan.disks {
-        let found = guard_disk(planned, &seen).ok();
         let is_read = |disk: &Disk| disk.contents.iter().all(|one| one.what != UNREADABLE);
-        let refused = |disk: &&Disk| is_read(disk) && guard_contents(planned, disk).is_err();
-        let Some(found) = found.filter(refused) else {
-            continue;
-        };
-        let name = found.kernel_name.clone();
-        let path = Path::new("/dev").join(&name);
-        let beside = Device::open_to_read(&path, Some(planned.logical_sector))
-            .and_then(|device| beside_own_table(&device, planned));
+        let found = guard_disk(planned, &seen).ok();
+        let found = found.filter(|disk| is_read(disk) && guard_contents(planned, disk).is_err());
+        refused.extend(found.map(|disk| (planned, disk.kernel_name.clone())));
+    }
+    let beside = at_once(&refused, |(planned, name)| {
+        let (path, sector) = (Path::new("/dev").join(name), planned.logical_sector);
+        let planned = DiskPlan::clone(planned);
+        let read = move |device: &Device| beside_own_table(device, &planned);
+        read_within(ANSWER, &path, Some(sector), read)
+    });
+    for ((_, name), beside) in refused.iter().zip(beside) {
+        let disk = seen.iter_mut().find(|disk| disk.kernel_name == *name);
         // A disk that cannot be read stays as it was told, and the guard refuses it.
-        let (Ok(Some(contents)), Some(disk)) = (
-            beside,
-            seen.iter_mut().find(|disk| disk.kernel_name == name),
-        ) else {
-            continue;
-        };
-        disk.contents = contents;
-        disk.layout = None;
+        if let (Ok(Some(contents)), Some(disk)) = (beside, disk) {
+            disk.contents = contents;
+            disk.layout = None;
+        }
     }
     seen
 }
 
 /// Looks at the disks now and finds every one that is to be written to. Before a wipe each must hold what the plan lets
-/// go, and one that does not refuses all; later one that is not as planned has failed alone.
+/// go, and one that does not refuses all; later one that is not as planned has failed alone, and what it holds is looked
+/// at through the handle that the step opens.
 fn jobs(bench: &Bench<'_>, step: Step, failed: &mut Failed) -> Result<Vec<Job>, Reason> {
     let is_first = step == Step::Wipe;
     let seen = if is_first {
         looked(bench)
     } else {
-        (bench.look)()
+        (bench.look)(Look::Identities)
     };
     let mut jobs = Vec::new();
     for planned in &bench.plan.disks {
@@ -359,7 +369,7 @@ fn vhd_bytes(partition: &PartitionPlan) -> u64 {
 }
 
 fn make_volumes(job: &Job, done: &Done) -> Outcome {
-    let _held = job.hold()?;
+    let _held = job.hold_laid_out()?;
     let mut facts = Vec::new();
     for (path, partition) in job.partitions() {
         let made = match &partition.holds {
@@ -377,7 +387,7 @@ fn make_volumes(job: &Job, done: &Done) -> Outcome {
 }
 
 fn make_all_vhds(job: &Job, done: &Done) -> Outcome {
-    let _held = job.hold()?;
+    let _held = job.hold_laid_out()?;
     let mut facts = Vec::new();
     for (path, partition) in job.partitions() {
         let Some(on) = partition.holds.volume().filter(|on| !on.vhds.is_empty()) else {

@@ -2,20 +2,30 @@
 //! Reads what a disk holds: signatures on the disk and on each of its partitions, and our own layout. Never writes.
 
 use super::device::Device;
+use crate::patience::{NoAnswer, answer_within};
 use groundstate_api::Bytes;
 use groundstate_api::inventory::{FoundFileSystem, FoundLayout, FoundPartition, Signature};
 use groundstate_api::plan::Role;
+use groundstate_api::units::MIB;
 use mos_core::plan::{GS_DATA, GS_ESP, GS_ROOT};
 use mos_core::signature::{GptTable, Recognised, Window, read_gpt, read_mbr, recognise};
 use std::io;
 use std::path::Path;
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// How long a disk may take to tell what it holds, some 10 MiB: a disk that sleeps wakes within 30 s, and the kernel tries
 /// a command that failed again.
-const ANSWER: Duration = Duration::from_secs(120);
+pub(super) const ANSWER: Duration = Duration::from_secs(120);
+/// What the reading of one disk has in memory at once, at most: both ends of the disk, then both ends of one partition
+/// after the other, and what is cut out of them.
+pub(super) const READING: u64 = 5 * MIB;
+/// What the reading of all disks may have in memory at once, of PID 1's 64 MiB: what is in flight of an image takes 34 MiB,
+/// and no step does both.
+pub(super) const READING_MAX: u64 = 40 * MIB;
+/// So many disks are read at once.
+#[allow(clippy::cast_possible_truncation)] // Eight.
+pub(super) const AT_ONCE_MAX: usize = (READING_MAX / READING) as usize;
 
 /// What the disk holds.
 ///
@@ -25,21 +35,68 @@ pub fn contents(device: &Path) -> io::Result<(Vec<Signature>, Option<FoundLayout
     contents_within(ANSWER, device)
 }
 
-/// The same of a disk that answers within `limit`. The thread that waits for one that does not is left behind.
+/// The same of a disk that answers within `limit`.
 pub(super) fn contents_within(
     limit: Duration,
     device: &Path,
 ) -> io::Result<(Vec<Signature>, Option<FoundLayout>)> {
-    let (path, (tell, told)) = (device.to_path_buf(), mpsc::channel());
-    thread::spawn(move || {
-        let found = Device::open_to_read(&path, None).and_then(|device| contents_of(&device));
-        // Nobody listens any more where it took too long.
-        let _ = tell.send(found);
-    });
-    told.recv_timeout(limit).unwrap_or_else(|_| {
-        let why = format!("it does not answer within {} s", limit.as_secs());
-        Err(io::Error::new(io::ErrorKind::TimedOut, why))
+    read_within(limit, device, None, contents_of)
+}
+
+/// What `read` reads of a disk that answers within `limit`.
+pub(super) fn read_within<T: Send + 'static>(
+    limit: Duration,
+    device: &Path,
+    file_sector: Option<u32>,
+    read: impl FnOnce(&Device) -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let path = device.to_path_buf();
+    let work = move || Device::open_to_read(&path, file_sector).and_then(|device| read(&device));
+    answer_within(limit, work).unwrap_or_else(|why| {
+        Err(match why {
+            NoAnswer::Late => {
+                let why = format!("it does not answer within {} s", limit.as_secs());
+                io::Error::new(io::ErrorKind::TimedOut, why)
+            }
+            NoAnswer::Fault => io::Error::other("reading it ended in a fault"),
+        })
     })
+}
+
+/// Who reads disks now, and since when.
+static READERS: Mutex<Vec<(u64, Instant)>> = Mutex::new(Vec::new());
+static READER_LEFT: Condvar = Condvar::new();
+
+/// Room in memory for the reading of one disk.
+struct Room(u64);
+
+impl Room {
+    /// Waits until there is room. Who has read for longer than a disk may take waits for one that does not answer: almost
+    /// none of its room is used, and it keeps nobody out.
+    fn take() -> Self {
+        let mut readers = READERS.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let now = Instant::now();
+            let left = |since: &Instant| ANSWER.checked_sub(now.duration_since(*since));
+            let reading = readers.iter().filter_map(|(_, since)| left(since));
+            let times: Vec<Duration> = reading.collect();
+            let Some(soonest) = times.iter().min().filter(|_| times.len() >= AT_ONCE_MAX) else {
+                let number = readers.last().map_or(0, |(number, _)| number + 1);
+                readers.push((number, now));
+                return Self(number);
+            };
+            let waited = READER_LEFT.wait_timeout(readers, *soonest);
+            (readers, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let mut readers = READERS.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.retain(|(number, _)| *number != self.0);
+        READER_LEFT.notify_one();
+    }
 }
 
 /// A partition that a table lists, of whatever kind.
@@ -65,12 +122,15 @@ pub(super) fn contents_read(
     if device.size() == 0 {
         return Ok((found, None));
     }
+    let _room = Room::take();
     let mut read = reader;
     let mut disk = Window::new(device.size(), device.sector(), &mut read);
     for one in recognise(&mut disk)? {
         found.push(signature("disk".to_owned(), &one));
     }
     let mut allowance = disk.allowance();
+    // Its ends go before those of the partitions come.
+    drop(disk);
     let table = gpt(device, reader)?;
     let mut on_partitions = Vec::new();
     for slice in slices_read(device, reader)? {

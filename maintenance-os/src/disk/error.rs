@@ -5,6 +5,7 @@ use groundstate_api::plan::{DiskPlan, Plan, Role};
 use groundstate_api::{Bytes, Reason, ReasonCode};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use thiserror::Error;
 
 /// Why an executor did not do what the plan says.
@@ -75,6 +76,12 @@ pub enum DiskError {
         path: PathBuf,
         /// Where.
         offset: u64,
+    },
+    /// The disk carries another table than a step before has written.
+    #[error("{path} does not carry the table that the plan gives it")]
+    OtherTable {
+        /// The device.
+        path: PathBuf,
     },
     /// Something is still recognised after the wipe.
     #[error("{path} still holds {what} after it was wiped")]
@@ -192,7 +199,7 @@ impl DiskError {
                 "Something on this machine uses the disk.",
                 "Restart the machine and order the run again.",
             ),
-            Self::NotAsPlanned { .. } | Self::Replaced { .. } => (
+            Self::NotAsPlanned { .. } | Self::Replaced { .. } | Self::OtherTable { .. } => (
                 ReasonCode::WrongDisk,
                 "The disk is not the one that the plan names.",
                 "Order the run again, so that the plan sees the disk as it is.",
@@ -229,6 +236,16 @@ pub fn about_os_disk(plan: &Plan, reason: Reason) -> Reason {
         Some(os) if is_a_disks && reason.part.is_none() => reason.about(os.part()),
         Some(_) | None => reason,
     }
+}
+
+/// What is said of a disk that was given up after `limit`.
+pub(crate) fn no_answer(limit: Duration) -> Reason {
+    Reason::new(
+        ReasonCode::DiskError,
+        "A disk does not answer.",
+        "Check the disk's seat and cable, power the machine off and on, then order the run again; replace the disk if it happens again.",
+    )
+    .seen(format!("{} s without an answer", limit.as_secs()))
 }
 
 const fn full() -> (ReasonCode, &'static str, &'static str) {

@@ -7,14 +7,15 @@
 
 use super::device::Device;
 use super::error::DiskError;
+use super::partition::table_bytes;
 use groundstate_api::inventory::Disk;
-use groundstate_api::plan::DiskPlan;
+use groundstate_api::plan::{DiskPlan, TablePlan};
 use std::path::Path;
 
 /// A disk that keeps its name until this is dropped.
 #[derive(Debug)]
 pub struct Hold {
-    _device: Device,
+    device: Device,
 }
 
 impl Hold {
@@ -37,7 +38,30 @@ impl Hold {
                 found,
             }),
             // A kernel before 5.15 counts no appearances, and a file that stands in for a disk has none.
-            (Some(_) | None, Some(_) | None) => Ok(Self { _device: device }),
+            (Some(_) | None, Some(_) | None) => Ok(Self { device }),
         }
+    }
+
+    /// Whether the disk carries exactly this table.
+    ///
+    /// # Errors
+    /// [`DiskError::OtherTable`] where it does not; it cannot be read, or the table cannot stand on it.
+    pub(super) fn carries(&self, table: &TablePlan) -> Result<(), DiskError> {
+        let (device, path) = (&self.device, self.device.path());
+        let ends = table_bytes(device.size(), device.sector(), table);
+        let ends = ends.map_err(|what| DiskError::Table {
+            path: path.to_path_buf(),
+            what,
+        })?;
+        let planned = ends.primary(device.sector());
+        let found = device
+            .read(0, planned.len())
+            .map_err(DiskError::io("reading", path))?;
+        if found == planned {
+            return Ok(());
+        }
+        Err(DiskError::OtherTable {
+            path: path.to_path_buf(),
+        })
     }
 }

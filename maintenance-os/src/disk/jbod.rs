@@ -264,7 +264,7 @@ fn a_hundred_boots_with_other_names_touch_ours_and_never_somebodys() {
         let plan = with_lengths_of(&plan, &seen);
         let somebodys = seen.iter().find(|disk| disk.serial == SERIAL).unwrap();
         names.push(somebodys.kernel_name.clone());
-        let look = || shelf.boot(boot, paths(boot));
+        let look = |_| shelf.boot(boot, paths(boot));
         let bench = Bench {
             plan: &plan,
             look: &look,
@@ -366,7 +366,7 @@ fn what_came_to_a_disk_after_it_was_planned_as_blank_stays() {
             found.contents
         );
         let (plan, disk) = for_a_blank_disk(&template, found.size.0);
-        let look = || vec![found.clone()];
+        let look = |_| vec![found.clone()];
         let bench = Bench {
             plan: &plan,
             look: &look,
@@ -382,7 +382,7 @@ fn what_came_to_a_disk_after_it_was_planned_as_blank_stays() {
         let refused = carry_out(Step::Wipe, &bench, &mut |_, _| ()).unwrap_err();
         assert_eq!(refused.code, ReasonCode::DiskInUse, "{}", one.origin);
         // Nor where the guard was passed by a look at another moment: the executors look again at what they opened.
-        let blank = || {
+        let blank = |_| {
             let mut blank = found.clone();
             blank.contents.clear();
             vec![blank]

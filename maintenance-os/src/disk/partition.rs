@@ -128,6 +128,12 @@ impl Ends {
         }
     }
 
+    /// What stands before the first partition: the protective MBR, the header and the entries.
+    pub(super) fn primary(&self, sector: u32) -> &[u8] {
+        let length = usize::try_from(2 * u64::from(sector) + ENTRIES).unwrap_or(usize::MAX);
+        self.head.get(..length).unwrap_or(&self.head)
+    }
+
     fn slice(&mut self, length: usize) -> io::Result<&mut [u8]> {
         let outside = || io::Error::other("outside the places of a partition table");
         let (bytes, from) = if self.at < self.tail_at {

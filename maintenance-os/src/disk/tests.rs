@@ -239,7 +239,7 @@ fn a_foreign_disk_becomes_the_planned_one_however_often() {
         ["gpt", "ext4 \"old\" on partition 1", "LUKS2 on partition 2"]
     );
     let plan = plan_of(planned(512, Role::Os, os_table(), goes));
-    let look = || vec![seen(&path, 512)];
+    let look = |_| vec![seen(&path, 512)];
     let bench = Bench {
         plan: &plan,
         look: &look,
@@ -315,7 +315,7 @@ fn a_disk_that_is_not_the_planned_one_keeps_every_byte() {
     let goes = vec!["gpt".to_owned()];
     let mut plan = planned(512, Role::Os, os_table(), goes);
     let in_use = plan_of(plan.clone());
-    let look = || vec![seen(&path, 512)];
+    let look = |_| vec![seen(&path, 512)];
     let bench = Bench {
         plan: &in_use,
         look: &look,

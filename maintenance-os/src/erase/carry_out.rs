@@ -2,7 +2,8 @@
 //! Carries the erase step out: one machine and one worker for each disk.
 
 use super::drive::Drive;
-use crate::disk::{Bench, Hold};
+use crate::disk::{Bench, Hold, Look};
+use crate::patience::{NoAnswer, answer_within};
 use groundstate_api::erase::{EraseClass, EraseOutcome, EraseRecord, EraseSample};
 use groundstate_api::inventory::Disk;
 use groundstate_api::plan::{DiskAction, DiskPlan};
@@ -16,6 +17,10 @@ use std::time::{Duration, Instant};
 
 /// Between two looks at how far the disks are.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How long a disk may take to be opened and to tell what it can do: the kernel's own tries with one that does not answer
+/// end within five minutes.
+const OPEN_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// What an erase works with.
 pub struct Shop<'a> {
@@ -44,15 +49,18 @@ pub fn carry_out(
     // Each disk counts its own size: how much of it is sampled follows from that.
     let total = Bytes(jobs.iter().map(|job| job.planned.size.0).sum());
     progress(Bytes(0), total);
+    // One look for all: each disk is then held under the name that it was seen by.
+    let serials = jobs.iter().map(|job| job.planned.serial.clone()).collect();
+    let seen = (shop.bench.look)(Look::ContentsOf(serials));
     let done = AtomicU64::new(0);
     let outcomes = std::thread::scope(|scope| {
         let (tell, ended) = channel::<()>();
         let threads: Vec<_> = jobs
             .iter()
             .map(|job| {
-                let (tell, done) = (tell.clone(), &done);
+                let (tell, seen, done) = (tell.clone(), &seen, &done);
                 scope.spawn(move || {
-                    let outcome = erase(shop, job, done);
+                    let outcome = erase(shop, job, seen, done);
                     drop(tell);
                     outcome
                 })
@@ -103,24 +111,22 @@ fn job(planned: &DiskPlan) -> Option<Job<'_>> {
     }
 }
 
-fn erase(shop: &Shop<'_>, job: &Job<'_>, done: &AtomicU64) -> Result<Vec<String>, Reason> {
-    let seen = (shop.bench.look)();
-    let disk = guard_disk(job.planned, &seen)?;
+fn erase(
+    shop: &Shop<'_>,
+    job: &Job<'_>,
+    seen: &[Disk],
+    done: &AtomicU64,
+) -> Result<Vec<String>, Reason> {
+    let disk = guard_disk(job.planned, seen)?;
     guard_contents(job.planned, disk)?;
+    let seed = seed().map_err(|error| not_opened(job.planned, "drawing a seed", &error))?;
     let path = shop.devices.join(&disk.kernel_name);
-    let _held = Hold::new(&path, job.planned, disk).map_err(|error| error.reason(job.planned))?;
-    let failed = |what: &str, error: &dyn std::fmt::Display| {
-        Reason::new(
-            ReasonCode::EraseFailed,
-            "A disk cannot be erased: it could not be opened alone.",
-            "Check the disk's seat, cable and health, then order the erase again.",
-        )
-        .about(job.planned.part())
-        .seen(format!("{what}: {error}"))
-    };
-    let seed = seed().map_err(|error| failed("drawing a seed", &error))?;
-    let mut drive = Drive::open(&path, job.planned, disk, seed)
-        .map_err(|error| failed("opening it", &error))?;
+    let (planned, found) = (job.planned.clone(), disk.clone());
+    let opened = answer_within(OPEN_MAX, move || open(&path, &planned, &found, seed));
+    let (_held, mut drive) = opened.unwrap_or_else(|why| match why {
+        NoAnswer::Late => Err(not_opened(job.planned, "opening it", &"it does not answer")),
+        NoAnswer::Fault => Err(died().about(job.planned.part())),
+    })?;
     let steps = ladder(drive.facts(), job.level);
     let record = named(job.planned, disk);
     let machine = Erase::new(record, job.planned.logical_sector, job.level, steps, seed);
@@ -138,6 +144,24 @@ fn erase(shop: &Shop<'_>, job: &Job<'_>, done: &AtomicU64) -> Result<Vec<String>
             Err(quarantine(job.planned, &record))
         }
     }
+}
+
+/// Opens the drive alone, and keeps its name to it.
+fn open(path: &Path, planned: &DiskPlan, seen: &Disk, seed: u64) -> Result<(Hold, Drive), Reason> {
+    let held = Hold::new(path, planned, seen).map_err(|error| error.reason(planned))?;
+    let drive = Drive::open(path, planned, seen, seed);
+    let drive = drive.map_err(|error| not_opened(planned, "opening it", &error))?;
+    Ok((held, drive))
+}
+
+fn not_opened(planned: &DiskPlan, what: &str, error: &dyn std::fmt::Display) -> Reason {
+    Reason::new(
+        ReasonCode::EraseFailed,
+        "A disk cannot be erased: it could not be opened alone.",
+        "Check the disk's seat, cable and health, then order the erase again.",
+    )
+    .about(planned.part())
+    .seen(format!("{what}: {error}"))
 }
 
 fn quarantine(planned: &DiskPlan, record: &EraseRecord) -> Reason {

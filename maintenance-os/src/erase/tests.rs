@@ -3,7 +3,7 @@
 //! past the page cache.
 
 use super::{Shop, carry_out};
-use crate::disk::{Bench, contents};
+use crate::disk::{Bench, Look, contents};
 use groundstate_api::erase::{EraseClass, EraseMethod, EraseOutcome, EraseRecord};
 use groundstate_api::inventory::{Attachment, Disk, Health, Transport, Verdict};
 use groundstate_api::plan::{DiskAction, DiskPlan, HandOver, Plan, Role};
@@ -105,7 +105,7 @@ type Erased = (
     Vec<(Bytes, Bytes)>,
 );
 
-fn erase(folder: &Path, plan: &Plan, look: &(dyn Fn() -> Vec<Disk> + Sync)) -> Erased {
+fn erase(folder: &Path, plan: &Plan, look: &(dyn Fn(Look) -> Vec<Disk> + Sync)) -> Erased {
     let records = Mutex::new(Vec::new());
     let report = |record: &EraseRecord| {
         records.lock().unwrap().push(record.clone());
@@ -129,8 +129,8 @@ fn files_full_of_canaries_are_zeros_afterwards_and_the_others_are_as_they_were()
     for serial in ["A", "B", "C"] {
         fill(&folder.join(serial));
     }
-    let look = || ["A", "B", "C"].map(|serial| disk(folder, serial)).to_vec();
-    let plan = plan(&look(), &["A", "C"], EraseClass::Clear);
+    let look = |_| ["A", "B", "C"].map(|serial| disk(folder, serial)).to_vec();
+    let plan = plan(&look(Look::Contents), &["A", "C"], EraseClass::Clear);
     let (ended, records, told) = erase(folder, &plan, &look);
     let facts = ended.unwrap();
     assert_eq!(facts.len(), 2, "{facts:?}");
@@ -170,8 +170,12 @@ fn a_blank_disk_gets_witnesses_and_one_that_must_be_purged_is_not_touched() {
         .unwrap()
         .set_len(SIZE)
         .unwrap();
-    let look = || vec![disk(folder, "A")];
-    let (ended, records, _) = erase(folder, &plan(&look(), &["A"], EraseClass::Clear), &look);
+    let look = |_| vec![disk(folder, "A")];
+    let (ended, records, _) = erase(
+        folder,
+        &plan(&look(Look::Contents), &["A"], EraseClass::Clear),
+        &look,
+    );
     ended.unwrap();
     assert!(records[0].sample.planted >= 1_024, "{:?}", records[0]);
     assert!(
@@ -182,7 +186,11 @@ fn a_blank_disk_gets_witnesses_and_one_that_must_be_purged_is_not_touched() {
     );
 
     fill(&folder.join("A"));
-    let (ended, records, _) = erase(folder, &plan(&look(), &["A"], EraseClass::Purge), &look);
+    let (ended, records, _) = erase(
+        folder,
+        &plan(&look(Look::Contents), &["A"], EraseClass::Purge),
+        &look,
+    );
     let reason = ended.unwrap_err();
     assert_eq!(reason.code, ReasonCode::EraseFailed);
     assert!(
@@ -232,7 +240,7 @@ fn another_disk_under_the_name_or_other_contents_are_not_erased_and_the_rest_is(
         .write_all_at(b"\x31\xc0\x5a\xa5LUKS\xba\xbe\x00\x02", 0)
         .unwrap();
     table.write_all_at(b"LUKS\xba\xbe\x00\x01", 0).unwrap();
-    let look = || ["A", "B", "C"].map(|serial| disk(folder, serial)).to_vec();
+    let look = |_| ["A", "B", "C"].map(|serial| disk(folder, serial)).to_vec();
     let (ended, records, _) = erase(folder, &plan, &look);
     let reason = ended.unwrap_err();
     assert_eq!(reason.code, ReasonCode::WrongDisk, "{reason}");
@@ -267,8 +275,8 @@ fn a_record_that_nobody_takes_is_a_disk_in_quarantine() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path();
     fill(&folder.join("A"));
-    let look = || vec![disk(folder, "A")];
-    let plan = plan(&look(), &["A"], EraseClass::Clear);
+    let look = |_| vec![disk(folder, "A")];
+    let plan = plan(&look(Look::Contents), &["A"], EraseClass::Clear);
     let bench = Bench {
         plan: &plan,
         look: &look,

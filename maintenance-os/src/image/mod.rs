@@ -7,6 +7,7 @@
 mod ask;
 mod buffer;
 mod clock;
+mod hand;
 mod prove;
 mod pull;
 mod read_back;

@@ -4,7 +4,7 @@
 use super::Moved;
 use super::buffer::Aligned;
 use super::clock::Clock;
-use super::target::Target;
+use super::target::{REQUEST_MAX, Target};
 use groundstate_api::image::Manifest;
 use groundstate_api::limits::CHUNK_SIZE_MAX;
 use groundstate_api::{Bytes, Digest, Reason, ReasonCode};
@@ -13,6 +13,7 @@ use image_core::manifest::{digest, title};
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Threads that hash: SHA-256 is slower than any disk.
 const HASHERS: usize = 2;
@@ -41,8 +42,18 @@ pub fn read_back(
     target: &Path,
     on: &mut dyn FnMut(Moved),
 ) -> Result<Vec<String>, Reason> {
+    read_back_within(REQUEST_MAX, manifest, target, on)
+}
+
+/// The same of a disk none of whose requests may take longer than `patience`.
+pub(super) fn read_back_within(
+    patience: Duration,
+    manifest: &Manifest,
+    target: &Path,
+    on: &mut dyn FnMut(Moved),
+) -> Result<Vec<String>, Reason> {
     let path = target;
-    let target = Target::open(path, manifest, false)?;
+    let mut target = Target::open(path, manifest, false, patience)?;
     target.flush()?;
     target.forget()?;
     let clock = Clock::start();
@@ -55,7 +66,7 @@ pub fn read_back(
             scope.spawn(move || hash(job, &tell));
         }
         drop(tell);
-        let verdict = compare(manifest, &target, path, &jobs, &verdicts, on);
+        let verdict = compare(manifest, &mut target, path, &jobs, &verdicts, on);
         // The hashers end when their channel closes.
         drop(jobs);
         verdict
@@ -77,7 +88,7 @@ pub fn read_back(
 
 fn compare(
     manifest: &Manifest,
-    target: &Target,
+    target: &mut Target,
     path: &Path,
     jobs: &Sender<Job>,
     verdicts: &Receiver<Verdict>,
@@ -89,13 +100,13 @@ fn compare(
     let mut pieces = pieces(manifest).into_iter();
     let (mut out, mut done) = (0usize, 0u64);
     loop {
-        while let Some(mut buffer) = spare.pop() {
+        while let Some(buffer) = spare.pop() {
             let Some(piece) = pieces.next() else {
                 spare.push(buffer);
                 break;
             };
             let length = usize::try_from(piece.length).expect("a piece fits a buffer");
-            target.read(&mut buffer.bytes_mut()[..length], Bytes(piece.offset))?;
+            let buffer = target.read(buffer, length, Bytes(piece.offset))?;
             jobs.send(Job(piece, buffer))
                 .expect("the hashers listen until the channel closes");
             out += 1;

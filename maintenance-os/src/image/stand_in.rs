@@ -2,12 +2,14 @@
 //! An image whose chunks come from memory: the real writer and the real reading back, without a server.
 
 use super::pull::Job;
-use super::target::Target;
+use super::read_back::read_back_within;
+use super::target::{REQUEST_MAX, Target};
 use super::write::{Message, write_to};
 use groundstate_api::image::{Blob, Chunk, ImageKind, Manifest};
 use groundstate_api::{Bytes, Digest, Reason, SCHEMA};
 use image_core::Event;
 use std::path::Path;
+use std::time::Duration;
 
 /// An image and its chunks as they are stored.
 pub(crate) struct Made {
@@ -59,7 +61,16 @@ pub(crate) fn made(bytes: &[u8], chunk_size: usize) -> Made {
 
 impl Made {
     pub(crate) fn write(&self, target: &Path) -> Result<Vec<String>, Reason> {
-        let target = Target::open(target, &self.manifest, true)?;
+        self.write_within(REQUEST_MAX, target)
+    }
+
+    /// The same to a disk none of whose requests may take longer than `patience`.
+    pub(crate) fn write_within(
+        &self,
+        patience: Duration,
+        target: &Path,
+    ) -> Result<Vec<String>, Reason> {
+        let target = Target::open(target, &self.manifest, true, patience)?;
         write_to(
             target,
             &self.manifest,
@@ -81,6 +92,14 @@ impl Made {
     }
 
     pub(crate) fn read_back(&self, target: &Path) -> Result<Vec<String>, Reason> {
-        super::read_back(&self.manifest, target, &mut |_| ())
+        self.read_back_within(REQUEST_MAX, target)
+    }
+
+    pub(crate) fn read_back_within(
+        &self,
+        patience: Duration,
+        target: &Path,
+    ) -> Result<Vec<String>, Reason> {
+        read_back_within(patience, &self.manifest, target, &mut |_| ())
     }
 }

@@ -5,7 +5,7 @@ use super::buffer::{Aligned, Pool};
 use super::clock::{Clock, seed};
 use super::prove::prove;
 use super::pull::{Job, pull};
-use super::target::Target;
+use super::target::{REQUEST_MAX, Target};
 use super::{Moved, Source};
 use groundstate_api::image::Manifest;
 use groundstate_api::limits::CHUNK_SIZE_MAX;
@@ -45,7 +45,7 @@ pub fn write(
 ) -> Result<Vec<String>, Reason> {
     image_core::manifest::check(manifest)
         .map_err(|error| error.reason(&image_core::manifest::title(manifest)))?;
-    let target = Target::open(target, manifest, true)?;
+    let target = Target::open(target, manifest, true, REQUEST_MAX)?;
     write_to(target, manifest, on, |pool, wanted, jobs, tell| {
         pull(source, manifest, pool, wanted, jobs, tell);
     })
@@ -223,9 +223,9 @@ impl Writer<'_> {
             .remove(&index)
             .expect("the machine writes only what was proved");
         let length = usize::try_from(chunk.length.0).expect("a chunk is in memory");
-        let written = self.target.write(&buffer.bytes()[..length], chunk.offset);
+        let buffer = self.target.write(buffer, length, chunk.offset)?;
         self.pool.plain_back(buffer);
-        written.map(|()| Event::Wrote {
+        Ok(Event::Wrote {
             to: Bytes(chunk.offset.0 + chunk.length.0),
         })
     }

@@ -3,6 +3,7 @@
 
 use crate::disk;
 use crate::handover;
+use crate::patience::{NoAnswer, answer_within};
 use crate::pid1::log::Log;
 use crate::pid1::look;
 use groundstate_api::enrol::EnrolReply;
@@ -26,7 +27,7 @@ pub(super) fn start(reply: &EnrolReply, log: &Log) -> Result<Infallible, Reason>
             "restart the machine",
         ));
     };
-    let disks = look::disks();
+    let disks = look::disks(disk::Look::Contents);
     let number = disks
         .iter()
         .filter(|each| each.serial == *disk_serial)
@@ -54,7 +55,16 @@ pub(super) fn start(reply: &EnrolReply, log: &Log) -> Result<Infallible, Reason>
         }
         return Err(reason);
     };
-    let contents = handover::read_esp(&disk::partition_device(&found.kernel_name, number))?;
+    let esp = disk::partition_device(&found.kernel_name, number);
+    let read = answer_within(disk::FILES_MAX, move || handover::read_esp(&esp));
+    let contents = read.unwrap_or_else(|why| match why {
+        NoAnswer::Late => Err(disk::no_answer(disk::FILES_MAX).about(found.part())),
+        NoAnswer::Fault => Err(Reason::new(
+            ReasonCode::Internal,
+            "reading the boot partition ended in a fault of the maintenance OS",
+            "restart the machine",
+        )),
+    })?;
     // The entry stands on the disk beside the kernel: nothing of the image repository is needed.
     if !starts_from(&contents.options, root_guid) {
         return Err(Reason::new(

@@ -3,7 +3,7 @@
 //!
 //! Before every step that writes, the disk is found again by its serial number and the guard compares it with the plan.
 
-use crate::disk;
+use crate::disk::{self, FILES_MAX, OPEN_MAX, on_os_disk};
 use crate::erase;
 use crate::handover;
 use crate::image;
@@ -168,27 +168,37 @@ impl Workshop {
 
     fn first_boot(&self, plan: &Plan) -> Result<Vec<String>, Reason> {
         if plan.rebuild.is_some() {
-            let seed = self.seed(plan)?;
-            return handover::place_seed(&partition(plan, is_root)?, &seed);
+            return self.place_seed(plan);
         }
         let manifest = self.manifest(plan)?;
         let mut facts = {
             let kernel = self.blob(&manifest.kernel, "kernel")?;
             let initrd = self.blob(&manifest.initrd, "initrd")?;
             let boot_loader = self.blob(&manifest.boot_loader, "boot loader")?;
-            let files = handover::EspFiles {
-                boot_loader: &boot_loader,
-                kernel: &kernel,
-                initrd: &initrd,
-                cmdline: &manifest.cmdline,
-                root_guid: root_guid(plan)?,
-                plan: &plan.id,
-            };
-            handover::fill_esp(&partition(plan, is_esp)?, &files)?
+            let (root_guid, id) = (root_guid(plan)?.to_owned(), plan.id.clone());
+            let esp = partition(plan, is_esp)?;
+            on_os_disk(plan, FILES_MAX, "filling the boot partition", move || {
+                let files = handover::EspFiles {
+                    boot_loader: &boot_loader,
+                    kernel: &kernel,
+                    initrd: &initrd,
+                    cmdline: &manifest.cmdline,
+                    root_guid: &root_guid,
+                    plan: &id,
+                };
+                handover::fill_esp(&esp, &files)
+            })?
         };
-        let seed = self.seed(plan)?;
-        facts.extend(handover::place_seed(&partition(plan, is_root)?, &seed)?);
+        facts.extend(self.place_seed(plan)?);
         Ok(facts)
+    }
+
+    fn place_seed(&self, plan: &Plan) -> Result<Vec<String>, Reason> {
+        let seed = self.seed(plan)?;
+        let root = partition(plan, is_root)?;
+        on_os_disk(plan, FILES_MAX, "leaving the first-boot data", move || {
+            handover::place_seed(&root, &seed)
+        })
     }
 
     fn seed(&self, plan: &Plan) -> Result<HostSeed, Reason> {
@@ -230,7 +240,7 @@ impl Workshop {
     /// Reads kernel and initrd back from the ESP: what the firmware will start, or kexec has loaded, is what the image names.
     fn prove(&self, plan: &Plan) -> Result<Vec<String>, Reason> {
         if plan.rebuild.is_some() {
-            let found = handover::digest_esp(&partition(plan, is_esp)?)?;
+            let found = digest_esp(plan)?;
             return Ok(vec![format!(
                 "the host's kernel {} and initrd {} read back from its disk",
                 found.kernel.short(),
@@ -238,7 +248,7 @@ impl Workshop {
             )]);
         }
         let manifest = self.manifest(plan)?;
-        let found = handover::digest_esp(&partition(plan, is_esp)?)?;
+        let found = digest_esp(plan)?;
         for (what, found, blob) in [
             ("kernel", found.kernel, &manifest.kernel),
             ("initrd", found.initrd, &manifest.initrd),
@@ -308,11 +318,21 @@ impl Workshop {
     }
 }
 
+fn digest_esp(plan: &Plan) -> Result<handover::EspDigests, Reason> {
+    let esp = partition(plan, is_esp)?;
+    on_os_disk(plan, FILES_MAX, "reading the boot partition", move || {
+        handover::digest_esp(&esp)
+    })
+}
+
 /// Loads what the host on the disk starts from, its own updates included, where kexec will start it.
 fn load_host_that_stays(plan: &Plan) -> Result<Vec<String>, Reason> {
     let mut facts = vec![STAYS.to_owned()];
     if plan.hand_over == HandOver::Kexec {
-        let contents = handover::read_esp(&partition(plan, is_esp)?)?;
+        let esp = partition(plan, is_esp)?;
+        let contents = on_os_disk(plan, FILES_MAX, "reading the boot partition", move || {
+            handover::read_esp(&esp)
+        })?;
         if !starts_from(&contents.options, root_guid(plan)?) {
             return Err(Reason::new(
                 ReasonCode::HandOverFailed,
@@ -419,11 +439,13 @@ impl std::ops::Deref for HeldPartition {
 /// A partition of the OS disk, after the guard has looked at the disk once more.
 fn partition(plan: &Plan, wanted: fn(&PartitionContents) -> bool) -> Result<HeldPartition, Reason> {
     let (disk_plan, number, _) = planned(plan, wanted)?;
-    let seen: Vec<Disk> = look::disks();
+    let seen: Vec<Disk> = look::disks(disk::Look::Identities);
     let disk = mos_core::guard::guard_disk(disk_plan, &seen)?;
     let device = std::path::Path::new("/dev").join(&disk.kernel_name);
-    let held =
-        disk::Hold::new(&device, disk_plan, disk).map_err(|error| error.reason(disk_plan))?;
+    let (planned, found) = (disk_plan.clone(), disk.clone());
+    let held = on_os_disk(plan, OPEN_MAX, "opening the disk", move || {
+        disk::Hold::new(&device, &planned, &found).map_err(|error| error.reason(&planned))
+    })?;
     Ok(HeldPartition {
         path: disk::partition_device(&disk.kernel_name, number),
         _held: held,

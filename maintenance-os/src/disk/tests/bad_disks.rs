@@ -104,7 +104,7 @@ impl Shelf {
 
     /// The steps in order until one fails.
     fn run(&self) -> Result<(), (Step, Reason)> {
-        let look = || self.look();
+        let look = |_| self.look();
         let bench = Bench {
             plan: &self.plan,
             look: &look,
@@ -398,4 +398,77 @@ fn an_error_at_any_call_of_the_image_is_the_os_disks() {
     }
     println!("image: {cases} cases");
     assert!(cases > 60);
+}
+
+/// Too short for a disk to be asked twice, long enough for a busy machine.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+#[test]
+fn an_os_disk_that_hangs_at_any_request_of_the_image_is_named() {
+    let bytes = [7u8; 300 << 10];
+    let made = crate::image::stand_in::made(&bytes, 64 << 10);
+    // A write in the middle of the image, the flush at its end, and a read of it.
+    for (name, call, after) in [
+        ("deaf-writes", Call::Write, 2),
+        ("deaf-flush", Call::Flush, 0),
+        ("deaf-reads", Call::Read, 1),
+    ] {
+        let shelf = Shelf::new(name, 2, 512);
+        shelf.right();
+        let disk = &shelf.disks[0];
+        let laid_out = disk.image();
+        let root = partition_device(Shelf::path(name, 0).to_str().unwrap(), 2);
+        let run = || {
+            let written = made.write_within(PATIENCE, &root);
+            written.and_then(|_| made.read_back_within(PATIENCE, &root))
+        };
+        disk.fail(Some(Trouble {
+            call: Some(call),
+            after,
+            fault: Fault::Hang,
+        }));
+        let reason = super::super::about_os_disk(&shelf.plan, run().unwrap_err());
+        assert!(disk.struck());
+        assert_eq!(reason.code, ReasonCode::DiskError, "{name}: {reason}");
+        assert_eq!(reason.part, Some(shelf.plan.disks[0].part()));
+        assert_eq!(reason.what, "A disk does not answer.");
+        assert_eq!(reason.evidence[0], "3 s without an answer");
+        let path = root.to_str().unwrap();
+        assert!(reason.evidence[1].starts_with(path), "{reason}");
+        // It answers again: the same steps end well.
+        disk.release();
+        disk.fail(None);
+        disk.put(laid_out);
+        run().unwrap();
+    }
+}
+
+/// A named pipe that nobody writes to: who opens it waits as for a disk that does not answer.
+fn silent_file(path: &Path) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let kind = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, path, kind, 0o600.into(), 0).unwrap();
+}
+
+#[test]
+fn an_os_disk_that_hangs_in_the_first_boot_steps_is_named() {
+    let shelf = Shelf::new("deaf-boot", 2, 512);
+    let root = tempfile::tempdir().unwrap();
+    silent_file(&root.path().join(mos_core::loader_entry::ENTRY_PATH));
+    let at = root.path().to_owned();
+    let limit = Duration::from_millis(300);
+    let read = super::super::on_os_disk(
+        &shelf.plan,
+        limit,
+        "reading the boot partition",
+        move || crate::handover::read_tree(&at),
+    );
+    let reason = read.unwrap_err();
+    assert_eq!(reason.code, ReasonCode::DiskError, "{reason}");
+    assert_eq!(reason.part, Some(shelf.plan.disks[0].part()));
+    assert_eq!(reason.what, "A disk does not answer.");
+    assert_eq!(
+        reason.evidence,
+        ["0 s without an answer", "reading the boot partition"]
+    );
 }

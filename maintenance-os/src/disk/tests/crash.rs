@@ -193,7 +193,7 @@ impl Rig {
 
     /// From the guard on, as after every boot.
     pub(super) fn run(&self, rest: Rest<'_>) -> Result<(), String> {
-        let look = || vec![seen(&self.path, self.sector)];
+        let look = |_| vec![seen(&self.path, self.sector)];
         let bench = Bench {
             plan: &self.plan,
             look: &look,

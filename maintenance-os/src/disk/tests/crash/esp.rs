@@ -40,7 +40,7 @@ fn power_goes_at_any_write_of_the_esp() {
         plan: &id,
     };
     let make = |rig: &Rig| {
-        let look = || vec![seen(&rig.path, rig.sector)];
+        let look = |_| vec![seen(&rig.path, rig.sector)];
         let bench = Bench {
             plan: &rig.plan,
             look: &look,

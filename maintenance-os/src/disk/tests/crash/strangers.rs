@@ -30,7 +30,7 @@ fn piece(image: &Image, at: u64) -> Vec<u8> {
 /// Whether the executors pass it; where they do not, nothing is written.
 fn passes_guard(rig: &Rig, image: &Image) -> bool {
     rig.disk.put(image.clone());
-    let look = || vec![seen(&rig.path, rig.sector)];
+    let look = |_| vec![seen(&rig.path, rig.sector)];
     let bench = Bench {
         plan: &rig.plan,
         look: &look,
