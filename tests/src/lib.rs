@@ -5,6 +5,7 @@
 //! product's process except start it.
 
 pub mod compare;
+pub mod matrix;
 pub mod rack;
 pub mod stage;
 pub mod world;

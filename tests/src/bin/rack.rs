@@ -4,6 +4,7 @@
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use groundstate_api::boot::Firmware;
+use groundstate_tests::matrix;
 use groundstate_tests::rack::{
     Boot, Fault, Net, NetOptions, Node, NodeSpec, PowerOn, SerialLog, site_toml,
 };
@@ -28,6 +29,8 @@ enum Wish {
     BootKernel(BootKernel),
     /// Print the site file of a rack.
     Site(Which),
+    /// Run the client matrix against `groundstate pxe-server`, and print its table.
+    Clients(Clients),
     /// Print what the disks in a rack's folder hold, one digest per disk.
     Fingerprint {
         /// The rack's folder.
@@ -92,6 +95,22 @@ struct BootKernel {
     seconds: u64,
 }
 
+#[derive(clap::Args)]
+struct Clients {
+    /// The program.
+    #[arg(long, default_value = "target/release/groundstate")]
+    groundstate: PathBuf,
+    /// The folder with the boot image's parts.
+    #[arg(long, default_value = "target/groundstate/boot")]
+    boot_image: PathBuf,
+    /// Where logs and captures go.
+    #[arg(long, default_value = "target/clients")]
+    dir: PathBuf,
+    /// Only the rows of this group.
+    #[arg(long, value_enum)]
+    only: Option<matrix::Group>,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Way {
     Bios,
@@ -117,6 +136,7 @@ fn main() -> ExitCode {
             print!("{}", site_toml(&specs(&which)));
             Ok(())
         }
+        Wish::Clients(wish) => clients(&wish),
         Wish::Fingerprint { dir, which } => fingerprint(&dir, &which),
     };
     match done {
@@ -132,6 +152,19 @@ fn specs(which: &Which) -> Vec<NodeSpec> {
     (1..=which.nodes)
         .map(|index| NodeSpec::demo(index, which.firmware.into()))
         .collect()
+}
+
+fn clients(wish: &Clients) -> anyhow::Result<()> {
+    let groundstate = wish.groundstate.canonicalize()?;
+    let groups = wish
+        .only
+        .map_or(matrix::Group::ALL.to_vec(), |only| vec![only]);
+    let table = matrix::run(&groundstate, &wish.boot_image, &wish.dir, &groups)?;
+    println!("{table}");
+    if !table.0.iter().all(matrix::Row::is_well) {
+        bail!("a client has not what it asked for");
+    }
+    Ok(())
 }
 
 fn up(wish: &Up) -> anyhow::Result<()> {
