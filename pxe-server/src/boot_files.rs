@@ -5,11 +5,12 @@
 //! Same parts and same site: same bytes. A copy lies in a folder so that a person can look; what is served is in memory.
 
 use crate::assets::Assets;
+use crate::boot_dir::BootDir;
 use crate::content::Content;
 use groundstate_api::boot::{BOOT_CONFIG_PATH, BootConfig};
 use hyper::body::Bytes;
 use pxe_core::cpio::{self, Archive, CpioError};
-use pxe_core::names::{INITRD, KERNEL, SNPONLY, UKI, UNDIONLY};
+use pxe_core::names::{INITRD, KERNEL, SNPONLY, UKI, UNDIONLY, plain};
 use pxe_core::script::CommandLine;
 use pxe_core::uki::{self, Section, UkiError};
 use std::collections::BTreeMap;
@@ -27,17 +28,50 @@ pub struct BootFiles {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Inner {
     files: BTreeMap<&'static str, Bytes>,
+    folder: Option<Arc<BootDir>>,
     command_line: CommandLine,
 }
 
 impl BootFiles {
-    /// What is served under a name, if there is a file of that name.
+    /// The files of a folder, and no boot image.
+    #[must_use]
+    pub fn of_folder(folder: Arc<BootDir>) -> Self {
+        let folder = Some(folder);
+        Self {
+            inner: Arc::new(Inner {
+                folder,
+                ..Inner::default()
+            }),
+        }
+    }
+
+    /// The same, with the files of a folder beside them. The boot image's own names stay its own.
+    #[must_use]
+    pub fn with_folder(&self, folder: Arc<BootDir>) -> Self {
+        let folder = Some(folder);
+        Self {
+            inner: Arc::new(Inner {
+                files: self.inner.files.clone(),
+                folder,
+                command_line: self.inner.command_line.clone(),
+            }),
+        }
+    }
+
+    /// What is served under a name, as a client may write it (slashes at its beginning and repeated ones mean nothing),
+    /// if there is a file of that name.
     #[must_use]
     pub fn file(&self, name: &str) -> Option<Content> {
-        self.inner.files.get(name).cloned().map(Content::Memory)
+        if let Some(bytes) = self.inner.files.get(name) {
+            return Some(Content::Memory(bytes.clone()));
+        }
+        if let Some(bytes) = plain(name).and_then(|name| self.inner.files.get(name.as_str())) {
+            return Some(Content::Memory(bytes.clone()));
+        }
+        self.inner.folder.as_ref()?.file(name)
     }
 
     /// The kernel command line of the boot image.
@@ -126,6 +160,7 @@ pub fn assemble(
     Ok(BootFiles {
         inner: Arc::new(Inner {
             files,
+            folder: None,
             command_line: assets.command_line.clone(),
         }),
     })

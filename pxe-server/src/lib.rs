@@ -7,6 +7,7 @@
 
 mod assets;
 mod body;
+mod boot_dir;
 mod boot_files;
 mod clock;
 mod content;
@@ -22,6 +23,7 @@ mod sockets;
 mod tftp;
 
 pub use assets::{Assets, AssetsError};
+pub use boot_dir::{BootDir, BootDirError, Changes, DEPTH_MAX, FILES_MAX, LeftOut};
 pub use boot_files::{AssembleError, BootFiles, assemble};
 pub use content::Content;
 pub use lease_file::LeaseFileError;
