@@ -47,6 +47,9 @@ pub enum EnrolReply {
         certificate_pem: String,
         /// How the machine was booted, as the boot service saw it.
         firmware: Option<Firmware>,
+        /// Which boot of this run it is: 1, or more where the machine came back after a power loss.
+        #[serde(default = "first_boot")]
+        boot: u32,
     },
     /// Nothing is ordered and the node has a host: start it from its disk and write nothing.
     BootLocal {
@@ -66,4 +69,8 @@ pub enum EnrolReply {
         /// When to ask again, in milliseconds.
         retry_ms: u64,
     },
+}
+
+const fn first_boot() -> u32 {
+    1
 }

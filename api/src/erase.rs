@@ -332,8 +332,19 @@ pub struct EraseCertificate {
     pub began: Millis,
     /// When it ended, same clock.
     pub ended: Millis,
+    /// How often power went in the run before: each time the erase was begun anew, and what is said here is of the last one.
+    #[serde(default, skip_serializing_if = "never")]
+    pub interrupted: u32,
     /// The disk and what happened to it.
     pub disk: EraseRecord,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks with a reference"
+)]
+const fn never(times: &u32) -> bool {
+    *times == 0
 }
 
 impl EraseCertificate {

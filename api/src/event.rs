@@ -62,6 +62,18 @@ pub enum Happened {
         /// SHA-256 of the public key (SubjectPublicKeyInfo), `sha256:…`.
         key: String,
     },
+    /// The machine came back in the middle of its run, as after a power loss: the run is bound to the key of its new boot and
+    /// goes on with the same plan, and the key before opens nothing more. An alarm.
+    CameBack {
+        /// The run.
+        run: RunId,
+        /// The new boot.
+        boot_id: BootId,
+        /// SHA-256 of the new public key, `sha256:…`.
+        key: String,
+        /// Which boot of this run it is: 2, 3, …; the first is the one that enrolled.
+        boot: u32,
+    },
     /// An enrolment was refused. `SecondKey` and `IdentityMismatch` are alarms.
     EnrolRefused {
         /// Why.

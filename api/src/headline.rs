@@ -17,6 +17,10 @@ pub fn headline(what: &Happened) -> String {
         Happened::RunOrdered { run, .. } => format!("run {run} ordered"),
         Happened::BootSeen { sighting } => boot(sighting),
         Happened::Enrolled { boot_id, .. } => format!("enrolled, boot {boot_id}"),
+        Happened::CameBack { boot, .. } => {
+            let boot = ordinal(*boot);
+            format!("ALARM: node came back after power loss, {boot} boot of this run")
+        }
         Happened::EnrolRefused { reason, alarm } => {
             let grave = if *alarm { "ALARM: " } else { "" };
             format!("{grave}enrolment refused: {}", short(reason))
@@ -56,6 +60,19 @@ pub fn headline(what: &Happened) -> String {
     }
 }
 
+/// 1st, 2nd, 3rd, 4th, …
+#[must_use]
+pub fn ordinal(number: u32) -> String {
+    let ending = match (number % 100, number % 10) {
+        (11..=13, _) => "th",
+        (_, 1) => "st",
+        (_, 2) => "nd",
+        (_, 3) => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}
+
 fn short(reason: &Reason) -> String {
     let part = reason.part.as_ref().map(|p| format!(" ({p})"));
     format!(
@@ -87,5 +104,20 @@ fn moved(step: Step, state: &StepState) -> String {
         StepState::Done { .. } => format!("{name}: done"),
         StepState::Failed { reason } => format!("{name}: failed: {}", short(reason)),
         StepState::Waiting { reason } => format!("{name}: waits: {}", short(reason)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ordinal;
+
+    #[test]
+    fn ordinals_are_as_people_say_them() {
+        let said = [1, 2, 3, 4, 9, 11, 12, 13, 21, 22, 101, 111, 112].map(ordinal);
+        let right = [
+            "1st", "2nd", "3rd", "4th", "9th", "11th", "12th", "13th", "21st", "22nd", "101st",
+            "111th", "112th",
+        ];
+        assert_eq!(said, right);
     }
 }

@@ -20,6 +20,8 @@ pub enum ReasonCode {
     EnrolmentExpired,
     /// A second key asked for an enrolment that a first key holds.
     SecondKey,
+    /// The machine came back in the middle of its run, or did so too often.
+    PowerLost,
     /// MAC, UUID and serial number do not belong to the same node.
     IdentityMismatch,
     /// A DIMM that the node should have is not there.
@@ -83,6 +85,7 @@ impl ReasonCode {
             Self::NothingOrdered => "nothing-ordered",
             Self::EnrolmentExpired => "enrolment-expired",
             Self::SecondKey => "second-key",
+            Self::PowerLost => "power-lost",
             Self::IdentityMismatch => "identity-mismatch",
             Self::DimmMissing => "dimm-missing",
             Self::DimmFailing => "dimm-failing",
@@ -329,6 +332,7 @@ mod tests {
         for code in [
             ReasonCode::DimmMissing,
             ReasonCode::SecondKey,
+            ReasonCode::PowerLost,
             ReasonCode::ProvisionerUnreachable,
         ] {
             assert_eq!(serde_json::to_string(&code).unwrap(), format!("\"{code}\""));

@@ -6,7 +6,7 @@
 
 use crate::journal::JournalError;
 use crate::pki::PkiError;
-use crate::provisioner::Provisioner;
+use crate::provisioner::{Provisioner, Speaker, Unheard};
 use groundstate_api::erase::{
     ERASE_SIGNATURE, EraseCertificate, EraseOutcome, EraseRecord, EraseReport, SignedErase,
 };
@@ -179,33 +179,40 @@ pub(crate) enum CertifyError {
     Pki(#[from] PkiError),
     #[error("the certificate cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
-    /// The run does not erase this disk, or is over.
+    /// The run does not erase this disk, is over, or went on in a later boot.
     #[error("{0}")]
     Refused(Box<groundstate_api::Reason>),
 }
 
+impl From<Unheard> for CertifyError {
+    fn from(why: Unheard) -> Self {
+        match why {
+            Unheard::Journal(error) => Self::Journal(error),
+            Unheard::Withdrawn(reason) => Self::Refused(reason),
+        }
+    }
+}
+
 impl Provisioner {
     /// Judges a node's record of a disk, signs what it proves, and keeps it. Blocks.
-    pub(crate) fn certify(
-        &self,
-        node: &NodeId,
-        run: &RunId,
-        report: EraseReport,
-    ) -> Result<(), CertifyError> {
+    pub(crate) fn certify(&self, from: &Speaker, report: EraseReport) -> Result<(), CertifyError> {
+        let Speaker { node, run, .. } = from;
         let now = crate::clock::Clock::new().steady();
         let known = self.with_node(node, |state| {
             let current = state.run.as_ref().filter(|current| current.id == *run)?;
             let terms = current.terms.erase.clone()?;
             let plan = current.plan.clone()?;
             let done = current.erased.contains_key(&report.record.serial);
-            Some((terms, plan, done))
+            // Each later boot of the run has begun the erase anew.
+            let interrupted = current.boots.saturating_sub(1);
+            Some((terms, plan, done, interrupted))
         });
         let serial = report.record.serial.clone();
         let refused = || {
             let reason = prov_core::reasons::not_to_be_erased(run, &serial);
             CertifyError::Refused(Box::new(reason))
         };
-        let (terms, plan, done) = known.flatten().ok_or_else(refused)?;
+        let (terms, plan, done, interrupted) = known.flatten().ok_or_else(refused)?;
         if done {
             return Ok(()); // Its answer was lost.
         }
@@ -220,6 +227,7 @@ impl Provisioner {
             level: terms.level,
             began: Millis(now.0.saturating_sub(disk.took.0)),
             ended: now,
+            interrupted,
             disk,
         };
         let erased = certificate.is_erased();
@@ -237,7 +245,7 @@ impl Provisioner {
             erased,
             signed: Box::new(signed.clone()),
         };
-        match self.submit(node, input)? {
+        match self.submit_from(from, input)? {
             Some(Reply::Conflict(reason)) => Err(CertifyError::Refused(Box::new(reason))),
             Some(_) | None => {
                 // The journal has it; the files beside it are for other programs.

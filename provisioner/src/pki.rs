@@ -166,6 +166,7 @@ impl Pki {
         let peer = Peer::Node {
             node: node.clone(),
             run: run.clone(),
+            key: key.digest(),
         };
         self.sign(&peer, RUN_LIFE, key)
     }
@@ -183,6 +184,7 @@ impl Pki {
         let peer = Peer::Node {
             node: node.clone(),
             run: run.clone(),
+            key: key.digest(),
         };
         self.sign(&peer, ERASE_LIFE, key)
     }
@@ -200,6 +202,7 @@ impl Pki {
         let peer = Peer::Host {
             node: node.clone(),
             plan: plan.clone(),
+            key: key.digest(),
         };
         self.sign(&peer, HOST_LIFE, key)
     }
@@ -273,7 +276,7 @@ impl Pki {
     }
 }
 
-/// Who holds this certificate, by its common name. The TLS layer has checked the signature before.
+/// Who holds this certificate, by its common name and its key. The TLS layer has checked the signature before.
 #[must_use]
 pub fn peer_of(certificate: &CertificateDer<'_>) -> Option<Peer> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
@@ -283,7 +286,7 @@ pub fn peer_of(certificate: &CertificateDer<'_>) -> Option<Peer> {
     names
         .next()
         .is_none()
-        .then(|| Peer::from_common_name(name))
+        .then(|| Peer::from_common_name(name, &Digest::of(parsed.public_key().raw).to_string()))
         .flatten()
 }
 

@@ -3,7 +3,7 @@
 
 use crate::clock::Clock;
 use crate::images::Images;
-use crate::journal::{Journal, JournalError, SqliteJournal};
+use crate::journal::{Journal, JournalError, SqliteJournal, log_of_boot};
 use crate::pki::{Pki, PkiError};
 use groundstate_api::boot::{BootAnswer, BootConfig, BootQuestion, BootSighting};
 use groundstate_api::event::Event;
@@ -11,7 +11,7 @@ use groundstate_api::inventory::Inventory;
 use groundstate_api::plan::OrderTerms;
 use groundstate_api::site::Site;
 use groundstate_api::view::{NodeList, NodeReport, NodeView};
-use groundstate_api::{MacAddr, Millis, NodeId, RunId, SCHEMA};
+use groundstate_api::{MacAddr, Millis, NodeId, Reason, RunId, SCHEMA};
 use prov_core::{Fleet, Input, Node, Reply, Wish};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -65,6 +65,28 @@ struct Work {
 struct Book {
     journal: Box<dyn Journal>,
     newest: u64,
+}
+
+/// A node that speaks in its run, as its certificate says.
+#[derive(Clone, Debug)]
+pub(crate) struct Speaker {
+    /// The node.
+    pub(crate) node: NodeId,
+    /// The run.
+    pub(crate) run: RunId,
+    /// Digest of its public key.
+    pub(crate) key: String,
+}
+
+/// Why what a node said in its run is not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unheard {
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The run went on in a later boot.
+    #[error("{0}")]
+    Withdrawn(Box<Reason>),
 }
 
 /// Why the provisioner cannot start.
@@ -297,12 +319,21 @@ impl Provisioner {
     /// Keeps a piece of a run's log. Blocks.
     pub(crate) fn append_log(
         &self,
-        node: &NodeId,
-        run: &RunId,
+        from: &Speaker,
         offset: u64,
         text: &str,
-    ) -> Result<(), JournalError> {
-        self.book().journal.append_log(node, run, offset, text)
+    ) -> Result<(), Unheard> {
+        let mut book = self.book();
+        self.believe(from)?;
+        let of_run = |node: &Node| {
+            let run = node.run.as_ref().filter(|run| run.id == from.run);
+            run.map_or(1, |run| run.boots)
+        };
+        let boot = self.with_node(&from.node, of_run).unwrap_or(1);
+        let offset = log_of_boot(boot).saturating_add(offset);
+        Ok(book
+            .journal
+            .append_log(&from.node, &from.run, offset, text)?)
     }
 
     /// Decides on an input for a node, makes what follows durable, and answers. Blocks for the journal.
@@ -315,6 +346,29 @@ impl Provisioner {
         let mut wishes = Vec::new();
         self.fleet().decide(at, node, input, &mut wishes);
         self.fulfil(&mut book, at, Some(node), wishes)
+    }
+
+    /// The same for what a node says in its run: nothing is taken from a boot that a later one has replaced, not even what was
+    /// on its way when it was. Blocks.
+    pub(crate) fn submit_from(
+        &self,
+        from: &Speaker,
+        input: Input,
+    ) -> Result<Option<Reply>, Unheard> {
+        let mut book = self.book();
+        self.believe(from)?;
+        let (at, mut wishes) = (self.now(), Vec::new());
+        self.fleet().decide(at, &from.node, input, &mut wishes);
+        Ok(self.fulfil(&mut book, at, Some(&from.node), wishes)?)
+    }
+
+    /// The caller has the book open, so that no other boot of the machine comes in between.
+    fn believe(&self, from: &Speaker) -> Result<(), Unheard> {
+        let withdrawn = |node: &Node| node.withdrawn(&from.run, &from.key);
+        match self.with_node(&from.node, withdrawn).flatten() {
+            Some(reason) => Err(Unheard::Withdrawn(Box::new(reason))),
+            None => Ok(()),
+        }
     }
 
     /// Orders a run of a node. The id is unique in the journal.
@@ -365,20 +419,19 @@ impl Provisioner {
     /// Judges an inventory and decides on it.
     pub(crate) fn inventory(
         &self,
-        node: &NodeId,
-        run: RunId,
+        from: &Speaker,
         inventory: Box<Inventory>,
-    ) -> Result<Option<Reply>, JournalError> {
-        let findings = self.with_node(node, |n| {
+    ) -> Result<Option<Reply>, Unheard> {
+        let findings = self.with_node(&from.node, |n| {
             let findings =
                 hw_core::judge_node(&n.site, n.last_good.as_deref(), &n.earlier, &inventory);
             prov_core::allowance::allow(n, &self.inner.site.policy, &inventory, findings)
         });
         let findings = findings.unwrap_or_default();
-        self.submit(
-            node,
+        self.submit_from(
+            from,
             Input::InventoryReceived {
-                run,
+                run: from.run.clone(),
                 inventory,
                 findings,
             },

@@ -55,3 +55,9 @@ fn window_expired() {
     expect_file!["../golden/transcripts/window-expired.txt"]
         .assert_eq(&transcript(Trouble::WindowExpired));
 }
+
+#[test]
+fn power_cut_in_layout() {
+    expect_file!["../golden/transcripts/power-cut-in-layout.txt"]
+        .assert_eq(&transcript(Trouble::PowerCutInLayout));
+}

@@ -16,12 +16,15 @@ use groundstate_api::{Bytes, Reason, RunId, paths};
 use mos_core::phases::Event;
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long to wait before a report is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// How often the log is carried while nothing else is.
 const LOG_EVERY: Duration = Duration::from_secs(1);
+/// After how long without a call the provisioner is called: it takes a node that says nothing for one that lost power, and a
+/// step without figures, or a probe, may take minutes.
+const STILL_HERE_EVERY: Duration = Duration::from_secs(2);
 /// Pieces of log that are carried before the host is started.
 const LAST_LOG_PIECES_MAX: u32 = 64;
 
@@ -51,6 +54,8 @@ pub(super) struct Postman {
     handed_in: u64,
     /// The report that could not be delivered at first, so that the wait is said once.
     silent_since_number: Option<u64>,
+    /// When the provisioner was last called.
+    called: Instant,
     letters: Receiver<Letter>,
     words: Sender<Word>,
     bag: VecDeque<Letter>,
@@ -77,6 +82,7 @@ impl Postman {
             number: 0,
             handed_in: 0,
             silent_since_number: None,
+            called: Instant::now(),
             letters,
             words,
             bag: VecDeque::new(),
@@ -93,6 +99,20 @@ impl Postman {
             }
             self.carry_all();
             self.carry_log(1);
+            self.say_still_here();
+        }
+    }
+
+    /// Calls where nothing else was said for a while. The main loop has not asked, so it does not hear the answer; but a
+    /// refusal ends this boot's part in its run.
+    fn say_still_here(&mut self) {
+        if self.run.is_none() || self.called.elapsed() < STILL_HERE_EVERY {
+            return;
+        }
+        self.called = Instant::now();
+        let answer = self.provisioner.get::<Instruction>(paths::RUN_INSTRUCTION);
+        if let Err(Refusal::Said(reason)) = answer {
+            self.tell(Event::Instructed(Instruction::Hold { reason }));
         }
     }
 
@@ -137,17 +157,22 @@ impl Postman {
 
     /// Gives the letter back when it must be tried again.
     fn carry(&mut self, letter: Letter) -> Result<(), Letter> {
+        self.called = Instant::now();
         match letter {
             Letter::Speak(run, credential) => self.speak(run, &credential),
-            Letter::Enrol(request) => match self
-                .provisioner
-                .post::<_, EnrolReply>(paths::ENROL, &request)
-            {
-                Ok(reply) => self.tell(Event::EnrolAnswered(reply)),
-                Err(refusal) => self.tell(Event::CallFailed {
-                    reason: refusal.reason(),
-                }),
-            },
+            Letter::Enrol(request) => {
+                // The run before is over; nothing more is said in it.
+                self.run = None;
+                match self
+                    .provisioner
+                    .post::<_, EnrolReply>(paths::ENROL, &request)
+                {
+                    Ok(reply) => self.tell(Event::EnrolAnswered(reply)),
+                    Err(refusal) => self.tell(Event::CallFailed {
+                        reason: refusal.reason(),
+                    }),
+                }
+            }
             Letter::Inventory(inventory) => {
                 if let Some(run) = self.run.clone() {
                     let report = InventoryReport {
@@ -244,6 +269,7 @@ impl Postman {
                 offset: self.log_offset,
                 text,
             };
+            self.called = Instant::now();
             if self.provisioner.tell(paths::RUN_LOG, &chunk).is_err() {
                 return; // It is kept here and carried the next time.
             }

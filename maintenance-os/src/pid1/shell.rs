@@ -131,6 +131,7 @@ impl Shell {
                 run,
                 certificate_pem,
                 firmware,
+                boot: _,
             }) = &event
         {
             self.firmware = *firmware;

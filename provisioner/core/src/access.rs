@@ -17,6 +17,8 @@ pub enum Peer {
         node: NodeId,
         /// The run.
         run: RunId,
+        /// Digest of its public key: a later boot of the same run has another one.
+        key: String,
     },
     /// The host that one plan made.
     Host {
@@ -24,6 +26,8 @@ pub enum Peer {
         node: NodeId,
         /// The plan.
         plan: PlanId,
+        /// Digest of its public key: the host of a later boot of the same run has another one.
+        key: String,
     },
     /// A person, or a program that stands for one.
     Operator {
@@ -33,20 +37,22 @@ pub enum Peer {
 }
 
 impl Peer {
-    /// Reads the common name of a certificate. `None` where it is none of ours.
+    /// Reads the common name of a certificate whose public key has this digest. `None` where it is none of ours.
     #[must_use]
-    pub fn from_common_name(text: &str) -> Option<Self> {
+    pub fn from_common_name(text: &str, key: &str) -> Option<Self> {
         let (kind, rest) = text.split_once(':')?;
         match kind {
             "node" => {
                 let (node, run) = rest.split_once(':')?;
                 let (node, run) = (node.parse().ok()?, run.parse().ok()?);
-                Some(Self::Node { node, run })
+                let key = key.to_string();
+                Some(Self::Node { node, run, key })
             }
             "host" => {
                 let (node, plan) = rest.split_once(':')?;
                 let (node, plan) = (node.parse().ok()?, plan.parse().ok()?);
-                Some(Self::Host { node, plan })
+                let key = key.to_string();
+                Some(Self::Host { node, plan, key })
             }
             "operator" if !rest.is_empty() => Some(Self::Operator {
                 name: rest.to_string(),
@@ -60,8 +66,8 @@ impl Peer {
     pub fn common_name(&self) -> Option<String> {
         match self {
             Self::Anyone => None,
-            Self::Node { node, run } => Some(format!("node:{node}:{run}")),
-            Self::Host { node, plan } => Some(format!("host:{node}:{plan}")),
+            Self::Node { node, run, .. } => Some(format!("node:{node}:{run}")),
+            Self::Host { node, plan, .. } => Some(format!("host:{node}:{plan}")),
             Self::Operator { name } => Some(format!("operator:{name}")),
         }
     }

@@ -2,6 +2,7 @@
 //! Every phase's deadline, and the limits of what is remembered. Each is named, with its unit and its reason.
 
 use crate::node::Node;
+use crate::run::is_netboot;
 use groundstate_api::Millis;
 use groundstate_api::limits::HEARTBEAT;
 use groundstate_api::view::Phase;
@@ -23,9 +24,13 @@ pub const DEPLOYING_SILENCE_MAX: Millis = Millis::secs(10 * 60);
 /// figures, making a file system on a large hard disk, takes minutes; after an hour the node holds by itself, or its
 /// reports are refused.
 pub const DEPLOYING_STILL_MAX: Millis = Millis::secs(60 * 60);
-/// How long the first key must have said nothing before a restart of its machine is believed. It calls twice a second;
-/// a machine that restarts is away for longer than this.
-pub const FIRST_KEY_QUIET: Millis = Millis::secs(10);
+/// How long the key of a run must have said nothing before a restart of its machine is believed. It calls every two seconds
+/// or more often, and its longest call takes 20 s: one call that is lost is no restart. A server that lost power is away for
+/// longer than this.
+pub const FIRST_KEY_QUIET: Millis = Millis::secs(30);
+/// How often one run is bound to another boot of its machine. Who loses power more often has a fault that a person must find,
+/// and whoever pretends to be the machine does not get to try for ever.
+pub const RETURNS_MAX: u32 = 8;
 /// A machine that called no longer ago than this runs its maintenance OS still: it calls every 30 seconds or more often.
 pub const STILL_THERE: Millis = Millis::secs(60);
 /// How long the host may take from its start to its agent's first call. Servers with large memory spend five minutes in
@@ -60,12 +65,12 @@ impl Node {
             Phase::Known | Phase::Silent | Phase::Held => None,
             Phase::Ordered | Phase::Booting => self.run.as_ref().map(|run| run.window_closes),
             Phase::Checking => {
-                let silent = self.last_spoke(base).plus(CHECKING_SILENCE_MAX);
+                let silent = self.last_sign(base).plus(CHECKING_SILENCE_MAX);
                 let again = self.plan_is_due(base).unwrap_or(silent);
                 Some(silent.min(again).min(base.plus(CHECKING_MAX)))
             }
             Phase::Deploying => {
-                let silent = self.last_spoke(base).plus(DEPLOYING_SILENCE_MAX);
+                let silent = self.last_sign(base).plus(DEPLOYING_SILENCE_MAX);
                 Some(silent.min(self.last_moved(base).plus(DEPLOYING_STILL_MAX)))
             }
             Phase::HandedOver => Some(base.plus(HOST_START_MAX)),
@@ -84,6 +89,16 @@ impl Node {
     /// When the maintenance OS last called, as far as it counts.
     pub(crate) fn last_spoke(&self, base: Millis) -> Millis {
         self.live.spoke.map_or(base, |spoke| spoke.max(base))
+    }
+
+    /// When the machine last gave a sign of itself in an open run: its maintenance OS called, the boot service saw it boot from
+    /// the network, or a host that is still on its disks called. A machine that comes back after a power loss is not silent
+    /// while its firmware takes its time.
+    pub(crate) fn last_sign(&self, base: Millis) -> Millis {
+        let boots = self.live.boot.as_ref().filter(|(_, seen)| is_netboot(seen));
+        let signs = [self.live.heard, boots.map(|(at, _)| *at)];
+        let spoke = self.last_spoke(base);
+        signs.into_iter().flatten().fold(spoke, Millis::max)
     }
 
     /// When the last report was taken, as far as it counts.

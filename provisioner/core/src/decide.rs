@@ -7,6 +7,7 @@
 use crate::deadline::{
     CHECKING_MAX, CHECKING_SILENCE_MAX, DEPLOYING_STILL_MAX, SIGHTING_AGAIN, STILL_THERE,
 };
+use crate::host::Speaks;
 use crate::node::Node;
 use crate::reasons::{self, Comes};
 use alloc::boxed::Box;
@@ -93,6 +94,8 @@ pub enum Input {
     HostRegistered {
         /// The plan that its certificate names.
         plan: PlanId,
+        /// Digest of its public key.
+        key: String,
         /// What it says.
         register: Box<Register>,
     },
@@ -100,6 +103,8 @@ pub enum Input {
     HostBeat {
         /// The plan that its certificate names.
         plan: PlanId,
+        /// Digest of its public key.
+        key: String,
         /// What it says.
         beat: Heartbeat,
     },
@@ -166,6 +171,8 @@ pub enum Reply {
         run: RunId,
         /// How the machine was booted, as the boot service saw it.
         firmware: Option<Firmware>,
+        /// Which boot of the run it is.
+        boot: u32,
     },
     /// Start the host that this plan put on disk.
     BootLocal(Box<Plan>),
@@ -221,8 +228,14 @@ impl Node {
                 signed,
             } => self.disk_done(&run, serial, erased, signed, out),
             Input::CredentialAsked { run, key } => self.credential(now, &run, key, out),
-            Input::HostRegistered { plan, register } => self.register(now, &plan, &register, out),
-            Input::HostBeat { plan, beat } => self.beat(now, &plan, &beat, out),
+            Input::HostRegistered {
+                plan,
+                key,
+                register,
+            } => self.register(now, Speaks::new(&plan, &key), &register, out),
+            Input::HostBeat { plan, key, beat } => {
+                self.beat(now, Speaks::new(&plan, &key), &beat, out);
+            }
             Input::Timeout => self.timeout(now, out),
             Input::Restarted => self.resume(out),
         }
@@ -232,7 +245,11 @@ impl Node {
     pub fn note(&mut self, now: Millis, note: Note) {
         match note {
             Note::Heard => self.live.heard = Some(now),
-            Note::Spoke => self.live.spoke = Some(now),
+            Note::Spoke => {
+                // A machine is in one boot at a time: who asked in another one before this call is another machine.
+                self.live.contested |= self.live.second_key.is_some();
+                self.live.spoke = Some(now);
+            }
             Note::Running(number, step, state) => self.live.running = Some((number, step, state)),
             Note::Boot(sighting) => self.live.boot = Some((now, sighting)),
             Note::Refused(code) => {
@@ -361,7 +378,7 @@ impl Node {
     fn checking_timeout(&self, now: Millis, out: &mut Vec<Wish>) {
         let base = self.counts_from();
         let waits_for_plan = self.plan_is_due(base);
-        let silent = self.last_spoke(base).plus(CHECKING_SILENCE_MAX);
+        let silent = self.last_sign(base).plus(CHECKING_SILENCE_MAX);
         if now >= base.plus(CHECKING_MAX) {
             let reason = reasons::checking_too_long(self.since, now, waits_for_plan.is_some());
             self.hold(now, reason, out);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Enrolment: whose key it is. A MAC address finds the node and proves nothing; UUID and serial number must agree, a
-//! run must be ordered, its window must be open, and the first key wins.
+//! run must be ordered, its window must be open, and the first key wins. A run that lost its machine to a power loss is bound
+//! to the key of the machine's next boot.
 
-use crate::deadline::{ENROL_RETRY, ENROL_RETRY_SLOW, REFUSAL_AGAIN};
+use crate::deadline::{ENROL_RETRY, ENROL_RETRY_SLOW, REFUSAL_AGAIN, RETURNS_MAX};
 use crate::decide::{Note, Reply, Wish};
-use crate::node::{Node, Run};
+use crate::node::{BoundKey, Node, Run};
 use crate::reasons;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -66,11 +67,12 @@ impl Node {
             Some(first) if first.key == key && first.boot_id == request.boot_id => {
                 out.push(Wish::Note(Note::Spoke));
             }
+            Some(first) if first.key != key && first.boot_id != request.boot_id => {
+                self.another_boot(now, (run, first), request, key, out);
+                return;
+            }
             Some(first) => {
                 self.refuse(now, reasons::second_key(first, request, key), out);
-                if first.boot_id != request.boot_id {
-                    out.push(Wish::Note(Note::SecondKey));
-                }
                 return;
             }
             None if now >= run.window_closes => {
@@ -94,7 +96,53 @@ impl Node {
         out.push(Wish::Reply(Reply::Enrolled {
             run: run.id.clone(),
             firmware: self.firmware,
+            boot: run.boots.max(1),
         }));
+    }
+
+    /// Another boot of the run's machine, as far as its identity says. As after a power loss, the run goes on in it: once the
+    /// key before has been silent, as long as it never spoke beside another boot, and not for ever.
+    ///
+    /// Identity can be copied. A copy beside the living machine gets nothing, and from then on a person decides; a copy that is
+    /// there in a silence of the true machine takes its run, and the alarm says so.
+    fn another_boot(
+        &self,
+        now: Millis,
+        (run, first): (&Run, &BoundKey),
+        request: &EnrolRequest,
+        key: &str,
+        out: &mut Vec<Wish>,
+    ) {
+        if self.live.contested {
+            self.refuse(now, reasons::contested(first, request, key), out);
+            out.push(Wish::Note(Note::SecondKey));
+        } else if !self.key_is_quiet(now) {
+            let heard = self.last_spoke(self.counts_from());
+            let reason = reasons::key_still_speaks(now.since(heard), first, request, key);
+            self.refuse_for(now, reason, ENROL_RETRY, out);
+            out.push(Wish::Note(Note::SecondKey));
+        } else if run.boots > RETURNS_MAX {
+            let reason = reasons::came_back_too_often(run.boots);
+            self.hold(now, reason.clone(), out);
+            out.push(Wish::Note(Note::Asked));
+            let retry = ENROL_RETRY_SLOW;
+            out.push(Wish::Reply(Reply::NotEnrolled { reason, retry }));
+        } else {
+            let boot = run.boots.saturating_add(1);
+            out.push(Wish::Append(Happened::CameBack {
+                run: run.id.clone(),
+                boot_id: request.boot_id.clone(),
+                key: key.to_string(),
+                boot,
+            }));
+            out.push(Wish::Note(Note::Spoke));
+            out.push(Wish::Note(Note::Moved));
+            out.push(Wish::Reply(Reply::Enrolled {
+                run: run.id.clone(),
+                firmware: self.firmware,
+                boot,
+            }));
+        }
     }
 
     fn identity_mismatch(&self, request: &EnrolRequest) -> Option<Reason> {
@@ -127,11 +175,15 @@ impl Node {
     /// Refuses an enrolment, and journals it where that is news.
     pub(crate) fn refuse(&self, now: Millis, reason: Reason, out: &mut Vec<Wish>) {
         let alarm = is_alarm(reason.code);
+        let retry = if alarm { ENROL_RETRY_SLOW } else { ENROL_RETRY };
+        self.refuse_for(now, reason, retry, out);
+    }
+
+    fn refuse_for(&self, now: Millis, reason: Reason, retry: Millis, out: &mut Vec<Wish>) {
         self.journal_refusal(now, &reason, out);
         if reason.code != ReasonCode::IdentityMismatch {
             out.push(Wish::Note(Note::Asked));
         }
-        let retry = if alarm { ENROL_RETRY_SLOW } else { ENROL_RETRY };
         out.push(Wish::Reply(Reply::NotEnrolled { reason, retry }));
     }
 

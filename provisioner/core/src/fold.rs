@@ -4,14 +4,17 @@
 
 use crate::deadline::ALARMS_MAX;
 use crate::node::{BoundKey, DiskFigures, FIGURES_MAX, Host, Node, Run};
+use crate::reasons;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use groundstate_api::boot::BootSighting;
 use groundstate_api::event::{Event, Happened};
 use groundstate_api::host::Change;
 use groundstate_api::inventory::{Finding, Gravity, Inventory};
-use groundstate_api::plan::{HandOver, OrderTerms, Step};
+use groundstate_api::plan::{HandOver, OrderTerms, Plan, Step};
 use groundstate_api::run::StepState;
 use groundstate_api::view::{HostView, Phase};
 use groundstate_api::{BootId, Bytes, Millis, PlanId, Reason, RunId};
@@ -37,13 +40,17 @@ impl Node {
             }
             Happened::BootSeen { sighting } => self.saw(at, sighting),
             Happened::Enrolled { run, boot_id, key } => self.in_run(run, |run| {
-                run.key.get_or_insert_with(|| BoundKey {
-                    boot_id: boot_id.clone(),
-                    key: key.clone(),
-                });
+                run.key.get_or_insert_with(|| BoundKey::new(boot_id, key));
+                run.boots = run.boots.max(1);
                 run.end_all(at);
                 run.begin("checks", at);
             }),
+            Happened::CameBack {
+                run,
+                boot_id,
+                key,
+                boot,
+            } => self.came_back(at, run, BoundKey::new(boot_id, key), *boot),
             Happened::EnrolRefused { reason, alarm } => {
                 if *alarm {
                     self.alarm(reason.clone());
@@ -86,6 +93,24 @@ impl Node {
         }
     }
 
+    /// The run goes on in another boot: the plan stays, and the steps begin again from the first. What the boot before was given
+    /// or said of its steps holds no more.
+    fn came_back(&mut self, at: Millis, id: &RunId, key: BoundKey, boot: u32) {
+        self.live.running = None;
+        self.live.second_key = None;
+        self.in_run(id, |run| {
+            run.key = Some(key);
+            run.boots = boot;
+            run.reports = 0;
+            run.step = None;
+            run.facts.clear();
+            run.host_key = None;
+            run.end_all(at);
+            run.begin(&checks_of(boot), at);
+        });
+        self.alarm(reasons::came_back(at, id, boot));
+    }
+
     fn host_key_bound(&mut self, plan: &PlanId, key: &str) {
         if let Some(run) = &mut self.run
             && run.plan.as_ref().is_some_and(|p| p.id == *plan)
@@ -99,6 +124,7 @@ impl Node {
         self.live.running = None;
         self.live.moved = None;
         self.live.second_key = None;
+        self.live.contested = false;
         self.live.plan_asked = None;
         self.live.refusals.clear();
         self.live.sightings.clear();
@@ -215,11 +241,15 @@ impl Node {
             // A rebuild does not touch the host's disk until it renews the host's first-boot data.
             wrote = run.terms.rebuild.is_none() && !matches!(step, Step::Guard | Step::HandOver);
             let placed = step == Step::FirstBoot && matches!(state, StepState::Done { .. });
-            renewed = run
-                .plan
-                .clone()
-                .filter(|_| placed && run.terms.rebuild.is_some());
+            let plan = run.plan.clone();
+            renewed = plan
+                .filter(|_| placed && run.terms.rebuild.is_some())
+                .map(|plan| Host::new(plan, run.host_key.clone()));
             match state {
+                StepState::Started if run.boots > 1 => {
+                    run.end(&checks_of(run.boots), at);
+                    run.restart(step.as_str(), at);
+                }
                 StepState::Started => run.begin_once(step.as_str(), at),
                 StepState::Done { facts } => {
                     run.facts.insert(step, facts.clone());
@@ -236,8 +266,8 @@ impl Node {
             // From the first wipe on, no host is on these disks until the new one was started.
             self.host = None;
         }
-        if let Some(plan) = renewed {
-            self.host = Some(Host { plan, seen: None });
+        if renewed.is_some() {
+            self.host = renewed;
         }
         let done = matches!(state, StepState::Done { .. });
         let current = self.run.as_ref().filter(|r| done && r.id == *run);
@@ -262,10 +292,7 @@ impl Node {
         match to {
             Phase::HandedOver => {
                 if let Some(plan) = &run.plan {
-                    self.host = Some(Host {
-                        plan: plan.clone(),
-                        seen: None,
-                    });
+                    self.host = Some(Host::new(plan.clone(), run.host_key.clone()));
                 }
                 run.end_all(at);
                 run.begin("host boot and agent call", at);
@@ -290,6 +317,7 @@ impl Run {
             window_closes,
             terms,
             key: None,
+            boots: 0,
             inventory: None,
             findings: Vec::new(),
             plan: None,
@@ -302,6 +330,31 @@ impl Run {
             timings: Vec::new(),
         }
     }
+}
+
+impl BoundKey {
+    fn new(boot_id: &BootId, key: &str) -> Self {
+        Self {
+            boot_id: boot_id.clone(),
+            key: key.into(),
+        }
+    }
+}
+
+impl Host {
+    /// A host whose agent has not called.
+    fn new(plan: Box<Plan>, key: Option<String>) -> Self {
+        Self {
+            plan,
+            key,
+            seen: None,
+        }
+    }
+}
+
+/// The span in which a later boot of the run enrols and looks at the hardware.
+fn checks_of(boot: u32) -> String {
+    format!("checks, boot {boot}")
 }
 
 /// The events of one decision as they will stand in the journal: for tests and simulations without a journal.

@@ -11,34 +11,48 @@ use groundstate_api::host::{Heartbeat, HostInstruction, Register};
 use groundstate_api::plan::{Plan, Step};
 use groundstate_api::run::StepState;
 use groundstate_api::view::Phase;
-use groundstate_api::{Millis, PlanId};
+use groundstate_api::{Millis, PlanId, Reason};
+
+/// Who calls: the host of a plan, with the key of its certificate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Speaks<'a> {
+    plan: &'a PlanId,
+    key: &'a str,
+}
+
+impl<'a> Speaks<'a> {
+    pub(crate) const fn new(plan: &'a PlanId, key: &'a str) -> Self {
+        Self { plan, key }
+    }
+
+    /// Whether this is the host itself: of its plan, and with the key that its certificate was issued for.
+    fn for_host(self, host: &Host) -> bool {
+        host.plan.id == *self.plan && host.key.as_deref() == Some(self.key)
+    }
+}
 
 impl Node {
     pub(crate) fn register(
         &self,
         now: Millis,
-        plan: &PlanId,
+        who: Speaks<'_>,
         register: &Register,
         out: &mut Vec<Wish>,
     ) {
         // The machine has left with the last report unheard: its host speaks for it.
-        let left = self.left_unheard();
-        let Some(made_by) = self.host.as_ref().map(|h| h.plan.as_ref()).or(left) else {
-            out.push(Wish::Reply(Reply::Conflict(reasons::host_of_another_plan(
-                self.id(),
-                plan,
-            ))));
-            return;
+        let left = self.left_unheard(now, who);
+        let there = self.host.as_ref().filter(|host| who.for_host(host));
+        let made_by = left.or(there.map(|host| host.plan.as_ref()));
+        let right = |made_by: &&Plan| {
+            register.plan == *who.plan && register.run == made_by.run && register.node == *self.id()
         };
-        let matches = made_by.id == *plan
-            && register.plan == *plan
-            && register.run == made_by.run
-            && register.node == *self.id();
-        if !matches {
-            out.push(Wish::Reply(Reply::Conflict(reasons::host_of_another_plan(
-                self.id(),
-                plan,
-            ))));
+        if made_by.filter(right).is_none() {
+            self.not_the_host(
+                now,
+                who,
+                reasons::host_of_another_plan(self.id(), who.plan),
+                out,
+            );
             return;
         }
         if left.is_some() {
@@ -49,9 +63,9 @@ impl Node {
                 .as_ref()
                 .is_some_and(|s| s.boot_id == register.boot_id)
         };
-        if !self.host.as_ref().is_some_and(known) {
+        if !there.is_some_and(known) {
             out.push(Wish::Append(Happened::HostRegistered {
-                plan: plan.clone(),
+                plan: who.plan.clone(),
                 boot_id: register.boot_id.clone(),
                 os: format!("{}, Linux {}", register.os, register.kernel),
                 changes: register.changes.clone(),
@@ -59,13 +73,18 @@ impl Node {
         }
         out.push(Wish::Note(Note::Heard));
         self.come_back(now, left.is_some(), out);
-        out.push(Wish::Reply(Reply::Host(self.host_instruction())));
+        let next = if left.is_some() {
+            HostInstruction::CarryOn
+        } else {
+            self.host_instruction(now)
+        };
+        out.push(Wish::Reply(Reply::Host(next)));
     }
 
-    pub(crate) fn beat(&self, now: Millis, plan: &PlanId, beat: &Heartbeat, out: &mut Vec<Wish>) {
+    pub(crate) fn beat(&self, now: Millis, who: Speaks<'_>, beat: &Heartbeat, out: &mut Vec<Wish>) {
         let known = self.host.as_ref().is_some_and(|host| {
-            host.plan.id == *plan
-                && beat.plan == *plan
+            who.for_host(host)
+                && beat.plan == *who.plan
                 && beat.node == *self.id()
                 && host
                     .seen
@@ -73,24 +92,46 @@ impl Node {
                     .is_some_and(|seen| seen.boot_id == beat.boot_id)
         });
         if !known {
-            out.push(Wish::Reply(Reply::Conflict(reasons::host_not_registered(
-                self.id(),
-                plan,
-            ))));
+            self.not_the_host(
+                now,
+                who,
+                reasons::host_not_registered(self.id(), who.plan),
+                out,
+            );
             return;
         }
         out.push(Wish::Note(Note::Heard));
         if matches!(self.phase, Phase::Silent | Phase::Held) {
             self.come_back(now, false, out);
         }
-        out.push(Wish::Reply(Reply::Host(self.host_instruction())));
+        out.push(Wish::Reply(Reply::Host(self.host_instruction(now))));
     }
 
-    /// What the host shall do: restart into the network where a run waits for it, else carry on.
+    /// A host calls that is not the node's. Where a power loss interrupted a run, firmware may find on the disk what the run was
+    /// about to replace, has half made, or leaves alone while it erases another disk: such a host brings its machine back to
+    /// the run. Every other one is refused.
+    fn not_the_host(&self, now: Millis, who: Speaks<'_>, refusal: Reason, out: &mut Vec<Wish>) {
+        let half_made = self.run.as_ref().is_some_and(|run| {
+            let of_this_plan = run.plan.as_ref().is_some_and(|plan| plan.id == *who.plan);
+            of_this_plan || run.terms.erase.is_some()
+        });
+        if half_made && self.key_is_quiet(now) {
+            out.push(Wish::Note(Note::Heard));
+            out.push(Wish::Reply(Reply::Host(HostInstruction::RebootToNetwork)));
+        } else {
+            out.push(Wish::Reply(Reply::Conflict(refusal)));
+        }
+    }
+
+    /// What the host shall do: restart into the network where a run waits for it, or was interrupted before it had touched the
+    /// host, else carry on.
     #[must_use]
-    pub fn host_instruction(&self) -> HostInstruction {
+    pub fn host_instruction(&self, now: Millis) -> HostInstruction {
         match self.phase {
             Phase::Ordered | Phase::Booting if self.host.is_some() => {
+                HostInstruction::RebootToNetwork
+            }
+            Phase::Checking | Phase::Deploying if self.key_is_quiet(now) => {
                 HostInstruction::RebootToNetwork
             }
             Phase::Ordered
@@ -126,21 +167,22 @@ impl Node {
         }
     }
 
-    /// The plan whose host may speak for a hand-over that was not heard: the last step was begun after the boot entry
-    /// was reported done, and did not fail.
+    /// The plan of the run, where this host of it may speak for a hand-over that was not heard: the last step was begun after the
+    /// boot entry was reported done, or the first-boot data was reported done and the maintenance OS is silent since, as
+    /// after a power loss. Neither may have failed.
     ///
     /// That is enough. Steps are reported in order and only then go on, so the image was read back and the host's key
     /// was placed before. The key lies nowhere but in the root that this plan wrote, its certificate is bound to this
-    /// plan, and nothing but the hand-over starts that root: who registers with it is the host that was to be started.
-    fn left_unheard(&self) -> Option<&Plan> {
+    /// plan, and no other key speaks here: who registers with it is the host that was to be started.
+    fn left_unheard(&self, now: Millis, who: Speaks<'_>) -> Option<&Plan> {
         let run = self.run.as_ref()?;
-        let begun = match &run.step {
-            Some((Step::HandOver, StepState::Failed { .. })) | None => false,
-            Some((step, _)) => *step == Step::HandOver,
-        };
-        let entry_done = run.facts.contains_key(&Step::BootEntry);
-        (self.phase == Phase::Deploying && begun && entry_done && self.host.is_none())
-            .then_some(run.plan.as_deref())
-            .flatten()
+        let plan = run.plan.as_deref().filter(|plan| plan.id == *who.plan)?;
+        let step = run.step.as_ref();
+        let failed = matches!(step, Some((_, StepState::Failed { .. })));
+        let begun = step.is_some_and(|(step, _)| *step == Step::HandOver);
+        let leaves = begun && run.facts.contains_key(&Step::BootEntry);
+        let placed = run.facts.contains_key(&Step::FirstBoot) && self.key_is_quiet(now);
+        let issued = run.host_key.as_deref() == Some(who.key);
+        (self.phase == Phase::Deploying && issued && !failed && (leaves || placed)).then_some(plan)
     }
 }

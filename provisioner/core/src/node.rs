@@ -2,6 +2,7 @@
 //! What is known of a node: the fold of its events, and beside it what is only remembered while we run.
 
 use crate::deadline::{FIRST_KEY_QUIET, STILL_THERE};
+use crate::reasons;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -77,6 +78,8 @@ pub struct Run {
     pub terms: OrderTerms,
     /// The key that the run is bound to.
     pub key: Option<BoundKey>,
+    /// How many boots of its machine it was bound to, one after the other.
+    pub boots: u32,
     /// What the probes saw.
     pub inventory: Option<Box<Inventory>>,
     /// The judgement on it.
@@ -91,7 +94,7 @@ pub struct Run {
     pub reports: u64,
     /// Peak memory of PID 1.
     pub peak_memory: Option<Bytes>,
-    /// Digest of the host's public key, once its certificate was issued.
+    /// Digest of the host's public key, once its certificate was issued in the present boot.
     pub host_key: Option<String>,
     /// The disks that this run has certificates of, and whether they are erased.
     pub erased: BTreeMap<String, bool>,
@@ -113,6 +116,8 @@ pub struct BoundKey {
 pub struct Host {
     /// The plan that made it.
     pub plan: Box<Plan>,
+    /// Digest of the key that its certificate was issued for: no other key speaks for it.
+    pub key: Option<String>,
     /// What its agent said in its last registration.
     pub seen: Option<HostView>,
 }
@@ -134,6 +139,8 @@ pub struct Live {
     pub asked: Option<Millis>,
     /// When another boot of this machine was last refused because the run has its key.
     pub second_key: Option<Millis>,
+    /// Whether the run's key called after another boot had asked: two machines say that they are this one.
+    pub contested: bool,
     /// When the run's last report was taken.
     pub moved: Option<Millis>,
     /// When the plan of the run was last asked for.
@@ -183,22 +190,35 @@ impl Node {
         self.site.hand_over.unwrap_or(self.policy_hand_over)
     }
 
-    /// Whether this run is the node's, is open, and has its key: only then its certificate opens images.
+    /// Whether this run is the node's, is open, and has this key: only then its certificate opens images.
     #[must_use]
-    pub fn is_bound_to(&self, run: &RunId) -> bool {
-        let bound = |current: &Run| current.id == *run && current.key.is_some();
+    pub fn is_bound_to(&self, run: &RunId, key: &str) -> bool {
+        let has_key = |bound: &BoundKey| bound.key == key;
+        let bound = |current: &Run| current.id == *run && current.key.as_ref().is_some_and(has_key);
         self.run_is_open() && self.run.as_ref().is_some_and(bound)
+    }
+
+    /// Why a certificate of this run opens nothing more: the run is bound to the key of a later boot.
+    #[must_use]
+    pub fn withdrawn(&self, run: &RunId, key: &str) -> Option<Reason> {
+        let current = self.run.as_ref().filter(|current| current.id == *run)?;
+        let bound = current.key.as_ref()?;
+        (bound.key != key).then(|| reasons::withdrawn(run, current.boots))
+    }
+
+    /// Whether the run's key has said nothing for so long that its boot may be gone.
+    #[must_use]
+    pub fn key_is_quiet(&self, now: Millis) -> bool {
+        let in_run = matches!(self.phase, Phase::Checking | Phase::Deploying);
+        in_run && now.since(self.last_spoke(self.counts_from())) >= FIRST_KEY_QUIET
     }
 
     /// Whether another boot of this machine asks to enrol while the run's first key is quiet: the boot that the run is
     /// bound to is gone. One question of somebody else between two reports of the first key proves nothing.
     #[must_use]
     pub fn has_restarted(&self, now: Millis) -> bool {
-        let in_run = matches!(self.phase, Phase::Checking | Phase::Deploying);
         let heard = self.last_spoke(self.counts_from());
-        in_run
-            && now.since(heard) >= FIRST_KEY_QUIET
-            && self.live.second_key.is_some_and(|asked| asked > heard)
+        self.key_is_quiet(now) && self.live.second_key.is_some_and(|asked| asked > heard)
     }
 
     /// Whether the machine's maintenance OS was heard a moment ago.

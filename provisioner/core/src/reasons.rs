@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Every sentence that the provisioner says: what, what was seen, what happens by itself, the one next step.
 
-use crate::deadline::{HOST_START_MAX, READY_SILENCE_MAX};
+use crate::deadline::{FIRST_KEY_QUIET, HOST_START_MAX, READY_SILENCE_MAX, RETURNS_MAX};
 use crate::node::BoundKey;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use groundstate_api::enrol::EnrolRequest;
+use groundstate_api::headline::ordinal;
 use groundstate_api::inventory::Disk;
 use groundstate_api::limits::ENROLMENT_WINDOW_MAX;
 use groundstate_api::plan::Step;
@@ -84,6 +85,76 @@ pub fn second_key(first: &BoundKey, request: &EnrolRequest, key: &str) -> Reason
     .seen(format!("first key {} in boot {}", first.key, first.boot_id))
     .seen(format!("second key {key} in boot {}", request.boot_id))
     .then("the second key gets no certificate; the first one goes on")
+}
+
+/// Another boot of the machine asks, and the run's key was heard a moment ago.
+#[must_use]
+pub fn key_still_speaks(
+    quiet: Millis,
+    first: &BoundKey,
+    request: &EnrolRequest,
+    key: &str,
+) -> Reason {
+    let mut reason = second_key(first, request, key);
+    reason.what =
+        "another boot of this machine holds its run and was heard a moment ago".to_string();
+    reason.next_automatic = format!(
+        "the machine asks again; the run goes on in this boot once the other one has been silent for {FIRST_KEY_QUIET}"
+    );
+    reason.next_step = "no action needed if the machine lost power or restarted; if it did not, somebody else uses its identity: find that machine".to_string();
+    reason.seen(format!("the other boot was heard {quiet} ago"))
+}
+
+/// The run's key spoke beside another boot: two machines say that they are this one.
+#[must_use]
+pub fn contested(first: &BoundKey, request: &EnrolRequest, key: &str) -> Reason {
+    let mut reason = second_key(first, request, key);
+    reason.what =
+        "two machines say that they are this one: both spoke at the same time".to_string();
+    reason.next_automatic =
+        "this boot gets no certificate; the run goes on with the key that holds it".to_string();
+    reason.next_step = "find the machine that uses this one's identity; if the run stops, order again (groundstate node reprovision NODE)".to_string();
+    reason
+}
+
+/// The machine came back in its run: the alarm.
+#[must_use]
+pub fn came_back(at: Millis, run: &RunId, boot: u32) -> Reason {
+    let boot = ordinal(boot);
+    let mut reason = Reason::new(
+        ReasonCode::PowerLost,
+        format!("node came back after power loss, {boot} boot of this run"),
+        "no action needed if the machine lost power or restarted; if it did not, somebody else uses its identity: find that machine",
+    )
+    .seen(format!("run {run}"))
+    .seen("the key of the boot before was silent and opens nothing more")
+    .then("the run goes on with the same plan, from its first step");
+    reason.since = Some(at);
+    reason
+}
+
+/// The machine came back once too often.
+#[must_use]
+pub fn came_back_too_often(boots: u32) -> Reason {
+    Reason::new(
+        ReasonCode::PowerLost,
+        format!("the machine restarted {boots} times in the middle of this run"),
+        "look at its power supply, its temperature and its memory, and for a machine that uses its identity; then order again: groundstate node reprovision NODE",
+    )
+    .seen(format!("a run goes on by itself {RETURNS_MAX} times at most"))
+}
+
+/// A certificate of a boot that is over.
+#[must_use]
+pub fn withdrawn(run: &RunId, boots: u32) -> Reason {
+    let boot = ordinal(boots);
+    Reason::new(
+        ReasonCode::NotAllowed,
+        "the certificate of this boot was withdrawn: the run went on in a later boot of the machine",
+        "if this is the machine, restart it; if two machines use one identity, find the other one",
+    )
+    .seen(format!("run {run} is in its {boot} boot"))
+    .then("nothing: nothing of this boot is believed any more")
 }
 
 /// The host's certificate was asked for with another key.

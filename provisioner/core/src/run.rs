@@ -15,7 +15,7 @@ use groundstate_api::inventory::{Finding, Gravity, Inventory};
 use groundstate_api::plan::{Plan, Step};
 use groundstate_api::run::{Instruction, Progress, StepState};
 use groundstate_api::view::Phase;
-use groundstate_api::{Millis, Reason, RunId};
+use groundstate_api::{Millis, Reason, ReasonCode, RunId};
 
 impl Node {
     /// What the maintenance OS of `run` shall do now: a function of the state and nothing else.
@@ -75,11 +75,7 @@ impl Node {
     }
 
     pub(crate) fn sighted(&self, now: Millis, sighting: BootSighting, out: &mut Vec<Wish>) {
-        let netboot = match &sighting {
-            BootSighting::Leased { firmware, .. } => firmware.is_some(),
-            BootSighting::FileSent { .. } | BootSighting::FileProgress { .. } => true,
-            BootSighting::Refused { .. } | BootSighting::SentToLocalDisk => false,
-        };
+        let netboot = is_netboot(&sighting);
         if self.sighting_is_news(now, &sighting) {
             out.push(Wish::Note(Note::Sighted(kind_and_file(&sighting))));
             out.push(Wish::Append(Happened::BootSeen {
@@ -130,11 +126,16 @@ impl Node {
         out: &mut Vec<Wish>,
     ) {
         self.spoke(run, out);
-        let Some(current) = self.open_run(run, Phase::Checking) else {
+        let in_run = |phase| self.open_run(run, phase);
+        let Some(current) = in_run(Phase::Checking).or(in_run(Phase::Deploying)) else {
             return;
         };
-        if current.inventory.is_some() {
-            return; // A retry; the first one counts.
+        if let Some(first) = &current.inventory {
+            // A retry, or a later boot of the run: the first one counts.
+            if first.boot_id != inventory.boot_id {
+                self.look_again(now, &findings, out);
+            }
+            return;
         }
         let stop = findings.iter().find(|f| f.gravity == Gravity::Stop);
         let stop = stop.map(|finding| finding.reason.clone());
@@ -146,6 +147,17 @@ impl Node {
         match stop {
             Some(reason) => self.hold(now, reason, out),
             None => self.ask_for_plan(out),
+        }
+    }
+
+    /// A later boot of the run has looked at the hardware. The plan stays, and its guard looks at the disks; but what broke in
+    /// between, as things do when power goes, holds the node as it would have at first.
+    fn look_again(&self, now: Millis, findings: &[Finding], out: &mut Vec<Wish>) {
+        let broke = findings
+            .iter()
+            .find(|finding| finding.gravity == Gravity::Stop && is_hardware(finding.reason.code));
+        if let Some(finding) = broke {
+            self.hold(now, finding.reason.clone(), out);
         }
     }
 
@@ -259,6 +271,27 @@ impl Node {
                 out.push(Wish::Reply(Reply::Credential(plan.id.clone())));
             }
         }
+    }
+}
+
+/// Whether the reason is about hardware that broke. What is on the disks is another matter: in the middle of a run it is
+/// neither what it was nor what it will be.
+fn is_hardware(code: ReasonCode) -> bool {
+    matches!(
+        code,
+        ReasonCode::DimmMissing
+            | ReasonCode::DimmFailing
+            | ReasonCode::MemoryShort
+            | ReasonCode::DiskFailing
+    )
+}
+
+/// Whether the machine boots from the network.
+pub(crate) const fn is_netboot(sighting: &BootSighting) -> bool {
+    match sighting {
+        BootSighting::Leased { firmware, .. } => firmware.is_some(),
+        BootSighting::FileSent { .. } | BootSighting::FileProgress { .. } => true,
+        BootSighting::Refused { .. } | BootSighting::SentToLocalDisk => false,
     }
 }
 

@@ -64,7 +64,14 @@ fn enrol_now(
         Found::Nobody(_) => (None, ours.stranger_enrols(request.boot_mac)?),
     };
     match (node, reply) {
-        (Some(node), Some(Reply::Enrolled { run, firmware })) => {
+        (
+            Some(node),
+            Some(Reply::Enrolled {
+                run,
+                firmware,
+                boot,
+            }),
+        ) => {
             let erases = ours.with_node(&node, |state| {
                 state
                     .run
@@ -81,6 +88,7 @@ fn enrol_now(
                 run,
                 certificate_pem,
                 firmware,
+                boot,
             })
         }
         (Some(node), Some(Reply::BootLocal(plan))) => Ok(boot_local(node, &plan)),

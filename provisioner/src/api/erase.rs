@@ -56,10 +56,10 @@ pub(crate) async fn erased(
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
-    let (node, run) = me(&ours, &peer)?;
+    let me = me(&ours, &peer)?;
     let report: EraseReport = body::said(body, JSON_BODY_MAX).await?;
-    own_run(&run, &report.run, &peer)?;
-    let certify = move || match ours.certify(&node, &run, report) {
+    own_run(&me.run, &report.run, &peer)?;
+    let certify = move || match ours.certify(&me, report) {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
         Err(CertifyError::Refused(reason)) => Err(Refusal::conflict(*reason)),
         Err(error @ (CertifyError::Journal(_) | CertifyError::Pki(_) | CertifyError::Json(_))) => {

@@ -12,7 +12,8 @@ use prov_core::{Peer, Route, Who};
 
 /// Lets a request through whose caller may call its path.
 ///
-/// The bytes of images are for nodes in a run: a certificate of a run that is over, or is not the node's, opens nothing.
+/// The bytes of images are for nodes in a run: a certificate of a run that is over, or is not the node's, opens nothing. Nor does
+/// one of a boot that a later boot of the same run has replaced, wherever it is shown.
 pub(crate) async fn guard(
     State(ours): State<Provisioner>,
     request: Request,
@@ -23,7 +24,13 @@ pub(crate) async fn guard(
     };
     // A listener that forgot to say who calls gets the rights of nobody.
     let peer = request.extensions().get::<Peer>().unwrap_or(&Peer::Anyone);
-    match Route::who(path.as_str()) {
+    let who = Route::who(path.as_str());
+    if let (Some(who), Some(reason)) = (who, withdrawn(&ours, peer))
+        && who != Who::Anyone
+    {
+        return Refusal::new(StatusCode::FORBIDDEN, reason).into_response();
+    }
+    match who {
         Some(Who::NodeOrOperator) if !in_its_run(&ours, peer) => Refusal::not_allowed(
             "this run is over, or has not begun",
             format!("called by {peer}"),
@@ -41,10 +48,20 @@ pub(crate) async fn guard(
 /// Whether a node calls with the certificate of its current open run. Whoever is no node is not asked that.
 fn in_its_run(ours: &Provisioner, peer: &Peer) -> bool {
     match peer {
-        Peer::Node { node, run } => ours
-            .with_node(node, |state| state.is_bound_to(run))
+        Peer::Node { node, run, key } => ours
+            .with_node(node, |state| state.is_bound_to(run, key))
             .unwrap_or_default(),
         Peer::Anyone | Peer::Host { .. } | Peer::Operator { .. } => true,
+    }
+}
+
+/// Why nothing of this caller is believed any more, where it is a node's boot that is over.
+fn withdrawn(ours: &Provisioner, peer: &Peer) -> Option<Reason> {
+    match peer {
+        Peer::Node { node, run, key } => ours
+            .with_node(node, |state| state.withdrawn(run, key))
+            .flatten(),
+        Peer::Anyone | Peer::Host { .. } | Peer::Operator { .. } => None,
     }
 }
 

@@ -18,9 +18,10 @@ pub(crate) async fn register(
 ) -> Result<Json<HostInstruction>, Refusal> {
     let register: Register = body::said(body, SMALL).await?;
     check_schema("schema", register.schema)?;
-    let (node, plan) = me(&peer, &register.node, &register.plan)?;
+    let (node, plan, key) = me(&peer, &register.node, &register.plan)?;
     let input = Input::HostRegistered {
         plan,
+        key,
         register: Box::new(register),
     };
     answer(ours, node, input).await
@@ -32,14 +33,18 @@ pub(crate) async fn heartbeat(
     body: Body,
 ) -> Result<Json<HostInstruction>, Refusal> {
     let beat: Heartbeat = body::said(body, SMALL).await?;
-    let (node, plan) = me(&peer, &beat.node, &beat.plan)?;
-    answer(ours, node, Input::HostBeat { plan, beat }).await
+    let (node, plan, key) = me(&peer, &beat.node, &beat.plan)?;
+    answer(ours, node, Input::HostBeat { plan, key, beat }).await
 }
 
-fn me(peer: &Peer, said_node: &NodeId, said_plan: &PlanId) -> Result<(NodeId, PlanId), Refusal> {
+fn me(
+    peer: &Peer,
+    said_node: &NodeId,
+    said_plan: &PlanId,
+) -> Result<(NodeId, PlanId, String), Refusal> {
     match peer {
-        Peer::Host { node, plan } if node == said_node && plan == said_plan => {
-            Ok((node.clone(), plan.clone()))
+        Peer::Host { node, plan, key } if node == said_node && plan == said_plan => {
+            Ok((node.clone(), plan.clone(), key.clone()))
         }
         Peer::Host { .. } | Peer::Anyone | Peer::Node { .. } | Peer::Operator { .. } => {
             Err(Refusal::not_allowed(

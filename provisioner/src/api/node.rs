@@ -5,7 +5,7 @@ use super::body::{self, SMALL, check_schema};
 use super::problem::Refusal;
 use super::text::clean_log;
 use crate::pki::ProvenKey;
-use crate::provisioner::Provisioner;
+use crate::provisioner::{Provisioner, Speaker};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -14,15 +14,17 @@ use groundstate_api::limits::{JSON_BODY_MAX, LOG_CHUNK_MAX};
 use groundstate_api::run::{
     HostCredential, HostCredentialRequest, Instruction, InventoryReport, LogChunk, Progress,
 };
-use groundstate_api::{NodeId, Part, Reason, ReasonCode, RunId};
+use groundstate_api::{Part, Reason, ReasonCode, RunId};
 use prov_core::{Input, Peer, Reply};
 
-/// The node and run of the caller's certificate; the site must still have the node.
-pub(crate) fn me(ours: &Provisioner, peer: &Peer) -> Result<(NodeId, RunId), Refusal> {
+/// The node, run and key of the caller's certificate; the site must still have the node.
+pub(crate) fn me(ours: &Provisioner, peer: &Peer) -> Result<Speaker, Refusal> {
     match peer {
-        Peer::Node { node, run } if ours.with_node(node, |_| ()).is_some() => {
-            Ok((node.clone(), run.clone()))
-        }
+        Peer::Node { node, run, key } if ours.with_node(node, |_| ()).is_some() => Ok(Speaker {
+            node: node.clone(),
+            run: run.clone(),
+            key: key.clone(),
+        }),
         Peer::Node { .. } | Peer::Anyone | Peer::Host { .. } | Peer::Operator { .. } => Err(
             Refusal::not_allowed("the site has no such node", format!("called by {peer}")),
         ),
@@ -43,28 +45,28 @@ pub(crate) fn own_run(mine: &RunId, said: &RunId, peer: &Peer) -> Result<(), Ref
 /// Submits the input and answers with the instruction that then holds.
 async fn instruct(
     ours: Provisioner,
-    node: NodeId,
-    run: RunId,
+    me: Speaker,
     input: Input,
 ) -> Result<Json<Instruction>, Refusal> {
     let submit = move || {
-        ours.submit(&node, input)?;
-        instruction_of(&ours, &node, &run)
+        ours.submit_from(&me, input)?;
+        instruction_of(&ours, &me)
     };
     tokio::task::spawn_blocking(submit).await?.map(Json)
 }
 
-fn instruction_of(ours: &Provisioner, node: &NodeId, run: &RunId) -> Result<Instruction, Refusal> {
-    ours.with_node(node, |state| state.instruction(run))
-        .ok_or_else(|| Refusal::internal(format!("node {node} has vanished")))
+fn instruction_of(ours: &Provisioner, me: &Speaker) -> Result<Instruction, Refusal> {
+    ours.with_node(&me.node, |state| state.instruction(&me.run))
+        .ok_or_else(|| Refusal::internal(format!("node {} has vanished", me.node)))
 }
 
 pub(crate) async fn instruction(
     State(ours): State<Provisioner>,
     Extension(peer): Extension<Peer>,
 ) -> Result<Json<Instruction>, Refusal> {
-    let (node, run) = me(&ours, &peer)?;
-    instruct(ours, node, run.clone(), Input::Spoke { run }).await
+    let me = me(&ours, &peer)?;
+    let run = me.run.clone();
+    instruct(ours, me, Input::Spoke { run }).await
 }
 
 pub(crate) async fn inventory(
@@ -72,13 +74,13 @@ pub(crate) async fn inventory(
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Json<Instruction>, Refusal> {
-    let (node, run) = me(&ours, &peer)?;
+    let me = me(&ours, &peer)?;
     let report: InventoryReport = body::said(body, JSON_BODY_MAX).await?;
-    own_run(&run, &report.run, &peer)?;
+    own_run(&me.run, &report.run, &peer)?;
     check_schema("inventory.schema", report.inventory.schema)?;
     let submit = move || {
-        ours.inventory(&node, run.clone(), Box::new(report.inventory))?;
-        instruction_of(&ours, &node, &run)
+        ours.inventory(&me, Box::new(report.inventory))?;
+        instruction_of(&ours, &me)
     };
     tokio::task::spawn_blocking(submit).await?.map(Json)
 }
@@ -88,10 +90,10 @@ pub(crate) async fn progress(
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Json<Instruction>, Refusal> {
-    let (node, run) = me(&ours, &peer)?;
+    let me = me(&ours, &peer)?;
     let progress: Progress = body::said(body, JSON_BODY_MAX).await?;
-    own_run(&run, &progress.run, &peer)?;
-    instruct(ours, node, run, Input::ProgressReceived(progress)).await
+    own_run(&me.run, &progress.run, &peer)?;
+    instruct(ours, me, Input::ProgressReceived(progress)).await
 }
 
 pub(crate) async fn log(
@@ -99,11 +101,11 @@ pub(crate) async fn log(
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
-    let (node, run) = me(&ours, &peer)?;
+    let me = me(&ours, &peer)?;
     // JSON may spend six characters on one of the text.
     let chunk: LogChunk =
         body::json(body, groundstate_api::Bytes(LOG_CHUNK_MAX.0 * 6 + 4_096)).await?;
-    own_run(&run, &chunk.run, &peer)?;
+    own_run(&me.run, &chunk.run, &peer)?;
     if u64::try_from(chunk.text.len()).unwrap_or(u64::MAX) > LOG_CHUNK_MAX.0 {
         let reason = Reason::new(
             ReasonCode::BadRequest,
@@ -116,8 +118,9 @@ pub(crate) async fn log(
         return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, reason));
     }
     let keep = move || {
-        ours.append_log(&node, &run, chunk.offset, &clean_log(&chunk.text))?;
-        ours.submit(&node, Input::Spoke { run })
+        ours.append_log(&me, chunk.offset, &clean_log(&chunk.text))?;
+        let run = me.run.clone();
+        ours.submit_from(&me, Input::Spoke { run })
     };
     tokio::task::spawn_blocking(keep).await??;
     Ok(StatusCode::NO_CONTENT)
@@ -128,21 +131,21 @@ pub(crate) async fn host_credential(
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Json<HostCredential>, Refusal> {
-    let (node, run) = me(&ours, &peer)?;
+    let me = me(&ours, &peer)?;
     let request: HostCredentialRequest = body::json(body, SMALL).await?;
-    own_run(&run, &request.run, &peer)?;
+    own_run(&me.run, &request.run, &peer)?;
     let key = ProvenKey::from_csr(&request.csr_pem)
         .map_err(|e| Refusal::field("csr_pem", e.to_string()))?;
     let issue = move || {
         let input = Input::CredentialAsked {
-            run,
+            run: me.run.clone(),
             key: key.digest(),
         };
-        match ours.submit(&node, input)? {
+        match ours.submit_from(&me, input)? {
             Some(Reply::Credential(plan)) => {
                 let certificate_pem = ours
                     .pki()
-                    .sign_host(&node, &plan, &key)
+                    .sign_host(&me.node, &plan, &key)
                     .map_err(Refusal::internal)?;
                 Ok(HostCredential { certificate_pem })
             }

@@ -2,6 +2,7 @@
 //! Refusals as RFC 9457 problem details.
 
 use crate::journal::JournalError;
+use crate::provisioner::Unheard;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use groundstate_api::view::Problem;
@@ -69,6 +70,15 @@ impl Refusal {
 impl From<JournalError> for Refusal {
     fn from(error: JournalError) -> Self {
         Self::internal(error)
+    }
+}
+
+impl From<Unheard> for Refusal {
+    fn from(why: Unheard) -> Self {
+        match why {
+            Unheard::Journal(error) => Self::internal(error),
+            Unheard::Withdrawn(reason) => Self::new(StatusCode::FORBIDDEN, *reason),
+        }
     }
 }
 

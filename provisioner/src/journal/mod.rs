@@ -50,6 +50,15 @@ pub trait Journal: Send {
     fn log(&self, node: &NodeId, run: &RunId) -> Result<Option<String>, JournalError>;
 }
 
+/// A boot's log within its run begins at a multiple of this many bytes, so that the logs of a run's boots follow one another
+/// although each counts its bytes from 0. A TiB is more than any boot says.
+const LOG_OF_BOOT: u64 = 1 << 40;
+
+/// Where the log of a run's boot (1, 2, …) begins.
+pub(crate) fn log_of_boot(boot: u32) -> u64 {
+    u64::from(boot.saturating_sub(1)).saturating_mul(LOG_OF_BOOT)
+}
+
 /// Why the journal could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The journal in SQLite: write-ahead log, synchronous, one writer.
 
-use super::{Journal, JournalError};
+use super::{Journal, JournalError, LOG_OF_BOOT};
 use groundstate_api::event::Event;
+use groundstate_api::headline::ordinal;
 use groundstate_api::limits::LOG_PER_RUN_MAX;
 use groundstate_api::{Millis, NodeId, RunId};
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -252,6 +253,13 @@ impl Journal for SqliteJournal {
         for row in rows {
             let (start, body) = row.map_err(JournalError::Read)?;
             let start = from_row(start, "a log's offset")?;
+            if start / LOG_OF_BOOT > end / LOG_OF_BOOT {
+                end = start - start % LOG_OF_BOOT;
+                let boot = ordinal(u32::try_from(end / LOG_OF_BOOT + 1).unwrap_or(u32::MAX));
+                text.push_str(&format!(
+                    "[the machine came back after power loss: {boot} boot of this run]\n"
+                ));
+            }
             if start > end {
                 text.push_str(&format!(
                     "[{} bytes of the log are missing here]\n",
@@ -270,6 +278,7 @@ impl Journal for SqliteJournal {
 
 #[cfg(test)]
 mod tests {
+    use super::super::log_of_boot;
     use super::*;
     use groundstate_api::event::Happened;
 
@@ -318,6 +327,25 @@ mod tests {
             text,
             "one\ntwo\n[2 bytes of the log are missing here]\nfour\n"
         );
+        // Each boot of the run counts from 0; what it says follows what the boot before said.
+        let back: RunId = "r2".parse().unwrap();
+        let (first, second) = (log_of_boot(1), log_of_boot(2));
+        for (offset, said) in [
+            (first, "one\n"),
+            (second, "two\n"),
+            (second, "two\n"),
+            (second + 6, "four\n"),
+            (log_of_boot(3) + 1, "five\n"),
+        ] {
+            journal.append_log(&node, &back, offset, said).unwrap();
+        }
+        let boot =
+            |which| format!("[the machine came back after power loss: {which} boot of this run]\n");
+        let missing = |bytes| format!("[{bytes} bytes of the log are missing here]\n");
+        let (b, c) = (boot("2nd"), boot("3rd"));
+        let (two, one) = (missing(2), missing(1));
+        let right = format!("one\n{b}two\n{two}four\n{c}{one}five\n");
+        assert_eq!(journal.log(&node, &back).unwrap().unwrap(), right);
         let other: NodeId = "b".parse().unwrap();
         assert_eq!(journal.log(&other, &run).unwrap(), None);
         let mib = "x".repeat(1 << 20);

@@ -187,7 +187,12 @@ fn held_by_the_planner(ours: &Provisioner) -> Reason {
         "memory": {"available": 1_073_741_824, "configured": 1_073_741_824, "dimms": []},
     });
     let inventory = Box::new(serde_json::from_value(inventory).unwrap());
-    ours.inventory(&node(), run, inventory).unwrap();
+    let speaker = Speaker {
+        node: node(),
+        run,
+        key: "k".into(),
+    };
+    ours.inventory(&speaker, inventory).unwrap();
     assert_eq!(phase(ours), Phase::Checking);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -88,7 +88,8 @@ fn images_are_for_the_current_open_run_only() {
     let (mine, run) = world.enrolled();
     mine.get(&chunk).ok_text();
     world.operator().get(&chunk).ok_text();
-    of_run(&run).get(&chunk).ok_text();
+    // A certificate of the run for a key that the run is not bound to.
+    of_run(&run).get(&chunk).problem(403);
     of_run("another").get(&chunk).problem(403);
     // Held: the run is over, and so is its certificate's right.
     let mut seen = inventory();

@@ -8,6 +8,7 @@ use groundstate_api::plan::HandOver;
 use groundstate_api::view::Phase;
 use prov_core::Peer;
 use provisioner::journal::{Journal as _, SqliteJournal};
+use provisioner::pki::ProvenKey;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
@@ -47,7 +48,8 @@ fn the_first_key_is_enrolled_under_our_name_and_a_second_one_raises_an_alarm() {
         provisioner::pki::peer_of(&certificate),
         Some(Peer::Node {
             node: "node-1".parse().unwrap(),
-            run
+            run,
+            key: ProvenKey::from_csr(&first.csr()).unwrap().digest(),
         })
     );
     assert_eq!(

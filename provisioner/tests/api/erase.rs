@@ -3,7 +3,7 @@
 //! proved keeps its node out of service however often a run is ordered.
 
 use crate::way::{instruction, phase, progress};
-use crate::world::{Caller, Key, World, inventory};
+use crate::world::{Caller, Key, LATER_BOOT, World, inventory};
 use groundstate_api::erase::{
     EraseCertificates, EraseClass, EraseMethod, EraseOutcome, EraseRecord, EraseReport,
     EraseSample, SignedErase,
@@ -269,4 +269,23 @@ fn an_erase_that_breaks_off_leaves_its_disks_in_quarantine() {
     assert_eq!(reason.code, ReasonCode::EraseFailed);
     let page: EventPage = world.operator().get("/v1/events?after=0").read();
     assert!(page.events.len() > 5);
+}
+
+#[test]
+fn a_certificate_says_how_often_power_interrupted_its_erase() {
+    let world = World::new();
+    let (_, run, plan) = ordered(&world, &["DATA-1"]);
+    let key = Key::new();
+    let world = world.came_back(2, &key).came_back(3, &key);
+    let mut request = key.request(1);
+    request["boot_id"] = json!(LATER_BOOT);
+    let reply = world.anyone().post("/v1/enrol", &request).ok();
+    let node = world.with(reply["certificate_pem"].as_str().unwrap(), &key);
+    let state = json!({"state": "started"});
+    progress(&node, &run, 1, Step::Erase, &state);
+    assert_eq!(tell(&node, &run, record(disk(&plan, "DATA-1"))), 204);
+    let signed = &certificates(&world)[0];
+    let certificate = verify(world.ours.pki().ca_pem(), signed).unwrap();
+    assert!(certificate.is_erased());
+    assert_eq!(certificate.interrupted, 2);
 }

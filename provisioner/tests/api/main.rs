@@ -12,5 +12,6 @@ mod enrolment;
 mod erase;
 mod follow;
 mod pki;
+mod resume;
 mod way;
 mod world;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A site with two nodes, its provisioner on a loopback port, and callers with and without certificates.
 
+use groundstate_api::event::{Event, Happened};
 use groundstate_api::image::ImageRef;
 use groundstate_api::inventory::{
     Disk, Health, Inventory, MemoryInfo, SystemInfo, Transport, Verdict,
@@ -8,7 +9,9 @@ use groundstate_api::inventory::{
 use groundstate_api::plan::HandOver;
 use groundstate_api::site::{Network, Node, Policy, Site};
 use groundstate_api::view::Problem;
-use groundstate_api::{Bytes, Digest, MacAddr, Millis, Reason, SCHEMA, SystemUuid};
+use groundstate_api::{Bytes, Digest, MacAddr, Millis, NodeId, Reason, SCHEMA, SystemUuid};
+use provisioner::journal::{Journal as _, SqliteJournal};
+use provisioner::pki::ProvenKey;
 use provisioner::{Images, Options, Provisioner, serve};
 use rcgen::{CertificateParams, KeyPair};
 use serde::Serialize;
@@ -24,6 +27,8 @@ use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsPr
 pub(crate) const MAC_1: MacAddr = MacAddr([0x52, 0x54, 0, 0, 0, 1]);
 pub(crate) const MAC_2: MacAddr = MacAddr([0x52, 0x54, 0, 0, 0, 2]);
 pub(crate) const BOOT: &str = "11111111-1111-1111-1111-111111111111";
+/// A later boot of node-1 in its run.
+pub(crate) const LATER_BOOT: &str = "77777777-7777-7777-7777-777777777777";
 
 /// An image repository that has one image, and says what it was told to say of it.
 struct FixedImages(Result<(), Reason>);
@@ -163,6 +168,38 @@ impl World {
         } = self;
         runtime.shutdown_background();
         drop((ours, stop));
+        Self::at(dir, Ok(()))
+    }
+
+    /// Stops, writes into the journal that node-1 came back in its run in this boot with this key, and starts: a test does not
+    /// wait until a key has been silent.
+    pub(crate) fn came_back(self, boot: u32, key: &Key) -> Self {
+        let node: NodeId = "node-1".parse().unwrap();
+        let run = self.ours.view(&node).unwrap().run.unwrap();
+        let digest = ProvenKey::from_csr(&key.csr()).unwrap().digest();
+        let Self {
+            dir,
+            ours,
+            runtime,
+            stop,
+            ..
+        } = self;
+        runtime.shutdown_background();
+        drop((ours, stop));
+        let mut journal = SqliteJournal::open(&dir.path().join("journal.db")).unwrap();
+        let came_back = Event {
+            number: journal.newest().unwrap() + 1,
+            at: Millis(1_800_000_000_000),
+            node: Some(node),
+            what: Happened::CameBack {
+                run,
+                boot_id: LATER_BOOT.parse().unwrap(),
+                key: digest,
+                boot,
+            },
+        };
+        journal.append(&[came_back]).unwrap();
+        drop(journal);
         Self::at(dir, Ok(()))
     }
 

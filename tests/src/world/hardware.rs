@@ -4,9 +4,10 @@
 use groundstate_api::boot::Firmware;
 use groundstate_api::image::ImageRef;
 use groundstate_api::inventory::{
-    Dimm, Disk, Health, Inventory, MemoryInfo, Nic, Signature, SystemInfo, Transport, Verdict,
+    Dimm, Disk, FoundLayout, Health, Inventory, MemoryInfo, Nic, Signature, SystemInfo, Transport,
+    Verdict,
 };
-use groundstate_api::plan::{HandOver, Step};
+use groundstate_api::plan::{DiskAction, HandOver, Plan, Role, Step};
 use groundstate_api::site::{
     ExpectedDimm, ExpectedDisk, Hardware, Network, Node, Policy, Site, VhdPolicy,
 };
@@ -39,6 +40,8 @@ pub enum Trouble {
     SecondKey,
     /// The machine is powered on after its enrolment window has closed.
     WindowExpired,
+    /// Power goes while the volumes are being made, and comes back.
+    PowerCutInLayout,
 }
 
 /// The site, with the hardware that it expects.
@@ -157,6 +160,35 @@ pub fn inventory(trouble: Trouble) -> Inventory {
         devices: Vec::new(),
         could_not_look: Vec::new(),
     }
+}
+
+/// What the probes see in the boot after a power cut: the disks as the plan has half made them.
+pub(super) fn after_a_cut(mut inventory: Inventory, plan: &Plan) -> Inventory {
+    inventory.boot_id = "9c3e5a10-4f2b-4d68-8f11-7a0e6b5d4c02"
+        .parse()
+        .expect("a boot id");
+    for disk in &mut inventory.disks {
+        let planned = plan.disks.iter().find(|one| one.serial == disk.serial);
+        let Some(DiskAction::Wipe { table, .. }) = planned.map(|planned| &planned.action) else {
+            continue;
+        };
+        disk.contents = vec![Signature {
+            at: "disk".into(),
+            what: "GPT".into(),
+            label: None,
+        }];
+        disk.layout = Some(FoundLayout {
+            role: planned.map_or(Role::Data, |planned| planned.role),
+            disk_guid: table.disk_guid.clone(),
+            partition_guids: table
+                .partitions
+                .iter()
+                .map(|one| one.guid.clone())
+                .collect(),
+            partitions: Vec::new(),
+        });
+    }
+    inventory
 }
 
 /// How long a step takes, in milliseconds.

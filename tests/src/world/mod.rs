@@ -24,6 +24,9 @@ use std::collections::VecDeque;
 
 /// When the world begins, milliseconds since 1970: a whole second, so that transcripts are easy to read.
 const BEGIN: Millis = Millis(1_793_000_000_000);
+/// How long the firmware takes here after a power cut: less than the provisioner waits before it believes in one, so that the
+/// wait is seen too.
+const FIRMWARE: Millis = Millis::secs(22);
 /// The most events that a run may take before the world calls it stuck.
 const EVENTS_MAX: u32 = 5_000;
 
@@ -38,6 +41,8 @@ pub struct World {
     events: VecDeque<Event>,
     reports: u64,
     is_away: bool,
+    /// How often it was powered on.
+    boots: u32,
 }
 
 /// Runs one node through one ordered run, until it is Ready or Held, and gives the transcript.
@@ -54,6 +59,7 @@ pub fn transcript(trouble: Trouble) -> String {
         events: VecDeque::from([Event::Started]),
         reports: 0,
         is_away: false,
+        boots: 1,
     };
     world.provisioner.order(world.now);
     world.flush();
@@ -140,10 +146,10 @@ impl World {
             self.pass(groundstate_api::limits::ENROLMENT_WINDOW_MAX.0);
             self.provisioner.time_passes(self.now);
         }
-        let key = if self.trouble == Trouble::SecondKey {
-            ["sha256:first", "sha256:second"].as_slice()
-        } else {
-            ["sha256:first"].as_slice()
+        let key = match (self.trouble, self.boots) {
+            (Trouble::SecondKey, _) => ["sha256:first", "sha256:second"].as_slice(),
+            (_, 1) => ["sha256:first"].as_slice(),
+            (_, _) => ["sha256:of-the-second-boot"].as_slice(),
         };
         let mut answer = None;
         for each in key {
@@ -153,9 +159,11 @@ impl World {
             if let EnrolReply::Refused { reason, .. } = &reply {
                 let first = reason.lines().into_iter().next().unwrap_or_default();
                 self.say("provisioner", &format!("refuses the enrolment: {first}"));
-                // A refused machine asks for ever; the transcript ends with its first refusal.
-                self.events.clear();
-                self.provisioner.give_up();
+                if self.trouble != Trouble::PowerCutInLayout {
+                    // This machine asks for ever; the transcript ends with its first refusal.
+                    self.events.clear();
+                    self.provisioner.give_up();
+                }
             }
             self.events.push_back(Event::EnrolAnswered(reply));
         }
@@ -163,6 +171,10 @@ impl World {
 
     fn carry_out(&mut self, plan: &Plan, step: Step) {
         self.pass(hardware::takes(step));
+        if (step, self.trouble, self.boots) == (Step::Volumes, Trouble::PowerCutInLayout, 1) {
+            self.cut_power(plan);
+            return;
+        }
         let event = match (step, self.trouble) {
             (Step::Guard, _) => self.guard(plan),
             (Step::Image, Trouble::ProvisionerAway) if !self.is_away => {
@@ -206,6 +218,21 @@ impl World {
             _ => Event::StepDone { facts: Vec::new() },
         };
         self.events.push_back(event);
+    }
+
+    /// Power goes, and comes back: of the boot before nothing is left but what the disks hold.
+    fn cut_power(&mut self, plan: &Plan) {
+        self.say("world", "the power goes while the volumes are being made");
+        self.pass(FIRMWARE.0);
+        self.say(
+            "world",
+            "the power is back, and the machine boots from the network",
+        );
+        self.boots += 1;
+        self.phases = Phases::default();
+        self.reports = 0;
+        self.inventory = hardware::after_a_cut(self.inventory.clone(), plan);
+        self.events = VecDeque::from([Event::Started]);
     }
 
     fn guard(&self, plan: &Plan) -> Event {

@@ -18,6 +18,9 @@ use groundstate_api::{Bytes, Digest, Millis, NodeId, Part, Reason, ReasonCode, R
 use mos_core::plan::PlanRequest;
 use prov_core::{Fleet, Input, Reply, Wish};
 
+/// The host's key.
+const HOST_KEY: &str = "sha256:host";
+
 pub(super) struct Provisioner {
     site: Site,
     image: ImageRef,
@@ -90,11 +93,16 @@ impl Provisioner {
                 key: key.to_owned(),
             },
         ) {
-            Some(Reply::Enrolled { run, firmware }) => EnrolReply::Enrolled {
+            Some(Reply::Enrolled {
+                run,
+                firmware,
+                boot,
+            }) => EnrolReply::Enrolled {
                 node: self.node.clone(),
                 run,
                 certificate_pem: String::new(),
                 firmware,
+                boot,
             },
             Some(Reply::NotEnrolled { reason, retry }) => EnrolReply::Refused {
                 reason,
@@ -131,6 +139,7 @@ impl Provisioner {
         step: Step,
         state: StepState,
     ) -> Instruction {
+        let begins_first_boot = step == Step::FirstBoot && state == StepState::Started;
         let progress = Progress {
             run: self.run.clone(),
             number,
@@ -140,6 +149,12 @@ impl Provisioner {
             peak_memory: Bytes::mib(40),
         };
         self.decide(now, Input::ProgressReceived(progress));
+        if begins_first_boot {
+            // The node asks for its host's certificate while the first-boot data is placed.
+            let key = HOST_KEY.into();
+            let run = self.run.clone();
+            self.decide(now, Input::CredentialAsked { run, key });
+        }
         self.instruction()
     }
 
@@ -152,14 +167,6 @@ impl Provisioner {
             .expect("a plan was carried out")
             .id
             .clone();
-        // The node asks for its host's certificate while the first-boot data is placed.
-        self.decide(
-            now,
-            Input::CredentialAsked {
-                run: self.run.clone(),
-                key: "sha256:host".into(),
-            },
-        );
         let register = Register {
             schema: SCHEMA,
             node: self.node.clone(),
@@ -178,6 +185,7 @@ impl Provisioner {
             now,
             Input::HostRegistered {
                 plan,
+                key: HOST_KEY.into(),
                 register: Box::new(register),
             },
         );

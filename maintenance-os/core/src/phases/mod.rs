@@ -15,6 +15,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use groundstate_api::enrol::EnrolReply;
+use groundstate_api::headline::ordinal;
 use groundstate_api::limits::INSTRUCTION_POLL;
 use groundstate_api::plan::{Plan, Step};
 use groundstate_api::run::{Instruction, StepState};
@@ -121,14 +122,20 @@ impl Phases {
         }
         match reply {
             EnrolReply::Enrolled {
-                ref node, ref run, ..
+                ref node,
+                ref run,
+                boot,
+                ..
             } => {
                 self.identity = Some((node.clone(), run.clone()));
                 self.reports = 0;
                 self.failures = 0;
-                out.push(Action::Show(doing(&alloc::format!(
-                    "this is {node}; looking at the hardware"
-                ))));
+                out.push(Action::Show(doing(&if boot > 1 {
+                    let boot = ordinal(boot);
+                    alloc::format!("this is {node}; its run goes on after a power loss ({boot} boot of this run); looking at the hardware")
+                } else {
+                    alloc::format!("this is {node}; looking at the hardware")
+                })));
                 self.enter(now, State::Inspecting);
                 out.push(Action::Inspect);
             }

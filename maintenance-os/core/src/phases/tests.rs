@@ -33,6 +33,7 @@ fn enrolled() -> Phases {
         run: "run-1".parse().unwrap(),
         certificate_pem: String::new(),
         firmware: None,
+        boot: 1,
     };
     assert_eq!(
         drive(&mut phases, 2, Event::EnrolAnswered(reply)),

@@ -3,6 +3,7 @@
 
 use crate::world::*;
 use proptest::prelude::*;
+use prov_core::deadline::RETURNS_MAX;
 
 /// Any input in any order, with time running.
 fn any_input() -> impl Strategy<Value = (u64, u8, u64, bool)> {
@@ -19,7 +20,10 @@ fn make(kind: u8, number: u64, flag: bool, world: &World) -> Input {
     let step = Step::ALL[usize::try_from(number).unwrap() * 3 % 10];
     match kind {
         0 => ordered(100 + world.journal.len() as u64, flag),
-        1 => enrol(BOOT_A, &format!("key-{number}")),
+        1 => enrol(
+            if number == 3 { BOOT_B } else { BOOT_A },
+            &format!("key-{number}"),
+        ),
         2 => Input::InventoryReceived {
             run,
             inventory: Box::new(inventory()),
@@ -43,7 +47,7 @@ fn make(kind: u8, number: u64, flag: bool, world: &World) -> Input {
         ),
         6 => Input::CredentialAsked {
             run,
-            key: format!("host-{number}"),
+            key: HOST_KEY.into(),
         },
         7 => register(&plan(&run), BOOT_B),
         8 => beat(&plan(&run).id, BOOT_B),
@@ -64,7 +68,7 @@ fn make(kind: u8, number: u64, flag: bool, world: &World) -> Input {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// Never a panic, never a second key, never Ready but by the agent of the newest plan that was handed over.
+    /// Never a panic, never a second key beside a living one, never Ready but by the agent of the newest plan that was handed over.
     #[test]
     fn whatever_comes_in(inputs in proptest::collection::vec(any_input(), 1..120)) {
         let mut world = World::new();
@@ -73,10 +77,16 @@ proptest! {
             let before = world.phase();
             let key = world.node().run.as_ref().and_then(|r| r.key.clone().map(|k| (r.id.clone(), k)));
             let input = make(kind, number, flag, &world);
+            let quiet = world.node().key_is_quiet(world.now);
+            let boots = world.node().run.as_ref().map_or(0, |run| run.boots);
+            let came_back = matches!(&input, Input::EnrolAsked { .. });
             let registers = matches!(&input, Input::HostRegistered { .. } | Input::HostBeat { .. });
             world.put(input);
             if let (Some((run, key)), Some(now)) = (key, world.node().run.as_ref()) && now.id == run {
-                prop_assert_eq!(now.key.as_ref(), Some(&key), "the first key stays");
+                let stays = now.key.as_ref() == Some(&key);
+                prop_assert!(stays && now.boots == boots || came_back && quiet && now.boots == boots + 1,
+                    "the key stays, or the machine came back in its silence");
+                prop_assert!(now.boots <= RETURNS_MAX + 1);
             }
             if world.phase() == Phase::Ready && before != Phase::Ready {
                 prop_assert!(registers);
@@ -105,6 +115,6 @@ proptest! {
             }
         }
         let node = fleet.node(&node()).unwrap();
-        let _ = (node.report(), node.deadline(), node.host_instruction(), node.instruction(&run_id(1)));
+        let _ = (node.report(), node.deadline(), node.host_instruction(Millis(0)), node.instruction(&run_id(1)));
     }
 }

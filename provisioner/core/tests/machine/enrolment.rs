@@ -201,7 +201,8 @@ fn an_order_is_picked_up_by_the_maintenance_os_that_is_still_there() {
         world.put(enrol(BOOT_A, "key-1")),
         Some(Reply::Enrolled {
             run: run_id(2),
-            firmware: None
+            firmware: None,
+            boot: 1
         })
     );
     assert_eq!(
@@ -228,50 +229,4 @@ fn an_order_is_picked_up_by_the_maintenance_os_that_is_still_there() {
     );
     world.put(ordered(1, false));
     assert!(world.reason().next_step.contains("goes on by itself"));
-}
-
-#[test]
-fn a_machine_that_restarted_in_its_run_may_be_ordered_again_at_once() {
-    for deploy in [false, true] {
-        let mut world = if deploy {
-            World::deploying(1).0
-        } else {
-            World::checking()
-        };
-        // While the first key calls, somebody else's question changes nothing.
-        for _ in 0..20 {
-            world.later(Millis::secs(1));
-            assert_eq!(world.refused(enrol(BOOT_B, "new")), ReasonCode::SecondKey);
-            assert!(matches!(
-                world.put(ordered(2, true)),
-                Some(Reply::Conflict(_))
-            ));
-            world.put(Input::Spoke { run: run_id(1) });
-        }
-        world.later(FIRST_KEY_QUIET);
-        assert!(
-            matches!(world.put(ordered(2, true)), Some(Reply::Conflict(_))),
-            "quiet, but no other boot has asked since"
-        );
-        assert_eq!(world.refused(enrol(BOOT_B, "new")), ReasonCode::SecondKey);
-        assert!(
-            matches!(world.put(ordered(2, false)), Some(Reply::Conflict(_))),
-            "provision begins nothing anew"
-        );
-        assert_eq!(world.put(ordered(2, true)), Some(Reply::Accepted));
-        assert_eq!(world.phase(), Phase::Ordered);
-        let closed = world.journal.iter().any(|event| {
-            matches!(&event.what, Happened::PhaseChanged { to: Phase::Held, reason: Some(reason), .. }
-                if reason.code == ReasonCode::SecondKey)
-        });
-        assert!(closed, "the old run's end is in the journal");
-        assert_eq!(
-            world.put(enrol(BOOT_B, "new")),
-            Some(Reply::Enrolled {
-                run: run_id(2),
-                firmware: None
-            })
-        );
-        world.check_replay();
-    }
 }

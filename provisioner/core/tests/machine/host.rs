@@ -39,6 +39,7 @@ fn only_the_agent_of_this_plan_makes_a_node_ready() {
 fn a_host_speaks_for_a_hand_over_that_was_not_heard() {
     let (mut world, plan) = World::deploying(1);
     let done = StepState::Done { facts: vec![] };
+    world.credential(&plan.run);
     world.put(progress(&plan.run, 1, Step::BootEntry, StepState::Started));
     assert!(matches!(
         world.put(register(&plan, BOOT_B)),

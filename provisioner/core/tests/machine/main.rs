@@ -12,5 +12,6 @@ mod boot;
 mod earlier;
 mod enrolment;
 mod host;
+mod resume;
 mod run;
 mod world;

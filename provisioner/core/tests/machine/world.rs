@@ -21,6 +21,9 @@ pub(crate) const MAC: MacAddr = MacAddr([0x52, 0x54, 0, 0, 0, 1]);
 pub(crate) const BOOT_A: &str = "11111111-1111-1111-1111-111111111111";
 pub(crate) const BOOT_B: &str = "22222222-2222-2222-2222-222222222222";
 
+/// The key of the hosts.
+pub(crate) const HOST_KEY: &str = "host-key";
+
 /// A fleet of one node with its journal.
 pub(crate) struct World {
     pub(crate) fleet: Fleet,
@@ -139,8 +142,13 @@ pub(crate) fn plan(run: &RunId) -> Plan {
 }
 
 pub(crate) fn register(plan: &Plan, boot: &str) -> Input {
+    register_with(plan, boot, HOST_KEY)
+}
+
+pub(crate) fn register_with(plan: &Plan, boot: &str, key: &str) -> Input {
     Input::HostRegistered {
         plan: plan.id.clone(),
+        key: key.into(),
         register: Box::new(Register {
             schema: SCHEMA,
             node: node(),
@@ -159,6 +167,7 @@ pub(crate) fn register(plan: &Plan, boot: &str) -> Input {
 pub(crate) fn beat(plan: &PlanId, boot: &str) -> Input {
     Input::HostBeat {
         plan: plan.clone(),
+        key: HOST_KEY.into(),
         beat: Heartbeat {
             node: node(),
             plan: plan.clone(),
@@ -326,7 +335,18 @@ impl World {
         plan
     }
 
+    /// The maintenance OS asks for its host's certificate.
+    pub(crate) fn credential(&mut self, run: &RunId) {
+        let asks = Input::CredentialAsked {
+            run: run.clone(),
+            key: HOST_KEY.into(),
+        };
+        let reply = self.put(asks);
+        assert!(matches!(reply, Some(Reply::Credential(_))), "{reply:?}");
+    }
+
     pub(crate) fn hand_over(&mut self, plan: &Plan) {
+        self.credential(&plan.run);
         for (number, step) in (1..).step_by(2).zip(Step::ALL) {
             self.put(progress(&plan.run, number, step, StepState::Started));
             self.put(progress(
