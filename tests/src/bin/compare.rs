@@ -4,8 +4,8 @@
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
 use groundstate_tests::compare::{
-    Figure, Ground, Line, MAKE_ONE, convert_raw, dynamic, first_writes, fixed, make_one, many,
-    shelf,
+    Figure, Ground, Line, MAKE_ONE, convert_raw, dhcp_100k, dhcp_500, dhcp_burst, dhcp_max,
+    dhcp_memory, dhcp_overload, dynamic, first_writes, fixed, make_one, many, shelf,
 };
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,6 +35,20 @@ enum What {
     Convert,
     /// 24 disks laid out against one, on simulated disks
     Shelf,
+    /// DHCP: 500 machines a second for a minute
+    #[value(name = "dhcp-500")]
+    Dhcp500,
+    /// DHCP: the highest rate
+    DhcpMax,
+    /// DHCP: 1,000 machines at once
+    DhcpBurst,
+    /// DHCP: ten times what a server can
+    DhcpOverload,
+    /// DHCP: with 100,000 leases
+    #[value(name = "dhcp-100k")]
+    Dhcp100k,
+    /// DHCP: memory with 10,000 leases
+    DhcpMemory,
 }
 
 fn main() -> ExitCode {
@@ -66,6 +80,12 @@ fn run() -> Result<()> {
         What::Dynamic => dynamic,
         What::Convert => convert_raw,
         What::Shelf => shelf,
+        What::Dhcp500 => dhcp_500,
+        What::DhcpMax => dhcp_max,
+        What::DhcpBurst => dhcp_burst,
+        What::DhcpOverload => dhcp_overload,
+        What::Dhcp100k => dhcp_100k,
+        What::DhcpMemory => dhcp_memory,
     };
     for figure in take(&ground)? {
         print(&Line::Figure(figure));

@@ -14,6 +14,14 @@ mod allocation;
 #[cfg(feature = "compare")]
 mod convert;
 #[cfg(feature = "compare")]
+mod datagrams;
+#[cfg(feature = "compare")]
+mod dhcp;
+#[cfg(feature = "compare")]
+mod dhcp_load;
+#[cfg(feature = "compare")]
+mod dhcp_servers;
+#[cfg(feature = "compare")]
 mod dynamic;
 #[cfg(feature = "compare")]
 mod first_write;
@@ -23,6 +31,8 @@ mod ground;
 mod shelf;
 #[cfg(feature = "compare")]
 mod slow_disk;
+#[cfg(feature = "compare")]
+mod wire;
 
 pub use figure::{Figure, Goal, Line, Side, Spread, Verdict, ratios};
 
@@ -30,6 +40,8 @@ pub use figure::{Figure, Goal, Line, Side, Spread, Verdict, ratios};
 pub use allocation::{MAKE_ONE, fixed, make_one, many};
 #[cfg(feature = "compare")]
 pub use convert::convert_raw;
+#[cfg(feature = "compare")]
+pub use dhcp::{dhcp_100k, dhcp_500, dhcp_burst, dhcp_max, dhcp_memory, dhcp_overload};
 #[cfg(feature = "compare")]
 pub use dynamic::dynamic;
 #[cfg(feature = "compare")]

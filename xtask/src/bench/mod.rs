@@ -9,6 +9,7 @@ mod machine;
 mod measure;
 mod peers;
 mod pxe;
+mod rack;
 mod report;
 mod storage;
 mod svg;

@@ -146,8 +146,7 @@ mod tests {
         let at = |wanted: &Path| folders.iter().position(|folder| folder == wanted);
         assert!(at(Path::new("/usr/sbin")) < at(&folder.path().join("usr/sbin")));
         assert!(
-            std::env::split_paths(&libraries)
-                .any(|path| path == folder.path().join(LIBRARIES[0]))
+            std::env::split_paths(&libraries).any(|path| path == folder.path().join(LIBRARIES[0]))
         );
     }
 }

@@ -65,7 +65,11 @@ pub(crate) struct Options {
 }
 
 fn names() -> clap::builder::PossibleValuesParser {
-    PARTS.iter().map(|part| part.name).collect::<Vec<_>>().into()
+    PARTS
+        .iter()
+        .map(|part| part.name)
+        .collect::<Vec<_>>()
+        .into()
 }
 
 /// Measures and reports.

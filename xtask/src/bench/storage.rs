@@ -55,6 +55,9 @@ pub(crate) struct Options {
     /// A folder on the file system to measure, with 24 GiB free; the target folder's without it
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
+    /// Also boot virtual nodes with 8 disks and with one, and report how long laying their disks out takes
+    #[arg(long)]
+    with_rack: bool,
     /// Measure these parts only
     #[arg(long, value_name = "PART", value_parser = PARTS.map(|part| part.name))]
     only: Vec<String>,
@@ -84,6 +87,11 @@ pub(super) fn run(layout: &Layout, options: &Options) -> Result<ExitCode> {
         let taken = measure::part(&program, part, &folder, began + LIMIT);
         taken.iter().for_each(report::print);
         figures.extend(taken);
+    }
+    if options.with_rack {
+        let figure = super::rack::shelf(layout, began + LIMIT);
+        report::print(&figure);
+        figures.push(figure);
     }
     let page = report::write(&made, "storage", &machine, &figures)?;
     if let Some(path) = &options.json {
