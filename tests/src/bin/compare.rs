@@ -5,7 +5,8 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
 use groundstate_tests::compare::{
     Figure, Ground, Line, MAKE_ONE, convert_raw, dhcp_100k, dhcp_500, dhcp_burst, dhcp_max,
-    dhcp_memory, dhcp_overload, dynamic, first_writes, fixed, make_one, many, shelf,
+    dhcp_memory, dhcp_overload, dynamic, first_writes, fixed, make_one, many, shelf, storm,
+    storm_with_loss,
 };
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,6 +50,10 @@ enum What {
     Dhcp100k,
     /// DHCP: memory with 10,000 leases
     DhcpMemory,
+    /// 1,000 machines within 10 s
+    Storm,
+    /// 200 machines on a wire that loses datagrams
+    StormLoss,
 }
 
 fn main() -> ExitCode {
@@ -86,6 +91,8 @@ fn run() -> Result<()> {
         What::DhcpOverload => dhcp_overload,
         What::Dhcp100k => dhcp_100k,
         What::DhcpMemory => dhcp_memory,
+        What::Storm => storm,
+        What::StormLoss => storm_with_loss,
     };
     for figure in take(&ground)? {
         print(&Line::Figure(figure));

@@ -28,9 +28,13 @@ mod first_write;
 #[cfg(feature = "compare")]
 mod ground;
 #[cfg(feature = "compare")]
+mod machine;
+#[cfg(feature = "compare")]
 mod shelf;
 #[cfg(feature = "compare")]
 mod slow_disk;
+#[cfg(feature = "compare")]
+mod storm;
 #[cfg(feature = "compare")]
 mod wire;
 
@@ -50,3 +54,5 @@ pub use first_write::first_writes;
 pub use ground::Ground;
 #[cfg(feature = "compare")]
 pub use shelf::shelf;
+#[cfg(feature = "compare")]
+pub use storm::{storm, storm_with_loss};

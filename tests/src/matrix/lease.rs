@@ -66,7 +66,7 @@ const ALL: [Asker; 4] = [
             let mut command = client.command("unshare");
             command.args(["--mount", "sh", "-c"]);
             command.arg(format!(
-                "mkdir -p /run/dhcpcd /var/lib/dhcpcd && mount -t tmpfs none /run/dhcpcd && mount -t tmpfs none /var/lib/dhcpcd && exec {} -4 -1 -B -L --noarp -c {} eth0",
+                "mount -t tmpfs none /run && mount -t tmpfs none /var/lib && mkdir /run/dhcpcd /var/lib/dhcpcd && exec {} -4 -1 -B -L --noarp -c {} eth0",
                 program.display(),
                 folder.join("hook").display()
             ));
@@ -78,6 +78,7 @@ const ALL: [Asker; 4] = [
         package: "systemd",
         program: "systemd-networkd",
         start: |client, program, folder| {
+            // With a /sys that it may write to it waits for udev, which nobody runs in this namespace.
             let unit = folder.join("10-eth0.network");
             fs::write(
                 &unit,
@@ -87,7 +88,7 @@ const ALL: [Asker; 4] = [
             let mut command = client.command("unshare");
             command.args(["--mount", "sh", "-c"]);
             command.arg(format!(
-                "mkdir -p /run/systemd && mount -t tmpfs none /run/systemd && mkdir -p /run/systemd/network /run/systemd/netif/links /run/systemd/netif/leases /run/systemd/netif/lldp && cp {} /run/systemd/network/ && chown -R systemd-network:systemd-network /run/systemd/netif && exec {}",
+                "mount -t tmpfs none /run && mount -t sysfs -o ro none /sys && mkdir -p /run/systemd/network /run/systemd/netif/links /run/systemd/netif/leases /run/systemd/netif/lldp && cp {} /run/systemd/network/ && chown -R systemd-network:systemd-network /run/systemd/netif && exec {}",
                 unit.display(),
                 program.display()
             ));
