@@ -186,6 +186,23 @@ impl NodeSpec {
         node
     }
 
+    /// A demo node with so many NVMe disks: one of 4 GiB for the OS, the others of 1 GiB.
+    #[must_use]
+    pub fn shelf(index: u8, firmware: Firmware, disks: u8) -> Self {
+        let mut node = Self::demo(index, firmware);
+        let disk = |number: u8| DiskSpec {
+            kind: DiskKind::Nvme,
+            serial: format!("GS{index}-SHELF-{number:02}"),
+            wwn: (number > 0).then_some(0x5067_7300_0000_2000 | u64::from(number)),
+            size: Bytes::gib(if number == 0 { 4 } else { 1 }),
+            critical_warning: None,
+            rotation_rpm: None,
+            old_content: OldContent::GptExt4,
+        };
+        node.disks = (0..disks).map(disk).collect();
+        node
+    }
+
     /// Checks what QEMU would otherwise truncate or refuse in words of its own.
     ///
     /// # Errors
@@ -299,6 +316,9 @@ mod tests {
         let mut seen = BTreeSet::new();
         for index in 1..=NODES_MAX {
             NodeSpec::crowded(index, Firmware::Bios).check().unwrap();
+            let shelf = NodeSpec::shelf(index, Firmware::Bios, index.min(24));
+            shelf.check().unwrap();
+            assert_eq!(shelf.disks.len(), usize::from(index.min(24)));
             let node = NodeSpec::demo(index, Firmware::Bios);
             node.check().unwrap();
             assert!(node.disks.len() >= 4);

@@ -76,20 +76,27 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Makes network, disks, site and servers; the nodes are built and powered off.
+    /// Makes network, disks, site and servers; the nodes are those of the demo, built and powered off.
     ///
     /// # Errors
     /// What is missing or did not start, in one line.
     pub fn set(plan: StagePlan) -> Result<Self> {
+        let firmware = plan.firmware;
+        Self::set_with(plan, |index| NodeSpec::demo(index, firmware))
+    }
+
+    /// The same with other nodes: `spec` describes the healthy node of an index (from 1).
+    ///
+    /// # Errors
+    /// As [`Self::set`].
+    pub fn set_with(plan: StagePlan, spec: impl Fn(u8) -> NodeSpec) -> Result<Self> {
         if plan.folder.exists() {
             fs::remove_dir_all(&plan.folder)
                 .with_context(|| format!("removing {}", plan.folder.display()))?;
         }
         fs::create_dir_all(&plan.folder)
             .with_context(|| format!("making {}", plan.folder.display()))?;
-        let healthy: Vec<NodeSpec> = (1..=plan.nodes)
-            .map(|index| NodeSpec::demo(index, plan.firmware))
-            .collect();
+        let healthy: Vec<NodeSpec> = (1..=plan.nodes).map(spec).collect();
         let site = site_of(&healthy, &plan);
         let mut specs = healthy;
         let broken_part = match (plan.fault, specs.first_mut()) {

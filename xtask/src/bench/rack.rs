@@ -43,7 +43,9 @@ fn take(layout: &Layout, until: Instant) -> Result<Figure> {
         if pair > 1 && until.saturating_duration_since(Instant::now()) < 2 * RUN {
             break;
         }
-        note(&format!("virtual nodes with {DISKS} disks and with one, pair {pair} of {PAIRS}"));
+        note(&format!(
+            "virtual nodes with {DISKS} disks and with one, pair {pair} of {PAIRS}"
+        ));
         eight.push(lay_out(layout, &made, DISKS)?);
         one.push(lay_out(layout, &made, 1)?);
     }
@@ -55,7 +57,10 @@ fn take(layout: &Layout, until: Instant) -> Result<Figure> {
         .note("from the first report of the wipe to the last of the VHDs, by the provisioner's clock")
         .note("one disk holds ESP, root and data volume; of eight, one holds ESP and root and seven a data volume each; QEMU without KVM, all disks on this machine's one");
     if let (Some(eight), Some(one)) = (eight.last(), one.last()) {
-        figure = figure.note(format!("the last pair by steps, 8 disks against one: {}", steps(eight, one)));
+        figure = figure.note(format!(
+            "the last pair by steps, 8 disks against one: {}",
+            steps(eight, one)
+        ));
     }
     Ok(figure)
 }
@@ -106,7 +111,11 @@ fn watched(stage: &mut Stage) -> Result<Took> {
     for report in &reports {
         let why = report.view.reason.as_ref();
         let why = why.map_or_else(String::new, |reason| reason.lines().join("\n"));
-        ensure!(report.view.phase != Phase::Held, "{} is held: {why}", report.view.node);
+        ensure!(
+            report.view.phase != Phase::Held,
+            "{} is held: {why}",
+            report.view.node
+        );
     }
     took(&stage.servers.operator().events(0)?)
 }
@@ -130,7 +139,11 @@ fn took(events: &[Event]) -> Result<Took> {
             .iter()
             .find(|(_, step, state)| *step == last && matches!(state, StepState::Done { .. }));
         let (Some((began, ..)), Some((ended, ..))) = (began, ended) else {
-            anyhow::bail!("no event tells when {} began and {} ended", first.as_str(), last.as_str());
+            anyhow::bail!(
+                "no event tells when {} began and {} ended",
+                first.as_str(),
+                last.as_str()
+            );
         };
         Ok(ended.since(*began).0)
     };
