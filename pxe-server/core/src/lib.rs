@@ -16,5 +16,6 @@ pub mod names;
 pub mod range;
 pub mod recipe;
 pub mod script;
+pub mod session;
 pub mod tftp;
 pub mod uki;
