@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
 use groundstate_tests::compare::{
     Figure, Ground, Line, MAKE_ONE, convert_raw, dhcp_100k, dhcp_500, dhcp_burst, dhcp_max,
-    dhcp_memory, dhcp_overload, dynamic, first_writes, fixed, make_one, many, shelf, storm,
+    dhcp_memory, dhcp_overload, dynamic, first_writes, fixed, http, make_one, many, shelf, storm,
     storm_with_loss,
 };
 use std::path::PathBuf;
@@ -50,6 +50,8 @@ enum What {
     Dhcp100k,
     /// DHCP: memory with 10,000 leases
     DhcpMemory,
+    /// A boot file by HTTP, against nginx
+    Http,
     /// 1,000 machines within 10 s
     Storm,
     /// 200 machines on a wire that loses datagrams
@@ -91,6 +93,7 @@ fn run() -> Result<()> {
         What::DhcpOverload => dhcp_overload,
         What::Dhcp100k => dhcp_100k,
         What::DhcpMemory => dhcp_memory,
+        What::Http => http,
         What::Storm => storm,
         What::StormLoss => storm_with_loss,
     };

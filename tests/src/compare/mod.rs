@@ -28,6 +28,8 @@ mod first_write;
 #[cfg(feature = "compare")]
 mod ground;
 #[cfg(feature = "compare")]
+mod http;
+#[cfg(feature = "compare")]
 mod machine;
 #[cfg(feature = "compare")]
 mod shelf;
@@ -52,6 +54,8 @@ pub use dynamic::dynamic;
 pub use first_write::first_writes;
 #[cfg(feature = "compare")]
 pub use ground::Ground;
+#[cfg(feature = "compare")]
+pub use http::http;
 #[cfg(feature = "compare")]
 pub use shelf::shelf;
 #[cfg(feature = "compare")]

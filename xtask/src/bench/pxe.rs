@@ -34,6 +34,7 @@ const PARTS: &[Part] = &[
     part("dhcp-overload", "DHCP: ten times what it can"),
     part("dhcp-100k", "DHCP: with 100,000 leases"),
     part("dhcp-memory", "DHCP: memory with 10,000 leases"),
+    part("http", "HTTP: a boot file of 1 GiB"),
     part("storm", "boot storm: 1,000 machines within 10 s"),
     part("storm-loss", "boot storm: 200 machines with 5 % loss"),
 ];
