@@ -146,7 +146,12 @@ pub fn guard_held(planned: &DiskPlan, held: Held<'_>) -> Result<(), Reason> {
             }
             nothing_else(goes, held)
         }
-        DiskAction::Erase { goes, .. } => nothing_else(goes, held),
+        DiskAction::Erase { goes, .. } => {
+            // An erase that power cut short has left its own marks, on a disk that held nothing too.
+            let mut goes = goes.clone();
+            goes.push(UNKNOWN_DATA.to_string());
+            nothing_else(&goes, held)
+        }
     }
 }
 
@@ -353,6 +358,22 @@ mod tests {
         assert_eq!(guard(&plan, &seen, Some(plan.machine)), Ok(()));
         seen[0].contents = vec![strange("disk", UNKNOWN_DATA)];
         let reason = guard(&plan, &seen, Some(plan.machine)).unwrap_err();
+        assert_eq!(reason.code, ReasonCode::DiskInUse);
+    }
+
+    #[test]
+    fn an_erase_that_was_cut_short_goes_on_over_its_own_marks_and_over_nothing_else() {
+        let (mut plan, mut seen) = case();
+        let goes = vec!["nothing".to_string()];
+        let level = groundstate_api::erase::EraseClass::Clear;
+        plan.disks[0].action = DiskAction::Erase { goes, level };
+        let planned = plan.disks[0].clone();
+        let disk = seen.iter_mut().find(|disk| disk.serial == planned.serial);
+        let disk = disk.unwrap();
+        disk.contents = vec![strange("disk", UNKNOWN_DATA)];
+        assert_eq!(guard_contents(&planned, disk), Ok(()));
+        disk.contents.push(strange("partition 1", "LUKS2"));
+        let reason = guard_contents(&planned, disk).unwrap_err();
         assert_eq!(reason.code, ReasonCode::DiskInUse);
     }
 

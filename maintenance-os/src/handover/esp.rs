@@ -105,7 +105,8 @@ pub fn digest_esp(partition: &Path) -> Result<EspDigests, Reason> {
     Ok(digests)
 }
 
-/// Writes the files below `root`. The entry comes last: it never names a file that is not there yet.
+/// Writes the files below `root`. The entry comes after what it names, and the boot loader after the entry: firmware finds nothing to
+/// start until all that it needs is there.
 ///
 /// # Errors
 /// A file cannot be written, or the command line cannot stand in an entry.
@@ -174,7 +175,7 @@ fn copy_tree(
 /// A file's path on the ESP and what it holds.
 type PlannedFile<'a> = (String, Contents<'a>);
 
-/// Every file, in the order of writing.
+/// Every file, in the order of writing: what firmware looks for without a boot entry is the very last.
 fn tree<'a>(files: &EspFiles<'a>) -> Result<Vec<PlannedFile<'a>>, Reason> {
     let entry = LoaderEntry::for_host(&plan_short(files.plan), files.root_guid, files.cmdline);
     let text = entry.render().map_err(|error| entry_refused(&error))?;
@@ -185,15 +186,15 @@ fn tree<'a>(files: &EspFiles<'a>) -> Result<Vec<PlannedFile<'a>>, Reason> {
             .into_iter()
             .map(|path| (path, Contents::File(files.initrd))),
     );
-    for path in [LOADER, FALLBACK_LOADER] {
-        tree.push((path.to_string(), Contents::File(files.boot_loader)));
-    }
     let text = text.into_bytes().into();
     tree.push((
         LOADER_CONF_PATH.to_string(),
         Contents::Bytes(LOADER_CONF.as_bytes().into()),
     ));
     tree.push((ENTRY_PATH.to_string(), Contents::Bytes(text)));
+    for path in [LOADER, FALLBACK_LOADER] {
+        tree.push((path.to_string(), Contents::File(files.boot_loader)));
+    }
     Ok(tree)
 }
 

@@ -171,7 +171,9 @@ impl Workshop {
             return self.place_seed(plan);
         }
         let manifest = self.manifest(plan)?;
-        let mut facts = {
+        // The disk becomes one that firmware can start last of all: a host that is started after a power cut has its seed.
+        let mut facts = self.place_seed(plan)?;
+        let esp = {
             let kernel = self.blob(&manifest.kernel, "kernel")?;
             let initrd = self.blob(&manifest.initrd, "initrd")?;
             let boot_loader = self.blob(&manifest.boot_loader, "boot loader")?;
@@ -189,7 +191,7 @@ impl Workshop {
                 handover::fill_esp(&esp, &files)
             })?
         };
-        facts.extend(self.place_seed(plan)?);
+        facts.extend(esp);
         Ok(facts)
     }
 

@@ -24,7 +24,14 @@ pub(super) fn other_tools_accept(stage: &Stage, plan: &Plan) -> Result<()> {
             "sgdisk of {}: {said}",
             disk.serial
         );
-        for partition in &table.partitions {
+        for (number, partition) in (1..).zip(&table.partitions) {
+            let said = text(command("sgdisk", [format!("-i{number}")]).arg(image))?;
+            let guid = format!("Partition unique GUID: {}", partition.guid);
+            ensure!(
+                said.contains(&guid),
+                "partition {number} of {} is not {guid}: {said}",
+                disk.serial
+            );
             match &partition.holds {
                 PartitionContents::Esp { .. } => esp(image, partition, &stage.folder)?,
                 // debugfs reads ext4 only; what is on XFS is seen by the host that mounts it.
