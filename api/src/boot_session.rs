@@ -206,6 +206,38 @@ impl SessionState {
 }
 
 impl BootStep {
+    /// The step's word, as it stands in JSON.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Asked { .. } => "asked",
+            Self::Offered { .. } => "offered",
+            Self::Bound { .. } => "bound",
+            Self::Denied { .. } => "denied",
+            Self::Unanswered { .. } => "unanswered",
+            Self::FileAsked { .. } => "file-asked",
+            Self::FileSent { .. } => "file-sent",
+            Self::FileEnded { .. } => "file-ended",
+            Self::SentToLocalDisk { .. } => "sent-to-local-disk",
+        }
+    }
+
+    /// Over what it went.
+    #[must_use]
+    pub const fn via(&self) -> Via {
+        match self {
+            Self::Asked { via, .. }
+            | Self::Offered { via, .. }
+            | Self::Bound { via, .. }
+            | Self::Denied { via, .. }
+            | Self::Unanswered { via, .. }
+            | Self::FileAsked { via, .. }
+            | Self::FileSent { via, .. }
+            | Self::FileEnded { via, .. }
+            | Self::SentToLocalDisk { via } => *via,
+        }
+    }
+
     /// The step in words.
     #[must_use]
     pub fn says(&self) -> String {

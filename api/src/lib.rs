@@ -22,6 +22,7 @@ pub mod ids;
 pub mod image;
 pub mod inventory;
 pub mod limits;
+pub mod metrics;
 pub mod paths;
 pub mod plan;
 pub mod reason;

@@ -5,9 +5,10 @@ use crate::boot_files::BootFiles;
 use crate::clock::Clock;
 use crate::metrics::{Counters, Metric};
 use crate::pieces::Pieces;
+use crate::seen::Seen;
 use crate::{BootPolicy, Sightings};
 use groundstate_api::boot::{BootAnswer, BootQuestion, BootSighting};
-use groundstate_api::boot_session::BootStep;
+use groundstate_api::boot_session::{BootStep, Via};
 use groundstate_api::{Bytes, MacAddr, Reason};
 use pxe_core::dhcp::{Action, Event, Lease, Request, Server};
 use pxe_core::script::{Recipe, RecipeError, Script};
@@ -35,6 +36,7 @@ pub(crate) struct Desk {
     pub(crate) files: BootFiles,
     pub(crate) counters: Counters,
     pub(crate) pieces: Pieces,
+    pub(crate) seen: Seen,
     policy: Arc<dyn BootPolicy>,
     sightings: Arc<dyn Sightings>,
 }
@@ -53,6 +55,7 @@ impl Desk {
             files,
             counters: Counters::default(),
             pieces: Pieces::default(),
+            seen: Seen::new(clock, &policy, &sightings),
             policy,
             sightings,
         }
@@ -106,7 +109,10 @@ impl Desk {
                 base,
                 command_line: self.files.command_line(),
             },
-            BootAnswer::LocalDisk { how } => Script::of_local(*how),
+            BootAnswer::LocalDisk { how } => {
+                self.step(mac, BootStep::SentToLocalDisk { via: Via::Http });
+                Script::of_local(*how)
+            }
             BootAnswer::Recipe { recipe } => {
                 return Ok(Recipe::read(recipe)?.script(base).render());
             }
@@ -126,12 +132,18 @@ impl Desk {
         self.server().subnet().address()
     }
 
+    /// How many addresses the pools have.
+    pub(crate) fn pool_size(&self) -> u64 {
+        u64::from(self.server().subnet().size())
+    }
+
     /// Whose address this is.
     pub(crate) fn machine(&self, address: IpAddr) -> Option<MacAddr> {
-        let IpAddr::V4(address) = address.to_canonical() else {
-            return None;
+        let leased = match address.to_canonical() {
+            IpAddr::V4(address) => self.server().of_address(address).map(|lease| lease.mac),
+            IpAddr::V6(_) => None,
         };
-        self.server().of_address(address).map(|lease| lease.mac)
+        leased.or_else(|| self.seen.machine(address))
     }
 
     /// Counts.
@@ -139,13 +151,9 @@ impl Desk {
         self.counters.add(metric, n);
     }
 
-    /// Joins a step to the machine's boot session.
-    pub(crate) fn step(&self, mac: MacAddr, step: BootStep) {
-        tracing::debug!(%mac, ?step, "boot step");
-    }
-
     pub(crate) fn saw(&self, mac: MacAddr, sighting: BootSighting) {
         tracing::debug!(%mac, ?sighting, "seen");
+        self.step_of_sighting(mac, &sighting);
         self.sightings.saw(mac, sighting);
     }
 

@@ -138,7 +138,7 @@ fn reply(request: &Request<Incoming>, peer: IpAddr, desk: &Arc<Desk>) -> Reply {
     match read_path(request.uri().path()) {
         None => not_found(),
         Some(Wanted::Metrics) => {
-            let text = Reply::text(StatusCode::OK, desk.counters.text());
+            let text = Reply::text(StatusCode::OK, desk.metrics_text());
             Reply {
                 kind: "text/plain; version=0.0.4; charset=utf-8",
                 ..text

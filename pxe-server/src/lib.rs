@@ -5,34 +5,42 @@
 //! machine should boot: that is the [`BootPolicy`]'s answer. It serves the files of [`BootFiles`] by exact name and no
 //! others, and opens no file because a client asked.
 
+mod admin;
 mod assets;
 mod body;
 mod boot_dir;
 mod boot_files;
+mod capture;
 mod clock;
 mod content;
 mod descriptors;
 mod desk;
 mod dhcp;
+mod exposition;
 mod http;
 mod lease_file;
 mod metrics;
 mod pieces;
 mod places;
+mod seen;
 mod sockets;
 mod tftp;
 
+pub use admin::{ADDRESS as ADMIN_ADDRESS, AdminAddress, AdminListener};
 pub use assets::{Assets, AssetsError};
 pub use boot_dir::{BootDir, BootDirError, Changes, DEPTH_MAX, FILES_MAX, LeftOut};
 pub use boot_files::{AssembleError, BootFiles, assemble};
+pub use capture::{Capture, CaptureConfig};
 pub use content::Content;
 pub use lease_file::LeaseFileError;
+pub use seen::BootLog;
 pub use sockets::Sockets;
 
 use clock::Clock;
 use desk::Desk;
 use groundstate_api::MacAddr;
 use groundstate_api::boot::{BootAnswer, BootQuestion, BootSighting};
+use groundstate_api::boot_session::ForeignServer;
 use groundstate_api::site::Network;
 use lease_file::LeaseFile;
 use pxe_core::dhcp::{Server, Subnet, SubnetError};
@@ -58,12 +66,28 @@ pub struct Config {
 pub trait BootPolicy: Send + Sync {
     /// Called for each DHCP message and each script; it must answer from memory, within milliseconds.
     fn ask(&self, question: &BootQuestion) -> BootAnswer;
+
+    /// Whether somebody has declared this machine: what was seen of it outlives a flood of others.
+    fn knows(&self, mac: MacAddr) -> bool {
+        let _nobody_is_declared = mac;
+        false
+    }
 }
 
 /// Hears what the boot service saw.
 pub trait Sightings: Send + Sync {
     /// Called from the serving tasks; it must not block for longer than a write to a local database.
     fn saw(&self, mac: MacAddr, sighting: BootSighting);
+
+    /// Called once, before anything is served: where boot sessions can be read.
+    fn log(&self, log: BootLog) {
+        drop(log);
+    }
+
+    /// Another DHCP server answers on this network: an alarm, at most once an hour of each.
+    fn foreign(&self, server: &ForeignServer) {
+        let _nobody_hears = server;
+    }
 }
 
 /// Why the boot service cannot serve, or stopped serving.
@@ -152,6 +176,7 @@ pub async fn serve_on(
     ));
     tasks.spawn(tftp::serve(sockets.tftp, Arc::clone(&desk)));
     tasks.spawn(http::serve(sockets.http, Arc::clone(&desk)));
+    tasks.spawn(seen::mind(Arc::clone(&desk)));
     let ended = tokio::select! {
         _ = stop.wait_for(|stop| *stop) => None,
         ended = tasks.join_next() => ended,

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The names of metrics. They are words: dashboards and alarms are written against them, so a name that stands here keeps
+//! its meaning. Units are base units (seconds, bytes), and no label's value is chosen by a client.
+
+/// What kind of metric it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// It only rises, from 0 at the service's start.
+    Counter,
+    /// It is what it is now.
+    Gauge,
+    /// Counts by size, with a sum.
+    Histogram,
+}
+
+impl MetricKind {
+    /// As in the text format.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// The metrics of the boot service, served at `/metrics`.
+pub const BOOT_SERVICE: &[(&str, MetricKind)] = &[
+    ("groundstate_dhcp_received_total", MetricKind::Counter),
+    ("groundstate_dhcp_sent_total", MetricKind::Counter),
+    ("groundstate_dhcp_malformed_total", MetricKind::Counter),
+    ("groundstate_dhcp_dropped_total", MetricKind::Counter),
+    ("groundstate_dhcp_plain_total", MetricKind::Counter),
+    ("groundstate_dhcp_foreign_total", MetricKind::Counter),
+    (
+        "groundstate_tftp_transfers_started_total",
+        MetricKind::Counter,
+    ),
+    (
+        "groundstate_tftp_transfers_completed_total",
+        MetricKind::Counter,
+    ),
+    ("groundstate_tftp_failed_total", MetricKind::Counter),
+    ("groundstate_tftp_sent_bytes_total", MetricKind::Counter),
+    ("groundstate_http_requests_total", MetricKind::Counter),
+    ("groundstate_http_sent_bytes_total", MetricKind::Counter),
+    ("groundstate_boot_steps_total", MetricKind::Counter),
+    ("groundstate_boot_sessions_begun_total", MetricKind::Counter),
+    (
+        "groundstate_boot_sessions_fetched_total",
+        MetricKind::Counter,
+    ),
+    (
+        "groundstate_boot_sessions_local_disk_total",
+        MetricKind::Counter,
+    ),
+    (
+        "groundstate_boot_sessions_stopped_total",
+        MetricKind::Counter,
+    ),
+    (
+        "groundstate_boot_sessions_forgotten_total",
+        MetricKind::Counter,
+    ),
+    ("groundstate_capture_dropped_total", MetricKind::Counter),
+    ("groundstate_dhcp_leases", MetricKind::Gauge),
+    ("groundstate_dhcp_pool_free_addresses", MetricKind::Gauge),
+    ("groundstate_tftp_transfers_running", MetricKind::Gauge),
+    ("groundstate_http_connections", MetricKind::Gauge),
+    ("groundstate_boot_sessions", MetricKind::Gauge),
+    ("groundstate_foreign_dhcp_servers", MetricKind::Gauge),
+    ("groundstate_build_info", MetricKind::Gauge),
+    ("process_start_time_seconds", MetricKind::Gauge),
+    ("process_resident_memory_bytes", MetricKind::Gauge),
+    ("process_open_fds", MetricKind::Gauge),
+    ("groundstate_dhcp_answer_seconds", MetricKind::Histogram),
+    ("groundstate_lease_commit_seconds", MetricKind::Histogram),
+    ("groundstate_tftp_transfer_seconds", MetricKind::Histogram),
+    ("groundstate_http_transfer_seconds", MetricKind::Histogram),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_as_the_text_format_wants_them() {
+        for (n, (name, kind)) in BOOT_SERVICE.iter().enumerate() {
+            let allowed = |c: char| c.is_ascii_lowercase() || c == '_';
+            assert!(name.chars().all(allowed), "{name}");
+            let total = name.ends_with("_total");
+            assert_eq!(total, *kind == MetricKind::Counter, "{name}");
+            let again = BOOT_SERVICE
+                .iter()
+                .skip(n + 1)
+                .any(|(other, _)| other == name);
+            assert!(!again, "{name} stands twice");
+        }
+    }
+}
