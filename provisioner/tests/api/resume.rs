@@ -2,7 +2,7 @@
 //! A node came back in its run after a power loss: what it had in the boot before opens nothing, over the wire.
 
 use crate::way::{phase, planned, progress, register};
-use crate::world::{Key, LATER_BOOT, World};
+use crate::world::{Caller, Key, LATER_BOOT, World};
 use groundstate_api::plan::{Plan, Step};
 use groundstate_api::run::Instruction;
 use serde_json::{Value, json};
@@ -58,21 +58,7 @@ fn the_boot_before_is_refused_everywhere_and_the_later_one_carries_the_same_plan
     drop(node);
 
     let world = world.came_back(2, &second);
-    let node = world.with(&before, &first);
-    let started = json!({"state": "started"});
-    let report = json!({"run": run, "number": 1, "step": Step::Guard, "state": started, "at": 1, "peak_memory": 1});
-    let csr = json!({"run": run, "csr_pem": Key::new().csr()});
-    for answer in [
-        node.get("/v1/run/instruction"),
-        node.post("/v1/run/progress", &report),
-        node.post("/v1/run/log", &log(7, "lost")),
-        node.post("/v1/run/host-credential", &csr),
-        node.get(&image),
-    ] {
-        let problem = answer.problem(403);
-        assert!(problem.title.contains("withdrawn"), "{problem:?}");
-        assert!(!problem.reason.next_step.is_empty());
-    }
+    nothing_is_heard_of(&world.with(&before, &first), &run, &image);
     let reply = enrolled(&world, &first, None);
     assert_eq!(reply["reason"]["code"], "second-key", "{reply}");
 
@@ -103,9 +89,29 @@ fn the_boot_before_is_refused_everywhere_and_the_later_one_carries_the_same_plan
     );
 }
 
+fn nothing_is_heard_of(node: &Caller, run: &str, image: &str) {
+    let started = json!({"state": "started"});
+    let report = json!({
+        "run": run, "number": 1, "step": Step::Guard, "state": started, "at": 1, "peak_memory": 1,
+    });
+    let csr = json!({"run": run, "csr_pem": Key::new().csr()});
+    let log = json!({"run": run, "offset": 7, "text": "lost"});
+    for answer in [
+        node.get("/v1/run/instruction"),
+        node.post("/v1/run/progress", &report),
+        node.post("/v1/run/log", &log),
+        node.post("/v1/run/host-credential", &csr),
+        node.get(image),
+    ] {
+        let problem = answer.problem(403);
+        assert!(problem.title.contains("withdrawn"), "{problem:?}");
+        assert!(!problem.reason.next_step.is_empty());
+    }
+}
+
 fn the_host_of_the_later_boot_alone_is_heard(
     world: &World,
-    node: &crate::world::Caller,
+    node: &Caller,
     plan: &Plan,
     (before_pem, before): (&str, &Key),
 ) {

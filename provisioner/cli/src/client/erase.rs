@@ -171,6 +171,13 @@ fn lines(one: &EraseCertificate, verified: bool, text: &mut String) -> Result<()
         one.run,
         one.ordered_by
     )?;
+    if one.interrupted > 0 {
+        let times = one.interrupted;
+        writeln!(
+            text,
+            "  power     went {times} times in this run before; the erase was begun anew each time"
+        )?;
+    }
     let sample = &disk.sample;
     writeln!(
         text,
