@@ -4,10 +4,18 @@
 //! It reads only: WRQ is refused. Names are compared by the caller with an allow-list; nothing here knows a folder. The
 //! file's bytes stay outside: a session says which bytes go into which block.
 
+mod admission;
+mod blocks;
+mod file_name;
+mod netascii;
+mod pace;
 mod request;
+mod round_trip;
 mod session;
-mod transfers;
 
-pub use request::{ReadRequest, TftpRefusal, error_packet, read_request};
-pub use session::{Action, End, Event, Session, data_header};
-pub use transfers::{Admission, TRANSFERS_MAX, TransferId, Transfers};
+pub use admission::{Admission, TRANSFERS_MAX, TransferId, Transfers};
+pub use blocks::{Block, Blocks};
+pub use file_name::with_slashes;
+pub use netascii::{Encoder, encoded_length};
+pub use request::{Mode, ReadRequest, TftpRefusal, error_packet, is_error, read_request};
+pub use session::{Action, End, Event, Session};

@@ -7,14 +7,11 @@ use core::ops::RangeInclusive;
 
 /// The longest request that is read, in bytes: RFC 2347 bounds it at 512.
 const REQUEST_MAX: usize = 512;
-/// Block sizes that are acknowledged, in bytes. 1,468 is what an Ethernet frame carries after IP, UDP and TFTP headers;
-/// firmware drops fragments.
-const BLKSIZE: RangeInclusive<u64> = 8..=1_468;
-/// What RFC 2348 lets a client ask for.
-const BLKSIZE_ASKED: RangeInclusive<u64> = 8..=65_464;
+/// Block sizes of RFC 2348, in bytes. Who asks for more is told less.
+const BLKSIZE: RangeInclusive<u64> = 8..=65_464;
 /// Seconds between two sendings that are acknowledged. RFC 2349 lets a client ask for up to 255, and lets us leave the
-/// option out: a request with a false sender would keep its transfer for 25 minutes. 8 s is our own longest wait.
-const TIMEOUT: RangeInclusive<u64> = 1..=8;
+/// option out: within the 45 s after which silence ends a transfer, everything goes out at least three times.
+const TIMEOUT: RangeInclusive<u64> = 1..=20;
 /// Blocks in flight. More only helps where nothing is lost.
 const WINDOW_MAX: u64 = 64;
 /// What RFC 7440 lets a client ask for.
@@ -22,12 +19,23 @@ const WINDOW_ASKED: RangeInclusive<u64> = 1..=65_535;
 /// Without options (RFC 1350).
 const BLKSIZE_DEFAULT: u16 = 512;
 
+/// How the file's bytes go over the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// As they are.
+    Octet,
+    /// With the line ends of RFC 764.
+    Netascii,
+}
+
 /// What a client wants to read, and the options that it asked for, already cut to what we do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadRequest {
     /// The name, as it was sent.
     pub name: String,
-    /// Bytes in a block, where it asked.
+    /// How.
+    pub mode: Mode,
+    /// Bytes in a block, where it asked; [`ReadRequest::fit`] cuts it to what a frame carries.
     pub blksize: Option<u16>,
     /// Seconds until we send again, where it asked.
     pub timeout: Option<u8>,
@@ -38,6 +46,12 @@ pub struct ReadRequest {
 }
 
 impl ReadRequest {
+    /// Cuts the block size to what one frame carries: firmware drops fragments. Without the option, it stays at 512.
+    pub fn fit(&mut self, block_max: u16) {
+        let smallest = u16::try_from(*BLKSIZE.start()).unwrap_or_default();
+        self.blksize = self.blksize.map(|size| size.min(block_max.max(smallest)));
+    }
+
     /// Bytes in a block.
     #[must_use]
     pub fn block_bytes(&self) -> u16 {
@@ -75,8 +89,8 @@ pub enum TftpRefusal {
     /// Not a request as RFC 1350 writes it.
     #[error("malformed request")]
     Malformed,
-    /// netascii or mail.
-    #[error("only mode octet (binary) is served")]
+    /// mail, or no mode at all.
+    #[error("only the modes octet (binary) and netascii are served")]
     Mode,
     /// The name is not on the allow-list.
     #[error("file not found")]
@@ -84,6 +98,12 @@ pub enum TftpRefusal {
     /// Too many transfers.
     #[error("too many transfers; try again")]
     Busy,
+    /// A packet on a transfer's port from somebody else (RFC 1350, section 4); the transfer goes on.
+    #[error("unknown transfer ID")]
+    UnknownTransfer,
+    /// The file cannot be read, or was cut short while it was being sent.
+    #[error("the file cannot be read")]
+    Unreadable,
 }
 
 /// The ERROR packet for a refusal; none where the sender is not to be answered.
@@ -93,13 +113,20 @@ pub fn error_packet(refusal: &TftpRefusal) -> Option<Vec<u8>> {
         TftpRefusal::NotARequest => return None,
         TftpRefusal::NotFound => 1,
         TftpRefusal::Write => 2,
-        TftpRefusal::Busy => 0,
+        TftpRefusal::Busy | TftpRefusal::Unreadable => 0,
         TftpRefusal::Malformed | TftpRefusal::Mode => 4,
+        TftpRefusal::UnknownTransfer => 5,
     };
     let mut packet = alloc::vec![0, 5, 0, code];
     packet.extend_from_slice(refusal.to_string().as_bytes());
     packet.push(0);
     Some(packet)
+}
+
+/// Whether a packet is an ERROR. Nobody answers one, or two servers would answer each other for ever.
+#[must_use]
+pub const fn is_error(packet: &[u8]) -> bool {
+    matches!(packet, [0, 5, ..])
 }
 
 /// Reads the first packet of a transfer.
@@ -125,11 +152,16 @@ pub fn read_request(packet: &[u8]) -> Result<ReadRequest, TftpRefusal> {
     if complete < 2 || name.is_empty() {
         return Err(TftpRefusal::Malformed);
     }
-    if !mode.eq_ignore_ascii_case("octet") {
+    let mode = if mode.eq_ignore_ascii_case("octet") {
+        Mode::Octet
+    } else if mode.eq_ignore_ascii_case("netascii") {
+        Mode::Netascii
+    } else {
         return Err(TftpRefusal::Mode);
-    }
+    };
     let mut request = ReadRequest {
         name: name.to_string(),
+        mode,
         blksize: None,
         timeout: None,
         tsize: false,
@@ -152,7 +184,7 @@ impl ReadRequest {
             return;
         };
         if option.eq_ignore_ascii_case("blksize") {
-            if BLKSIZE_ASKED.contains(&number) {
+            if number >= *BLKSIZE.start() {
                 self.blksize = u16::try_from(number.min(*BLKSIZE.end())).ok();
             }
         } else if option.eq_ignore_ascii_case("timeout") {
@@ -180,7 +212,8 @@ mod tests {
     #[test]
     fn options_are_cut_to_what_we_do_and_only_the_asked_are_acknowledged() {
         let oack = |text: &str| {
-            let request = read_request(&rrq(text)).unwrap();
+            let mut request = read_request(&rrq(text)).unwrap();
+            request.fit(1_468);
             request
                 .oack(1_000)
                 .map(|p| String::from_utf8(p).unwrap().replace('\0', "|"))
@@ -192,6 +225,15 @@ mod tests {
             "|\u{6}blksize|1468|"
         );
         assert_eq!(
+            oack("f\0octet\0blksize\x0070000\0").unwrap(),
+            "|\u{6}blksize|1468|"
+        );
+        assert_eq!(
+            oack("f\0octet\0blksize\x008\0").unwrap(),
+            "|\u{6}blksize|8|"
+        );
+        assert_eq!(oack("f\0octet\0blksize\x000\0"), None);
+        assert_eq!(
             oack("f\0octet\0blksize\x007\0tsize\x000\0").unwrap(),
             "|\u{6}tsize|1000|"
         );
@@ -200,7 +242,7 @@ mod tests {
             oack("f\0octet\0windowsize\x0065535\0").unwrap(),
             "|\u{6}windowsize|64|"
         );
-        for refused in [0, 9, 255, 256] {
+        for refused in [0, 21, 255, 256] {
             let text = std::format!("f\0octet\0timeout\0{refused}\0");
             assert_eq!(oack(&text), None, "a timeout of {refused} s");
         }
@@ -212,6 +254,15 @@ mod tests {
             oack("f\0octet\0tsize\x000\0BLKSIZE\x001468\0windowsize\x004\0timeout\x003\0").unwrap(),
             "|\u{6}blksize|1468|timeout|3|tsize|1000|windowsize|4|"
         );
+        // A frame of another size: 9,000 bytes, the smallest of all, and one that makes no sense.
+        for (block_max, size) in [(8_968, 8_968), (65_535, 65_464), (516, 516), (0, 8)] {
+            let mut request = read_request(&rrq("f\0octet\0blksize\x0065464\0")).unwrap();
+            request.fit(block_max);
+            assert_eq!(request.block_bytes(), size);
+        }
+        let mut plain = read_request(&rrq("f\0octet\0")).unwrap();
+        plain.fit(100);
+        assert_eq!(plain.block_bytes(), 512, "not asked: not changed");
         // An option without its closing NUL is not there.
         assert_eq!(oack("f\0octet\0blksize\x00512"), None);
         assert_eq!(oack("f\0octet\0blksize\0+512\0"), None);
@@ -223,7 +274,7 @@ mod tests {
             (b"", TftpRefusal::NotARequest, None),
             (b"\0\x04\0\x01", TftpRefusal::NotARequest, None),
             (b"\0\x02f\0octet\0", TftpRefusal::Write, Some(2)),
-            (b"\0\x01f\0netascii\0", TftpRefusal::Mode, Some(4)),
+            (b"\0\x01f\0mail\0", TftpRefusal::Mode, Some(4)),
             (b"\0\x01f\0octet", TftpRefusal::Malformed, Some(4)),
             (b"\0\x01f", TftpRefusal::Malformed, Some(4)),
             (b"\0\x01\0octet\0", TftpRefusal::Malformed, Some(4)),

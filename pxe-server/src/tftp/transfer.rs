@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One transfer: its session, its socket and its file.
+
+use super::window::{Filled, HEADER, Source};
+use super::wire::{CALL_MAX, SEGMENTS_MAX, Sent, Wire};
+use groundstate_api::Millis;
+use pxe_core::tftp::{
+    Action, Blocks, End, Event, ReadRequest, Session, TftpRefusal, TransferId, encoded_length,
+    error_packet,
+};
+use std::io;
+use std::net::SocketAddr;
+
+/// How often a transfer waits, a millisecond at a time, for its file to come from the disk before everybody does.
+const PATIENCE: u32 = 200;
+/// Bytes of a netascii file that are counted at a time.
+const COUNTED: usize = 256 << 10;
+
+/// One transfer.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    pub(super) id: TransferId,
+    pub(super) peer: SocketAddr,
+    pub(super) wire: Wire,
+    pub(super) name: String,
+    /// When it is looked at next, as the timers have it.
+    pub(super) armed: Option<Millis>,
+    /// Whether the table knows that the client was heard.
+    pub(super) told: bool,
+    pub(super) began: Millis,
+    source: Source,
+    stage: Stage,
+    waited: u32,
+    /// Bytes of data sent since they were last counted.
+    pub(super) bytes: u64,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// How long a netascii file is on the wire: so much of it was counted.
+    Counting {
+        request: ReadRequest,
+        source: u64,
+        wire: u64,
+    },
+    Sending(Session),
+}
+
+/// How it ends.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// As the session says.
+    Session(End),
+    /// The file cannot be read any more.
+    Unreadable(io::Error),
+}
+
+impl Transfer {
+    /// A transfer that sends nothing yet.
+    pub(super) fn new(
+        (id, peer): (TransferId, SocketAddr),
+        wire: Wire,
+        request: ReadRequest,
+        source: Source,
+        began: Millis,
+    ) -> Self {
+        Self {
+            id,
+            peer,
+            wire,
+            name: request.name.clone(),
+            armed: None,
+            told: false,
+            began,
+            source,
+            stage: Stage::Counting {
+                request,
+                source: 0,
+                wire: 0,
+            },
+            waited: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Makes ready what is needed before the first packet, piece by piece: true when the first packet is sent.
+    pub(super) fn prepare(
+        &mut self,
+        now: Millis,
+        scratch: &mut [u8],
+        out: &mut Vec<Action>,
+    ) -> io::Result<bool> {
+        let Stage::Counting {
+            request,
+            source,
+            wire,
+        } = &mut self.stage
+        else {
+            return Ok(true);
+        };
+        let length = self.source.content.length();
+        if self.source.netascii.is_none() {
+            *wire = length;
+        } else {
+            let until = length.min(*source + COUNTED as u64);
+            while *source < until {
+                let left = usize::try_from(until - *source).unwrap_or(usize::MAX);
+                let most = left.min(scratch.len());
+                let piece = scratch.get_mut(..most).unwrap_or_default();
+                self.source.content.read_at(*source, piece)?;
+                *wire += encoded_length(piece);
+                *source += piece.len() as u64;
+            }
+            if *source < length {
+                return Ok(false);
+            }
+        }
+        let session = Session::begin(now, request, *wire, out);
+        self.stage = Stage::Sending(session);
+        Ok(true)
+    }
+
+    /// Its session, once it sends.
+    pub(super) fn session(&self) -> Option<&Session> {
+        match &self.stage {
+            Stage::Counting { .. } => None,
+            Stage::Sending(session) => Some(session),
+        }
+    }
+
+    /// Decides.
+    pub(super) fn handle(&mut self, now: Millis, event: Event<'_>, out: &mut Vec<Action>) {
+        if let Stage::Sending(session) = &mut self.stage {
+            session.handle(now, event, out);
+        }
+    }
+
+    /// Acts; how it ends, where it does.
+    pub(super) fn act(
+        &mut self,
+        now: Millis,
+        scratch: &mut [u8],
+        actions: &mut Vec<Action>,
+    ) -> Option<Ended> {
+        let mut ended = None;
+        // What one of them leads to (a socket without room, a closed port) follows them.
+        let mut at = 0;
+        while let Some(action) = actions.get(at).cloned() {
+            at += 1;
+            match action {
+                Action::Packet(packet) => {
+                    if self.wire.send(self.peer, &packet, packet.len()) == Sent::Refused {
+                        self.handle(now, Event::Unreachable, actions);
+                    }
+                }
+                Action::Data(blocks) => {
+                    if let Err(error) = self.send(now, blocks, scratch, actions) {
+                        let packet = error_packet(&TftpRefusal::Unreadable).unwrap_or_default();
+                        let _lost = self.wire.send(self.peer, &packet, packet.len());
+                        ended = Some(Ended::Unreadable(error));
+                        break;
+                    }
+                }
+                Action::End(end) => ended = Some(Ended::Session(end)),
+            }
+        }
+        actions.clear();
+        ended
+    }
+
+    fn send(
+        &mut self,
+        now: Millis,
+        blocks: Blocks,
+        scratch: &mut [u8],
+        actions: &mut Vec<Action>,
+    ) -> io::Result<()> {
+        let packet = HEADER + usize::from(blocks.block_bytes);
+        let by_call = u16::try_from(CALL_MAX / packet).unwrap_or(u16::MAX);
+        let mut left = Some(blocks);
+        while let Some(blocks) = left {
+            let (part, rest) = blocks.split(by_call.min(SEGMENTS_MAX));
+            left = rest;
+            let patience = self.waited < PATIENCE;
+            let Filled::Bytes(length) = self.source.fill(part, patience, scratch)? else {
+                self.waited += 1;
+                self.handle(now, Event::NotSent(part.first), actions);
+                break;
+            };
+            self.waited = 0;
+            let packets = scratch.get(..length).unwrap_or_default();
+            match self.wire.send(self.peer, packets, packet) {
+                Sent::All => self.bytes += part.bytes(),
+                Sent::Before(number) => {
+                    let first = part.first + u64::from(number);
+                    self.handle(now, Event::NotSent(first), actions);
+                    break;
+                }
+                Sent::Refused => {
+                    self.handle(now, Event::Unreachable, actions);
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The file's length on the wire.
+    pub(super) fn length(&self) -> u64 {
+        self.source.content.length()
+    }
+}
