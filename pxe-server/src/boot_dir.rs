@@ -161,6 +161,30 @@ impl BootDir {
         changes
     }
 
+    /// Looks again on a thread of its own, at most once a second; nobody waits for it.
+    pub fn look_behind(self: &Arc<Self>) {
+        let Ok(mut looked) = self.looked.try_lock() else {
+            return;
+        };
+        if looked.elapsed() < FRESH {
+            return;
+        }
+        *looked = Instant::now();
+        drop(looked);
+        let here = Arc::clone(self);
+        let look = move || {
+            if let Err(error) = here.look_now() {
+                tracing::warn!(%error, "what was found before is served on");
+            }
+        };
+        let spawned = std::thread::Builder::new()
+            .name("boot-folder".to_owned())
+            .spawn(look);
+        if let Err(error) = spawned {
+            tracing::warn!(%error, "the boot folder was not looked at");
+        }
+    }
+
     /// A file by its name, as a client may write it.
     #[must_use]
     pub fn file(&self, name: &str) -> Option<Content> {

@@ -19,10 +19,13 @@ mod dhcp;
 mod exposition;
 mod http;
 mod lease_file;
+mod lease_log;
 mod metrics;
 mod pieces;
 mod places;
+mod policy;
 mod seen;
+mod slowly;
 mod sockets;
 mod tftp;
 
@@ -33,6 +36,7 @@ pub use boot_files::{AssembleError, BootFiles, assemble};
 pub use capture::{Capture, CaptureConfig};
 pub use content::Content;
 pub use lease_file::LeaseFileError;
+pub use policy::FolderPolicy;
 pub use seen::BootLog;
 pub use sockets::Sockets;
 
@@ -42,7 +46,7 @@ use groundstate_api::MacAddr;
 use groundstate_api::boot::{BootAnswer, BootQuestion, BootSighting};
 use groundstate_api::boot_session::ForeignServer;
 use groundstate_api::site::Network;
-use lease_file::LeaseFile;
+use lease_log::LeaseLog;
 use pxe_core::dhcp::{Server, Subnet, SubnetError};
 use std::io;
 use std::net::SocketAddr;
@@ -58,7 +62,7 @@ pub struct Config {
     pub interface: String,
     /// The provisioning network.
     pub network: Network,
-    /// Where `leases.json` is kept.
+    /// Where `leases.log` is kept.
     pub state_dir: PathBuf,
 }
 
@@ -154,38 +158,90 @@ pub async fn serve_on(
     files: BootFiles,
     policy: Arc<dyn BootPolicy>,
     sightings: Arc<dyn Sightings>,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) -> Result<(), ServeError> {
-    let subnet = Subnet::new(&config.network)?;
-    let (lease_file, kept) = LeaseFile::open(&config.state_dir)?;
-    descriptors::make_room();
-    let sockets = sockets::Bound::open(&config, handed_over)?;
-    let clock = Clock::start();
-    let server = Server::new(subnet, kept);
-    let desk = Arc::new(Desk::new(server, clock, files, policy, sightings));
-    tracing::info!(
-        interface = config.interface, address = %config.network.address,
-        "boot service: DHCP, TFTP and HTTP are served"
-    );
-    let mut tasks = JoinSet::new();
-    let leases = Arc::new(lease_file);
-    tasks.spawn(dhcp::serve(
-        sockets.dhcp,
-        Arc::clone(&desk),
-        Arc::clone(&leases),
-    ));
-    tasks.spawn(tftp::serve(sockets.tftp, Arc::clone(&desk)));
-    tasks.spawn(http::serve(sockets.http, Arc::clone(&desk)));
-    tasks.spawn(seen::mind(Arc::clone(&desk)));
-    let ended = tokio::select! {
-        _ = stop.wait_for(|stop| *stop) => None,
-        ended = tasks.join_next() => ended,
-    };
-    tasks.shutdown().await;
-    leases.write(&desk.keep())?;
-    match ended {
-        None => Ok(()),
-        Some(Ok(error)) => Err(error),
-        Some(Err(error)) => Err(error.into()),
+    let service = BootService::open(config, handed_over, files, policy, sightings)?;
+    service.serve(stop).await
+}
+
+/// The boot service with every port open, before it answers anybody.
+pub struct BootService {
+    desk: Arc<Desk>,
+    leases: Arc<LeaseLog>,
+    sockets: sockets::Bound,
+    admin: Option<AdminListener>,
+}
+
+impl BootService {
+    /// Reads the leases and opens every port.
+    ///
+    /// # Errors
+    /// A network that cannot be served, a port that is taken, or leases that cannot be read.
+    pub fn open(
+        config: Config,
+        handed_over: Sockets,
+        files: BootFiles,
+        policy: Arc<dyn BootPolicy>,
+        sightings: Arc<dyn Sightings>,
+    ) -> Result<Self, ServeError> {
+        let subnet = Subnet::new(&config.network)?;
+        let (lease_log, kept) = LeaseLog::open(&config.state_dir)?;
+        descriptors::make_room();
+        let sockets = sockets::Bound::open(&config, handed_over)?;
+        let server = Server::new(subnet, kept);
+        let desk = Desk::new(server, Clock::start(), files, policy, sightings);
+        Ok(Self {
+            desk: Arc::new(desk),
+            leases: Arc::new(lease_log),
+            sockets,
+            admin: None,
+        })
+    }
+
+    /// Serves health, metrics, boots and leases there, too. It asks nobody who they are.
+    pub fn admin_on(&mut self, listener: AdminListener) {
+        self.admin = Some(listener);
+    }
+
+    /// Captures packets of booting machines.
+    pub fn capture_into(&self, capture: Capture) {
+        self.desk.capture_into(capture);
+    }
+
+    /// What is served where, for people.
+    #[must_use]
+    pub fn ports(&self) -> Vec<(&'static str, SocketAddr)> {
+        self.sockets.ports()
+    }
+
+    /// Serves until `stop` becomes true (or its sender is dropped).
+    ///
+    /// # Errors
+    /// A socket that stops working, or leases that cannot be written at the end.
+    pub async fn serve(self, mut stop: watch::Receiver<bool>) -> Result<(), ServeError> {
+        let Self {
+            desk,
+            leases,
+            sockets,
+            admin,
+        } = self;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(dhcp::serve(sockets.dhcp, Arc::clone(&desk), leases));
+        tasks.spawn(tftp::serve(sockets.tftp, Arc::clone(&desk)));
+        tasks.spawn(http::serve(sockets.http, Arc::clone(&desk)));
+        tasks.spawn(seen::mind(Arc::clone(&desk)));
+        if let Some(admin) = admin {
+            tasks.spawn(admin::serve(admin, Arc::clone(&desk)));
+        }
+        let ended = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => None,
+            ended = tasks.join_next() => ended,
+        };
+        tasks.shutdown().await;
+        match ended {
+            None => Ok(()),
+            Some(Ok(error)) => Err(error),
+            Some(Err(error)) => Err(error.into()),
+        }
     }
 }

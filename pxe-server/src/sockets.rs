@@ -5,7 +5,7 @@ use crate::{Config, ServeError};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
 
 const DHCP_PORT: u16 = 67;
 const TFTP_PORT: u16 = 69;
@@ -85,6 +85,21 @@ impl Bound {
             tftp: udp("TFTP", TFTP_PORT, handed_over.tftp)?,
             http,
         })
+    }
+
+    /// What listens where.
+    pub(crate) fn ports(&self) -> Vec<(&'static str, SocketAddr)> {
+        let dhcp = self.dhcp.socket.local_addr();
+        let tftp = self.tftp.socket.local_addr();
+        let all = [
+            ("DHCP", dhcp),
+            ("TFTP", tftp),
+            ("HTTP", self.http.local_addr()),
+        ];
+        let known = all
+            .into_iter()
+            .filter_map(|(service, at)| Some((service, at.ok()?)));
+        known.collect()
     }
 }
 

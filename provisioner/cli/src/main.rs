@@ -6,6 +6,7 @@
 
 mod client;
 mod image;
+mod pxe_server;
 mod up;
 mod vhd;
 
@@ -30,6 +31,8 @@ struct Cli {
 enum Command {
     /// Run all servers in one process: boot service, image repository, provisioner.
     Up(up::UpArgs),
+    /// Run the boot service alone: DHCP, TFTP and HTTP boot files from a folder; needs no provisioner.
+    PxeServer(Box<pxe_server::PxeServerArgs>),
     /// Fill and list the image repository of this machine.
     #[command(subcommand)]
     Image(image::ImageCommand),
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
     }
     let done = match Cli::parse().command {
         Command::Up(args) => up::run(&args),
+        Command::PxeServer(args) => pxe_server::run(&args),
         Command::Image(command) => image::run(&command),
         Command::Vhd(command) => vhd::run(&command),
         Command::Node(command) => client::node::run(&command),

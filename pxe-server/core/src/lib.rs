@@ -15,6 +15,7 @@ pub mod dhcp;
 pub mod names;
 pub mod range;
 pub mod recipe;
+pub mod rules;
 pub mod script;
 pub mod session;
 pub mod tftp;

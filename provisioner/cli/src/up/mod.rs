@@ -87,7 +87,7 @@ pub(crate) fn image_dir(state_dir: &Path) -> PathBuf {
 }
 
 /// Fails where this network namespace has no such interface, before anything is made.
-fn check_interface(interface: &str) -> Result<()> {
+pub(crate) fn check_interface(interface: &str) -> Result<()> {
     if nix::net::if_::if_nametoindex(interface).is_ok() {
         return Ok(());
     }
@@ -257,7 +257,7 @@ fn greet(ours: &Provisioner, args: &UpArgs, page: &TcpListener) -> Result<()> {
 }
 
 /// A line for people and for programs that wait for one. A closed terminal does not stop the servers.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
         tracing::debug!("nobody reads the output");
