@@ -267,6 +267,13 @@ pub enum DiskAction {
         /// The table that must be there already, as it was found.
         table: TablePlan,
     },
+    /// The table stays, and so does the data volume on the OS disk; boot and root partition are made anew.
+    Renew {
+        /// What was on the boot and root partitions when it was planned and may therefore go, for people.
+        goes: Vec<String>,
+        /// The table that must be there already, as it was found, with what boot and root partition will hold.
+        table: TablePlan,
+    },
     /// The whole disk is erased and read back, and nothing is put on it.
     Erase {
         /// What was on the disk when it was planned, for people.

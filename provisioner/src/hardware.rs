@@ -52,7 +52,9 @@ fn day(at: Millis) -> String {
 /// What lies on a disk, in words: `the host's root`, `volume gs-data-1 (/data/S1)`, `VHD vm-0.vhd`.
 fn carries(disk: &DiskPlan) -> Vec<String> {
     let table = match &disk.action {
-        DiskAction::Wipe { table, .. } | DiskAction::Keep { table, .. } => table,
+        DiskAction::Wipe { table, .. }
+        | DiskAction::Renew { table, .. }
+        | DiskAction::Keep { table, .. } => table,
         DiskAction::Erase { .. } | DiskAction::LeaveAlone => return Vec::new(),
     };
     let mut carries = Vec::new();

@@ -3,6 +3,7 @@
 //!
 //! Each runs on a thread of its own, since a rack's network belongs to the thread that made it.
 
+mod beside_os;
 mod erase;
 mod examine;
 mod power_cuts;
@@ -38,7 +39,7 @@ const AWAY: Duration = Duration::from_secs(5);
 const AGENT_LINE: &str = "groundstate: host";
 
 /// Every scenario, in the order in which they are run.
-pub(crate) const ALL: [crate::test::Scenario; 13] = [
+pub(crate) const ALL: [crate::test::Scenario; 14] = [
     ("PID 1 without a site says so and stays", without_a_site),
     (
         "hw-diag examines 24 disks and a BMC beside smartctl",
@@ -51,6 +52,10 @@ pub(crate) const ALL: [crate::test::Scenario; 13] = [
     (
         "uefi-http by kexec, then one data disk is rebuilt",
         rebuild::one_disk,
+    ),
+    (
+        "a machine with one disk, then again: its data volume stays",
+        beside_os::stays,
     ),
     (
         "disks full of canaries are erased, and none is left",
@@ -272,11 +277,23 @@ fn on_a_stage(
     fault: Option<StageFault>,
     play: impl FnOnce(&mut Stage) -> Result<()> + Send,
 ) -> Result<()> {
+    let plan = stage_plan(layout, name, firmware, hand_over, fault)?;
+    on(plan, Stage::set, play)
+}
+
+/// What the stage of a scenario is set with: one node, of whose data disks the first is kept.
+fn stage_plan(
+    layout: &Layout,
+    name: &str,
+    firmware: Firmware,
+    hand_over: Option<HandOver>,
+    fault: Option<StageFault>,
+) -> Result<StagePlan> {
     let Made {
         groundstate,
         image_store,
     } = demo::make_everything(layout)?;
-    let plan = StagePlan {
+    Ok(StagePlan {
         groundstate,
         boot_assets: layout.boot(),
         image_store,
@@ -287,10 +304,18 @@ fn on_a_stage(
         fault,
         keep_data_disk: Some(0),
         page: None,
-    };
+    })
+}
+
+/// Sets a stage on a thread of its own and plays on it.
+fn on(
+    plan: StagePlan,
+    set: impl FnOnce(StagePlan) -> Result<Stage> + Send,
+    play: impl FnOnce(&mut Stage) -> Result<()> + Send,
+) -> Result<()> {
     std::thread::scope(|scope| {
         let played = scope.spawn(move || {
-            let mut stage = Stage::set(plan)?;
+            let mut stage = set(plan)?;
             play(&mut stage).with_context(|| {
                 format!(
                     "console, servers' log and capture lie in {}",
@@ -361,7 +386,8 @@ fn changes_of_boot(stage: &Stage, boot: &BootId) -> Result<Vec<Change>> {
 
 /// What the host's witness says of each data volume: `witness /data/SERIAL new|kept DIGEST` on the console.
 fn witness(stage: &mut Stage) -> Result<BTreeMap<String, (String, String)>> {
-    let volumes = stage.nodes[0].spec().disks.len() - 1;
+    // Each data disk has one; where there is none, the OS disk has one.
+    let volumes = (stage.nodes[0].spec().disks.len() - 1).max(1);
     let mut said = BTreeMap::new();
     while said.len() < volumes {
         let line = stage.nodes[0].wait_for_line("witness /data/", HOST_BOOT)?;

@@ -72,7 +72,7 @@ pub fn guard(plan: &Plan, seen: &[Disk], machine: Option<SystemUuid>) -> Result<
 pub fn guard_disk<'a>(planned: &DiskPlan, seen: &'a [Disk]) -> Result<&'a Disk, Reason> {
     let is_written = matches!(
         planned.action,
-        DiskAction::Wipe { .. } | DiskAction::Erase { .. }
+        DiskAction::Wipe { .. } | DiskAction::Renew { .. } | DiskAction::Erase { .. }
     );
     let same: Vec<&Disk> = seen.iter().filter(|disk| is_same(planned, disk)).collect();
     let named = seen
@@ -139,6 +139,11 @@ pub fn guard_held(planned: &DiskPlan, held: Held<'_>) -> Result<(), Reason> {
     match &planned.action {
         DiskAction::LeaveAlone => Ok(()),
         DiskAction::Keep { table } => guard_kept(planned, table, held.layout),
+        DiskAction::Renew { table, .. } => {
+            check_table(planned, table)?;
+            guard_kept(planned, table, held.layout)?;
+            guard_volumes(planned, table, held.layout)
+        }
         DiskAction::Wipe { goes, table } => {
             check_table(planned, table)?;
             if is_ours(table, held.layout) {
@@ -227,6 +232,46 @@ fn guard_kept(
         None => reason.seen("the disk carries no table of ours"),
     };
     Err(reason)
+}
+
+/// The volumes that stay beside what is made anew are those that the plan saw, by their own UUIDs.
+fn guard_volumes(
+    planned: &DiskPlan,
+    table: &TablePlan,
+    found: Option<&FoundLayout>,
+) -> Result<(), Reason> {
+    let found = found.map_or(&[][..], |layout| layout.partitions.as_slice());
+    for (is, should) in found.iter().zip(&table.partitions) {
+        let Some(volume) = should.holds.volume() else {
+            continue;
+        };
+        let file_system = is.file_system.as_ref();
+        let is_it = file_system.is_some_and(|on| {
+            on.what == volume.fs.as_str() && on.uuid.as_deref() == Some(volume.uuid)
+        });
+        if !is_it {
+            return Err(Reason::new(
+                ReasonCode::DiskInUse,
+                "The volume to be kept is not the one that the plan saw.",
+                "Look at the disk; if it is right as it is, order the run again.",
+            )
+            .about(planned.part())
+            .seen(format!(
+                "the plan keeps {} {} in partition {}",
+                volume.fs.as_str(),
+                volume.uuid,
+                is.number
+            ))
+            .seen(file_system.map_or_else(
+                || "the partition holds nothing that was recognised".to_string(),
+                |on| {
+                    let uuid = on.uuid.as_deref().unwrap_or("without a UUID");
+                    format!("the partition holds {} {uuid}", on.what)
+                },
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn is_same_partition(is: &FoundPartition, should: &PartitionPlan) -> bool {

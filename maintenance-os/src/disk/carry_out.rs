@@ -7,7 +7,7 @@ use super::error::no_answer;
 use super::look::{Look, at_once};
 use super::parallel::{Done, Outcome, Work, on_each};
 use super::remains::beside_own_table;
-use super::wipe::{HEAD, TAIL};
+use super::wipe::{HEAD, TAIL, clear_beside};
 use super::{Hold, make_esp, make_ext4, make_xfs, partition, partition_device, vhds, wipe};
 use crate::mount::{Access, Mounted};
 use groundstate_api::inventory::Disk;
@@ -82,10 +82,19 @@ impl Job {
         held.map_err(|error| error.reason(&self.planned))
     }
 
-    /// The same of a disk that carries the table of the step before.
+    /// Whether the table and a data volume stay.
+    const fn is_renewed(&self) -> bool {
+        matches!(self.planned.action, DiskAction::Renew { .. })
+    }
+
+    /// The same of a disk that carries the table of the step before, or the one that stays.
     fn hold_laid_out(&self) -> Result<Hold, Reason> {
         let held = self.hold()?;
-        let carries = held.carries(&self.table);
+        let carries = if self.is_renewed() {
+            held.still_holds(&self.planned)
+        } else {
+            held.carries(&self.table)
+        };
         carries.map_err(|error| error.reason(&self.planned))?;
         Ok(held)
     }
@@ -211,8 +220,8 @@ fn lay_out_others(step: Step, bench: &Bench<'_>, silence: Silence, mut failed: F
             }
         }
     }
-    let wiped = |disk: &&DiskPlan| matches!(disk.action, DiskAction::Wipe { .. });
-    let planned = bench.plan.disks.iter().filter(wiped);
+    let planned = bench.plan.disks.iter();
+    let planned = planned.filter(|disk| to_write(disk).is_some());
     let others = planned.filter(|disk| !failed.has(&disk.serial)).count();
     let mut failures = failed.0.into_iter();
     let mut reason = failures.next().map_or_else(unexplained, |(_, _, one)| one);
@@ -238,12 +247,23 @@ fn unexplained() -> Reason {
 
 fn wipe_disk(job: &Job, done: &Done) -> Outcome {
     let _held = job.hold()?;
-    let facts = wipe(&job.device(), &job.planned).map_err(|error| error.reason(&job.planned))?;
+    let wiped = if job.is_renewed() {
+        clear_beside(&job.device(), &job.planned)
+    } else {
+        wipe(&job.device(), &job.planned)
+    };
+    let facts = wiped.map_err(|error| error.reason(&job.planned))?;
     done.add(WIPED);
     Ok(job.said(facts))
 }
 
 fn write_table(job: &Job, done: &Done) -> Outcome {
+    if job.is_renewed() {
+        let _held = job.hold_laid_out()?;
+        done.add(MIB);
+        let guid = &job.table.disk_guid;
+        return Ok(job.said(vec![format!("GPT {guid} stays with its data volume")]));
+    }
     let _held = job.hold()?;
     let facts =
         partition(&job.device(), &job.planned).map_err(|error| error.reason(&job.planned))?;
@@ -267,13 +287,17 @@ pub(super) fn guard_all(
             count(|action| matches!(action, DiskAction::LeaveAlone)),
         )]);
     }
-    Ok(vec![format!(
+    let mut fact = format!(
         "{} disks are the planned ones: {} to wipe, {} to keep, {} left alone",
         disks.len(),
         count(|action| matches!(action, DiskAction::Wipe { .. })),
         count(|action| matches!(action, DiskAction::Keep { .. })),
         count(|action| matches!(action, DiskAction::LeaveAlone)),
-    )])
+    );
+    if count(|action| matches!(action, DiskAction::Renew { .. })) > 0 {
+        fact.push_str(", and the OS disk to renew beside its data volume");
+    }
+    Ok(vec![fact])
 }
 
 fn machine() -> Option<SystemUuid> {
@@ -325,7 +349,7 @@ fn jobs(bench: &Bench<'_>, step: Step, failed: &mut Failed) -> Result<Vec<Job>, 
     };
     let mut jobs = Vec::new();
     for planned in &bench.plan.disks {
-        let DiskAction::Wipe { table, .. } = &planned.action else {
+        let Some(table) = to_write(planned) else {
             continue;
         };
         if failed.has(&planned.serial) {
@@ -347,6 +371,14 @@ fn jobs(bench: &Bench<'_>, step: Step, failed: &mut Failed) -> Result<Vec<Job>, 
         }
     }
     Ok(jobs)
+}
+
+/// The table of a disk that the disk steps write to.
+const fn to_write(planned: &DiskPlan) -> Option<&TablePlan> {
+    match &planned.action {
+        DiskAction::Wipe { table, .. } | DiskAction::Renew { table, .. } => Some(table),
+        DiskAction::Keep { .. } | DiskAction::Erase { .. } | DiskAction::LeaveAlone => None,
+    }
 }
 
 fn total(jobs: &[Job], bytes: fn(&PartitionPlan) -> u64) -> u64 {
@@ -373,6 +405,9 @@ fn make_volumes(job: &Job, done: &Done) -> Outcome {
     let mut facts = Vec::new();
     for (path, partition) in job.partitions() {
         let made = match &partition.holds {
+            holds if job.is_renewed() && holds.volume().is_some() => {
+                Ok(vec![format!("{} stays", partition.name)])
+            }
             PartitionContents::Esp { label, volume_id } => {
                 make_esp(&path, job.planned.logical_sector, label, *volume_id)
             }
@@ -389,7 +424,8 @@ fn make_volumes(job: &Job, done: &Done) -> Outcome {
 fn make_all_vhds(job: &Job, done: &Done) -> Outcome {
     let _held = job.hold_laid_out()?;
     let mut facts = Vec::new();
-    for (path, partition) in job.partitions() {
+    // Nothing is made on a volume that stays.
+    for (path, partition) in job.partitions().filter(|_| !job.is_renewed()) {
         let Some(on) = partition.holds.volume().filter(|on| !on.vhds.is_empty()) else {
             continue;
         };

@@ -8,6 +8,7 @@
 use super::device::Device;
 use super::error::DiskError;
 use super::partition::table_bytes;
+use super::wipe::guard_open;
 use groundstate_api::inventory::Disk;
 use groundstate_api::plan::{DiskPlan, TablePlan};
 use std::path::Path;
@@ -40,6 +41,14 @@ impl Hold {
             // A kernel before 5.15 counts no appearances, and a file that stands in for a disk has none.
             (Some(_) | None, Some(_) | None) => Ok(Self { device }),
         }
+    }
+
+    /// Whether the disk holds what the plan keeps.
+    ///
+    /// # Errors
+    /// The guard's word; it cannot be read.
+    pub(super) fn still_holds(&self, planned: &DiskPlan) -> Result<(), DiskError> {
+        guard_open(&self.device, planned).map(drop)
     }
 
     /// Whether the disk carries exactly this table.

@@ -72,6 +72,60 @@ pub fn wipe(device: &Path, plan: &DiskPlan) -> Result<Vec<String>, DiskError> {
     ])
 }
 
+/// Clears the partitions without a volume on a disk whose table and data volume stay, and tells what was done. Not a byte
+/// outside those partitions is written. Running it again does the same.
+///
+/// # Errors
+/// [`DiskError`] naming the device and the byte where it failed.
+pub(super) fn clear_beside(device: &Path, plan: &DiskPlan) -> Result<Vec<String>, DiskError> {
+    let DiskAction::Renew { table, .. } = &plan.action else {
+        return Err(DiskError::NotToBeWiped {
+            path: device.to_path_buf(),
+        });
+    };
+    let disk = Device::open_to_write(device, plan)?;
+    let before = guard_open(&disk, plan)?;
+    let mut ranges = Vec::new();
+    let numbered = table.partitions.iter().zip(1u32..);
+    let anew: Vec<_> = numbered
+        .filter(|(partition, _)| partition.holds.volume().is_none())
+        .collect();
+    for (partition, _) in &anew {
+        let (start, length) = (partition.start.0, partition.length.0);
+        both_ends(start, length, disk.size(), &mut ranges);
+    }
+    let within = |(from, to): &(u64, u64)| {
+        anew.iter().any(|(partition, _)| {
+            let end = partition.start.0.saturating_add(partition.length.0);
+            *from >= partition.start.0 && *to <= end
+        })
+    };
+    let ranges: Vec<(u64, u64)> = ranges.into_iter().filter(within).collect();
+    let zeroed = zero(&disk, &merged(ranges))?;
+    let after = guard_open(&disk, plan)?;
+    let at: Vec<String> = anew
+        .iter()
+        .map(|(_, number)| format!("partition {number}"))
+        .collect();
+    let there = |found: &&Signature| at.contains(&found.at);
+    if let Some(left) = after.iter().find(there) {
+        return Err(DiskError::NotErased {
+            path: device.to_path_buf(),
+            what: described(left),
+        });
+    }
+    let gone: Vec<String> = before.iter().filter(there).map(described).collect();
+    let gone = if gone.is_empty() {
+        "nothing".to_owned()
+    } else {
+        gone.join(", ")
+    };
+    Ok(vec![
+        format!("removed {gone}; the table and the data volume stay"),
+        format!("{} zeroed and read back as zeros", Bytes(zeroed)),
+    ])
+}
+
 /// The guard's word on what is read through the handle that will be written to: what it saw before was read through a
 /// name. Gives what the disk holds.
 pub(super) fn guard_open(disk: &Device, plan: &DiskPlan) -> Result<Vec<Signature>, DiskError> {

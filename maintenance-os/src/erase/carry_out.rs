@@ -107,7 +107,10 @@ fn died() -> Reason {
 fn job(planned: &DiskPlan) -> Option<Job<'_>> {
     match planned.action {
         DiskAction::Erase { level, .. } => Some(Job { planned, level }),
-        DiskAction::Wipe { .. } | DiskAction::Keep { .. } | DiskAction::LeaveAlone => None,
+        DiskAction::Wipe { .. }
+        | DiskAction::Renew { .. }
+        | DiskAction::Keep { .. }
+        | DiskAction::LeaveAlone => None,
     }
 }
 

@@ -112,7 +112,9 @@ fn planned_option(plan: &Plan) -> Result<LoadOption, Reason> {
         .find(|disk| disk.role == Role::Os)
         .ok_or_else(|| no_esp("no OS disk".into()))?;
     let table = match &disk.action {
-        DiskAction::Wipe { table, .. } | DiskAction::Keep { table } => table,
+        DiskAction::Wipe { table, .. }
+        | DiskAction::Renew { table, .. }
+        | DiskAction::Keep { table } => table,
         DiskAction::Erase { .. } | DiskAction::LeaveAlone => {
             return Err(no_esp(format!("the OS disk {} is left alone", disk.serial)));
         }

@@ -390,7 +390,9 @@ fn is_esp(contents: &PartitionContents) -> bool {
 
 fn tables(plan: &Plan) -> impl Iterator<Item = (&DiskPlan, &TablePlan)> {
     plan.disks.iter().filter_map(|disk| match &disk.action {
-        DiskAction::Wipe { table, .. } | DiskAction::Keep { table } => Some((disk, table)),
+        DiskAction::Wipe { table, .. }
+        | DiskAction::Renew { table, .. }
+        | DiskAction::Keep { table } => Some((disk, table)),
         DiskAction::Erase { .. } | DiskAction::LeaveAlone => None,
     })
 }

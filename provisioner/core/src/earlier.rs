@@ -14,6 +14,13 @@ pub(crate) fn planned(earlier: &mut EarlierDisks, plan: &Plan) {
                 let tables = earlier.tables.entry(disk.serial.clone()).or_default();
                 tables.push(table.clone());
             }
+            DiskAction::Renew { table, .. } => {
+                earlier.used.insert(disk.serial.clone());
+                let tables = earlier.tables.entry(disk.serial.clone()).or_default();
+                // The table is the same; what its partitions hold is as this plan says.
+                tables.retain(|one| one.disk_guid != table.disk_guid);
+                tables.push(table.clone());
+            }
             DiskAction::Keep { .. } => {
                 earlier.used.insert(disk.serial.clone());
             }
@@ -42,7 +49,9 @@ pub(crate) fn done(earlier: &mut EarlierDisks, plan: &Plan, step: Step) {
 
 fn written(plan: &Plan) -> Vec<(&alloc::string::String, &TablePlan)> {
     let tables = plan.disks.iter().filter_map(|disk| match &disk.action {
-        DiskAction::Wipe { table, .. } => Some((&disk.serial, table)),
+        DiskAction::Wipe { table, .. } | DiskAction::Renew { table, .. } => {
+            Some((&disk.serial, table))
+        }
         DiskAction::Keep { .. } | DiskAction::Erase { .. } | DiskAction::LeaveAlone => None,
     });
     tables.collect()

@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::Ipv4Addr;
 use groundstate_api::Bytes;
-use groundstate_api::disk_policy::DiskPolicy;
-use groundstate_api::site::{Hardware, Network, Node, Policy, Site, VhdPolicy};
+use groundstate_api::disk_policy::{DataOnOs, DiskPolicy};
+use groundstate_api::site::{Hardware, Network, Policy, Site, VhdPolicy};
 use groundstate_api::units::MIB;
 
 /// Shorter prefixes would lease to more machines than one provisioner serves; longer ones hold no pool.
@@ -50,7 +50,7 @@ pub fn check(site: &Site) -> Vec<Fault> {
     }
     network(&site.network, &mut faults);
     policy(&site.policy, &mut faults);
-    nodes(&site.nodes, &mut faults);
+    nodes(site, &mut faults);
     faults.0
 }
 
@@ -265,9 +265,9 @@ fn vhd_size(path: &str, text: &str, faults: &mut Faults) {
     }
 }
 
-fn nodes(nodes: &[Node], faults: &mut Faults) {
+fn nodes(site: &Site, faults: &mut Faults) {
     let mut seen: BTreeMap<(&str, String), usize> = BTreeMap::new();
-    for (index, node) in nodes.iter().enumerate() {
+    for (index, node) in site.nodes.iter().enumerate() {
         let path = format!("node[{index}]");
         let unique = [
             ("name", node.name.to_string()),
@@ -297,12 +297,17 @@ fn nodes(nodes: &[Node], faults: &mut Faults) {
         }
         disks(&format!("{path}.disks"), &node.disks, faults);
         vhds(&format!("{path}.vhd"), &node.vhds, faults);
+        let beside = node
+            .disks
+            .data_on_os_disk
+            .or(site.policy.disks.data_on_os_disk);
         if let Some(disk) = &node.os_disk
             && node.keep.contains(disk)
+            && beside == Some(DataOnOs::Never)
         {
             faults.add(
                 format!("{path}.keep"),
-                format!("{disk} is the OS disk, which is always wiped"),
+                format!("{disk} is the OS disk, which holds no data volume here"),
             );
         }
         if let Some(hardware) = &node.hardware {

@@ -138,9 +138,9 @@ fn boot_local(node: NodeId, plan: &Plan) -> EnrolReply {
 fn os_disk(plan: &Plan) -> Option<(String, &TablePlan)> {
     let disk = plan.disks.iter().find(|disk| disk.role == Role::Os)?;
     match &disk.action {
-        DiskAction::Wipe { table, .. } | DiskAction::Keep { table } => {
-            Some((disk.serial.clone(), table))
-        }
+        DiskAction::Wipe { table, .. }
+        | DiskAction::Renew { table, .. }
+        | DiskAction::Keep { table } => Some((disk.serial.clone(), table)),
         DiskAction::Erase { .. } | DiskAction::LeaveAlone => None,
     }
 }

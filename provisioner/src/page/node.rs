@@ -198,6 +198,9 @@ fn action(disk: &DiskPlan) -> String {
     match &disk.action {
         DiskAction::Wipe { goes, .. } => format!("wipe: {} goes", goes.join(", ")),
         DiskAction::Keep { .. } => "keep".to_owned(),
+        DiskAction::Renew { goes, .. } => {
+            format!("OS anew, data kept: {} goes", goes.join(", "))
+        }
         DiskAction::Erase { goes, level } => format!("erase ({level}): {} goes", goes.join(", ")),
         DiskAction::LeaveAlone => "left alone".to_owned(),
     }
@@ -205,7 +208,9 @@ fn action(disk: &DiskPlan) -> String {
 
 fn bars(disk: &DiskPlan) -> Vec<Bar> {
     let table: Option<&TablePlan> = match &disk.action {
-        DiskAction::Wipe { table, .. } | DiskAction::Keep { table } => Some(table),
+        DiskAction::Wipe { table, .. }
+        | DiskAction::Renew { table, .. }
+        | DiskAction::Keep { table } => Some(table),
         DiskAction::Erase { .. } | DiskAction::LeaveAlone => None,
     };
     let parts = table.map(|t| t.partitions.as_slice()).unwrap_or_default();

@@ -185,6 +185,7 @@ fn happens(plan: &Plan) -> Vec<String> {
         DiskAction::Wipe { .. } => format!("{} wiped", disk.serial),
         DiskAction::Keep { .. } => format!("{} kept", disk.serial),
         DiskAction::Erase { .. } => format!("{} erased", disk.serial),
+        DiskAction::Renew { .. } => format!("{} renewed", disk.serial),
         DiskAction::LeaveAlone => format!("{} left alone", disk.serial),
     });
     disks.collect()

@@ -82,14 +82,19 @@ impl Stage {
     /// What is missing or did not start, in one line.
     pub fn set(plan: StagePlan) -> Result<Self> {
         let firmware = plan.firmware;
-        Self::set_with(plan, |index| NodeSpec::demo(index, firmware))
+        Self::set_with(plan, |index| NodeSpec::demo(index, firmware), |_| ())
     }
 
-    /// The same with other nodes: `spec` describes the healthy node of an index (from 1).
+    /// The same with other nodes: `spec` describes the healthy node of an index (from 1), and `change` says what else an
+    /// operator has written into the site file.
     ///
     /// # Errors
     /// As [`Self::set`].
-    pub fn set_with(plan: StagePlan, spec: impl Fn(u8) -> NodeSpec) -> Result<Self> {
+    pub fn set_with(
+        plan: StagePlan,
+        spec: impl Fn(u8) -> NodeSpec,
+        change: impl FnOnce(&mut Site),
+    ) -> Result<Self> {
         if plan.folder.exists() {
             fs::remove_dir_all(&plan.folder)
                 .with_context(|| format!("removing {}", plan.folder.display()))?;
@@ -97,7 +102,8 @@ impl Stage {
         fs::create_dir_all(&plan.folder)
             .with_context(|| format!("making {}", plan.folder.display()))?;
         let healthy: Vec<NodeSpec> = (1..=plan.nodes).map(spec).collect();
-        let site = site_of(&healthy, &plan);
+        let mut site = site_of(&healthy, &plan);
+        change(&mut site);
         let mut specs = healthy;
         let broken_part = match (plan.fault, specs.first_mut()) {
             (Some(StageFault::Hardware(fault)), Some(first)) => Some(fault.apply(first)?),

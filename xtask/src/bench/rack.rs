@@ -93,9 +93,8 @@ fn lay_out(layout: &Layout, made: &Made, disks: u8) -> Result<Took> {
     };
     std::thread::scope(|scope| {
         let run = scope.spawn(move || {
-            let mut stage = Stage::set_with(plan, |index| {
-                NodeSpec::shelf(index, Firmware::UefiHttp, disks)
-            })?;
+            let spec = |index| NodeSpec::shelf(index, Firmware::UefiHttp, disks);
+            let mut stage = Stage::set_with(plan, spec, |_| ())?;
             let folder = stage.folder.clone();
             watched(&mut stage)
                 .with_context(|| format!("console and servers' log lie in {}", folder.display()))

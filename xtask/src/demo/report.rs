@@ -129,6 +129,7 @@ fn holds(out: &mut String, disk: &DiskPlan) {
     let (what, table) = match &disk.action {
         DiskAction::Wipe { table, .. } => ("written", Some(table)),
         DiskAction::Keep { table } => ("kept", Some(table)),
+        DiskAction::Renew { table, .. } => ("renewed beside a kept volume", Some(table)),
         DiskAction::Erase { .. } => ("erased", None),
         DiskAction::LeaveAlone => ("left alone", None),
     };

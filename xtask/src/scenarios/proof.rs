@@ -15,7 +15,10 @@ pub(super) fn other_tools_accept(stage: &Stage, plan: &Plan) -> Result<()> {
         let image = image
             .with_context(|| format!("the rack has no disk {}", disk.serial))?
             .path();
-        let (DiskAction::Wipe { table, .. } | DiskAction::Keep { table }) = &disk.action else {
+        let (DiskAction::Wipe { table, .. }
+        | DiskAction::Renew { table, .. }
+        | DiskAction::Keep { table }) = &disk.action
+        else {
             continue;
         };
         let said = text(command("sgdisk", ["-v"]).arg(image))?;

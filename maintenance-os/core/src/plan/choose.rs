@@ -2,12 +2,13 @@
 //! Gives every disk its role.
 
 use super::rules::{Rule, Terms};
-use super::{PlanRequest, layout};
+use super::{GS_DATA, PlanRequest, comes_and_goes, layout};
 use crate::guard::{UNREADABLE, described, unusual};
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
-use groundstate_api::inventory::{Disk, FoundLayout, Verdict};
+use groundstate_api::disk_policy::DataOnOs;
+use groundstate_api::inventory::{Disk, FoundLayout, FoundPartition, Verdict};
 use groundstate_api::plan::{EarlierDisks, Role, TablePlan};
 use groundstate_api::site::Node;
 use groundstate_api::{Part, Reason, ReasonCode};
@@ -55,6 +56,9 @@ impl<'a, 't> Choice<'a, 't> {
     /// Every disk to be kept is there and sound, or the site allows as many to be missing.
     fn check_kept(&mut self, request: &PlanRequest<'a>) -> Result<(), Reason> {
         let disks = request.inventory.disks.as_slice();
+        if self.named_to_keep(self.os) && beside_os(self.os).is_none() {
+            self.check_lost(self.os)?;
+        }
         let mut lost = Vec::new();
         for serial in &self.node.keep {
             if !disks.iter().any(|disk| disk.serial == *serial) {
@@ -107,7 +111,13 @@ impl<'a, 't> Choice<'a, 't> {
     /// A disk to be kept had a volume of ours, holds something, and that is not recognised as ours: it may be that
     /// volume with a damaged table. On a first run there is nothing of ours to lose.
     fn check_lost(&self, disk: &Disk) -> Result<(), Reason> {
-        let had_ours = self.earlier.data.contains(&disk.serial);
+        let tables = self.earlier.tables.get(&disk.serial);
+        let mut made = tables
+            .into_iter()
+            .flatten()
+            .flat_map(|table| &table.partitions);
+        let had_ours = self.earlier.data.contains(&disk.serial)
+            || made.any(|partition| partition.holds.volume().is_some());
         if !had_ours || disk.contents.is_empty() || data_layout(disk).is_some() {
             return Ok(());
         }
@@ -218,6 +228,10 @@ impl<'a, 't> Choice<'a, 't> {
 
     fn because_os(&self) -> String {
         let disk = self.os;
+        if self.keeps_beside_os(disk) {
+            return "the site says to keep it, and beside the OS it holds a data volume of ours"
+                .to_string();
+        }
         if self.named {
             return "the site names it for the OS".to_string();
         }
@@ -230,6 +244,23 @@ impl<'a, 't> Choice<'a, 't> {
             "it is the smallest healthy solid-state disk that is large enough"
         };
         text.to_string()
+    }
+
+    /// Whether this is the OS disk, and a data volume on it stays.
+    pub(super) fn keeps_beside_os(&self, disk: &Disk) -> bool {
+        core::ptr::eq(disk, self.os) && self.named_to_keep(disk) && beside_os(disk).is_some()
+    }
+
+    /// The table of the OS disk, where a data volume on it stays.
+    pub(super) fn beside_os(
+        &self,
+        request: &PlanRequest<'_>,
+        disk: &Disk,
+    ) -> Result<Option<TablePlan>, Reason> {
+        match beside_os(disk).filter(|_| self.keeps_beside_os(disk)) {
+            Some(found) => layout::renewed(request, disk, found).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The table to keep, where the disk is kept.
@@ -247,7 +278,13 @@ fn check_named(request: &PlanRequest<'_>, terms: &Terms<'_>) -> Result<(), Reaso
     let os = node.os_disk.iter().map(|serial| (serial, "os_disk"));
     let keep = node.keep.iter().map(|serial| (serial, "keep"));
     for (serial, key) in os.chain(keep) {
-        if key == "keep" && node.os_disk.as_ref() == Some(serial) {
+        let disk = request
+            .inventory
+            .disks
+            .iter()
+            .find(|disk| disk.serial == *serial);
+        let is_both = key == "keep" && node.os_disk.as_ref() == Some(serial);
+        if is_both && disk.is_some_and(|disk| !may_hold_both(request, terms, disk)) {
             return Err(Reason::new(
                 ReasonCode::PlanRefused,
                 format!("Disk {serial} is named both for the OS and to be kept."),
@@ -257,11 +294,6 @@ fn check_named(request: &PlanRequest<'_>, terms: &Terms<'_>) -> Result<(), Reaso
                 path: format!("node.{}.keep", node.name),
             }));
         }
-        let disk = request
-            .inventory
-            .disks
-            .iter()
-            .find(|disk| disk.serial == *serial);
         let rule = disk.and_then(|disk| terms.rule(disk));
         if let Some(rule) = rule.filter(|rule| rule.says.role == Role::Refuse) {
             return Err(Reason::new(
@@ -280,6 +312,19 @@ fn check_named(request: &PlanRequest<'_>, terms: &Terms<'_>) -> Result<(), Reaso
     Ok(())
 }
 
+/// Whether a disk that is to be kept may be the OS disk all the same: it is one already, beside a data volume of ours, or a
+/// volume would be made on it. A disk that is a data volume of ours is none.
+fn may_hold_both(request: &PlanRequest<'_>, terms: &Terms<'_>, disk: &Disk) -> bool {
+    let others = || request.inventory.disks.iter();
+    let alone = || others().all(|one| core::ptr::eq(one, disk) || comes_and_goes(one));
+    let gets_volume = match terms.data_on_os_disk {
+        DataOnOs::Never => false,
+        DataOnOs::Always => true,
+        DataOnOs::IfAlone => alone(),
+    };
+    beside_os(disk).is_some() || (gets_volume && data_layout(disk).is_none())
+}
+
 /// Refuses a disk that is to be made anew alone, where nothing could make it fit.
 pub(super) fn check_fit(disk: &Disk, terms: &Terms<'_>) -> Result<(), Reason> {
     match unfit(disk, terms) {
@@ -290,6 +335,13 @@ pub(super) fn check_fit(disk: &Disk, terms: &Terms<'_>) -> Result<(), Reason> {
 
 fn is_always_unfit(disk: &Disk, terms: &Terms<'_>) -> bool {
     matches!(unfit(disk, terms), Some(Unfit::Always(_)))
+}
+
+/// The layout of a disk that holds the OS and, beside it, a data volume.
+fn beside_os(disk: &Disk) -> Option<&FoundLayout> {
+    let is_data = |partition: &FoundPartition| partition.name == GS_DATA;
+    let layout = disk.layout.as_ref();
+    layout.filter(|layout| layout.role == Role::Os && layout.partitions.iter().any(is_data))
 }
 
 fn data_layout(disk: &Disk) -> Option<&FoundLayout> {
@@ -401,7 +453,10 @@ fn best_os_disk<'a>(request: &PlanRequest<'a>, terms: &Terms<'_>) -> Result<&'a 
         .inventory
         .disks
         .iter()
-        .filter(|disk| candidate(disk) && !keep.contains(&disk.serial))
+        .filter(|disk| {
+            let is_free = !keep.contains(&disk.serial) || may_hold_both(request, terms, disk);
+            candidate(disk) && is_free
+        })
         .collect();
     // The grave question first: is it solid-state and known to be healthy? Then size, then the name.
     fit.sort_by_key(|disk| {

@@ -183,23 +183,9 @@ pub(super) fn kept(
     earlier: &EarlierDisks,
 ) -> Result<TablePlan, Reason> {
     let made = earlier.table(&disk.serial, &found.disk_guid);
-    let partitions = found
-        .partitions
-        .iter()
-        .map(|partition| {
-            let mut kept = kept_partition(disk, partition)?;
-            let made = made.into_iter().flat_map(|table| &table.partitions);
-            let made = made.filter(|made| made.guid == kept.guid);
-            let vhds = made
-                .filter_map(|made| made.holds.volume())
-                .flat_map(|on| on.vhds);
-            let vhds: Vec<_> = vhds.cloned().collect();
-            if let Some(list) = kept.holds.vhds_mut() {
-                *list = vhds;
-            }
-            Ok(kept)
-        })
-        .collect::<Result<Vec<_>, Reason>>()?;
+    let partitions = found.partitions.iter();
+    let partitions = partitions.map(|partition| kept_with_vhds(disk, partition, made));
+    let partitions = partitions.collect::<Result<Vec<_>, Reason>>()?;
     if partitions.is_empty() {
         return Err(unclear(
             disk,
@@ -210,6 +196,92 @@ pub(super) fn kept(
         disk_guid: found.disk_guid.clone(),
         partitions,
     })
+}
+
+/// The table of an OS disk whose data volume stays, as it was found; boot and root partition get new contents.
+pub(super) fn renewed(
+    request: &PlanRequest<'_>,
+    disk: &Disk,
+    found: &FoundLayout,
+) -> Result<TablePlan, Reason> {
+    let ours = [
+        (GS_ESP, TYPE_ESP),
+        (GS_ROOT, TYPE_ROOT),
+        (GS_DATA, TYPE_DATA),
+    ];
+    let is_ours = |(one, (at, (name, kind))): (&FoundPartition, (u32, (&str, &str)))| {
+        one.number == at && one.name == name && one.type_guid == kind
+    };
+    let [esp, root, data] = found.partitions.as_slice() else {
+        let count = found.partitions.len();
+        return Err(unclear(
+            disk,
+            format!("its table has {count} partitions instead of 3"),
+        ));
+    };
+    if !found.partitions.iter().zip((1..).zip(ours)).all(is_ours) {
+        return Err(unclear(
+            disk,
+            "its partitions are not boot, root and data partition by number and type".to_string(),
+        ));
+    }
+    let needed = root_needed(request.image.size);
+    if root.length < needed {
+        return Err(Reason::new(
+            ReasonCode::DiskFull,
+            format!(
+                "Beside the data volume to be kept there is too little room for image {} {}.",
+                request.image.name, request.image.version
+            ),
+            "Choose a smaller image; or save the volume's data elsewhere and remove the disk's serial number from keep in the site file.",
+        )
+        .about(disk.part())
+        .seen(format!(
+            "the root partition needs {needed}, before the volume are {}",
+            root.length
+        )));
+    }
+    let anew = |found: &FoundPartition, holds| PartitionPlan {
+        name: found.name.clone(),
+        type_guid: found.type_guid.clone(),
+        guid: found.guid.clone(),
+        start: found.start,
+        length: found.length,
+        holds,
+    };
+    let boot = PartitionContents::Esp {
+        label: ESP_LABEL.to_string(),
+        volume_id: volume_id(&request.seed, &disk.serial, Purpose::FileSystem(1)),
+    };
+    let made = request.earlier.table(&disk.serial, &found.disk_guid);
+    let partitions = Vec::from([
+        anew(esp, boot),
+        anew(root, PartitionContents::Root),
+        kept_with_vhds(disk, data, made)?,
+    ]);
+    Ok(TablePlan {
+        disk_guid: found.disk_guid.clone(),
+        partitions,
+    })
+}
+
+/// A kept partition with the VHDs that the plan which made its volume put there.
+fn kept_with_vhds(
+    disk: &Disk,
+    found: &FoundPartition,
+    made: Option<&TablePlan>,
+) -> Result<PartitionPlan, Reason> {
+    let mut kept = kept_partition(disk, found)?;
+    let made = made.into_iter().flat_map(|table| &table.partitions);
+    let made = made.filter(|made| made.guid == kept.guid);
+    let vhds = made
+        .filter_map(|made| made.holds.volume())
+        .flat_map(|on| on.vhds);
+    let vhds: Vec<_> = vhds.cloned().collect();
+    if let Some(list) = kept.holds.vhds_mut() {
+        *list = vhds;
+    }
+    Ok(kept)
 }
 
 fn kept_partition(disk: &Disk, found: &FoundPartition) -> Result<PartitionPlan, Reason> {

@@ -39,7 +39,7 @@ use alloc::vec::Vec;
 use choose::Choice;
 use groundstate_api::disk_policy::DataOnOs;
 use groundstate_api::image::ImageRef;
-use groundstate_api::inventory::{Disk, Inventory, Transport};
+use groundstate_api::inventory::{Disk, Inventory, Signature, Transport};
 use groundstate_api::plan::{
     DiskAction, DiskPlan, EarlierDisks, HandOver, NeedsConfirm, Plan, PlanPreview, Role, TablePlan,
 };
@@ -115,9 +115,12 @@ fn draft(request: &PlanRequest<'_>) -> Result<Draft, Reason> {
         Some(rebuild) => rebuild::disks(request, &terms, rebuild, &mut notes)?,
         None => all_disks(request, &terms, &mut notes)?,
     };
-    let wiped = disks
-        .iter()
-        .filter(|disk| matches!(disk.action, DiskAction::Wipe { .. }));
+    let wiped = disks.iter().filter(|disk| {
+        matches!(
+            disk.action,
+            DiskAction::Wipe { .. } | DiskAction::Renew { .. }
+        )
+    });
     let needs_confirm = wiped.filter_map(|planned| {
         let mut seen = request.inventory.disks.iter();
         let disk = seen.find(|disk| disk.serial == planned.serial)?;
@@ -241,7 +244,7 @@ fn shared_root(
         DataOnOs::IfAlone => disks.iter().all(|disk| is_os(disk) || comes_and_goes(disk)),
     };
     let os = disks.iter().find(|disk| is_os(disk));
-    let Some(os) = os.filter(|_| wanted) else {
+    let Some(os) = os.filter(|os| wanted && !choice.keeps_beside_os(os)) else {
         return Ok(None);
     };
     let root = layout::root_shared(os, request.image.size, terms.root_size, terms.fs)?;
@@ -271,10 +274,11 @@ fn labels(
     on_os: bool,
 ) -> Vec<(String, String)> {
     let disks = request.inventory.disks.as_slice();
-    let mut taken = kept_labels(disks.iter().filter(|disk| choice.keeps(disk)));
+    let stays = |disk: &&Disk| choice.keeps(disk) || choice.keeps_beside_os(disk);
+    let mut taken = kept_labels(disks.iter().filter(stays));
     let new = |disk: &&Disk| {
         let role = choice.role(disk).0;
-        (role.is_data() && !choice.keeps(disk)) || (role == Role::Os && on_os)
+        !stays(disk) && (role.is_data() || (role == Role::Os && on_os))
     };
     let mut new: Vec<&Disk> = disks.iter().filter(new).collect();
     new.sort_by_key(|disk| (layout::natural(&disk.slot), disk.serial.clone()));
@@ -310,7 +314,10 @@ fn plan_disk(
     });
     let action = match role {
         Role::Spare | Role::Keep | Role::Refuse => DiskAction::LeaveAlone,
-        Role::Os => wipe(disk, layout::os(request, disk, root.zip(new))),
+        Role::Os => match choice.beside_os(request, disk)? {
+            Some(table) => renew(disk, table),
+            None => wipe(disk, layout::os(request, disk, root.zip(new))),
+        },
         Role::Data | Role::Vhd => match (choice.kept_table(disk)?, new) {
             (Some(table), _) => DiskAction::Keep { table },
             (None, Some(new)) => wipe(disk, layout::data(request, disk, &new)),
@@ -331,18 +338,34 @@ fn disk_plan(disk: &Disk, role: Role, because: String, action: DiskAction) -> Di
         role,
         because,
         // A disk that is left alone unless named got here because it is named.
-        named: matches!(action, DiskAction::Wipe { .. } | DiskAction::Erase { .. })
+        named: !matches!(action, DiskAction::Keep { .. } | DiskAction::LeaveAlone)
             && unusual(disk).is_some(),
         action,
     }
 }
 
 fn wipe(disk: &Disk, table: TablePlan) -> DiskAction {
-    let mut goes: Vec<String> = disk.contents.iter().map(described).collect();
+    let goes = described_all(disk.contents.iter());
+    DiskAction::Wipe { goes, table }
+}
+
+/// The same table, of which only the partitions without a volume are made anew.
+fn renew(disk: &Disk, table: TablePlan) -> DiskAction {
+    let numbered = table.partitions.iter().zip(1u32..);
+    let anew = numbered.filter(|(partition, _)| partition.holds.volume().is_none());
+    let anew: Vec<String> = anew
+        .map(|(_, number)| format!("partition {number}"))
+        .collect();
+    let goes = described_all(disk.contents.iter().filter(|one| anew.contains(&one.at)));
+    DiskAction::Renew { goes, table }
+}
+
+fn described_all<'a>(contents: impl Iterator<Item = &'a Signature>) -> Vec<String> {
+    let mut goes: Vec<String> = contents.map(described).collect();
     if goes.is_empty() {
         goes.push("nothing".to_string());
     }
-    DiskAction::Wipe { goes, table }
+    goes
 }
 
 fn disk_guid(request: &PlanRequest<'_>, disk: &Disk) -> String {

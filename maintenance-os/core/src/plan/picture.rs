@@ -106,6 +106,7 @@ fn happens(disk: &DiskPlan) -> &'static str {
     match &disk.action {
         DiskAction::Wipe { .. } => "WIPED",
         DiskAction::Keep { .. } => "kept",
+        DiskAction::Renew { .. } => "OS RENEWED",
         DiskAction::Erase { .. } => "ERASED",
         DiskAction::LeaveAlone => "left alone",
     }
@@ -146,7 +147,9 @@ fn table(plan: &Plan, look: Look, lines: &mut Vec<String>) {
 
 fn why(disk: &DiskPlan) -> String {
     match &disk.action {
-        DiskAction::Wipe { goes, .. } | DiskAction::Erase { goes, .. } => {
+        DiskAction::Wipe { goes, .. }
+        | DiskAction::Renew { goes, .. }
+        | DiskAction::Erase { goes, .. } => {
             format!("{}; {} goes", disk.because, goes.join(", "))
         }
         DiskAction::Keep { .. } | DiskAction::LeaveAlone => disk.because.clone(),
@@ -166,14 +169,17 @@ fn disk_picture(disk: &DiskPlan, look: Look, columns: usize, lines: &mut Vec<Str
     lines.push(safe(&title));
     let code = Some(colour(disk));
     let table = match &disk.action {
-        DiskAction::Wipe { table, .. } | DiskAction::Keep { table } => table,
+        DiskAction::Wipe { table, .. }
+        | DiskAction::Renew { table, .. }
+        | DiskAction::Keep { table } => table,
         DiskAction::Erase { .. } | DiskAction::LeaveAlone => {
             let inside = columns - 4;
             let says = match &disk.action {
                 DiskAction::Erase { .. } => "erased from end to end",
-                DiskAction::Wipe { .. } | DiskAction::Keep { .. } | DiskAction::LeaveAlone => {
-                    "nothing is read or written"
-                }
+                DiskAction::Wipe { .. }
+                | DiskAction::Renew { .. }
+                | DiskAction::Keep { .. }
+                | DiskAction::LeaveAlone => "nothing is read or written",
             };
             lines.push(paint(
                 look,
@@ -316,7 +322,8 @@ fn safe(text: &str) -> String {
 fn colour(disk: &DiskPlan) -> u8 {
     let nothing = |goes: &[String]| goes.iter().all(|one| one == "nothing");
     match (&disk.action, disk.role) {
-        (DiskAction::Wipe { goes, .. }, _) if !nothing(goes) => 31,
+        (DiskAction::Wipe { goes, .. } | DiskAction::Renew { goes, .. }, _) if !nothing(goes) => 31,
+        (DiskAction::Renew { .. }, _) => 34,
         (DiskAction::Wipe { .. }, Role::Os) => 34,
         (DiskAction::Wipe { .. }, _) => 32,
         (DiskAction::Keep { .. }, _) => 36,

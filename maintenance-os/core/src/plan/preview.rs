@@ -27,8 +27,17 @@ pub fn without_identities(plan: &Plan) -> Plan {
         .parse()
         .expect("letters and hyphens are a run id");
     for disk in &mut plan.disks {
-        let DiskAction::Wipe { table, .. } = &mut disk.action else {
-            continue;
+        let table = match &mut disk.action {
+            DiskAction::Wipe { table, .. } => table,
+            DiskAction::Renew { table, .. } => {
+                for partition in &mut table.partitions {
+                    if let PartitionContents::Esp { volume_id, .. } = &mut partition.holds {
+                        *volume_id = 0;
+                    }
+                }
+                continue;
+            }
+            DiskAction::Keep { .. } | DiskAction::Erase { .. } | DiskAction::LeaveAlone => continue,
         };
         table.disk_guid = decided();
         for partition in &mut table.partitions {
@@ -53,7 +62,7 @@ pub fn without_identities(plan: &Plan) -> Plan {
 pub fn carried_out(inventory: &Inventory, plan: &Plan) -> Inventory {
     let mut inventory = inventory.clone();
     for planned in &plan.disks {
-        if let DiskAction::Wipe { table, .. } = &planned.action {
+        if let DiskAction::Wipe { table, .. } | DiskAction::Renew { table, .. } = &planned.action {
             let mut disks = inventory.disks.iter_mut();
             if let Some(disk) = disks.find(|disk| disk.serial == planned.serial) {
                 lay_out(disk, planned.role, table);

@@ -185,7 +185,9 @@ fn stays(host: &Plan, disk: &Disk) -> Result<DiskPlan, Reason> {
 
 fn table_of(planned: &DiskPlan) -> Option<&TablePlan> {
     match &planned.action {
-        DiskAction::Wipe { table, .. } | DiskAction::Keep { table } => Some(table),
+        DiskAction::Wipe { table, .. }
+        | DiskAction::Renew { table, .. }
+        | DiskAction::Keep { table } => Some(table),
         DiskAction::Erase { .. } | DiskAction::LeaveAlone => None,
     }
 }

@@ -91,6 +91,14 @@ fn disk_lines(disk: &DiskPlan, lines: &mut Vec<String>) {
             lines.push(picture(disk, &table.partitions));
             partition_lines(&table.partitions, lines);
         }
+        DiskAction::Renew { goes, table } => {
+            lines.push(format!(
+                "  RENEW: {} goes; the table and the data volume stay",
+                goes.join(", ")
+            ));
+            lines.push(picture(disk, &table.partitions));
+            partition_lines(&table.partitions, lines);
+        }
         DiskAction::Erase { goes, level } => lines.push(format!(
             "  ERASE ({level}): {} goes, from end to end",
             goes.join(", ")

@@ -83,7 +83,10 @@ fn volume_of(disk: &mut DiskPlan) -> Option<&mut PartitionPlan> {
             let mut partitions = table.partitions.iter_mut();
             partitions.find(|partition| partition.holds.volume().is_some())
         }
-        DiskAction::Keep { .. } | DiskAction::Erase { .. } | DiskAction::LeaveAlone => None,
+        DiskAction::Keep { .. }
+        | DiskAction::Renew { .. }
+        | DiskAction::Erase { .. }
+        | DiskAction::LeaveAlone => None,
     }
 }
 
@@ -254,7 +257,7 @@ fn on_node(
 fn is_kept(disks: &[DiskPlan], whole: &str, set: &Set, notes: &mut Vec<String>) -> bool {
     let file = format!("{whole}.{}", set.format.as_str());
     let kept = disks.iter().filter_map(|disk| match &disk.action {
-        DiskAction::Keep { table } => Some(table),
+        DiskAction::Keep { table } | DiskAction::Renew { table, .. } => Some(table),
         DiskAction::Wipe { .. } | DiskAction::Erase { .. } | DiskAction::LeaveAlone => None,
     });
     let partitions = kept.flat_map(|table| &table.partitions);

@@ -13,6 +13,7 @@ use groundstate_api::plan::PartitionContents;
 use groundstate_api::site::VhdPolicy;
 use groundstate_api::{Bytes, Millis, SystemUuid};
 
+mod beside_os;
 mod ext4;
 mod laws;
 mod policy;

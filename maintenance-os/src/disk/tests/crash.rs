@@ -9,6 +9,7 @@
 mod esp;
 mod fat;
 mod image;
+mod renew;
 mod strangers;
 mod table;
 mod vhd;
@@ -182,7 +183,7 @@ impl Rig {
 
     pub(super) fn table(&self) -> &TablePlan {
         match &self.plan.disks[0].action {
-            DiskAction::Wipe { table, .. } => table,
+            DiskAction::Wipe { table, .. } | DiskAction::Renew { table, .. } => table,
             other => panic!("{other:?}"),
         }
     }

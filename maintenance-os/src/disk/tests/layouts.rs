@@ -266,7 +266,10 @@ fn one_layout(logical: u32, physical: u32, fs: VolumeFs, kinds: [(VhdFormat, Vhd
 fn tables(plan: &Plan) -> Vec<(&DiskPlan, &TablePlan)> {
     let tables = plan.disks.iter().filter_map(|disk| match &disk.action {
         DiskAction::Wipe { table, .. } => Some((disk, table)),
-        DiskAction::Keep { .. } | DiskAction::Erase { .. } | DiskAction::LeaveAlone => None,
+        DiskAction::Renew { .. }
+        | DiskAction::Keep { .. }
+        | DiskAction::Erase { .. }
+        | DiskAction::LeaveAlone => None,
     });
     tables.collect()
 }

@@ -252,6 +252,7 @@ fn stakes(err: &mut impl std::io::Write, plan: &Plan) -> Result<()> {
         let word = match disk.action {
             DiskAction::Wipe { .. } => "WIPED ",
             DiskAction::Keep { .. } => "kept  ",
+            DiskAction::Renew { .. } => "OS NEW",
             DiskAction::Erase { .. } => "ERASED",
             DiskAction::LeaveAlone => "unused",
         };

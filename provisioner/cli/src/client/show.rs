@@ -149,6 +149,13 @@ pub(crate) fn plan(plan: &Plan) -> String {
                 lines.push("      KEEP: nothing is written".to_owned());
                 Some(table)
             }
+            DiskAction::Renew { goes, table } => {
+                lines.push(format!(
+                    "      RENEW: {} goes; the table and the data volume stay",
+                    goes.join(", ")
+                ));
+                Some(table)
+            }
             DiskAction::Erase { goes, level } => {
                 lines.push(format!("      ERASE ({level}): {} goes", goes.join(", ")));
                 None

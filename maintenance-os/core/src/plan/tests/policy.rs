@@ -26,6 +26,7 @@ fn lines(plan: &Plan) -> String {
             DiskAction::Wipe { .. } => "wipe",
             DiskAction::Keep { .. } => "keep",
             DiskAction::Erase { .. } => "erase",
+            DiskAction::Renew { .. } => "renew",
             DiskAction::LeaveAlone => "leave",
         };
         text += &format!(
