@@ -97,7 +97,7 @@ impl Desk {
                 },
                 &mut out,
             );
-            (answer, server.subnet().http())
+            (answer, server.http())
         };
         for action in out {
             if let Action::Saw { mac, sighting } = action {
@@ -129,12 +129,17 @@ impl Desk {
 
     /// Our own address on the provisioning network.
     pub(crate) fn address(&self) -> Ipv4Addr {
-        self.server().subnet().address()
+        self.server().address()
     }
 
     /// How many addresses the pools have.
     pub(crate) fn pool_size(&self) -> u64 {
-        u64::from(self.server().subnet().size())
+        u64::from(self.server().pool_size())
+    }
+
+    /// How many addresses are offered and not taken yet.
+    pub(crate) fn offers(&self) -> u64 {
+        u64::try_from(self.server().offers()).unwrap_or(u64::MAX)
     }
 
     /// Whose address this is.

@@ -65,12 +65,19 @@ async fn act(on: &OnInterface, desk: &Desk, from: Ipv4Addr, action: Action) {
     match action {
         Action::Keep(_) => {}
         Action::Saw { mac, sighting } => desk.saw(mac, sighting),
+        Action::Step { mac, step } => desk.step(mac, step),
+        Action::Foreign { server, mac } => {
+            tracing::warn!(%server, %mac, "DHCP: another server is on this network");
+        }
+        // Probes are off: whoever turns them on sends ARP requests here.
+        Action::Probe { address } => tracing::debug!(%address, "DHCP: not probed"),
         Action::Dropped { mac, why } => tracing::debug!(%mac, %why, "DHCP: not answered"),
         Action::Send { to, bytes } => {
             let to = match to {
                 Destination::Relay(address) => SocketAddrV4::new(address, SERVER_PORT),
                 Destination::Client(address) => SocketAddrV4::new(address, CLIENT_PORT),
-                Destination::Broadcast => SocketAddrV4::new(Ipv4Addr::BROADCAST, CLIENT_PORT),
+                // Without ARP's answer a socket cannot send to a machine that does not have its address yet.
+                Destination::Broadcast | Destination::Hardware { .. } => SocketAddrV4::new(Ipv4Addr::BROADCAST, CLIENT_PORT),
             };
             let sent = on
                 .socket

@@ -17,11 +17,11 @@ impl Desk {
 
     fn leases(&self, text: &mut Text) {
         let now = self.now();
-        let (mut offered, mut bound, mut declined, mut expired) = (0u64, 0u64, 0u64, 0u64);
+        let offered = self.offers();
+        let (mut bound, mut declined, mut expired) = (0u64, 0u64, 0u64);
         for lease in self.keep() {
             let count = match lease.state {
                 _ if !lease.holds(now) => &mut expired,
-                LeaseState::Offered => &mut offered,
                 LeaseState::Bound => &mut bound,
                 LeaseState::Declined => &mut declined,
             };

@@ -120,6 +120,7 @@ mod tests {
             address: [10, 77, 0, 100].into(),
             mac: MacAddr([2, 0, 0, 0, 0, 1]),
             state: LeaseState::Bound,
+            since: Millis(1),
             until: Millis(7),
             uuid: None,
             firmware: None,

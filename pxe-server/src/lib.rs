@@ -47,7 +47,7 @@ use groundstate_api::boot::{BootAnswer, BootQuestion, BootSighting};
 use groundstate_api::boot_session::ForeignServer;
 use groundstate_api::site::Network;
 use lease_log::LeaseLog;
-use pxe_core::dhcp::{Server, Subnet, SubnetError};
+use pxe_core::dhcp::{Server, ServerConfig, ServerConfigError};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -99,7 +99,7 @@ pub trait Sightings: Send + Sync {
 pub enum ServeError {
     /// The site file's network cannot be served.
     #[error("the provisioning network cannot be served: {0}")]
-    Network(#[from] SubnetError),
+    Network(#[from] ServerConfigError),
     /// There is no such interface.
     #[error("there is no network interface {name:?}: {source}")]
     Interface {
@@ -184,11 +184,10 @@ impl BootService {
         policy: Arc<dyn BootPolicy>,
         sightings: Arc<dyn Sightings>,
     ) -> Result<Self, ServeError> {
-        let subnet = Subnet::new(&config.network)?;
         let (lease_log, kept) = LeaseLog::open(&config.state_dir)?;
         descriptors::make_room();
         let sockets = sockets::Bound::open(&config, handed_over)?;
-        let server = Server::new(subnet, kept);
+        let server = Server::new(ServerConfig::from(&config.network), kept)?;
         let desk = Desk::new(server, Clock::start(), files, policy, sightings);
         Ok(Self {
             desk: Arc::new(desk),

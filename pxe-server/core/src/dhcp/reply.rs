@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Builds the server's message and says where it goes.
+//! What a reply says, and where it goes.
 
+use super::boot_file::BootFile;
 use super::client::Client;
-use super::request::{Message, Request, code};
+use super::options::code;
+use super::request::{Message, Request};
 use super::subnet::Subnet;
-use crate::names::{SNPONLY, UNDIONLY};
+use super::write::{Kind, Reply};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
-use dhcproto::Encodable as _;
-use dhcproto::v4::{self, DhcpOption, MessageType, Opcode, OptionCode, UnknownOption};
-use groundstate_api::boot::Firmware;
+use groundstate_api::MacAddr;
 
-/// BOOTP's length without options; some ROMs and relays drop what is shorter (RFC 1542 section 2.1).
-const REPLY_MIN: usize = 300;
 /// PXE discovery control (option 43, suboption 6): 8 says "use the boot file name of this very offer", so that firmware
 /// neither searches boot servers nor shows a menu.
 const PXE_DISCOVERY: &[u8] = &[6, 1, 8, 255];
 /// iPXE's `no-pxedhcp` (option 175, suboption 176): do not wait for a proxyDHCP offer.
 const IPXE_NO_PROXY: &[u8] = &[176, 1, 1];
+/// Sub-option 11 of option 82: the server identifier that the relay agent wants to be named (RFC 5107).
+const SERVER_ID_OVERRIDE: u8 = 11;
 
 /// Where a reply goes (RFC 2131 section 4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,176 +27,200 @@ pub enum Destination {
     Relay(Ipv4Addr),
     /// To the client's own address, port 68.
     Client(Ipv4Addr),
-    /// To everybody on the wire, port 68. Also for a client without an address that would take a unicast: a socket cannot
-    /// send to an address that does not answer ARP, and "if unicasting is not possible, the message MAY be sent as an
-    /// IP broadcast".
+    /// To everybody on the wire, port 68.
     Broadcast,
+    /// To a client that has no address yet and takes a unicast: to this hardware address and the address it is given,
+    /// port 68. Whoever cannot send that, because it would need ARP's answer, broadcasts: "if unicasting is not
+    /// possible, the message MAY be sent as an IP broadcast".
+    Hardware {
+        /// The hardware address.
+        mac: MacAddr,
+        /// The address that it is given.
+        address: Ipv4Addr,
+    },
 }
 
-/// What a client is told to boot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum BootFile {
-    /// Nothing.
-    None,
-    /// A first stage by TFTP.
-    Tftp(&'static str),
-    /// The boot image by HTTP, for UEFI HTTP Boot.
-    Http(String),
-    /// The machine's iPXE script.
-    Script(String),
+/// Whose words a reply is in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Voice<'a> {
+    /// Our own address: where boot files are.
+    pub(super) address: Ipv4Addr,
+    pub(super) subnet: &'a Subnet,
+    /// The boot file's name or URL, where there is one.
+    pub(super) file: Option<&'a str>,
+    pub(super) boot: &'a BootFile,
+    /// The host name that is reserved with the address.
+    pub(super) host_name: Option<&'a str>,
 }
 
-impl BootFile {
-    /// The first stage for this client.
-    pub(super) fn of(request: &Request, subnet: &Subnet) -> Self {
-        match request.client {
-            Client::Plain | Client::Unsupported { .. } => Self::None,
-            Client::Pxe(Firmware::Bios) => Self::Tftp(UNDIONLY),
-            Client::Pxe(Firmware::UefiPxe | Firmware::UefiHttp) => Self::Tftp(SNPONLY),
-            Client::Http => Self::Http(subnet.http().file(crate::names::UKI)),
-            Client::Ipxe(_) => Self::Script(subnet.http().script(request.mac)),
-        }
-    }
+/// The server identifier: our own address, or what the relay agent wants (RFC 5107), so that renewals come through it.
+pub(super) fn server_id(request: &Request, own: Ipv4Addr) -> Ipv4Addr {
+    request
+        .relay_said_address(SERVER_ID_OVERRIDE)
+        .unwrap_or(own)
 }
 
 /// OFFER or ACK with an address and a lease.
 pub(super) fn grant(
-    subnet: &Subnet,
+    voice: &Voice<'_>,
     request: &Request,
+    kind: Kind,
     address: Ipv4Addr,
-    boot: &BootFile,
 ) -> (Destination, Vec<u8>) {
-    let kind = match request.message {
-        Message::Discover => MessageType::Offer,
-        Message::Request | Message::Decline | Message::Release | Message::Inform => {
-            MessageType::Ack
-        }
-    };
-    let mut reply = begin(subnet, request, kind);
+    let server = voice.address.to_string();
+    let mut reply = Reply::new(request, kind, server_id(request, voice.address));
     reply.set_yiaddr(address);
-    let lease = subnet.lease_secs();
-    let options = reply.opts_mut();
-    options.insert(DhcpOption::AddressLeaseTime(lease));
-    options.insert(DhcpOption::Renewal(lease / 2));
-    options.insert(DhcpOption::Rebinding(lease - lease / 8));
-    network(subnet, &mut reply);
-    boot_file(subnet, request, boot, &mut reply);
-    (destination(request), encode(&reply))
+    if kind == Kind::Ack {
+        reply.set_ciaddr(request.ciaddr);
+    }
+    let lease = voice.subnet.config.lease_secs;
+    reply.seconds(code::LEASE_TIME, lease);
+    configure(voice, request, &server, &mut reply);
+    reply.seconds(code::RENEWAL, lease / 2);
+    reply.seconds(code::REBINDING, lease - lease / 8);
+    optional(voice, request, &mut reply);
+    (destination(request, address), reply.finish())
 }
 
 /// ACK for a client that has its address from elsewhere: no lease, no `yiaddr` (RFC 2131 section 4.3.5).
-pub(super) fn inform(
-    subnet: &Subnet,
-    request: &Request,
+pub(super) fn inform(voice: &Voice<'_>, request: &Request) -> (Destination, Vec<u8>) {
+    let server = voice.address.to_string();
+    let mut reply = Reply::new(request, Kind::Ack, server_id(request, voice.address));
+    reply.set_ciaddr(request.ciaddr);
+    configure(voice, request, &server, &mut reply);
+    optional(voice, request, &mut reply);
+    (destination(request, request.ciaddr), reply.finish())
+}
+
+/// NAK: the client may not have this address, and why.
+pub(super) fn nak(own: Ipv4Addr, request: &Request, why: &str) -> (Destination, Vec<u8>) {
+    let mut reply = Reply::new(request, Kind::Nak, server_id(request, own));
+    identify(request, &mut reply);
+    reply.option(code::MESSAGE, why.as_bytes());
+    match request.relay_agent() {
+        None => (Destination::Broadcast, reply.finish()),
+        Some(relay) => {
+            // "the server SHALL set the broadcast bit in the DHCPNAK, so that the relay agent will broadcast" (4.3.2).
+            reply.set_broadcast();
+            (Destination::Relay(relay), reply.finish())
+        }
+    }
+}
+
+/// What is returned of what the client sent: its identifier (RFC 6842), the subnet it was to be in (RFC 3011).
+fn identify(request: &Request, reply: &mut Reply<'_>) {
+    reply.option(
+        code::CLIENT_ID,
+        request.client_id.as_deref().unwrap_or_default(),
+    );
+    if let Some(subnet) = request.subnet_selection {
+        reply.option(code::SUBNET_SELECTION, &subnet.octets());
+    }
+}
+
+/// What goes out always: the network and the boot file.
+fn configure<'a>(voice: &Voice<'_>, request: &Request, server: &'a str, reply: &mut Reply<'a>) {
+    let config = &voice.subnet.config;
+    reply.set_siaddr(voice.address);
+    reply.option(code::SUBNET_MASK, &voice.subnet.mask().octets());
+    identify(request, reply);
+    if let Some(file) = voice.file {
+        boot(voice.boot, request, server, file, reply);
+    }
+    // Whoever takes the routes does not look at the router; it is among them (RFC 3442).
+    match routes_code(request, voice.subnet) {
+        Some(code) => reply.option(code, &voice.subnet.routes),
+        None => reply.addresses(code::ROUTERS, &config.router),
+    }
+    reply.addresses(code::NAME_SERVERS, &config.dns);
+}
+
+/// Under which number the client wants the routes, where there are any: RFC 3442's, or what older Windows asks for.
+fn routes_code(request: &Request, subnet: &Subnet) -> Option<u8> {
+    [code::ROUTES, code::ROUTES_MICROSOFT]
+        .into_iter()
+        .find(|code| !subnet.routes.is_empty() && request.asks_for(*code))
+}
+
+/// What goes out to clients that ask for it, and what can be missed.
+fn optional(voice: &Voice<'_>, request: &Request, reply: &mut Reply<'_>) {
+    let config = &voice.subnet.config;
+    reply.option(code::BROADCAST, &voice.subnet.broadcast().octets());
+    let text = |text: Option<&str>| text.map(|it| it.as_bytes().to_vec()).unwrap_or_default();
+    for (code, value) in [
+        (code::HOST_NAME, text(voice.host_name)),
+        (code::DOMAIN, text(config.domain.as_deref())),
+        (
+            code::MTU,
+            config
+                .mtu
+                .map(|mtu| mtu.to_be_bytes().to_vec())
+                .unwrap_or_default(),
+        ),
+    ] {
+        if request.asks_for(code) {
+            reply.option(code, &value);
+        }
+    }
+    if request.asks_for(code::TIME_SERVERS) {
+        reply.addresses(code::TIME_SERVERS, &config.ntp);
+    }
+}
+
+/// Both the header fields and options 66 and 67: ROMs differ in which they read.
+fn boot<'a>(
     boot: &BootFile,
-) -> (Destination, Vec<u8>) {
-    let mut reply = begin(subnet, request, MessageType::Ack);
-    network(subnet, &mut reply);
-    boot_file(subnet, request, boot, &mut reply);
-    (Destination::Client(request.ciaddr), encode(&reply))
-}
-
-/// NAK. The client may not have this address.
-pub(super) fn nak(subnet: &Subnet, request: &Request) -> (Destination, Vec<u8>) {
-    let mut reply = begin(subnet, request, MessageType::Nak);
-    reply
-        .set_ciaddr(Ipv4Addr::UNSPECIFIED)
-        .set_siaddr(Ipv4Addr::UNSPECIFIED);
-    if request.giaddr.is_unspecified() {
-        return (Destination::Broadcast, encode(&reply));
-    }
-    // "the server SHALL set the broadcast bit in the DHCPNAK, so that the relay agent will broadcast" (4.3.2).
-    reply.set_flags(request.header.flags().set_broadcast());
-    (Destination::Relay(request.giaddr), encode(&reply))
-}
-
-/// The request's own header becomes the reply's, so that xid, flags, giaddr and chaddr are echoed.
-fn begin(subnet: &Subnet, request: &Request, kind: MessageType) -> v4::Message {
-    let mut reply = request.header.clone();
-    reply.set_opcode(Opcode::BootReply).set_hops(0).set_secs(0);
-    reply
-        .set_yiaddr(Ipv4Addr::UNSPECIFIED)
-        .set_siaddr(subnet.address());
-    if request.message == Message::Discover {
-        reply.set_ciaddr(Ipv4Addr::UNSPECIFIED);
-    }
-    reply.clear_fname();
-    reply.clear_sname();
-    let options = reply.opts_mut();
-    options.insert(DhcpOption::MessageType(kind));
-    options.insert(DhcpOption::ServerIdentifier(subnet.address()));
-    // RFC 6842: the client identifier is returned. RFC 3046: so is the relay agent's information, byte for byte, last.
-    if let Some(id) = &request.client_id {
-        options.insert(DhcpOption::ClientIdentifier(id.clone()));
-    }
-    if let Some(relay) = &request.relay {
-        options.insert(raw(code::RELAY_AGENT, relay));
-    }
-    reply
-}
-
-fn network(subnet: &Subnet, reply: &mut v4::Message) {
-    let options = reply.opts_mut();
-    options.insert(DhcpOption::SubnetMask(subnet.mask()));
-    options.insert(DhcpOption::BroadcastAddr(subnet.broadcast()));
-    if let Some(router) = subnet.router() {
-        options.insert(DhcpOption::Router(alloc::vec![router]));
-    }
-    if !subnet.dns().is_empty() {
-        options.insert(DhcpOption::DomainNameServer(subnet.dns().to_vec()));
-    }
-}
-
-fn boot_file(subnet: &Subnet, request: &Request, boot: &BootFile, reply: &mut v4::Message) {
-    let server = subnet.address().to_string();
-    let file = match boot {
-        BootFile::None => return,
-        BootFile::Tftp(name) => (*name).to_string(),
-        BootFile::Http(url) | BootFile::Script(url) => url.clone(),
-    };
-    // Both the header fields and options 66/67: ROMs differ in which they read.
-    reply.set_fname_str(&file);
-    let options = reply.opts_mut();
-    options.insert(DhcpOption::BootfileName(file.into_bytes()));
+    request: &Request,
+    server: &'a str,
+    file: &str,
+    reply: &mut Reply<'a>,
+) {
     match boot {
-        BootFile::None => {}
+        BootFile::Nothing | BootFile::NoAnswer | BootFile::NoFileFor { .. } => return,
         BootFile::Tftp(_) => {
-            options.insert(DhcpOption::ClassIdentifier(b"PXEClient".to_vec()));
-            options.insert(DhcpOption::VendorExtensions(PXE_DISCOVERY.to_vec()));
-            options.insert(DhcpOption::TFTPServerName(server.clone().into_bytes()));
-            if let Some(id) = &request.machine_id {
-                options.insert(raw(code::MACHINE_ID, id));
-            }
-            reply.set_sname_str(server);
+            reply.option(code::VENDOR_CLASS, b"PXEClient");
+            reply.option(code::VENDOR, PXE_DISCOVERY);
+            reply.boot_file(file);
+            reply.option(code::TFTP_SERVER, server.as_bytes());
+            reply.server_name(server);
         }
         // UEFI specification 2.10, 24.7.3: an offer is for HTTP Boot when it carries this class and a URI.
         BootFile::Http(_) => {
-            drop(options.insert(DhcpOption::ClassIdentifier(b"HTTPClient".to_vec())))
+            reply.option(code::VENDOR_CLASS, b"HTTPClient");
+            reply.boot_file(file);
         }
-        BootFile::Script(_) => drop(options.insert(raw(code::IPXE, IPXE_NO_PROXY))),
+        BootFile::IpxeScript | BootFile::IpxeFile(_) => {
+            reply.boot_file(file);
+            reply.option(code::IPXE, IPXE_NO_PROXY);
+        }
+    }
+    match request.client {
+        Client::Plain | Client::Ipxe { .. } => {}
+        Client::Pxe { .. } | Client::Http { .. } => {
+            reply.option(
+                code::MACHINE_ID,
+                request.machine_id.as_deref().unwrap_or_default(),
+            );
+        }
     }
 }
 
-fn raw(code: u8, value: &[u8]) -> DhcpOption {
-    DhcpOption::Unknown(UnknownOption::new(OptionCode::from(code), value.to_vec()))
-}
-
-fn destination(request: &Request) -> Destination {
-    if !request.giaddr.is_unspecified() {
-        Destination::Relay(request.giaddr)
+fn destination(request: &Request, address: Ipv4Addr) -> Destination {
+    if let Some(relay) = request.relay_agent() {
+        Destination::Relay(relay)
     } else if request.message != Message::Discover && !request.ciaddr.is_unspecified() {
         Destination::Client(request.ciaddr)
-    } else {
+    } else if request.broadcast {
         Destination::Broadcast
+    } else {
+        Destination::Hardware {
+            mac: request.mac,
+            address,
+        }
     }
 }
 
-fn encode(reply: &v4::Message) -> Vec<u8> {
-    let mut bytes = reply
-        .to_vec()
-        .expect("every field was bounded when the request and the subnet were read");
-    if bytes.len() < REPLY_MIN {
-        bytes.resize(REPLY_MIN, 0);
-    }
-    bytes
+/// A boot file's name as a step tells it.
+pub(super) fn told(file: Option<&str>) -> Option<String> {
+    file.map(ToString::to_string)
 }

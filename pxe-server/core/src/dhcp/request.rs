@@ -1,39 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A client's message, checked.
-//!
-//! dhcproto reads the fixed header. The options are walked here: dhcproto stops at the first option that it cannot read
-//! and drops the rest without a word, does not follow option 52 into `file` and `sname`, and keeps one architecture of
-//! option 93. Here a malformed option that we depend on is a [`Malformed`] with its number.
+//! A client's message, checked: what a [`Request`] holds can only be meaningful. A malformed option that we depend on is
+//! a [`Malformed`] with its number.
 
 use super::client::Client;
-use alloc::collections::BTreeMap;
+use super::options::{HEADER, Options, code, sub_option};
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
-use dhcproto::Decodable as _;
-use dhcproto::v4;
 use groundstate_api::boot::BootQuestion;
 use groundstate_api::{MacAddr, SystemUuid};
 
-/// The fixed header (236 bytes) and the cookie.
-const HEADER: usize = 240;
 const COOKIE: &[u8] = &[99, 130, 83, 99];
 const BOOTREQUEST: u8 = 1;
 const ETHERNET: (u8, u8) = (1, 6);
-
-/// The numbers of options that are read (RFC 2132, 3046, 3004, 4578; 175 is Etherboot's).
-pub(super) mod code {
-    pub(crate) const REQUESTED_ADDRESS: u8 = 50;
-    pub(crate) const OVERLOAD: u8 = 52;
-    pub(crate) const MESSAGE_TYPE: u8 = 53;
-    pub(crate) const SERVER_ID: u8 = 54;
-    pub(crate) const VENDOR_CLASS: u8 = 60;
-    pub(crate) const CLIENT_ID: u8 = 61;
-    pub(crate) const USER_CLASS: u8 = 77;
-    pub(crate) const RELAY_AGENT: u8 = 82;
-    pub(crate) const ARCHITECTURE: u8 = 93;
-    pub(crate) const MACHINE_ID: u8 = 97;
-    pub(crate) const IPXE: u8 = 175;
-}
+/// The broadcast flag: the top bit of `flags`.
+const BROADCAST: u8 = 0x80;
+/// The smallest DHCP message that every client takes, in bytes: 576 bytes of IP datagram less 28 of IP and UDP headers
+/// (RFC 2131 section 2).
+pub(crate) const MESSAGE_MIN: usize = 548;
+/// The largest that we send: what an Ethernet frame carries.
+pub(crate) const MESSAGE_MAX: usize = 1_472;
+/// IP and UDP headers, in bytes: some clients count them in option 57 and some do not, so that they always are.
+const IP_UDP: usize = 28;
 
 /// What the client wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +55,9 @@ pub enum Malformed {
     /// The magic cookie is missing: plain BOOTP or something else.
     #[error("there is no DHCP cookie")]
     NoCookie,
+    /// A cookie and no message type (option 53): plain BOOTP, which names no lease time that anybody could keep.
+    #[error("plain BOOTP: there is no message type (option 53)")]
+    Bootp,
     /// Not Ethernet.
     #[error("hardware type {htype} with {hlen} bytes is not Ethernet")]
     NotEthernet {
@@ -96,22 +86,21 @@ pub enum Malformed {
         /// Its length.
         bytes: usize,
     },
-    /// No or another message type (option 53).
-    #[error("message type {message:?} is not for a server")]
+    /// Another message type (option 53).
+    #[error("message type {message} is not for a server")]
     NotForServers {
-        /// Option 53, where it is there.
-        message: Option<u8>,
+        /// Option 53.
+        message: u8,
     },
-    /// dhcproto refused the header.
-    #[error("the header cannot be read")]
-    Header,
 }
 
 /// A client's message.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// What it wants.
     pub message: Message,
+    /// The transaction.
+    pub xid: u32,
     /// Who asks.
     pub mac: MacAddr,
     /// What it is.
@@ -128,10 +117,22 @@ pub struct Request {
     pub giaddr: Ipv4Addr,
     /// Whether it cannot take a unicast yet.
     pub broadcast: bool,
-    pub(super) header: v4::Message,
-    pub(super) relay: Option<Vec<u8>>,
-    pub(super) client_id: Option<Vec<u8>>,
-    pub(super) machine_id: Option<Vec<u8>>,
+    /// The client's hardware address field with its padding, as it is echoed.
+    pub(crate) chaddr: [u8; 16],
+    /// `flags`, as they are echoed.
+    pub(crate) flags: [u8; 2],
+    /// Option 82, byte for byte.
+    pub(crate) relay: Option<Vec<u8>>,
+    /// Option 61, byte for byte.
+    pub(crate) client_id: Option<Vec<u8>>,
+    /// Option 97, byte for byte, where it has the right length.
+    pub(crate) machine_id: Option<Vec<u8>>,
+    /// Option 118, where a relay agent passed the request on.
+    pub(crate) subnet_selection: Option<Ipv4Addr>,
+    /// The options it asks for (option 55); `None` where it names none.
+    pub(crate) parameters: Option<Vec<u8>>,
+    /// The longest reply that it takes, in bytes.
+    pub(crate) reply_max: usize,
 }
 
 impl Request {
@@ -140,52 +141,50 @@ impl Request {
     /// # Errors
     /// Why the bytes are not a request that a server could answer.
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
-        let head = bytes
-            .get(..HEADER)
+        let head: &[u8; HEADER] = bytes
+            .first_chunk()
             .ok_or(Malformed::Short { bytes: bytes.len() })?;
-        let byte = |at: usize| head.get(at).copied().unwrap_or_default();
-        if byte(0) != BOOTREQUEST {
-            return Err(Malformed::NotARequest { op: byte(0) });
+        let [op, htype, hlen, ..] = *head;
+        if op != BOOTREQUEST {
+            return Err(Malformed::NotARequest { op });
         }
         if head.get(HEADER - 4..) != Some(COOKIE) {
             return Err(Malformed::NoCookie);
         }
-        // Before dhcproto sees it: its chaddr() panics where hlen is above 16.
-        let (htype, hlen) = (byte(1), byte(2));
         if (htype, hlen) != ETHERNET {
             return Err(Malformed::NotEthernet { htype, hlen });
         }
-        let options = read_options(bytes)?;
-        let mut header = v4::Message::from_bytes(head).map_err(|_| Malformed::Header)?;
-        header.set_opts(v4::DhcpOptions::default());
-        let mac = MacAddr(header.chaddr().try_into().map_err(|_| Malformed::Header)?);
-        if byte(28) & 1 != 0 || mac.0 == [0; 6] {
+        let options = Options::of(bytes)?;
+        let chaddr: [u8; 16] = field(head, 28);
+        let mac = MacAddr(field(head, 28));
+        if mac.0 == [0; 6] || mac.0.first().is_some_and(|first| first & 1 != 0) {
             return Err(Malformed::NotAMachine { mac });
         }
-        let message = read_message(&options)?;
-        // An echo must fit one option.
-        let short = |code: u8| match options.get(&code) {
-            Some(value) if value.len() > 255 => Err(Malformed::OptionLength {
-                code,
-                bytes: value.len(),
-            }),
-            value => Ok(value.cloned()),
-        };
-        let machine_id = options.get(&code::MACHINE_ID).cloned();
+        let flags: [u8; 2] = field(head, 10);
+        let giaddr = Ipv4Addr::from(field::<4>(head, 24));
+        let machine_id = options.get(code::MACHINE_ID);
+        let selection = options.address(code::SUBNET_SELECTION)?;
         Ok(Self {
-            message,
+            message: read_message(&options)?,
+            xid: u32::from_be_bytes(field(head, 4)),
             mac,
             client: Client::of(&options)?,
             uuid: machine_id.as_deref().and_then(read_uuid),
-            requested: read_address(&options, code::REQUESTED_ADDRESS)?,
-            server_id: read_address(&options, code::SERVER_ID)?,
-            ciaddr: header.ciaddr(),
-            giaddr: header.giaddr(),
-            broadcast: header.flags().broadcast(),
-            relay: short(code::RELAY_AGENT)?,
-            client_id: short(code::CLIENT_ID)?,
-            machine_id: machine_id.filter(|id| id.len() == 17),
-            header,
+            requested: options.address(code::REQUESTED_ADDRESS)?,
+            server_id: options.address(code::SERVER_ID)?,
+            ciaddr: field::<4>(head, 12).into(),
+            giaddr,
+            broadcast: flags.first().is_some_and(|first| first & BROADCAST != 0),
+            chaddr,
+            flags,
+            relay: options.echo(code::RELAY_AGENT)?,
+            client_id: options.echo(code::CLIENT_ID)?,
+            machine_id: machine_id
+                .map(|id| id.into_owned())
+                .filter(|id| id.len() == 17),
+            subnet_selection: selection.filter(|_| !giaddr.is_unspecified()),
+            parameters: options.get(code::PARAMETERS).map(|list| list.into_owned()),
+            reply_max: read_reply_max(&options)?,
         })
     }
 
@@ -195,86 +194,62 @@ impl Request {
         BootQuestion {
             uuid: self.uuid,
             firmware: self.client.firmware(),
-            relay: (!self.giaddr.is_unspecified()).then_some(self.giaddr),
-            ipxe: matches!(self.client, Client::Ipxe(_)),
+            architecture: self.client.architecture(),
+            relay: self.relay_agent(),
             ..BootQuestion::about(self.mac)
         }
     }
-}
 
-/// Options by number, pieces of one number joined (RFC 3396), `file` and `sname` included where option 52 says so.
-pub(super) type Options = BTreeMap<u8, Vec<u8>>;
-
-fn read_options(bytes: &[u8]) -> Result<Options, Malformed> {
-    let mut options = Options::new();
-    walk(bytes.get(HEADER..).unwrap_or_default(), &mut options)?;
-    let overload = match options.get(&code::OVERLOAD).map(Vec::as_slice) {
-        None => 0,
-        Some([value @ 1..=3]) => *value,
-        Some(other) => {
-            return Err(Malformed::OptionLength {
-                code: code::OVERLOAD,
-                bytes: other.len(),
-            });
-        }
-    };
-    let (sname, file) = (bytes.get(44..108), bytes.get(108..236));
-    for (bit, field) in [(1, file), (2, sname)] {
-        if overload & bit != 0 {
-            walk(field.unwrap_or_default(), &mut options)?;
-        }
+    /// The relay agent that passed the request on.
+    #[must_use]
+    pub fn relay_agent(&self) -> Option<Ipv4Addr> {
+        (!self.giaddr.is_unspecified()).then_some(self.giaddr)
     }
-    Ok(options)
-}
 
-fn walk(mut area: &[u8], options: &mut Options) -> Result<(), Malformed> {
-    loop {
-        match area {
-            [] | [255, ..] => return Ok(()),
-            [0, rest @ ..] => area = rest,
-            [code, length, rest @ ..] => {
-                let length = usize::from(*length);
-                let value = rest
-                    .get(..length)
-                    .ok_or(Malformed::Truncated { code: *code })?;
-                options.entry(*code).or_default().extend_from_slice(value);
-                area = rest.get(length..).unwrap_or_default();
-            }
-            [code] => return Err(Malformed::Truncated { code: *code }),
-        }
+    /// Whether the client asks for this option; one that names none asks for none.
+    pub(crate) fn asks_for(&self, code: u8) -> bool {
+        self.parameters
+            .as_ref()
+            .is_some_and(|list| list.contains(&code))
+    }
+
+    /// A sub-option of option 82.
+    pub(crate) fn relay_said(&self, sub: u8) -> Option<&[u8]> {
+        sub_option(self.relay.as_deref()?, sub)
+    }
+
+    /// An address in a sub-option of option 82 of a relayed request.
+    pub(crate) fn relay_said_address(&self, sub: u8) -> Option<Ipv4Addr> {
+        self.relay_agent()?;
+        let four: [u8; 4] = self.relay_said(sub)?.try_into().ok()?;
+        Some(four.into())
     }
 }
 
-fn read_message(options: &Options) -> Result<Message, Malformed> {
-    match options.get(&code::MESSAGE_TYPE).map(Vec::as_slice) {
+/// `N` bytes of the header, which is longer than anything that is asked of it.
+fn field<const N: usize>(head: &[u8; HEADER], at: usize) -> [u8; N] {
+    head.get(at..)
+        .and_then(<[u8]>::first_chunk)
+        .copied()
+        .unwrap_or([0; N])
+}
+
+fn read_message(options: &Options<'_>) -> Result<Message, Malformed> {
+    match options.exactly::<1>(code::MESSAGE_TYPE)? {
         Some([1]) => Ok(Message::Discover),
         Some([3]) => Ok(Message::Request),
         Some([4]) => Ok(Message::Decline),
         Some([7]) => Ok(Message::Release),
         Some([8]) => Ok(Message::Inform),
-        Some([other]) => Err(Malformed::NotForServers {
-            message: Some(*other),
-        }),
-        None => Err(Malformed::NotForServers { message: None }),
-        Some(value) => Err(Malformed::OptionLength {
-            code: code::MESSAGE_TYPE,
-            bytes: value.len(),
-        }),
+        Some([message]) => Err(Malformed::NotForServers { message }),
+        None => Err(Malformed::Bootp),
     }
 }
 
-fn read_address(options: &Options, code: u8) -> Result<Option<Ipv4Addr>, Malformed> {
-    let Some(value) = options.get(&code) else {
-        return Ok(None);
-    };
-    let four: [u8; 4] = value
-        .as_slice()
-        .try_into()
-        .map_err(|_| Malformed::OptionLength {
-            code,
-            bytes: value.len(),
-        })?;
-    Ok(Some(four.into()))
+fn read_reply_max(options: &Options<'_>) -> Result<usize, Malformed> {
+    let said = options.exactly::<2>(code::MESSAGE_SIZE)?;
+    let said = said.map_or(0, |two| usize::from(u16::from_be_bytes(two)));
+    Ok(said.saturating_sub(IP_UDP).clamp(MESSAGE_MIN, MESSAGE_MAX))
 }
 
 /// Option 97 is a type byte 0 and the SMBIOS bytes, whose first three fields are little-endian. Firmware that sends

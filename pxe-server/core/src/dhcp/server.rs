@@ -1,144 +1,178 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The server: what is answered to whom.
 
+use super::action::{Action, Dropped, Event};
+use super::book::{Asks, Book, Denied, Picked};
+use super::boot_file::{BootFile, boot_file};
 use super::client::Client;
-use super::lease::{Lease, LeaseState, LeaseTable, OFFER};
-use super::quiet::Quiet;
-use super::reply::{self, BootFile, Destination};
+use super::config::{ServerConfig, Who};
+use super::foreign::{Foreign, Overheard};
+use super::lease::{Lease, LeaseState};
+use super::reply::{self, Voice, told};
 use super::request::{Message, Request};
-use super::subnet::Subnet;
-use crate::names::LOCAL_DISK;
-use alloc::boxed::Box;
+use super::reservation::Reservations;
+use super::space::{Kind as Place, Space};
+use super::subnet::{ServerConfigError, Subnet, SubnetId, Subnets};
+use super::tell::Tell;
+use super::write::Kind;
+use crate::names::{HttpBase, LOCAL_DISK};
 use alloc::format;
-use alloc::string::ToString as _;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 use groundstate_api::boot::{BootAnswer, BootSighting};
+use groundstate_api::boot_session::{BootStep, Via};
 use groundstate_api::{MacAddr, Millis, Part, Reason, ReasonCode};
 
-/// What happened.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// A client's message came, and the boot policy answered its question.
-    Asked {
-        /// The message.
-        request: Box<Request>,
-        /// What the machine shall boot.
-        answer: BootAnswer,
-    },
-    /// The machine fetched its iPXE script, and this is what the boot policy answered.
-    ScriptAsked {
-        /// The machine.
-        mac: MacAddr,
-        /// What it shall boot.
-        answer: BootAnswer,
-    },
-}
+/// Sub-option 5 of option 82: the subnet to lease from, where it is not the relay agent's own (RFC 3527).
+const LINK_SELECTION: u8 = 5;
+/// Sub-option 1 of option 82.
+const CIRCUIT: u8 = 1;
+/// Addresses that are probed in one second, so that a flood of made-up machines is not one of probes.
+const PROBES_PER_SECOND: u32 = 256;
+/// The longest boot file name, in bytes: what the header's field holds.
+const BOOT_NAME_MAX: usize = 127;
 
-/// What is to be done, in this order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Make this lease durable: it replaces what was kept of its address and of its machine. The replies of the same
-    /// call leave after that and not before.
-    Keep(Lease),
-    /// Send a reply.
-    Send {
-        /// Where to.
-        to: Destination,
-        /// The bytes of the datagram.
-        bytes: Vec<u8>,
-    },
-    /// Tell what was seen.
-    Saw {
-        /// Of which machine.
-        mac: MacAddr,
-        /// What.
-        sighting: BootSighting,
-    },
-    /// The message got no answer.
-    Dropped {
-        /// Whose it was.
-        mac: MacAddr,
-        /// Why.
-        why: Dropped,
-    },
-}
-
-/// Why a message got no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Dropped {
-    /// The boot policy refuses the machine.
-    #[error("the boot policy refuses this machine")]
-    Refused,
-    /// Every address is leased.
-    #[error("every address of the pool is leased")]
-    PoolExhausted,
-    /// The relay agent is not in our subnet.
-    #[error("the relay agent {0} is not in this subnet")]
-    ForeignRelay(Ipv4Addr),
-    /// The client chose another server.
-    #[error("the client chose the server {0}")]
-    OtherServer(Ipv4Addr),
-    /// The message names no address, or one it does not hold.
-    #[error("the message names no address that this machine holds")]
-    NoAddress,
-}
-
-/// An authoritative DHCPv4 server for one subnet.
+/// An authoritative DHCPv4 server.
+///
+/// A machine is known by its MAC address. Its firmware, iPXE and its operating systems send different client identifiers
+/// (option 61), or none; whoever told them apart would give one machine several addresses in one boot. The identifier is
+/// echoed (RFC 6842) and not looked at.
 ///
 /// Leases run out when somebody looks; nothing has to happen at a certain time, so there is no deadline.
 #[derive(Clone, Debug)]
 pub struct Server {
-    subnet: Subnet,
-    leases: LeaseTable,
-    quiet: Quiet,
+    config: ServerConfig,
+    subnets: Subnets,
+    reservations: Reservations,
+    book: Book,
+    tell: Tell,
+    foreign: Foreign,
+    probed: (u64, u32),
 }
 
 impl Server {
-    /// A server with the leases that were kept.
-    #[must_use]
-    pub fn new(subnet: Subnet, kept: Vec<Lease>) -> Self {
-        let leases = LeaseTable::restore(&subnet, kept);
-        Self {
-            subnet,
-            leases,
-            quiet: Quiet::default(),
+    /// A server with the leases that were kept. The newest of several for one address or one machine counts, and one for
+    /// an address that is no longer given to machines is left out.
+    ///
+    /// # Errors
+    /// The first thing in the configuration that cannot be served.
+    pub fn new(
+        config: ServerConfig,
+        kept: impl IntoIterator<Item = Lease>,
+    ) -> Result<Self, ServerConfigError> {
+        let subnets = Subnets::new(&config)?;
+        let reservations = Reservations::new(&config.reservations, &subnets, config.address)?;
+        check_names(&config)?;
+        let space = Space::new(&subnets, &reservations, config.address);
+        let mut book = Book::new(space, &subnets);
+        let mut kept: Vec<Lease> = kept.into_iter().collect();
+        kept.sort_by_key(|lease| lease.until);
+        for lease in kept {
+            book.bind(lease);
         }
+        Ok(Self {
+            config,
+            subnets,
+            reservations,
+            book,
+            tell: Tell::default(),
+            foreign: Foreign::default(),
+            probed: (0, 0),
+        })
     }
 
-    /// The subnet.
+    /// Serves by another configuration from now on. Leases stay; offers are forgotten.
+    ///
+    /// # Errors
+    /// The first thing in the configuration that cannot be served; then everything stays as it was.
+    pub fn reload(&mut self, config: ServerConfig) -> Result<(), ServerConfigError> {
+        let mut other = Self::new(config, self.book.leases().copied())?;
+        core::mem::swap(&mut other.tell, &mut self.tell);
+        core::mem::swap(&mut other.foreign, &mut self.foreign);
+        *self = other;
+        Ok(())
+    }
+
+    /// The configuration.
     #[must_use]
-    pub const fn subnet(&self) -> &Subnet {
-        &self.subnet
+    pub const fn config(&self) -> &ServerConfig {
+        &self.config
     }
 
-    /// The leases that are to be kept over a restart.
+    /// Our own address: the server identifier.
+    #[must_use]
+    pub const fn address(&self) -> Ipv4Addr {
+        self.config.address
+    }
+
+    /// Where our HTTP boot files are.
+    #[must_use]
+    pub const fn http(&self) -> HttpBase {
+        self.config.http
+    }
+
+    /// The leases that are to be kept over a restart, in no order.
     #[must_use]
     pub fn keep(&self) -> Vec<Lease> {
-        self.leases.keep()
+        self.book.leases().copied().collect()
+    }
+
+    /// How many leases there are, those that have run out and are remembered included.
+    #[must_use]
+    pub fn leases(&self) -> usize {
+        self.book.len()
+    }
+
+    /// How many addresses are offered and not taken yet.
+    #[must_use]
+    pub fn offers(&self) -> usize {
+        self.book.offers()
+    }
+
+    /// How many addresses the pools have, those that are reserved or kept out included.
+    #[must_use]
+    pub const fn pool_size(&self) -> u32 {
+        self.book.pool_size()
     }
 
     /// Whose address this is, if it is anybody's.
     #[must_use]
-    pub fn of_address(&self, address: Ipv4Addr) -> Option<&Lease> {
-        self.leases.of_address(address)
+    pub fn of_address(&self, address: Ipv4Addr) -> Option<Lease> {
+        self.book.of_address(address).copied()
     }
 
     /// The lease of a machine.
     #[must_use]
-    pub fn of_machine(&self, mac: MacAddr) -> Option<&Lease> {
-        self.leases.of_machine(mac)
+    pub fn of_machine(&self, mac: MacAddr) -> Option<Lease> {
+        self.book.of_machine(mac).copied()
     }
 
     /// Decides. `now` is milliseconds since 1970 and does not run backwards.
     pub fn handle(&mut self, now: Millis, event: Event, out: &mut Vec<Action>) {
         match event {
-            Event::ScriptAsked { mac, answer } => self.sighting(now, mac, &answer, out),
+            Event::ScriptAsked { mac, answer } => {
+                if let Some(sighting) = sighting(&answer) {
+                    self.tell.once(now, mac, out, || sighting);
+                }
+            }
             Event::Asked { request, answer } => {
-                let mac = request.mac;
+                let (mac, client) = (request.mac, request.client);
                 if let Err(why) = self.answer(now, &request, &answer, out) {
                     out.push(Action::Dropped { mac, why });
+                    let asks = matches!(request.message, Message::Discover | Message::Request);
+                    if asks && !matches!(why, Dropped::OtherServer(_)) {
+                        let step = || BootStep::Unanswered {
+                            via: Via::Dhcp,
+                            why: why.to_string(),
+                        };
+                        self.tell.step(now, mac, client, out, step);
+                    }
                 }
+            }
+            Event::ProbeAnswered { address, by } => self.probe_answered(now, address, by, out),
+            Event::Overheard(Overheard { server, mac, .. }) => {
+                self.heard_foreign(now, server, mac, out);
             }
         }
     }
@@ -150,54 +184,86 @@ impl Server {
         answer: &BootAnswer,
         out: &mut Vec<Action>,
     ) -> Result<(), Dropped> {
-        if !request.giaddr.is_unspecified() && !self.subnet.is_host(request.giaddr) {
-            return Err(Dropped::ForeignRelay(request.giaddr));
-        }
+        let link = self.link(request)?;
         match request.message {
             Message::Release => return self.release(now, request, out),
             Message::Decline => return self.decline(now, request, out),
             Message::Discover | Message::Request | Message::Inform => {}
         }
-        let boot = match (answer, request.client) {
-            (BootAnswer::Refuse { .. }, _) => {
-                self.sighting(now, request.mac, answer, out);
-                return Err(Dropped::Refused);
-            }
-            (BootAnswer::MaintenanceOs, Client::Unsupported { architecture }) => {
-                if self.quiet.may_tell(now, request.mac) {
-                    out.push(no_file(request.mac, architecture));
-                }
-                BootFile::None
-            }
-            (BootAnswer::Nothing | BootAnswer::Recipe { .. }, _) => BootFile::None,
-            (BootAnswer::LocalDisk { .. }, Client::Unsupported { .. }) => {
-                self.sighting(now, request.mac, answer, out);
-                BootFile::None
-            }
-            (BootAnswer::LocalDisk { .. }, Client::Pxe(_)) => {
-                self.sighting(now, request.mac, answer, out);
-                BootFile::Tftp(LOCAL_DISK)
-            }
-            (BootAnswer::LocalDisk { .. }, Client::Http) => {
-                self.sighting(now, request.mac, answer, out);
-                BootFile::Http(self.subnet.http().file(LOCAL_DISK))
-            }
-            // For LocalDisk the script that iPXE fetches says `exit`.
-            (BootAnswer::MaintenanceOs, _)
-            | (BootAnswer::LocalDisk { .. }, Client::Plain | Client::Ipxe(_)) => {
-                BootFile::of(request, &self.subnet)
-            }
-        };
+        let boot = boot_file(answer, request.client, &self.config.boot);
+        self.tell_boot(now, request, answer, &boot, out);
+        if boot == BootFile::NoAnswer {
+            return Err(match answer {
+                BootAnswer::Refuse { .. } => Dropped::Refused,
+                BootAnswer::LocalDisk { .. }
+                | BootAnswer::MaintenanceOs
+                | BootAnswer::Recipe { .. }
+                | BootAnswer::Nothing => Dropped::LocalDisk,
+            });
+        }
         match request.message {
-            Message::Discover => self.offer(now, request, &boot, out),
-            Message::Request => self.grant(now, request, answer, &boot, out),
-            Message::Inform if request.ciaddr.is_unspecified() => Err(Dropped::NoAddress),
-            Message::Inform => {
-                let (to, bytes) = reply::inform(&self.subnet, request, &boot);
-                out.push(Action::Send { to, bytes });
-                Ok(())
-            }
+            Message::Discover => self.offer(now, request, link, &boot, out),
+            Message::Request => self.request(now, request, link, &boot, out),
+            Message::Inform => self.inform(request, link, &boot, out),
             Message::Release | Message::Decline => Ok(()),
+        }
+    }
+
+    /// The subnet that a request is served from: the link that the relay agent names (RFC 3527), the subnet that the
+    /// client names (RFC 3011; only through a relay agent, so that nobody on the wire reaches into another subnet), the
+    /// relay agent's own. What no relay agent passed on is served from the subnet of the address that the client uses
+    /// already, and from the interface's where it uses none of ours.
+    fn link(&self, request: &Request) -> Result<SubnetId, Dropped> {
+        let here = self.subnets.of(self.config.address).map(|(id, _)| id);
+        if let Some(relay) = request.relay_agent() {
+            let named = request
+                .relay_said_address(LINK_SELECTION)
+                .or(request.subnet_selection)
+                .unwrap_or(relay);
+            let found = self.subnets.of(named).map(|(id, _)| id);
+            return found.ok_or(Dropped::ForeignRelay(named));
+        }
+        let uses = request.ciaddr;
+        if let Some((id, subnet)) = self.subnets.of(uses)
+            && subnet.is_host(uses)
+        {
+            return Ok(id);
+        }
+        // Nobody makes us send to an address that is not ours to know.
+        if request.message == Message::Inform && !uses.is_unspecified() {
+            return Err(Dropped::NotServed(uses));
+        }
+        here.ok_or(Dropped::NotServed(self.config.address))
+    }
+
+    fn asks(&self, request: &Request, subnet: SubnetId) -> Asks {
+        let reserved = self.reservations.of(request, subnet);
+        let own = self.book.of_machine(request.mac).map(|lease| lease.address);
+        Asks {
+            mac: request.mac,
+            subnet,
+            reserved: reserved.map(|it| it.address),
+            own: own.filter(|own| self.may_keep(request, subnet, *own)),
+            wish: request.requested,
+        }
+    }
+
+    /// Whether a machine may keep the address that it had: not when that is another's reservation. One by UUID or relay
+    /// port stays with the MAC address that got it, because an operating system's client says neither.
+    fn may_keep(&self, request: &Request, subnet: SubnetId, own: Ipv4Addr) -> bool {
+        let Some(place) = self.book.place(own).filter(|it| it.subnet == subnet) else {
+            return false;
+        };
+        match (place.kind, self.reservations.of_address(own)) {
+            (Place::Pool, _) => true,
+            (Place::Reserved, None) => false,
+            (Place::Reserved, Some(reservation)) => match &reservation.who {
+                Who::Mac(mac) => *mac == request.mac,
+                Who::Uuid(uuid) => request.uuid.is_none_or(|said| said == *uuid),
+                Who::RelayPort { circuit, .. } => request
+                    .relay_said(CIRCUIT)
+                    .is_none_or(|said| said == circuit.as_slice()),
+            },
         }
     }
 
@@ -205,83 +271,155 @@ impl Server {
         &mut self,
         now: Millis,
         request: &Request,
+        link: SubnetId,
         boot: &BootFile,
         out: &mut Vec<Action>,
     ) -> Result<(), Dropped> {
-        let address = self
-            .leases
-            .pick(now, &self.subnet, request.mac, request.requested)
-            .ok_or(Dropped::PoolExhausted)?;
+        let (mac, client) = (request.mac, request.client);
+        self.tell.step(now, mac, client, out, || asked(request));
+        let asks = self.asks(request, link);
+        let picked = self.book.pick(now, &asks).ok_or(Dropped::PoolExhausted)?;
+        let address = picked.address;
         // A lease that holds is not shortened to an offer.
-        let bound = |lease: &&Lease| lease.state == LeaseState::Bound && lease.holds(now);
-        if self.leases.of_machine(request.mac).filter(bound).is_none() {
-            self.put(request, address, LeaseState::Offered, now.plus(OFFER));
+        let holds = self
+            .book
+            .of_address(address)
+            .is_some_and(|it| it.mac == mac && it.state == LeaseState::Bound && it.holds(now));
+        if !holds {
+            self.book.offer(now, &asks, picked);
         }
-        let (to, bytes) = reply::grant(&self.subnet, request, address, boot);
+        self.probe(now, picked, out);
+        let file = boot.named(mac, self.config.http);
+        let voice = self.voice(link, address, boot, file.as_deref())?;
+        let (to, bytes) = reply::grant(&voice, request, Kind::Offer, address);
         out.push(Action::Send { to, bytes });
+        self.tell.step(now, mac, client, out, || BootStep::Offered {
+            via: Via::Dhcp,
+            address: Some(address.to_string()),
+            file,
+        });
         Ok(())
     }
 
     /// DHCPREQUEST in each of its four meanings (RFC 2131 section 4.3.2).
+    fn request(
+        &mut self,
+        now: Millis,
+        request: &Request,
+        link: SubnetId,
+        boot: &BootFile,
+        out: &mut Vec<Action>,
+    ) -> Result<(), Dropped> {
+        let mac = request.mac;
+        if let Some(server) = request.server_id
+            && server != self.config.address
+            && server != reply::server_id(request, self.config.address)
+        {
+            self.book.end_offer(mac);
+            // A relay agent that names itself (RFC 5107) is no server of its own.
+            if server != request.giaddr {
+                self.heard_foreign(now, server, mac, out);
+            }
+            return Err(Dropped::OtherServer(server));
+        }
+        let uses = (!request.ciaddr.is_unspecified()).then_some(request.ciaddr);
+        let renews = request.server_id.is_none() && uses.is_some();
+        let wanted = if renews {
+            uses
+        } else {
+            request.requested.or(uses)
+        };
+        let address = wanted.ok_or(Dropped::NoAddress)?;
+        let asks = self.asks(request, link);
+        let selecting = request.server_id.is_some();
+        match self.book.may_bind(now, &asks, address, selecting) {
+            Err(why) => self.deny(now, request, address, why, out),
+            Ok(()) => self.grant(now, request, &asks, address, boot, out)?,
+        }
+        Ok(())
+    }
+
     fn grant(
         &mut self,
         now: Millis,
         request: &Request,
-        answer: &BootAnswer,
+        asks: &Asks,
+        address: Ipv4Addr,
         boot: &BootFile,
         out: &mut Vec<Action>,
     ) -> Result<(), Dropped> {
-        if let Some(server) = request.server_id
-            && server != self.subnet.address()
-        {
-            self.leases.forget_offer(request.mac);
-            return Err(Dropped::OtherServer(server));
-        }
+        let (mac, client) = (request.mac, request.client);
+        let file = boot.named(mac, self.config.http);
+        let voice = self.voice(asks.subnet, address, boot, file.as_deref())?;
+        let lease_time = Millis::secs(voice.subnet.config.lease_secs.into());
+        let (to, bytes) = reply::grant(&voice, request, Kind::Ack, address);
+        let lease = self.lease(now, request, address, now.plus(lease_time));
+        self.book.bind(lease);
+        out.push(Action::Keep(lease));
+        out.push(Action::Send { to, bytes });
         let renews = request.server_id.is_none() && !request.ciaddr.is_unspecified();
-        let wanted = if renews {
-            Some(request.ciaddr)
-        } else {
-            request.requested
-        };
-        let Some(address) = wanted else {
-            return Err(Dropped::NoAddress);
-        };
-        let own = self
-            .leases
-            .of_machine(request.mac)
-            .filter(|lease| lease.holds(now));
-        let another = own.is_some_and(|lease| lease.address != address);
-        // The last condition is also how a machine keeps its address when we have lost our leases.
-        if another
-            || !self.subnet.in_pool(address)
-            || !self.leases.may_have(now, request.mac, address)
-        {
-            let (to, bytes) = reply::nak(&self.subnet, request);
-            out.push(Action::Send { to, bytes });
+        if renews {
             return Ok(());
         }
-        let until = now.plus(Millis::secs(self.subnet.lease_secs().into()));
-        self.put(request, address, LeaseState::Bound, until);
-        self.keep_one(address, out);
-        let (to, bytes) = reply::grant(&self.subnet, request, address, boot);
-        out.push(Action::Send { to, bytes });
         // Firmware that is sent to its disk was told of as that; its lease would read as the beginning of a network boot.
-        let sent_away = match request.client {
-            Client::Pxe(_) | Client::Http | Client::Unsupported { .. } => {
-                matches!(answer, BootAnswer::LocalDisk { .. })
-            }
-            Client::Plain | Client::Ipxe(_) => false,
-        };
-        if !renews && !sent_away {
-            let sighting = BootSighting::Leased {
-                address: address.to_string(),
-                firmware: request.client.firmware(),
-            };
-            out.push(Action::Saw {
-                mac: request.mac,
-                sighting,
-            });
+        if is_local_disk(boot) {
+            self.tell
+                .step(now, mac, client, out, || BootStep::SentToLocalDisk {
+                    via: Via::Dhcp,
+                });
+            return Ok(());
         }
+        self.tell
+            .each(now, mac, client, out, || BootSighting::Leased {
+                address: address.to_string(),
+                firmware: client.firmware(),
+            });
+        self.tell.step(now, mac, client, out, || BootStep::Bound {
+            via: Via::Dhcp,
+            address: address.to_string(),
+            file: told(file.as_deref()),
+        });
+        Ok(())
+    }
+
+    fn deny(
+        &mut self,
+        now: Millis,
+        request: &Request,
+        address: Ipv4Addr,
+        why: Denied,
+        out: &mut Vec<Action>,
+    ) {
+        // It has to stop using what it may not keep, so that whose address it is gets it.
+        let own = self.book.is_with(request.mac, address);
+        if own && let Some(lease) = self.book.release(now, request.mac, address) {
+            out.push(Action::Keep(lease));
+        }
+        self.book.end_offer(request.mac);
+        let why = why.to_string();
+        let (to, bytes) = reply::nak(self.config.address, request, &why);
+        out.push(Action::Send { to, bytes });
+        self.tell
+            .step(now, request.mac, request.client, out, || BootStep::Denied {
+                via: Via::Dhcp,
+                why,
+            });
+    }
+
+    fn inform(
+        &self,
+        request: &Request,
+        link: SubnetId,
+        boot: &BootFile,
+        out: &mut Vec<Action>,
+    ) -> Result<(), Dropped> {
+        if request.ciaddr.is_unspecified() {
+            return Err(Dropped::NoAddress);
+        }
+        let file = boot.named(request.mac, self.config.http);
+        let voice = self.voice(link, request.ciaddr, boot, file.as_deref())?;
+        let (to, bytes) = reply::inform(&voice, request);
+        out.push(Action::Send { to, bytes });
         Ok(())
     }
 
@@ -291,10 +429,8 @@ impl Server {
         request: &Request,
         out: &mut Vec<Action>,
     ) -> Result<(), Dropped> {
-        if !self.leases.release(now, request.mac, request.ciaddr) {
-            return Err(Dropped::NoAddress);
-        }
-        self.keep_one(request.ciaddr, out);
+        let released = self.book.release(now, request.mac, request.ciaddr);
+        out.push(Action::Keep(released.ok_or(Dropped::NoAddress)?));
         Ok(())
     }
 
@@ -304,73 +440,205 @@ impl Server {
         request: &Request,
         out: &mut Vec<Action>,
     ) -> Result<(), Dropped> {
-        if let Some(server) = request
-            .server_id
-            .filter(|server| *server != self.subnet.address())
-        {
+        let ours = [
+            self.config.address,
+            reply::server_id(request, self.config.address),
+        ];
+        if let Some(server) = request.server_id.filter(|server| !ours.contains(server)) {
             return Err(Dropped::OtherServer(server));
         }
-        let declined = request
-            .requested
-            .filter(|a| self.leases.decline(now, request.mac, *a));
-        let Some(address) = declined else {
+        let mac = request.mac;
+        let address = request.requested.ok_or(Dropped::NoAddress)?;
+        if !self.book.is_with(mac, address) {
             return Err(Dropped::NoAddress);
-        };
-        self.keep_one(address, out);
+        }
+        if !self.book.believe(now, mac) {
+            self.book.end_offer(mac);
+            let released = self.book.release(now, mac, address);
+            out.extend(released.map(Action::Keep));
+            return Err(Dropped::Declines);
+        }
+        out.extend(self.book.put_aside(now, mac, address).map(Action::Keep));
         Ok(())
     }
 
-    fn keep_one(&self, address: Ipv4Addr, out: &mut Vec<Action>) {
-        out.extend(self.leases.of_address(address).cloned().map(Action::Keep));
+    fn probe(&mut self, now: Millis, picked: Picked, out: &mut Vec<Action>) {
+        if !self.config.probe || !picked.fresh {
+            return;
+        }
+        let second = now.0 / 1_000;
+        if self.probed.0 != second {
+            self.probed = (second, 0);
+        }
+        self.probed.1 += 1;
+        if self.probed.1 <= PROBES_PER_SECOND {
+            let address = picked.address;
+            out.push(Action::Probe { address });
+        }
     }
 
-    fn put(&mut self, request: &Request, address: Ipv4Addr, state: LeaseState, until: Millis) {
-        let old = self.leases.of_machine(request.mac);
+    /// Somebody uses an address that is offered: it is put aside, and the REQUEST for it gets a NAK, so that the machine
+    /// begins again and is offered another. An answer that comes after the REQUEST changes nothing: the machine itself
+    /// answers by then, or it will find the other and decline.
+    fn probe_answered(
+        &mut self,
+        now: Millis,
+        address: Ipv4Addr,
+        by: Option<MacAddr>,
+        out: &mut Vec<Action>,
+    ) {
+        let Some(mac) = self.book.offered_to(address).filter(|mac| by != Some(*mac)) else {
+            return;
+        };
+        out.extend(self.book.put_aside(now, mac, address).map(Action::Keep));
+    }
+
+    fn heard_foreign(
+        &mut self,
+        now: Millis,
+        server: Ipv4Addr,
+        mac: MacAddr,
+        out: &mut Vec<Action>,
+    ) {
+        let ours = server == self.config.address || server.is_unspecified();
+        if !ours && self.foreign.may_tell(now, server) {
+            out.push(Action::Foreign { server, mac });
+        }
+    }
+
+    fn lease(&self, now: Millis, request: &Request, address: Ipv4Addr, until: Millis) -> Lease {
+        let old = self.book.of_machine(request.mac);
         let uuid = request.uuid.or_else(|| old.and_then(|lease| lease.uuid));
         let firmware = match request.client {
             // iPXE tells BIOS from UEFI, but not whether PXE or HTTP Boot loaded it.
-            Client::Ipxe(firmware) => old.and_then(|lease| lease.firmware).or(firmware),
-            Client::Plain | Client::Unsupported { .. } => old.and_then(|lease| lease.firmware),
-            Client::Pxe(_) | Client::Http => request.client.firmware(),
+            Client::Ipxe { .. } => old
+                .and_then(|lease| lease.firmware)
+                .or(request.client.firmware()),
+            Client::Plain => old.and_then(|lease| lease.firmware),
+            Client::Pxe { .. } | Client::Http { .. } => request
+                .client
+                .firmware()
+                .or_else(|| old.and_then(|lease| lease.firmware)),
         };
-        self.leases.put(Lease {
+        let same = old.filter(|lease| lease.address == address);
+        Lease {
             address,
             mac: request.mac,
-            state,
+            state: LeaseState::Bound,
+            since: same.map_or(now, |lease| lease.since),
             until,
             uuid,
             firmware,
-        });
+        }
     }
 
-    fn sighting(&mut self, now: Millis, mac: MacAddr, answer: &BootAnswer, out: &mut Vec<Action>) {
-        let sighting = match answer {
-            BootAnswer::MaintenanceOs | BootAnswer::Recipe { .. } | BootAnswer::Nothing => return,
-            BootAnswer::LocalDisk { .. } => BootSighting::SentToLocalDisk,
-            BootAnswer::Refuse { reason } => BootSighting::Refused {
-                reason: reason.clone(),
-            },
+    fn voice<'a>(
+        &'a self,
+        link: SubnetId,
+        address: Ipv4Addr,
+        boot: &'a BootFile,
+        file: Option<&'a str>,
+    ) -> Result<Voice<'a>, Dropped> {
+        let subnet: &Subnet = self.subnets.get(link).ok_or(Dropped::NotServed(address))?;
+        let reservation = self.reservations.of_address(address);
+        Ok(Voice {
+            address: self.config.address,
+            subnet,
+            file,
+            boot,
+            host_name: reservation.and_then(|it| it.host_name.as_deref()),
+        })
+    }
+
+    /// What is told of the answer itself, once in a while for each machine.
+    fn tell_boot(
+        &mut self,
+        now: Millis,
+        request: &Request,
+        answer: &BootAnswer,
+        boot: &BootFile,
+        out: &mut Vec<Action>,
+    ) {
+        let told = match boot {
+            BootFile::NoFileFor { architecture } => {
+                Some(no_file(&self.config, request.mac, *architecture))
+            }
+            BootFile::NoAnswer => sighting(answer),
+            _ if is_local_disk(boot) => sighting(answer),
+            BootFile::Nothing
+            | BootFile::Tftp(_)
+            | BootFile::Http(_)
+            | BootFile::IpxeScript
+            | BootFile::IpxeFile(_) => None,
         };
-        if self.quiet.may_tell(now, mac) {
-            out.push(Action::Saw { mac, sighting });
+        if let Some(told) = told {
+            self.tell.once(now, request.mac, out, || told);
         }
     }
 }
 
-fn no_file(mac: MacAddr, architecture: u16) -> Action {
+fn asked(request: &Request) -> BootStep {
+    BootStep::Asked {
+        via: Via::Dhcp,
+        client: request.client.words().into_owned(),
+        firmware: request.client.firmware(),
+    }
+}
+
+fn is_local_disk(boot: &BootFile) -> bool {
+    match boot {
+        BootFile::Tftp(name) | BootFile::Http(name) => name == LOCAL_DISK,
+        BootFile::Nothing
+        | BootFile::NoAnswer
+        | BootFile::NoFileFor { .. }
+        | BootFile::IpxeScript
+        | BootFile::IpxeFile(_) => false,
+    }
+}
+
+fn sighting(answer: &BootAnswer) -> Option<BootSighting> {
+    match answer {
+        BootAnswer::MaintenanceOs | BootAnswer::Recipe { .. } | BootAnswer::Nothing => None,
+        BootAnswer::LocalDisk { .. } => Some(BootSighting::SentToLocalDisk),
+        BootAnswer::Refuse { reason } => Some(BootSighting::Refused {
+            reason: reason.clone(),
+        }),
+    }
+}
+
+fn no_file(config: &ServerConfig, mac: MacAddr, architecture: u16) -> BootSighting {
+    let boot = &config.boot;
+    let mut served: Vec<u16> = boot.pxe.keys().chain(boot.http.keys()).copied().collect();
+    served.sort_unstable();
+    served.dedup();
+    let served: Vec<String> = served.iter().map(ToString::to_string).collect();
     let reason = Reason::new(
         ReasonCode::PlanRefused,
         format!("there is no boot file for processor architecture type {architecture}"),
-        "boot this machine as x86-64: BIOS, UEFI PXE or UEFI HTTP Boot",
+        "boot this machine as one that is served, or name a boot file for its architecture",
     )
     .about(Part::Machine {
         said: mac.to_string(),
     })
     .seen(format!(
-        "DHCP option 93 says {architecture}; served are 0, 7, 9 and 16"
+        "DHCP option 93 says {architecture}; served are {}",
+        served.join(", ")
     ));
-    Action::Saw {
-        mac,
-        sighting: BootSighting::Refused { reason },
+    BootSighting::Refused { reason }
+}
+
+fn check_names(config: &ServerConfig) -> Result<(), ServerConfigError> {
+    let boot = &config.boot;
+    let all = boot.pxe.iter().chain(&boot.http).chain(&boot.http_ipxe);
+    for (architecture, name) in all {
+        let plain = name.chars().all(|c| c.is_ascii_graphic());
+        if !plain || !(1..=BOOT_NAME_MAX).contains(&name.len()) {
+            return Err(ServerConfigError::BootName {
+                architecture: *architecture,
+                name: name.clone(),
+                most: BOOT_NAME_MAX,
+            });
+        }
     }
+    Ok(())
 }

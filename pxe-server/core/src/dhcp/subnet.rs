@@ -1,331 +1,400 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The subnet that is served, checked once.
+//! The subnets that are served, checked once.
 
-use crate::names::HttpBase;
+use super::config::{Route, ServerConfig, SubnetConfig};
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::Ipv4Addr;
 use core::ops::RangeInclusive;
-use groundstate_api::site::Network;
 
-/// The largest pool, in addresses: it bounds the lease table's memory and the search for a free address.
-pub(super) const POOL_MAX: u32 = 65_536;
-/// Lease times that are sensible, in seconds: five minutes to a week.
-pub(super) const LEASE_SECS: RangeInclusive<u32> = 300..=604_800;
-/// Name servers that fit a reply without crowding out the rest.
-pub(super) const DNS_MAX: usize = 8;
+/// Subnets of one server. Each costs a few hundred bytes, and its share of outstanding offers.
+pub(super) const SUBNETS_MAX: usize = 1_024;
+/// Addresses in all pools together: a million. Each costs four bytes and a bit before it is leased, so that this bounds
+/// the table at 4 MiB when nothing is leased and at about 200 MiB when everything is.
+pub(super) const POOL_MAX: u32 = 1_048_576;
+/// Prefixes that make a subnet for machines.
+const PREFIXES: RangeInclusive<u8> = 8..=30;
+/// Lease times that are sensible, in seconds: a minute to a year.
+pub(super) const LEASE_SECS: RangeInclusive<u32> = 60..=31_536_000;
+/// Name servers and time servers that fit a reply without crowding out the rest.
+const SERVERS_MAX: usize = 8;
+/// Routes that fit an Ethernet frame with everything else.
+const ROUTES_MAX: usize = 64;
+/// The smallest MTU of IPv4, in bytes (RFC 791).
+const MTU_MIN: u16 = 68;
+/// The longest domain name, in bytes (RFC 1035).
+pub(super) const NAME_MAX: usize = 253;
 
-/// Why a network cannot be served. Each names the site file's field.
+/// Why a subnet cannot be served. Each names the field.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubnetError {
     /// The prefix is not 8 to 30.
-    #[error("network.prefix is {prefix}; it must be 8 to 30")]
+    #[error("prefix is {prefix}; it must be 8 to 30")]
     Prefix {
         /// As given.
         prefix: u8,
     },
     /// An address is not a host address of the subnet.
-    #[error("network.{field} is {address}, which is not a host address of {network}/{prefix}")]
+    #[error("{field} has {address}, which is not a host address of this subnet")]
     Outside {
         /// The field.
         field: &'static str,
         /// Its value.
         address: Ipv4Addr,
-        /// The network.
-        network: Ipv4Addr,
-        /// The prefix.
-        prefix: u8,
     },
-    /// The pool ends before it begins.
-    #[error("network.pool_last {last} lies before network.pool_first {first}")]
+    /// A pool ends before it begins.
+    #[error("the pool {first}-{last} ends before it begins")]
     PoolOrder {
         /// First.
         first: Ipv4Addr,
         /// Last.
         last: Ipv4Addr,
     },
-    /// The pool is larger than `POOL_MAX`.
-    #[error("the pool has {addresses} addresses; {POOL_MAX} is the most")]
-    PoolSize {
-        /// How many.
-        addresses: u32,
-    },
-    /// Our own address or the router's lies in the pool.
-    #[error("network.{field} {address} lies in the pool; it would be leased to a machine")]
-    InPool {
-        /// The field.
-        field: &'static str,
-        /// Its value.
+    /// Two pools share addresses.
+    #[error("two pools have {address}")]
+    PoolsOverlap {
+        /// The first address that both have.
         address: Ipv4Addr,
     },
     /// The lease time is out of range.
-    #[error("network.lease_secs is {seconds}; it must be 300 to 604,800")]
+    #[error("lease_secs is {seconds}; it must be 60 to 31,536,000")]
     LeaseTime {
         /// As given.
         seconds: u32,
     },
-    /// Too many name servers.
-    #[error("network.dns has {count} entries; {DNS_MAX} is the most")]
-    Dns {
+    /// Too many servers or routes.
+    #[error("{field} has {count} entries; {most} is the most")]
+    TooMany {
+        /// The field.
+        field: &'static str,
         /// How many.
         count: usize,
+        /// The most.
+        most: usize,
+    },
+    /// The domain is no domain name.
+    #[error(
+        "domain is {domain:?}; a domain name has 1 to {NAME_MAX} letters, digits, '-', '_' and dots"
+    )]
+    Domain {
+        /// As given.
+        domain: String,
+    },
+    /// The MTU is too small.
+    #[error("mtu is {mtu}; {MTU_MIN} is the least")]
+    Mtu {
+        /// As given.
+        mtu: u16,
+    },
+    /// A route's prefix is longer than an address, or its network has bits beyond the prefix.
+    #[error("routes has {to}/{prefix}, which is no network")]
+    Route {
+        /// The destination.
+        to: Ipv4Addr,
+        /// The length of its prefix.
+        prefix: u8,
     },
 }
 
-/// A subnet with its pool.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subnet {
-    address: Ipv4Addr,
+/// A subnet as people write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubnetName {
+    /// Its own address.
+    pub network: Ipv4Addr,
+    /// The length of its prefix.
+    pub prefix: u8,
+}
+
+impl fmt::Display for SubnetName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.network, self.prefix)
+    }
+}
+
+/// Which subnet, in the order of their addresses.
+pub(super) type SubnetId = u16;
+
+/// One subnet, checked.
+#[derive(Clone, Debug)]
+pub(super) struct Subnet {
+    pub(super) config: SubnetConfig,
+    network: u32,
     mask: u32,
-    first: u32,
-    last: u32,
-    router: Option<Ipv4Addr>,
-    dns: Vec<Ipv4Addr>,
-    lease_secs: u32,
-    http: HttpBase,
+    /// The routes as option 121 has them, the default route first where there is a router.
+    pub(super) routes: Vec<u8>,
 }
 
 impl Subnet {
-    /// Checks what the site file says.
-    ///
-    /// # Errors
-    /// The first field that cannot be served.
-    pub fn new(network: &Network) -> Result<Self, SubnetError> {
-        if !(8..=30).contains(&network.prefix) {
+    pub(super) fn new(config: SubnetConfig) -> Result<Self, SubnetError> {
+        if !PREFIXES.contains(&config.prefix) {
             return Err(SubnetError::Prefix {
-                prefix: network.prefix,
+                prefix: config.prefix,
             });
         }
-        let mask = u32::MAX << (32 - u32::from(network.prefix));
-        let subnet = Self {
-            address: network.address,
+        let mask = u32::MAX << (32 - u32::from(config.prefix));
+        let mut subnet = Self {
+            network: u32::from(config.network) & mask,
             mask,
-            first: network.pool_first.into(),
-            last: network.pool_last.into(),
-            router: network.router,
-            dns: network.dns.clone(),
-            lease_secs: network.lease_secs,
-            http: HttpBase {
-                address: network.address,
-                port: network.http_port,
-            },
+            routes: Vec::new(),
+            config,
         };
-        subnet.check(network.prefix).map(|()| subnet)
+        subnet.check()?;
+        subnet.config.pools.sort_unstable();
+        subnet.check_pools()?;
+        subnet.routes = encode_routes(&subnet.config)?;
+        Ok(subnet)
     }
 
-    fn check(&self, prefix: u8) -> Result<(), SubnetError> {
-        let (first, last) = (Ipv4Addr::from(self.first), Ipv4Addr::from(self.last));
-        let mut hosts = alloc::vec![
-            ("address", self.address),
-            ("pool_first", first),
-            ("pool_last", last)
-        ];
-        hosts.extend(self.router.map(|router| ("router", router)));
-        for &(field, address) in &hosts {
-            if !self.is_host(address) {
-                let network = Ipv4Addr::from(u32::from(self.address) & self.mask);
-                return Err(SubnetError::Outside {
-                    field,
-                    address,
-                    network,
-                    prefix,
-                });
-            }
-        }
-        if self.last < self.first {
-            return Err(SubnetError::PoolOrder { first, last });
-        }
-        if self.size() > POOL_MAX {
-            return Err(SubnetError::PoolSize {
-                addresses: self.size(),
+    fn check(&self) -> Result<(), SubnetError> {
+        let config = &self.config;
+        if let Some(router) = config.router.filter(|router| !self.is_host(*router)) {
+            let field = "router";
+            return Err(SubnetError::Outside {
+                field,
+                address: router,
             });
         }
-        for (field, address) in hosts {
-            if !field.starts_with("pool") && self.in_pool(address) {
-                return Err(SubnetError::InPool { field, address });
-            }
-        }
-        if !LEASE_SECS.contains(&self.lease_secs) {
+        if !LEASE_SECS.contains(&config.lease_secs) {
             return Err(SubnetError::LeaseTime {
-                seconds: self.lease_secs,
+                seconds: config.lease_secs,
             });
         }
-        if self.dns.len() > DNS_MAX {
-            return Err(SubnetError::Dns {
-                count: self.dns.len(),
+        for (field, count, most) in [
+            ("dns", config.dns.len(), SERVERS_MAX),
+            ("ntp", config.ntp.len(), SERVERS_MAX),
+            ("routes", config.routes.len(), ROUTES_MAX),
+        ] {
+            if count > most {
+                return Err(SubnetError::TooMany { field, count, most });
+            }
+        }
+        if let Some(domain) = config.domain.as_ref().filter(|name| !is_name(name)) {
+            return Err(SubnetError::Domain {
+                domain: domain.clone(),
             });
+        }
+        match config.mtu {
+            Some(mtu) if mtu < MTU_MIN => Err(SubnetError::Mtu { mtu }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn check_pools(&self) -> Result<(), SubnetError> {
+        let mut before = None;
+        for &(first, last) in &self.config.pools {
+            for address in [first, last] {
+                if !self.is_host(address) {
+                    let field = "pool";
+                    return Err(SubnetError::Outside { field, address });
+                }
+            }
+            if last < first {
+                return Err(SubnetError::PoolOrder { first, last });
+            }
+            if before.is_some_and(|before| first <= before) {
+                return Err(SubnetError::PoolsOverlap { address: first });
+            }
+            before = Some(last);
         }
         Ok(())
     }
 
-    /// Our own address: the server identifier.
-    #[must_use]
-    pub const fn address(&self) -> Ipv4Addr {
-        self.address
+    pub(super) fn name(&self) -> SubnetName {
+        SubnetName {
+            network: self.network.into(),
+            prefix: self.config.prefix,
+        }
     }
-    /// The subnet mask.
-    #[must_use]
-    pub fn mask(&self) -> Ipv4Addr {
+    pub(super) fn mask(&self) -> Ipv4Addr {
         self.mask.into()
     }
-    /// The subnet's broadcast address.
-    #[must_use]
-    pub fn broadcast(&self) -> Ipv4Addr {
-        (u32::from(self.address) | !self.mask).into()
+    pub(super) fn broadcast(&self) -> Ipv4Addr {
+        (self.network | !self.mask).into()
     }
-    /// The default gateway.
-    #[must_use]
-    pub const fn router(&self) -> Option<Ipv4Addr> {
-        self.router
-    }
-    /// Name servers.
-    #[must_use]
-    pub fn dns(&self) -> &[Ipv4Addr] {
-        &self.dns
-    }
-    /// Lease time in seconds.
-    #[must_use]
-    pub const fn lease_secs(&self) -> u32 {
-        self.lease_secs
-    }
-    /// Where our HTTP boot files are.
-    #[must_use]
-    pub const fn http(&self) -> HttpBase {
-        self.http
+    fn contains(&self, address: Ipv4Addr) -> bool {
+        u32::from(address) & self.mask == self.network
     }
     /// Whether the address is a host's address of this subnet (not the network's, not the broadcast address).
-    #[must_use]
-    pub fn is_host(&self, address: Ipv4Addr) -> bool {
-        let (ours, it) = (u32::from(self.address), u32::from(address));
-        ours & self.mask == it & self.mask && it & !self.mask != 0 && it & !self.mask != !self.mask
-    }
-    /// Whether the address may be leased.
-    #[must_use]
-    pub fn in_pool(&self, address: Ipv4Addr) -> bool {
-        (self.first..=self.last).contains(&address.into())
-    }
-    /// How many addresses may be leased.
-    #[must_use]
-    pub const fn size(&self) -> u32 {
-        (self.last - self.first).saturating_add(1)
-    }
-    /// The pool's addresses from the `start`th on (modulo the pool's size), around to the one before it.
-    pub fn from(&self, start: u32) -> impl Iterator<Item = Ipv4Addr> {
-        let (first, size) = (self.first, self.size());
-        let start = start % size;
-        (start..size)
-            .chain(0..start)
-            .map(move |index| Ipv4Addr::from(first + index))
+    pub(super) fn is_host(&self, address: Ipv4Addr) -> bool {
+        let host = u32::from(address) & !self.mask;
+        self.contains(address) && host != 0 && host != !self.mask
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A host or domain name as it may stand in a reply.
+pub(super) fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    (1..=NAME_MAX).contains(&name.len()) && name.chars().all(plain)
+}
 
-    fn network() -> Network {
-        Network {
-            address: Ipv4Addr::new(10, 77, 0, 1),
-            prefix: 24,
-            pool_first: Ipv4Addr::new(10, 77, 0, 100),
-            pool_last: Ipv4Addr::new(10, 77, 0, 199),
-            router: None,
-            dns: Vec::new(),
-            lease_secs: 3_600,
-            http_port: 80,
-            https_port: 8_443,
+/// RFC 3442: the prefix's length, as many bytes of the network as it covers, the router. A client that takes this option
+/// no longer looks at option 3, so that the default route is in it too.
+fn encode_routes(config: &SubnetConfig) -> Result<Vec<u8>, SubnetError> {
+    let mut bytes = Vec::new();
+    if config.routes.is_empty() {
+        return Ok(bytes);
+    }
+    let default = config.router.map(|via| Route {
+        to: Ipv4Addr::UNSPECIFIED,
+        prefix: 0,
+        via,
+    });
+    let said = config.routes.iter().any(|route| route.prefix == 0);
+    let default = default.filter(|_| !said);
+    for Route { to, prefix, via } in default.into_iter().chain(config.routes.iter().copied()) {
+        let beyond = u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
+        if prefix > 32 || u32::from(to) & beyond != 0 {
+            return Err(SubnetError::Route { to, prefix });
         }
+        bytes.push(prefix);
+        let octets = to.octets();
+        bytes.extend(octets.iter().take(usize::from(prefix.div_ceil(8))));
+        bytes.extend(via.octets());
+    }
+    Ok(bytes)
+}
+
+/// Why a server cannot be made of its configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ServerConfigError {
+    /// There is no subnet.
+    #[error("there is no subnet to serve")]
+    NoSubnet,
+    /// Too many subnets.
+    #[error("there are {count} subnets; {SUBNETS_MAX} is the most")]
+    Subnets {
+        /// How many.
+        count: usize,
+    },
+    /// A subnet cannot be served.
+    #[error("subnet {subnet}: {why}")]
+    Subnet {
+        /// Which.
+        subnet: SubnetName,
+        /// Why.
+        why: SubnetError,
+    },
+    /// Two subnets share addresses.
+    #[error("subnet {one} and subnet {other} share addresses")]
+    Overlap {
+        /// One.
+        one: SubnetName,
+        /// The other.
+        other: SubnetName,
+    },
+    /// All pools together are too large.
+    #[error("the pools have {addresses} addresses together; {POOL_MAX} is the most")]
+    PoolSize {
+        /// How many.
+        addresses: u64,
+    },
+    /// Our own address is the network's or the broadcast address of its subnet, or unspecified.
+    #[error("address is {address}, which is not a host's address")]
+    Address {
+        /// As given.
+        address: Ipv4Addr,
+    },
+    /// A reservation cannot be kept.
+    #[error("reservation of {address}: {why}")]
+    Reservation {
+        /// The address.
+        address: Ipv4Addr,
+        /// Why.
+        why: super::reservation::ReservationError,
+    },
+    /// Too many reservations.
+    #[error("there are {count} reservations; {most} is the most")]
+    Reservations {
+        /// How many.
+        count: usize,
+        /// The most.
+        most: usize,
+    },
+    /// A boot file's name cannot stand in a reply.
+    #[error(
+        "the boot file of architecture {architecture} is {name:?}; a name has 1 to {most} printable ASCII characters without blanks"
+    )]
+    BootName {
+        /// The architecture.
+        architecture: u16,
+        /// The name.
+        name: String,
+        /// The most characters.
+        most: usize,
+    },
+}
+
+/// Every subnet, in the order of their addresses.
+#[derive(Clone, Debug)]
+pub(super) struct Subnets {
+    list: Vec<Subnet>,
+}
+
+impl Subnets {
+    pub(super) fn new(config: &ServerConfig) -> Result<Self, ServerConfigError> {
+        let count = config.subnets.len();
+        if count == 0 {
+            return Err(ServerConfigError::NoSubnet);
+        }
+        if count > SUBNETS_MAX {
+            return Err(ServerConfigError::Subnets { count });
+        }
+        let mut list = Vec::with_capacity(count);
+        for said in &config.subnets {
+            let subnet = Subnet::new(said.clone()).map_err(|why| ServerConfigError::Subnet {
+                subnet: SubnetName {
+                    network: said.network,
+                    prefix: said.prefix,
+                },
+                why,
+            })?;
+            list.push(subnet);
+        }
+        list.sort_unstable_by_key(|subnet| subnet.network);
+        for (one, other) in list.iter().zip(list.iter().skip(1)) {
+            if one.contains(other.network.into()) {
+                let (one, other) = (one.name(), other.name());
+                return Err(ServerConfigError::Overlap { one, other });
+            }
+        }
+        let pools = list.iter().flat_map(|subnet| &subnet.config.pools);
+        let sizes = pools.map(|(first, last)| u64::from(u32::from(*last) - u32::from(*first)) + 1);
+        let addresses = sizes.sum();
+        if addresses > u64::from(POOL_MAX) {
+            return Err(ServerConfigError::PoolSize { addresses });
+        }
+        let subnets = Self { list };
+        let address = config.address;
+        let misplaced = subnets
+            .of(address)
+            .is_some_and(|(_, subnet)| !subnet.is_host(address));
+        if address.is_unspecified() || misplaced {
+            return Err(ServerConfigError::Address { address });
+        }
+        Ok(subnets)
     }
 
-    #[test]
-    #[allow(clippy::too_many_lines, reason = "a table")]
-    fn a_network_that_cannot_be_served_names_the_field() {
-        assert!(Subnet::new(&network()).is_ok());
-        let ip = |last| Ipv4Addr::new(10, 77, 0, last);
-        let cases: Vec<(Network, &str)> = alloc::vec![
-            (
-                Network {
-                    prefix: 31,
-                    ..network()
-                },
-                "network.prefix"
-            ),
-            (
-                Network {
-                    pool_first: Ipv4Addr::new(10, 78, 0, 1),
-                    ..network()
-                },
-                "network.pool_first"
-            ),
-            (
-                Network {
-                    pool_last: ip(255),
-                    ..network()
-                },
-                "network.pool_last"
-            ),
-            (
-                Network {
-                    pool_last: ip(99),
-                    ..network()
-                },
-                "before network.pool_first"
-            ),
-            (
-                Network {
-                    address: ip(150),
-                    ..network()
-                },
-                "network.address"
-            ),
-            (
-                Network {
-                    router: Some(ip(150)),
-                    ..network()
-                },
-                "network.router"
-            ),
-            (
-                Network {
-                    lease_secs: 10,
-                    ..network()
-                },
-                "network.lease_secs"
-            ),
-            (
-                Network {
-                    dns: alloc::vec![ip(1); 9],
-                    ..network()
-                },
-                "network.dns"
-            ),
-        ];
-        for (network, says) in cases {
-            let error = Subnet::new(&network).unwrap_err();
-            assert!(
-                std::string::ToString::to_string(&error).contains(says),
-                "{error}"
-            );
-        }
-        let wide = Network {
-            prefix: 8,
-            pool_first: Ipv4Addr::new(10, 80, 0, 0),
-            pool_last: Ipv4Addr::new(10, 90, 0, 0),
-            ..network()
-        };
-        assert!(matches!(
-            Subnet::new(&wide),
-            Err(SubnetError::PoolSize { .. })
-        ));
+    /// The subnet that has this address.
+    pub(super) fn of(&self, address: Ipv4Addr) -> Option<(SubnetId, &Subnet)> {
+        let after = self
+            .list
+            .partition_point(|subnet| subnet.network <= address.into());
+        let at = after.checked_sub(1)?;
+        let subnet = self.list.get(at).filter(|it| it.contains(address))?;
+        Some((SubnetId::try_from(at).ok()?, subnet))
     }
 
-    #[test]
-    fn the_pool_is_walked_once_around() {
-        let subnet = Subnet::new(&Network {
-            pool_last: Ipv4Addr::new(10, 77, 0, 102),
-            ..network()
-        })
-        .unwrap();
-        let last: Vec<u8> = subnet.from(7).map(|a| a.octets()[3]).collect();
-        assert_eq!(last, [101, 102, 100]);
+    pub(super) fn get(&self, id: SubnetId) -> Option<&Subnet> {
+        self.list.get(usize::from(id))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SubnetId, &Subnet)> {
+        (0..).zip(&self.list)
+    }
+
+    pub(super) fn words(&self) -> String {
+        let names: Vec<String> = self.list.iter().map(|it| it.name().to_string()).collect();
+        names.join(", ")
     }
 }

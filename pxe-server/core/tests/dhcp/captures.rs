@@ -113,14 +113,14 @@ fn ovmf_by_pxe_and_http() {
     check(
         "ovmf-debian/edk2-pxev4-pxev6-httpv4.pcap",
         expect_test::expect![[r#"
-            52:54:00:12:34:56 Discover Pxe(UefiPxe) uuid=None
+            52:54:00:12:34:56 Discover Pxe { architecture: 7 } uuid=None
                 send to Broadcast
                 xid=10ab5346 ciaddr=0.0.0.0 yiaddr=10.77.0.191 siaddr=10.77.0.1 giaddr=0.0.0.0 sname="10.77.0.1" file="snponly.efi"
                 43 VendorExtensions([6, 1, 8, 255])
                 60 "PXEClient"
                 66 "10.77.0.1"
                 67 "snponly.efi"
-            52:54:00:12:34:56 Discover Http uuid=None
+            52:54:00:12:34:56 Discover Http { architecture: 16 } uuid=None
                 send to Broadcast
                 xid=10ab5349 ciaddr=0.0.0.0 yiaddr=10.77.0.191 siaddr=10.77.0.1 giaddr=0.0.0.0 sname="" file="http://10.77.0.1/boot/groundstate.efi"
                 60 "HTTPClient"
@@ -134,14 +134,14 @@ fn the_ipxe_rom_then_ovmf() {
     check(
         "ovmf-debian/qemu-ipxe-rom-then-edk2-pxe.pcap",
         expect_test::expect![[r#"
-            52:54:00:12:34:56 Discover Ipxe(Some(UefiPxe)) uuid=None
-                send to Broadcast
+            52:54:00:12:34:56 Discover Ipxe { architecture: Some(7) } uuid=None
+                send to Hardware { mac: 52:54:00:12:34:56, address: 10.77.0.191 }
                 xid=fddbde60 ciaddr=0.0.0.0 yiaddr=10.77.0.191 siaddr=10.77.0.1 giaddr=0.0.0.0 sname="" file="http://10.77.0.1/boot/ipxe/52-54-00-12-34-56.ipxe"
                 67 "http://10.77.0.1/boot/ipxe/52-54-00-12-34-56.ipxe"
                 175 Unknown(UnknownOption { code: 175, data: [176, 1, 1] })
-            52:54:00:12:34:56 Request Ipxe(Some(UefiPxe)) uuid=None
+            52:54:00:12:34:56 Request Ipxe { architecture: Some(7) } uuid=None
                 Dropped { mac: 52:54:00:12:34:56, why: OtherServer(192.168.76.2) }
-            52:54:00:12:34:56 Discover Pxe(UefiPxe) uuid=None
+            52:54:00:12:34:56 Discover Pxe { architecture: 7 } uuid=None
                 send to Broadcast
                 xid=f7855b9f ciaddr=0.0.0.0 yiaddr=10.77.0.191 siaddr=10.77.0.1 giaddr=0.0.0.0 sname="10.77.0.1" file="snponly.efi"
                 43 VendorExtensions([6, 1, 8, 255])
@@ -157,14 +157,14 @@ fn real_uefi_firmware() {
     check(
         "tianocore/BZ-387-PXE-UEFI.pcapng",
         expect_test::expect![[r#"
-            52:54:00:83:ec:bc Discover Pxe(UefiPxe) uuid=Some(c181f717-48e8-4c82-8367-e47f4c972d88)
+            52:54:00:83:ec:bc Discover Pxe { architecture: 7 } uuid=Some(c181f717-48e8-4c82-8367-e47f4c972d88)
                 send to Broadcast
                 xid=42c12124 ciaddr=0.0.0.0 yiaddr=10.77.0.122 siaddr=10.77.0.1 giaddr=0.0.0.0 sname="10.77.0.1" file="snponly.efi"
                 43 VendorExtensions([6, 1, 8, 255])
                 60 "PXEClient"
                 66 "10.77.0.1"
                 67 "snponly.efi"
-            52:54:00:83:ec:bc Request Pxe(UefiPxe) uuid=Some(c181f717-48e8-4c82-8367-e47f4c972d88)
+            52:54:00:83:ec:bc Request Pxe { architecture: 7 } uuid=Some(c181f717-48e8-4c82-8367-e47f4c972d88)
                 Dropped { mac: 52:54:00:83:ec:bc, why: OtherServer(192.168.122.250) }
         "#]],
     );
@@ -175,7 +175,7 @@ fn netboot_clients() {
     check(
         "danderson-netboot/dhcp.pcap",
         expect_test::expect![[r#"
-            d0:50:99:4e:05:57 Discover Pxe(Bios) uuid=Some(03000200-0400-0500-0006-000700080009)
+            d0:50:99:4e:05:57 Discover Pxe { architecture: 0 } uuid=Some(03000200-0400-0500-0006-000700080009)
                 send to Broadcast
                 xid=9b4e0557 ciaddr=0.0.0.0 yiaddr=10.77.0.182 siaddr=10.77.0.1 giaddr=0.0.0.0 sname="10.77.0.1" file="undionly.kpxe"
                 43 VendorExtensions([6, 1, 8, 255])
@@ -193,11 +193,11 @@ fn an_ordinary_client() {
     check(
         "wireshark/dhcp.pcap",
         expect_test::expect![[r#"
-        00:0b:82:01:fc:42 Discover Plain uuid=None
-            send to Broadcast
-            xid=3d1d ciaddr=0.0.0.0 yiaddr=10.77.0.151 siaddr=10.77.0.1 giaddr=0.0.0.0 sname="" file=""
-        00:0b:82:01:fc:42 Request Plain uuid=None
-            Dropped { mac: 00:0b:82:01:fc:42, why: OtherServer(192.168.0.1) }
-    "#]],
+            00:0b:82:01:fc:42 Discover Plain uuid=None
+                send to Hardware { mac: 00:0b:82:01:fc:42, address: 10.77.0.151 }
+                xid=3d1d ciaddr=0.0.0.0 yiaddr=10.77.0.151 siaddr=10.77.0.1 giaddr=0.0.0.0 sname="" file=""
+            00:0b:82:01:fc:42 Request Plain uuid=None
+                Dropped { mac: 00:0b:82:01:fc:42, why: OtherServer(192.168.0.1) }
+        "#]],
     );
 }

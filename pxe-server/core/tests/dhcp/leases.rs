@@ -38,13 +38,22 @@ fn request_in_each_of_its_meanings() {
     let ack = MessageType::Ack;
     let nak = MessageType::Nak;
     let broadcast = Destination::Broadcast;
+    let hardware = Destination::Hardware {
+        mac: MAC,
+        address: own.into(),
+    };
     let selecting = |mac, a: [u8; 4]| Packet::new(3, mac).option(50, &a).option(54, &SERVER);
     let reboot = |mac, a: [u8; 4]| Packet::new(3, mac).option(50, &a);
     let renew = |mac, a: [u8; 4]| Packet::new(3, mac).ciaddr(a);
     let to_own = Destination::Client(Ipv4Addr::from(own));
     let relay = [10, 77, 0, 2];
     let cases = [
-        ("selecting", selecting(MAC, own), Some((ack, broadcast))),
+        ("selecting", selecting(MAC, own), Some((ack, hardware))),
+        (
+            "selecting, takes no unicast yet",
+            selecting(MAC, own).at(10, &[0x80, 0]),
+            Some((ack, broadcast)),
+        ),
         (
             "selecting, not ours",
             selecting(MAC, others),
@@ -57,7 +66,7 @@ fn request_in_each_of_its_meanings() {
                 .option(54, &[10, 77, 0, 9]),
             None,
         ),
-        ("init-reboot", reboot(MAC, own), Some((ack, broadcast))),
+        ("init-reboot", reboot(MAC, own), Some((ack, hardware))),
         (
             "init-reboot, wrong net",
             reboot(MAC, [192, 168, 1, 7]),

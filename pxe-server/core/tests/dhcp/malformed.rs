@@ -3,7 +3,7 @@
 
 use crate::packet::{Desk, MAC, Packet, network, refusal, show};
 use groundstate_api::MacAddr;
-use groundstate_api::boot::{BootAnswer, Firmware};
+use groundstate_api::boot::BootAnswer;
 use pxe_core::dhcp::{Client, Malformed, Request};
 
 #[test]
@@ -65,7 +65,7 @@ fn malformed_packets_are_refused_with_the_cause() {
         ),
         (
             Packet::new(2, MAC).end(),
-            Malformed::NotForServers { message: Some(2) },
+            Malformed::NotForServers { message: 2 },
         ),
     ];
     for (bytes, expected) in cases {
@@ -83,7 +83,7 @@ fn options_in_file_and_sname_are_read() {
     packet.extend([93, 2, 0, 7, 255]);
     assert_eq!(
         Request::parse(&packet).unwrap().client,
-        Client::Pxe(Firmware::UefiPxe)
+        Client::Pxe { architecture: 7 }
     );
 }
 

@@ -6,7 +6,7 @@ use dhcproto::v4::{DhcpOption, Message, OptionCode};
 use groundstate_api::boot::BootAnswer;
 use groundstate_api::site::Network;
 use groundstate_api::{MacAddr, Millis, Reason, ReasonCode};
-use pxe_core::dhcp::{Action, Event, Lease, Request, Server, Subnet};
+use pxe_core::dhcp::{Action, Event, Lease, Request, Server, ServerConfig};
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
@@ -77,12 +77,22 @@ impl Desk {
         Self::with(network, Vec::new())
     }
     pub(crate) fn with(network: &Network, kept: Vec<Lease>) -> Self {
+        Self::of(ServerConfig::from(network), kept)
+    }
+    pub(crate) fn of(config: ServerConfig, kept: Vec<Lease>) -> Self {
         Self {
-            server: Server::new(Subnet::new(network).unwrap(), kept),
+            server: Server::new(config, kept).unwrap(),
             now: 1_000_000,
         }
     }
+    /// What is done about a packet, without the steps that are told.
     pub(crate) fn ask(&mut self, bytes: &[u8], answer: &BootAnswer) -> Vec<Action> {
+        let mut out = self.ask_and_tell(bytes, answer);
+        out.retain(|action| !matches!(action, Action::Step { .. }));
+        out
+    }
+    /// What is done about a packet.
+    pub(crate) fn ask_and_tell(&mut self, bytes: &[u8], answer: &BootAnswer) -> Vec<Action> {
         let mut out = Vec::new();
         match Request::parse(bytes) {
             Ok(request) => {
@@ -117,6 +127,17 @@ pub(crate) fn reply(actions: &[Action]) -> Message {
         _ => None,
     });
     Message::from_bytes(bytes.expect("a reply")).unwrap()
+}
+
+/// The numbers of the options field, in their order.
+pub(crate) fn codes(bytes: &[u8]) -> Vec<u8> {
+    let mut codes = Vec::new();
+    let mut at = 240;
+    while bytes[at] != 255 {
+        codes.push(bytes[at]);
+        at += 2 + usize::from(bytes[at + 1]);
+    }
+    codes
 }
 
 /// An option in words; bytes that are text as text.
@@ -161,9 +182,7 @@ pub(crate) fn show(actions: &[Action]) -> String {
                     writeln!(text, "  {last} {}", words(option)).unwrap();
                 }
                 if message.opts().contains(OptionCode::RelayAgentInformation) {
-                    let at = bytes.windows(2).rposition(|w| w[0] == 82).unwrap();
-                    let end = at + 2 + usize::from(bytes[at + 1]);
-                    assert_eq!(bytes[end], 255, "option 82 is the last one");
+                    assert_eq!(codes(bytes).last(), Some(&82), "option 82 is the last one");
                 }
                 assert!(last > 0);
             }

@@ -38,7 +38,7 @@ fn bios_pxe_gets_undionly_by_tftp() {
     check(
         &Desk::new(&network()).says(packet),
         expect![[r#"
-            send to Broadcast
+            send to Hardware { mac: 52:54:00:12:34:56, address: 10.77.0.191 }
               xid=deadbeef ciaddr=0.0.0.0 yiaddr=10.77.0.191 siaddr=10.77.0.1 giaddr=0.0.0.0 sname="10.77.0.1" file="undionly.kpxe"
               1 SubnetMask(255.255.255.0)
               3 Router([10.77.0.254])
@@ -77,20 +77,20 @@ fn uefi_http_boot_gets_a_url() {
     check(
         &Desk::new(&network()).says(http(1)),
         expect![[r#"
-        send to Broadcast
-          xid=deadbeef ciaddr=0.0.0.0 yiaddr=10.77.0.191 siaddr=10.77.0.1 giaddr=0.0.0.0 sname="" file="http://10.77.0.1/boot/groundstate.efi"
-          1 SubnetMask(255.255.255.0)
-          3 Router([10.77.0.254])
-          6 DomainNameServer([10.77.0.253])
-          28 BroadcastAddr(10.77.0.255)
-          51 AddressLeaseTime(3600)
-          53 MessageType(Offer)
-          54 ServerIdentifier(10.77.0.1)
-          58 Renewal(1800)
-          59 Rebinding(3150)
-          60 "HTTPClient"
-          67 "http://10.77.0.1/boot/groundstate.efi"
-    "#]],
+            send to Hardware { mac: 52:54:00:12:34:56, address: 10.77.0.191 }
+              xid=deadbeef ciaddr=0.0.0.0 yiaddr=10.77.0.191 siaddr=10.77.0.1 giaddr=0.0.0.0 sname="" file="http://10.77.0.1/boot/groundstate.efi"
+              1 SubnetMask(255.255.255.0)
+              3 Router([10.77.0.254])
+              6 DomainNameServer([10.77.0.253])
+              28 BroadcastAddr(10.77.0.255)
+              51 AddressLeaseTime(3600)
+              53 MessageType(Offer)
+              54 ServerIdentifier(10.77.0.1)
+              58 Renewal(1800)
+              59 Rebinding(3150)
+              60 "HTTPClient"
+              67 "http://10.77.0.1/boot/groundstate.efi"
+        "#]],
     );
 }
 
@@ -100,28 +100,35 @@ fn ipxe_gets_its_script_by_user_class_or_option_175() {
     check(
         &Desk::new(&network()).says(by_class),
         expect![[r#"
-        send to Broadcast
-          xid=deadbeef ciaddr=0.0.0.0 yiaddr=10.77.0.191 siaddr=10.77.0.1 giaddr=0.0.0.0 sname="" file="http://10.77.0.1/boot/ipxe/52-54-00-12-34-56.ipxe"
-          1 SubnetMask(255.255.255.0)
-          3 Router([10.77.0.254])
-          6 DomainNameServer([10.77.0.253])
-          28 BroadcastAddr(10.77.0.255)
-          51 AddressLeaseTime(3600)
-          53 MessageType(Offer)
-          54 ServerIdentifier(10.77.0.1)
-          58 Renewal(1800)
-          59 Rebinding(3150)
-          67 "http://10.77.0.1/boot/ipxe/52-54-00-12-34-56.ipxe"
-          175 Unknown(UnknownOption { code: 175, data: [176, 1, 1] })
-    "#]],
+            send to Hardware { mac: 52:54:00:12:34:56, address: 10.77.0.191 }
+              xid=deadbeef ciaddr=0.0.0.0 yiaddr=10.77.0.191 siaddr=10.77.0.1 giaddr=0.0.0.0 sname="" file="http://10.77.0.1/boot/ipxe/52-54-00-12-34-56.ipxe"
+              1 SubnetMask(255.255.255.0)
+              3 Router([10.77.0.254])
+              6 DomainNameServer([10.77.0.253])
+              28 BroadcastAddr(10.77.0.255)
+              51 AddressLeaseTime(3600)
+              53 MessageType(Offer)
+              54 ServerIdentifier(10.77.0.1)
+              58 Renewal(1800)
+              59 Rebinding(3150)
+              67 "http://10.77.0.1/boot/ipxe/52-54-00-12-34-56.ipxe"
+              175 Unknown(UnknownOption { code: 175, data: [176, 1, 1] })
+        "#]],
     );
     let by_options = pxe(1, 7).option(175, &[177, 5, 1]);
     let request = Request::parse(&by_options.end()).unwrap();
-    assert_eq!(request.client, Client::Ipxe(Some(Firmware::UefiPxe)));
+    assert_eq!(
+        request.client,
+        Client::Ipxe {
+            architecture: Some(7)
+        }
+    );
     let by_rfc_3004 = pxe(1, 7).option(77, b"\x04iPXE");
     assert_eq!(
         Request::parse(&by_rfc_3004.end()).unwrap().client,
-        Client::Ipxe(Some(Firmware::UefiPxe))
+        Client::Ipxe {
+            architecture: Some(7)
+        }
     );
 }
 
@@ -133,8 +140,8 @@ fn an_operating_system_gets_an_address_and_nothing_to_boot() {
     check(
         &desk.says(request),
         expect![[r#"
-            Keep(Lease { address: 10.77.0.191, mac: 52:54:00:12:34:56, state: Bound, until: Millis(4600000), uuid: None, firmware: None })
-            send to Broadcast
+            Keep(Lease { address: 10.77.0.191, mac: 52:54:00:12:34:56, state: Bound, since: Millis(1000000), until: Millis(4600000), uuid: None, firmware: None })
+            send to Hardware { mac: 52:54:00:12:34:56, address: 10.77.0.191 }
               xid=deadbeef ciaddr=0.0.0.0 yiaddr=10.77.0.191 siaddr=10.77.0.1 giaddr=0.0.0.0 sname="" file=""
               1 SubnetMask(255.255.255.0)
               3 Router([10.77.0.254])
@@ -210,7 +217,7 @@ fn firmware_that_is_sent_to_its_disk_is_not_told_of_as_a_network_boot() {
         out.into_iter()
             .filter_map(|action| match action {
                 Action::Saw { sighting, .. } => Some(sighting),
-                Action::Keep(_) | Action::Send { .. } | Action::Dropped { .. } => None,
+                _ => None,
             })
             .collect::<Vec<_>>()
     };
