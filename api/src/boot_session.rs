@@ -180,6 +180,9 @@ pub struct BootSession {
     pub address: Option<String>,
     /// The relay agent, where there is one.
     pub relay: Option<String>,
+    /// The boot service that saw it, where that is not the one that is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
     /// When it began, milliseconds since 1970.
     pub began: Millis,
     /// When something was last heard, milliseconds since 1970.

@@ -4,6 +4,7 @@
 //! A node's state is the fold of its events; a fabric controller follows the same events over the API.
 
 use crate::boot::BootSighting;
+use crate::boot_session::ForeignServer;
 use crate::erase::SignedErase;
 use crate::host::Change;
 use crate::ids::{BootId, NodeId, PlanId, RunId};
@@ -52,6 +53,13 @@ pub enum Happened {
     BootSeen {
         /// What it saw.
         sighting: BootSighting,
+    },
+    /// Another DHCP server answers on the provisioning network. An alarm; at most once an hour of each.
+    ForeignDhcp {
+        /// What was heard of it.
+        server: ForeignServer,
+        /// What that means and what to do.
+        reason: Reason,
     },
     /// The first key was bound to node, boot and run.
     Enrolled {

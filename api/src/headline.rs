@@ -16,6 +16,7 @@ pub fn headline(what: &Happened) -> String {
         Happened::NodeAdded => "added from the site file".to_string(),
         Happened::RunOrdered { run, .. } => format!("run {run} ordered"),
         Happened::BootSeen { sighting } => boot(sighting),
+        Happened::ForeignDhcp { reason, .. } => format!("ALARM: {}", short(reason)),
         Happened::Enrolled { boot_id, .. } => format!("enrolled, boot {boot_id}"),
         Happened::CameBack { boot, .. } => {
             let boot = ordinal(*boot);

@@ -8,6 +8,8 @@
 extern crate alloc;
 
 pub mod boot;
+pub mod boot_answers;
+pub mod boot_rules;
 pub mod boot_session;
 pub mod digest;
 pub mod disk_policy;

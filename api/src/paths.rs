@@ -37,6 +37,11 @@ pub const NODE_LOG: &str = "/v1/nodes/{node}/log";
 pub const EVENTS: &str = "/v1/events";
 /// GET [`crate::boot_session::BootSessions`]: `?mac=MAC` for one machine's. Operator.
 pub const BOOTS: &str = "/v1/boots";
+/// GET [`crate::boot_answers::BootAnswers`] with an entity tag; `?wait_ms=M` with `If-None-Match` waits at most 30,000 ms for
+/// another table (304 where there is none). Operator.
+pub const BOOT_ANSWERS: &str = "/v1/boot-answers";
+/// POST [`crate::boot_session::BootReport`], answers 204. A boot service on another machine tells what it saw. Operator.
+pub const BOOT_REPORTS: &str = "/v1/boot-reports";
 /// POST [`crate::enrol::EnrolRequest`], answers [`crate::enrol::EnrolReply`]. Anyone.
 pub const ENROL: &str = "/v1/enrol";
 /// POST [`crate::run::InventoryReport`], answers [`crate::run::Instruction`]. Node.

@@ -52,6 +52,8 @@ pub enum ReasonCode {
     NoLink,
     /// No DHCP server answered.
     NoLease,
+    /// Another DHCP server answers on the provisioning network.
+    ForeignDhcp,
     /// The provisioner does not answer.
     ProvisionerUnreachable,
     /// The provisioner's certificate is not of this site.
@@ -101,6 +103,7 @@ impl ReasonCode {
             Self::ImageMissing => "image-missing",
             Self::NoLink => "no-link",
             Self::NoLease => "no-lease",
+            Self::ForeignDhcp => "foreign-dhcp",
             Self::ProvisionerUnreachable => "provisioner-unreachable",
             Self::TlsRefused => "tls-refused",
             Self::ClockWrong => "clock-wrong",

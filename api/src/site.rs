@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The site file (`site.toml`): what the operator declares. Unknown keys are refused by name.
 
+use crate::boot_rules::{BootRules, LocalDisk};
 use crate::disk_policy::DiskPolicy;
 use crate::ids::{MacAddr, NodeId, SystemUuid};
 use crate::plan::{EarlierDisks, HandOver, VhdFormat, VhdKind};
@@ -19,6 +20,9 @@ pub struct Site {
     pub network: Network,
     /// What holds for every node that does not say otherwise.
     pub policy: Policy,
+    /// What machines boot where no run is ordered.
+    #[serde(default, skip_serializing_if = "BootRules::is_empty")]
+    pub boot: BootRules,
     /// The nodes.
     #[serde(default, rename = "node")]
     pub nodes: Vec<Node>,
@@ -160,6 +164,12 @@ pub struct Node {
     /// How to hand over, where it differs from the policy.
     #[serde(default)]
     pub hand_over: Option<HandOver>,
+    /// What it boots where it would boot its own disk: a recipe's name, `nothing` or `local-disk`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<String>,
+    /// How its firmware is sent to its own disk, where that differs from its model's and the site's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_disk: Option<LocalDisk>,
     /// Serial number of the disk for the OS. Without it: the smallest healthy non-rotating disk, then the smallest.
     #[serde(default)]
     pub os_disk: Option<String>,

@@ -6,6 +6,7 @@
 //! disk, and it never decides.
 
 pub mod api;
+mod boots;
 pub mod clock;
 pub mod erase;
 mod hardware;
@@ -17,6 +18,7 @@ mod planner;
 mod provisioner;
 pub mod serve;
 
+pub use boots::BootSource;
 pub use images::Images;
 pub use planner::preview_offline;
 pub use provisioner::{OpenError, Options, Provisioner};

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The provisioner as one value: inputs go in, events become durable, and only then somebody hears of it.
 
+mod boot_service;
+
+use crate::boots::Boots;
 use crate::clock::Clock;
 use crate::images::Images;
 use crate::journal::{Journal, JournalError, SqliteJournal, log_of_boot};
 use crate::pki::{Pki, PkiError};
-use groundstate_api::boot::{BootAnswer, BootConfig, BootQuestion, BootSighting};
+use boot_service::Seen;
+use groundstate_api::boot::BootConfig;
 use groundstate_api::event::Event;
 use groundstate_api::inventory::Inventory;
 use groundstate_api::plan::OrderTerms;
@@ -20,8 +24,6 @@ use tokio::sync::{mpsc, watch};
 
 /// How often deadlines are looked at. They are minutes long; a second is exact enough.
 const TICK: Duration = Duration::from_secs(1);
-/// Sightings that wait to be journalled. A boot storm of a thousand machines makes about five each.
-const SIGHTINGS_MAX: usize = 8_192;
 /// Events that are read from the journal at once when we start.
 const REPLAY_PAGE: usize = 1_000;
 
@@ -51,14 +53,15 @@ struct Inner {
     /// What readers see. Written for moments only, so that the boot service is answered within milliseconds.
     fleet: RwLock<Fleet>,
     newest: watch::Sender<u64>,
-    sightings: mpsc::Sender<(MacAddr, BootSighting)>,
+    boots: Boots,
+    sightings: mpsc::Sender<Seen>,
     plans: mpsc::UnboundedSender<(NodeId, RunId)>,
     work: Mutex<Option<Work>>,
 }
 
 /// The receiving ends, taken by [`Provisioner::run`].
 struct Work {
-    sightings: mpsc::Receiver<(MacAddr, BootSighting)>,
+    sightings: mpsc::Receiver<Seen>,
     plans: mpsc::UnboundedReceiver<(NodeId, RunId)>,
 }
 
@@ -136,7 +139,7 @@ impl Provisioner {
         journal: Box<dyn Journal>,
     ) -> Result<Self, OpenError> {
         let (fleet, book) = Book::replay(&site, journal, clock.steady())?;
-        let (sightings, sightings_out) = mpsc::channel(SIGHTINGS_MAX);
+        let (sightings, sightings_out) = mpsc::channel(boot_service::SIGHTINGS_MAX);
         // At most one plan per node's run is asked for, so the number of nodes bounds this queue.
         let (plans, plans_out) = mpsc::unbounded_channel();
         let (newest, _) = watch::channel(book.newest);
@@ -153,6 +156,7 @@ impl Provisioner {
                 book: Mutex::new(book),
                 fleet: RwLock::new(fleet),
                 newest,
+                boots: Boots::default(),
                 sightings,
                 plans,
                 work: Mutex::new(Some(work)),
@@ -207,20 +211,6 @@ impl Provisioner {
         }
     }
 
-    /// What a machine shall boot. Answers from memory.
-    #[must_use]
-    pub fn boot(&self, question: &BootQuestion) -> BootAnswer {
-        self.fleet().boot(question)
-    }
-
-    /// Takes a sighting of the boot service in. Never blocks; a sighting too many is dropped with a warning, because
-    /// the boot itself must not wait for the journal.
-    pub fn saw(&self, mac: MacAddr, sighting: BootSighting) {
-        if self.inner.sightings.try_send((mac, sighting)).is_err() {
-            tracing::warn!(%mac, "a sighting was dropped: {SIGHTINGS_MAX} are waiting for the journal");
-        }
-    }
-
     /// Does what happens by itself until `stop` is true: deadlines, sightings, plans.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let work = self
@@ -242,9 +232,9 @@ impl Provisioner {
         loop {
             tokio::select! {
                 () = crate::serve::stopped(&mut stop) => break,
-                Some((mac, sighting)) = sightings.recv() => {
+                Some(seen) = sightings.recv() => {
                     let this = self.clone();
-                    blocking(move || this.sighted(mac, sighting)).await;
+                    blocking(move || this.take(seen)).await;
                 }
                 _ = tick.tick() => {
                     let this = self.clone();
@@ -515,22 +505,6 @@ impl Provisioner {
             event.at = self.inner.clock.written(event.at);
         }
         book.journal.append(&written)
-    }
-
-    fn sighted(&self, mac: MacAddr, sighting: BootSighting) {
-        let done = match self.find(mac, &[]) {
-            prov_core::Found::Node(node) => self.submit(&node, Input::Sighted(sighting)),
-            prov_core::Found::Nobody(_) => {
-                let mut book = self.book();
-                let (at, mut wishes) = (self.now(), Vec::new());
-                self.fleet_mut()
-                    .stranger_boots(at, mac, sighting, &mut wishes);
-                self.fulfil(&mut book, at, None, wishes)
-            }
-        };
-        if let Err(error) = done {
-            tracing::error!(%mac, %error, "a sighting is not in the journal");
-        }
     }
 
     pub(crate) fn tick(&self) {

@@ -124,6 +124,8 @@ fn planned(disks: Vec<Disk>) -> Plan {
         uuid: MACHINE.parse().unwrap(),
         serial: "M-1".to_owned(),
         hand_over: None,
+        boot: None,
+        local_disk: None,
         os_disk: None,
         keep: Vec::new(),
         disks: groundstate_api::disk_policy::DiskPolicy::default(),

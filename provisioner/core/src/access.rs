@@ -141,7 +141,7 @@ const fn route(method: &'static str, path: &'static str, who: Who) -> Route {
 
 impl Route {
     /// Every route of the API.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         route("GET", paths::HEALTHZ, Who::Anyone),
         route("GET", paths::NODES, Who::Operator),
         route("GET", paths::NODE, Who::Operator),
@@ -154,6 +154,9 @@ impl Route {
         route("GET", paths::ERASE_CERTIFICATES, Who::Operator),
         route("GET", paths::NODE_LOG, Who::Operator),
         route("GET", paths::EVENTS, Who::Operator),
+        route("GET", paths::BOOTS, Who::Operator),
+        route("GET", paths::BOOT_ANSWERS, Who::Operator),
+        route("POST", paths::BOOT_REPORTS, Who::Operator),
         route("POST", paths::ENROL, Who::Anyone),
         route("POST", paths::RUN_INVENTORY, Who::Node),
         route("GET", paths::RUN_INSTRUCTION, Who::Node),

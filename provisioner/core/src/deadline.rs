@@ -52,6 +52,10 @@ pub const ENROL_RETRY: Millis = Millis::secs(5);
 pub const ENROL_RETRY_SLOW: Millis = Millis::secs(30);
 /// How many unknown machines are remembered, so that a flood of invented addresses costs bounded memory.
 pub const UNKNOWN_MACHINES_MAX: usize = 256;
+/// A foreign DHCP server that goes on answering is an alarm again after this.
+pub const FOREIGN_AGAIN: Millis = Millis::secs(60 * 60);
+/// Foreign DHCP servers that are remembered; one more within the hour is no alarm of its own.
+pub const FOREIGN_MAX: usize = 32;
 /// The same unknown machine is journalled again only after this.
 pub const UNKNOWN_AGAIN: Millis = Millis::secs(10 * 60);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Every node of the site, found by name or by MAC address, and the machines that belong to no node.
 
-use crate::deadline::{ENROL_RETRY_SLOW, UNKNOWN_AGAIN, UNKNOWN_MACHINES_MAX};
+use crate::deadline::{ENROL_RETRY_SLOW, FOREIGN_AGAIN, FOREIGN_MAX, UNKNOWN_AGAIN, UNKNOWN_MACHINES_MAX};
 use crate::decide::{Input, Reply, Wish};
 use crate::node::Node;
 use crate::reasons;
@@ -10,6 +10,8 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use groundstate_api::boot::BootSighting;
+use groundstate_api::boot_rules::BootRules;
+use groundstate_api::boot_session::ForeignServer;
 use groundstate_api::enrol::EnrolRequest;
 use groundstate_api::event::{Event, Happened};
 use groundstate_api::site::Site;
@@ -20,6 +22,9 @@ use groundstate_api::{MacAddr, Millis, NodeId, Reason};
 pub struct Fleet {
     nodes: BTreeMap<NodeId, Node>,
     closed: bool,
+    /// What the site says about booting.
+    pub(crate) boot: BootRules,
+    foreign: BTreeMap<String, Millis>,
     unknown: BTreeMap<MacAddr, Millis>,
 }
 
@@ -43,6 +48,8 @@ impl Fleet {
         Self {
             nodes: site.nodes.iter().map(node).collect(),
             closed: site.policy.closed,
+            boot: site.boot.clone(),
+            foreign: BTreeMap::new(),
             unknown: BTreeMap::new(),
         }
     }
@@ -154,6 +161,19 @@ impl Fleet {
         if self.stranger_is_news(now, mac) {
             out.push(Wish::Append(Happened::BootSeen { sighting }));
         }
+    }
+
+    /// A boot service heard another DHCP server: journalled once in a while, whichever service says so.
+    pub fn foreign_dhcp(&mut self, now: Millis, server: ForeignServer, out: &mut Vec<Wish>) {
+        let recent = |at: &Millis| now.since(*at) < FOREIGN_AGAIN;
+        self.foreign.retain(|_, at| recent(at));
+        let full = self.foreign.len() >= FOREIGN_MAX;
+        if full || self.foreign.contains_key(&server.server) {
+            return;
+        }
+        self.foreign.insert(server.server.clone(), now);
+        let reason = reasons::foreign_dhcp(&server);
+        out.push(Wish::Append(Happened::ForeignDhcp { server, reason }));
     }
 
     fn stranger_is_news(&mut self, now: Millis, mac: MacAddr) -> bool {

@@ -39,6 +39,8 @@ impl Node {
                 self.run = Some(new);
             }
             Happened::BootSeen { sighting } => self.saw(at, sighting),
+            // It is about the network, and stands at no node.
+            Happened::ForeignDhcp { .. } => {}
             Happened::Enrolled { run, boot_id, key } => self.in_run(run, |run| {
                 run.key.get_or_insert_with(|| BoundKey::new(boot_id, key));
                 run.boots = run.boots.max(1);

@@ -10,6 +10,8 @@ extern crate alloc;
 
 pub mod access;
 pub mod allowance;
+mod boot_check;
+pub mod boot_mirror;
 pub mod boot_policy;
 pub mod deadline;
 pub mod decide;

@@ -6,6 +6,7 @@ use crate::node::BoundKey;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use groundstate_api::boot_session::ForeignServer;
 use groundstate_api::enrol::EnrolRequest;
 use groundstate_api::headline::ordinal;
 use groundstate_api::inventory::Disk;
@@ -33,6 +34,27 @@ pub fn unknown_machine(mac: &str) -> Reason {
     .about(machine(mac))
     .seen(format!("boot MAC address {mac}"))
     .then("nothing: it gets no boot file and cannot enrol")
+}
+
+/// Another DHCP server answers.
+#[must_use]
+pub fn foreign_dhcp(server: &ForeignServer) -> Reason {
+    let at = &server.server;
+    let mut reason = Reason::new(
+        ReasonCode::ForeignDhcp,
+        "another DHCP server answers on the provisioning network; it can send machines anywhere",
+        format!(
+            "find it (`ip neighbour show {at}` on the boot service's machine names its MAC address, the switch the port) and switch it off"
+        ),
+    )
+    .about(machine(at))
+    .seen(format!("packets heard of it: {}", server.packets))
+    .then("the boot service goes on answering; whichever answer comes first counts");
+    if let Some(client) = server.client {
+        reason = reason.seen(format!("the machine that it answered last: {client}"));
+    }
+    reason.since = Some(server.first);
+    reason
 }
 
 /// The machine asks, but nobody ordered.

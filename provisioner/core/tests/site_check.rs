@@ -37,6 +37,7 @@ fn faults(counts: &[u16]) -> Vec<String> {
             disks: groundstate_api::disk_policy::DiskPolicy::default(),
             vhds: counts.iter().enumerate().map(vhd).collect(),
         },
+        boot: groundstate_api::boot_rules::BootRules::default(),
         nodes: vec![],
     };
     check(&site).iter().map(ToString::to_string).collect()
@@ -119,4 +120,116 @@ fn what_is_said_of_disks_is_checked_by_its_path() {
         node[0].disks.rule[0].size_max: "1 TB" should be a number and KiB, MiB, GiB or TiB, for example 64GiB
         node[0].vhd[0].size: "" should be a number and KiB, MiB, GiB or TiB, for example 64GiB
         node[0].vhd[0].count: 0 should be 1 to 256"#]].assert_eq(&faults.join("\n"));
+}
+
+#[test]
+fn what_is_said_of_booting_is_checked_by_its_path() {
+    let good = r#"
+        name = "lab"
+        [network]
+        address = "10.0.0.1"
+        prefix = 24
+        pool_first = "10.0.0.100"
+        pool_last = "10.0.0.200"
+        [policy]
+        image = "debian"
+        hand_over = "kexec"
+        [boot]
+        local_disk = "usual"
+        [[boot.model]]
+        model = "PowerEdge R6*"
+        local_disk = "sanboot 0x80"
+        boot = "rescue"
+        [[boot.recipe]]
+        name = "rescue"
+        kernel = "rescue/vmlinuz"
+        initrd = ["rescue/initrd.img"]
+        command_line = "console=ttyS0,115200"
+        [[boot.recipe]]
+        name = "own"
+        file = "own.efi"
+        [[node]]
+        name = "node-1"
+        mac = "52:54:00:00:00:01"
+        uuid = "564d1234-5678-9abc-def0-123456789abc"
+        serial = "GS1"
+        boot = "nothing"
+        local_disk = "exit"
+    "#;
+    let read = |text: &str| toml::from_str::<Site>(text).map(|site| check(&site));
+    assert_eq!(read(good).unwrap(), []);
+    for (from, to, wants) in [
+        (
+            "boot = \"nothing\"",
+            "boot = \"resque\"",
+            "node[0].boot: there is no recipe \"resque\"; there are: rescue, own, nothing, local-disk",
+        ),
+        (
+            "boot = \"rescue\"",
+            "boot = \"x\"",
+            "boot.model[0].boot: there is no recipe \"x\"",
+        ),
+        ("PowerEdge R6*", " ", "boot.model[0].model"),
+        (
+            "name = \"own\"",
+            "name = \"rescue\"",
+            "boot.recipe[1].name: \"rescue\" is taken by boot.recipe[0]",
+        ),
+        (
+            "name = \"own\"",
+            "name = \"nothing\"",
+            "boot.recipe[1].name: \"nothing\" has a meaning of its own",
+        ),
+        ("name = \"own\"", "name = \"Own!\"", "boot.recipe[1].name"),
+        (
+            "own.efi",
+            "../own.efi",
+            "boot.recipe[1].file: \"../own.efi\" should be a relative name",
+        ),
+        ("own.efi", "/own.efi", "boot.recipe[1].file"),
+        ("own.efi", "own\\n.efi", "boot.recipe[1].file"),
+        (
+            "file = \"own.efi\"",
+            "",
+            "boot.recipe[1]: a recipe has either a file or a kernel",
+        ),
+        (
+            "file = \"own.efi\"",
+            "file = \"a\"\ncommand_line = \"x\"",
+            "boot.recipe[1].file: initrd and command_line go with a kernel",
+        ),
+        (
+            "[\"rescue/initrd.img\"]",
+            "[\"a/x\", \"b/x\"]",
+            "boot.recipe[0].initrd[1]: \"b/x\" ends as initrd[0] does",
+        ),
+        (
+            "console=ttyS0,115200",
+            "console=${net0/mac}",
+            "boot.recipe[0].command_line",
+        ),
+        (
+            "console=ttyS0,115200",
+            "a\\nb",
+            "boot.recipe[0].command_line",
+        ),
+    ] {
+        assert!(good.contains(from), "{from}");
+        let faults = read(&good.replacen(from, to, 1)).unwrap();
+        let said: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        assert!(
+            said.iter().any(|fault| fault.contains(wants)),
+            "{from} -> {to}: {said:?}"
+        );
+    }
+    for (from, to) in [
+        ("local_disk = \"exit\"", "local_disk = \"disk\""),
+        (
+            "[[boot.recipe]]\n        name = \"own\"",
+            "[[boot.recipe]]\n        kernal = 1",
+        ),
+        ("local_disk = \"usual\"", "localdisk = 1"),
+    ] {
+        assert!(read(&good.replacen(from, to, 1)).is_err(), "{from} -> {to}");
+    }
 }

@@ -2,6 +2,7 @@
 //! The HTTPS API, version 1: routes, and who may call them.
 
 mod body;
+mod boots;
 mod disks;
 mod enrol;
 mod erase;
@@ -38,6 +39,9 @@ impl Provisioner {
             .route(paths::RUN_ERASED, post(erase::erased))
             .route(paths::NODE_LOG, get(operator::log))
             .route(paths::EVENTS, get(events::events))
+            .route(paths::BOOTS, get(boots::boots))
+            .route(paths::BOOT_ANSWERS, get(boots::answers))
+            .route(paths::BOOT_REPORTS, post(boots::report))
             .route(paths::ENROL, post(enrol::enrol))
             .route(paths::RUN_INVENTORY, post(node::inventory))
             .route(paths::RUN_INSTRUCTION, get(node::instruction))

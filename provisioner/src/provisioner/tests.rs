@@ -2,6 +2,7 @@
 //! Clocks that step and journals that cannot be written.
 
 use super::*;
+use groundstate_api::boot::BootSighting;
 use groundstate_api::event::Happened;
 use groundstate_api::image::ImageRef;
 use groundstate_api::plan::HandOver;
@@ -99,12 +100,15 @@ fn site() -> Site {
             disks: groundstate_api::disk_policy::DiskPolicy::default(),
             vhds: vec![],
         },
+        boot: groundstate_api::boot_rules::BootRules::default(),
         nodes: vec![SiteNode {
             name: node(),
             mac: MacAddr([2, 0, 0, 0, 0, 1]),
             uuid: UUID.parse().unwrap(),
             serial: "GS1".into(),
             hand_over: None,
+            boot: None,
+            local_disk: None,
             os_disk: None,
             keep: vec![],
             disks: groundstate_api::disk_policy::DiskPolicy::default(),

@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod boots;
 mod disks;
 mod enrolment;
 mod erase;

@@ -70,6 +70,8 @@ pub(crate) fn site() -> Site {
         uuid: uuid(number),
         serial: format!("GS{number}"),
         hand_over: None,
+        boot: None,
+        local_disk: None,
         os_disk: None,
         keep: vec![],
         disks: groundstate_api::disk_policy::DiskPolicy::default(),
@@ -96,6 +98,7 @@ pub(crate) fn site() -> Site {
             disks: groundstate_api::disk_policy::DiskPolicy::default(),
             vhds: vec![],
         },
+        boot: groundstate_api::boot_rules::BootRules::default(),
         nodes: vec![node(1), node(2)],
     }
 }

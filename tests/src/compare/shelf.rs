@@ -193,6 +193,8 @@ fn planned(disks: &[Disk]) -> Result<Plan> {
         uuid: machine,
         serial: "M-1".to_owned(),
         hand_over: None,
+        boot: None,
+        local_disk: None,
         os_disk: Some("OS".to_owned()),
         keep: Vec::new(),
         disks: DiskPolicy::default(),

@@ -47,6 +47,7 @@ pub fn site(nodes: &[NodeSpec]) -> Site {
                 ..VhdPolicy::default()
             }],
         },
+        boot: groundstate_api::boot_rules::BootRules::default(),
         nodes: nodes.iter().map(node).collect(),
     }
 }
@@ -68,6 +69,8 @@ fn node(spec: &NodeSpec) -> Node {
         uuid: spec.uuid,
         serial: spec.serial.clone(),
         hand_over: None,
+        boot: None,
+        local_disk: None,
         os_disk: spec.disks.first().map(|d| d.serial.clone()),
         keep: Vec::new(),
         disks: DiskPolicy::default(),

@@ -85,12 +85,15 @@ pub fn site() -> Site {
                 ..VhdPolicy::default()
             }],
         },
+        boot: groundstate_api::boot_rules::BootRules::default(),
         nodes: vec![Node {
             name: "node-1".parse().expect("a node name"),
             mac: MAC,
             uuid: uuid(),
             serial: SERIAL.into(),
             hand_over: None,
+            boot: None,
+            local_disk: None,
             os_disk: None,
             keep: Vec::new(),
             disks: groundstate_api::disk_policy::DiskPolicy::default(),

@@ -352,6 +352,8 @@ fn a_disk_that_nobody_named_is_told_and_left_alone() {
         uuid: "564d1234-5678-9abc-def0-123456789abc".parse().unwrap(),
         serial: "SYS-1".into(),
         hand_over: None,
+        boot: None,
+        local_disk: None,
         os_disk: None,
         keep: vec![],
         disks: groundstate_api::disk_policy::DiskPolicy::default(),

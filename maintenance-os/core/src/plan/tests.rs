@@ -80,6 +80,8 @@ impl Case {
                 uuid: uuid(),
                 serial: "M-1".to_string(),
                 hand_over: None,
+                boot: None,
+                local_disk: None,
                 os_disk: None,
                 keep: Vec::new(),
                 disks: DiskPolicy::default(),

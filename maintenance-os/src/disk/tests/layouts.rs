@@ -81,6 +81,8 @@ fn planned_layout(disks: Vec<Disk>, fs: VolumeFs, (format, kind): (VhdFormat, Vh
         uuid: MACHINE.parse().unwrap(),
         serial: "M-1".to_owned(),
         hand_over: None,
+        boot: None,
+        local_disk: None,
         os_disk: None,
         keep: Vec::new(),
         disks: DiskPolicy {

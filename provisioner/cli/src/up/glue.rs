@@ -2,11 +2,12 @@
 //! What one server asks of another, answered by the other.
 
 use groundstate_api::boot::{BootAnswer, BootQuestion, BootSighting};
+use groundstate_api::boot_session::{BootSessions, ForeignServer};
 use groundstate_api::image::ImageRef;
 use groundstate_api::{MacAddr, Part, Reason, ReasonCode};
 use image_repo::Repository;
-use provisioner::Provisioner;
-use pxe_server::{BootPolicy, Sightings};
+use provisioner::{BootSource, Provisioner};
+use pxe_server::{BootLog, BootPolicy, Sightings};
 use std::sync::Arc;
 
 /// The boot service asks the provisioner.
@@ -16,11 +17,29 @@ impl BootPolicy for Boot {
     fn ask(&self, question: &BootQuestion) -> BootAnswer {
         self.0.boot(question)
     }
+    fn knows(&self, mac: MacAddr) -> bool {
+        self.0.knows(mac)
+    }
 }
 
 impl Sightings for Boot {
     fn saw(&self, mac: MacAddr, sighting: BootSighting) {
         self.0.saw(mac, sighting);
+    }
+    fn log(&self, log: BootLog) {
+        self.0.read_boots_from(Arc::new(Log(log)));
+    }
+    fn foreign(&self, server: &ForeignServer) {
+        self.0.foreign_dhcp(server.clone());
+    }
+}
+
+/// The provisioner reads the boot service's sessions.
+struct Log(BootLog);
+
+impl BootSource for Log {
+    fn boots(&self, mac: Option<MacAddr>) -> BootSessions {
+        self.0.boots(mac)
     }
 }
 

@@ -9,6 +9,7 @@
 mod allowance;
 mod any;
 mod boot;
+mod boot_rules;
 mod earlier;
 mod enrolment;
 mod host;

@@ -82,6 +82,7 @@ impl Boot {
             firmware,
             address: None,
             relay: None,
+            service: None,
             began: now,
             last: now,
             state: SessionState::Running,
