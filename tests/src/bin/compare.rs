@@ -6,7 +6,7 @@ use clap::{Parser, ValueEnum};
 use groundstate_tests::compare::{
     Figure, Ground, Line, MAKE_ONE, convert_raw, dhcp_100k, dhcp_500, dhcp_burst, dhcp_max,
     dhcp_memory, dhcp_overload, dynamic, first_writes, fixed, http, make_one, many, shelf, storm,
-    storm_with_loss,
+    storm_with_loss, tftp_500, tftp_loss, tftp_memory, tftp_one,
 };
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,6 +56,15 @@ enum What {
     Storm,
     /// 200 machines on a wire that loses datagrams
     StormLoss,
+    /// TFTP: one client at each window
+    TftpOne,
+    /// TFTP: 500 clients at once
+    #[value(name = "tftp-500")]
+    Tftp500,
+    /// TFTP: memory for each transfer
+    TftpMemory,
+    /// TFTP: a wire that loses datagrams
+    TftpLoss,
 }
 
 fn main() -> ExitCode {
@@ -96,6 +105,10 @@ fn run() -> Result<()> {
         What::Http => http,
         What::Storm => storm,
         What::StormLoss => storm_with_loss,
+        What::TftpOne => tftp_one,
+        What::Tftp500 => tftp_500,
+        What::TftpMemory => tftp_memory,
+        What::TftpLoss => tftp_loss,
     };
     for figure in take(&ground)? {
         print(&Line::Figure(figure));

@@ -38,6 +38,8 @@ mod slow_disk;
 #[cfg(feature = "compare")]
 mod storm;
 #[cfg(feature = "compare")]
+mod tftp;
+#[cfg(feature = "compare")]
 mod wire;
 
 pub use figure::{Figure, Goal, Line, Side, Spread, Verdict, ratios};
@@ -60,3 +62,5 @@ pub use http::http;
 pub use shelf::shelf;
 #[cfg(feature = "compare")]
 pub use storm::{storm, storm_with_loss};
+#[cfg(feature = "compare")]
+pub use tftp::{tftp_500, tftp_loss, tftp_memory, tftp_one};

@@ -161,11 +161,20 @@ impl Server {
 
     /// Memory that it has had at once, at most, in bytes: its peak resident set.
     pub(super) fn memory_peak(&self) -> Result<u64> {
+        self.memory("VmHWM:")
+    }
+
+    /// Memory that it has now, in bytes: its resident set.
+    pub(super) fn memory_now(&self) -> Result<u64> {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, field: &str) -> Result<u64> {
         let path = format!("/proc/{}/status", self.pid());
         let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
         let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-        Ok(kib.with_context(|| format!("{path} has no VmHWM"))? * 1_024)
+        Ok(kib.with_context(|| format!("{path} has no {field}"))? * 1_024)
     }
 
     /// Seconds of processor time that it has used.

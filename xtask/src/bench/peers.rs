@@ -28,6 +28,15 @@ pub(super) struct Peer {
     pub(super) package: &'static str,
 }
 
+/// A peer that is a crate of the same name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Crate {
+    /// The program.
+    pub(super) program: &'static str,
+    /// The version.
+    pub(super) version: &'static str,
+}
+
 /// The unpacked peers.
 #[derive(Debug)]
 pub(super) struct Peers {
@@ -58,6 +67,33 @@ impl Peers {
             }
         }
         Ok(peers)
+    }
+
+    /// Builds the peers that are crates, with the locked dependencies of each. One that cannot be had is named.
+    pub(super) fn with_crates(self, layout: &Layout, wanted: &[Crate]) -> Self {
+        for peer in wanted {
+            if self.has(peer.program) {
+                continue;
+            }
+            let built = step(&format!("build the crate {}", peer.program), || {
+                let mut cargo = command(
+                    crate::product::program(),
+                    ["install", "--locked", "--quiet"],
+                );
+                cargo
+                    .args(["--version", peer.version, peer.program, "--root"])
+                    .arg(self.root.join("usr"))
+                    .env("CARGO_TARGET_DIR", layout.made("peers").join("build"));
+                run(&mut cargo)
+            });
+            if let Err(error) = built {
+                note(&format!(
+                    "no {}: {error:#}; what needs it will be short",
+                    peer.program
+                ));
+            }
+        }
+        self
     }
 
     fn has(&self, program: &str) -> bool {

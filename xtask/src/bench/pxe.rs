@@ -5,7 +5,7 @@
 
 use super::machine::Machine;
 use super::measure::{self, Part};
-use super::peers::{Peer, Peers};
+use super::peers::{Crate, Peer, Peers};
 use super::report;
 use super::table::closing;
 use crate::layout::Layout;
@@ -37,6 +37,10 @@ const PARTS: &[Part] = &[
     part("http", "HTTP: a boot file of 1 GiB"),
     part("storm", "boot storm: 1,000 machines within 10 s"),
     part("storm-loss", "boot storm: 200 machines with 5 % loss"),
+    part("tftp-one", "TFTP: one client at each window"),
+    part("tftp-500", "TFTP: 500 clients at once"),
+    part("tftp-memory", "TFTP: memory for each transfer"),
+    part("tftp-loss", "TFTP: 200 clients with 5 % loss"),
 ];
 
 const fn peer(program: &'static str, package: &'static str) -> Peer {
@@ -52,6 +56,12 @@ const PEERS: &[Peer] = &[
     peer("atftpd", "atftpd"),
     peer("nginx", "nginx-light"),
 ];
+
+/// The same, as programs of a crate.
+const CRATES: &[Crate] = &[Crate {
+    program: "tftpd",
+    version: "1.0.0",
+}];
 
 /// Measure the boot service
 #[derive(Args)]
@@ -83,6 +93,7 @@ pub(super) fn run(layout: &Layout, options: &Options) -> Result<ExitCode> {
     }
     let began = Instant::now();
     let mut environment: Vec<(&'static str, OsString)> = Peers::fetch(layout, PEERS)?
+        .with_crates(layout, CRATES)
         .environment()?
         .into_iter()
         .collect();
