@@ -81,7 +81,7 @@ fn one_run(
             break;
         };
         println!("power cut {number}, aimed at {aim:?} and {after:?} into it: the node was {at}");
-        let enrolled = *aim != Aim::Booting && at.starts_with(Phase::Deploying.as_str());
+        let enrolled = *aim != Aim::Booting && !at.starts_with(Phase::HandedOver.as_str());
         in_run += u32::from(enrolled);
         seen.insert(at);
         stage.nodes[0].power_on(&PowerOn::FIRMWARE)?;
@@ -174,6 +174,8 @@ fn reach(stage: &mut Stage, aim: Aim, before: u64, after_returns: u32) -> Result
 /// A part of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Aim {
+    /// The maintenance OS is enrolled and nothing is written yet: where a host was there, firmware starts it.
+    Looking,
     /// Wiping, tables, file systems, VHDs.
     Layout,
     /// The image is being written.
@@ -189,7 +191,8 @@ enum Aim {
 }
 
 impl Aim {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
+        Self::Looking,
         Self::Layout,
         Self::Image,
         Self::ReadBack,
@@ -203,7 +206,7 @@ impl Aim {
         match self {
             Self::Layout => Duration::from_millis(3_000),
             Self::Image => Duration::from_millis(8_000),
-            Self::ReadBack | Self::Placing => Duration::from_millis(1_000),
+            Self::Looking | Self::ReadBack | Self::Placing => Duration::from_millis(1_000),
             Self::Booting => Duration::from_millis(12_000),
             Self::HostStarts => Duration::from_millis(15_000),
         }
@@ -216,6 +219,7 @@ impl Aim {
         let from = |first: Step| deploying && step.is_some_and(|step| step >= first);
         match self {
             Self::Booting => true,
+            Self::Looking => deploying || report.view.phase == Phase::Checking,
             Self::Layout => from(Step::Wipe),
             Self::Image => from(Step::Image),
             Self::ReadBack => from(Step::ReadBack),
@@ -242,10 +246,14 @@ fn cut(stage: &mut Stage, aim: Aim) -> Result<Option<String>> {
     stage.nodes[0].cut_power();
     let phase = report.view.phase.as_str();
     let step = report.view.step.map(|(step, _)| step.as_str());
-    Ok(Some(match (aim, step) {
-        (Aim::Booting, _) | (_, None) => format!("{phase}, booting"),
-        (_, Some(step)) => format!("{phase}, {step}"),
-    }))
+    let what = match aim {
+        Aim::Booting => "booting",
+        Aim::Looking => "looking at the hardware",
+        Aim::Layout | Aim::Image | Aim::ReadBack | Aim::Placing | Aim::HostStarts => {
+            step.unwrap_or("between two steps")
+        }
+    };
+    Ok(Some(format!("{phase}, {what}")))
 }
 
 /// Random numbers that a seed repeats: `SplitMix64` (Steele, Lea, Flood 2014).
