@@ -33,6 +33,11 @@ pub const BOOT_SERVICE: &[(&str, MetricKind)] = &[
     ("groundstate_dhcp_dropped_total", MetricKind::Counter),
     ("groundstate_dhcp_plain_total", MetricKind::Counter),
     ("groundstate_dhcp_foreign_total", MetricKind::Counter),
+    ("groundstate_dhcp_shed_total", MetricKind::Counter),
+    ("groundstate_dhcp_unsent_total", MetricKind::Counter),
+    ("groundstate_dhcp_untold_total", MetricKind::Counter),
+    ("groundstate_leases_kept_total", MetricKind::Counter),
+    ("groundstate_leases_unkept_total", MetricKind::Counter),
     (
         "groundstate_tftp_transfers_started_total",
         MetricKind::Counter,

@@ -25,11 +25,6 @@ impl Clock {
     pub(crate) fn now(&self) -> Millis {
         self.began.plus(millis(self.at.elapsed()))
     }
-
-    /// When the moment comes, by the monotonic clock.
-    pub(crate) fn instant(&self, moment: Millis) -> Instant {
-        self.at + std::time::Duration::from_millis(moment.since(self.began).0)
-    }
 }
 
 fn millis(duration: std::time::Duration) -> Millis {

@@ -10,14 +10,15 @@ use crate::{BootPolicy, Sightings};
 use groundstate_api::boot::{BootAnswer, BootQuestion, BootSighting};
 use groundstate_api::boot_session::{BootStep, Via};
 use groundstate_api::{Bytes, MacAddr, Reason};
-use pxe_core::dhcp::{Action, Event, Lease, Request, Server};
-use pxe_core::script::{Recipe, RecipeError, Script};
+use pxe_core::dhcp::{Action, Event, Lease, Server};
+use pxe_core::names::HttpBase;
+use pxe_core::script::{CommandLine, Recipe, RecipeError, Script};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Why a machine gets no script.
 #[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum NoScript {
+pub enum NoScript {
     /// The boot policy has nothing for it to boot.
     #[error("there is no script for this machine")]
     Nothing,
@@ -29,6 +30,28 @@ pub(crate) enum NoScript {
     Recipe(#[from] RecipeError),
 }
 
+/// The script that an answer becomes for iPXE. Without a command line there is no maintenance OS.
+///
+/// # Errors
+/// Why there is none.
+pub fn script_text(
+    answer: &BootAnswer,
+    base: HttpBase,
+    command_line: Option<&CommandLine>,
+) -> Result<String, NoScript> {
+    let script = match answer {
+        BootAnswer::MaintenanceOs => Script::Boot {
+            base,
+            command_line: command_line.ok_or(NoScript::Nothing)?,
+        },
+        BootAnswer::LocalDisk { how } => Script::of_local(*how),
+        BootAnswer::Recipe { recipe } => return Ok(Recipe::read(recipe)?.script(base).render()),
+        BootAnswer::Nothing => return Err(NoScript::Nothing),
+        BootAnswer::Refuse { reason } => return Err(NoScript::Refused(reason.clone())),
+    };
+    Ok(script.render())
+}
+
 /// What the services share.
 pub(crate) struct Desk {
     server: Mutex<Server>,
@@ -37,7 +60,7 @@ pub(crate) struct Desk {
     pub(crate) counters: Counters,
     pub(crate) pieces: Pieces,
     pub(crate) seen: Seen,
-    policy: Arc<dyn BootPolicy>,
+    pub(crate) policy: Arc<dyn BootPolicy>,
     sightings: Arc<dyn Sightings>,
 }
 
@@ -58,21 +81,6 @@ impl Desk {
             seen: Seen::new(clock, &policy, &sightings),
             policy,
             sightings,
-        }
-    }
-
-    /// Decides about one DHCP datagram.
-    pub(crate) fn dhcp(&self, datagram: &[u8], out: &mut Vec<Action>) {
-        match Request::parse(datagram) {
-            Err(why) => tracing::trace!(%why, bytes = datagram.len(), "DHCP: no request"),
-            Ok(request) => {
-                let answer = self.policy.ask(&request.question());
-                let event = Event::Asked {
-                    request: Box::new(request),
-                    answer,
-                };
-                self.server().handle(self.clock.now(), event, out);
-            }
         }
     }
 
@@ -104,25 +112,10 @@ impl Desk {
                 self.saw(mac, sighting);
             }
         }
-        let script = match &answer {
-            BootAnswer::MaintenanceOs => Script::Boot {
-                base,
-                command_line: self.files.command_line(),
-            },
-            BootAnswer::LocalDisk { how } => {
-                self.step(mac, BootStep::SentToLocalDisk { via: Via::Http });
-                Script::of_local(*how)
-            }
-            BootAnswer::Recipe { recipe } => {
-                return Ok(Recipe::read(recipe)?.script(base).render());
-            }
-            BootAnswer::Nothing => return Err(NoScript::Nothing),
-            BootAnswer::Refuse { reason } => return Err(NoScript::Refused(reason.clone())),
-        };
-        Ok(script.render())
+        script_text(&answer, base, Some(self.files.command_line()))
     }
 
-    /// The leases that are to be kept.
+    /// The leases that are kept.
     pub(crate) fn keep(&self) -> Vec<Lease> {
         self.server().keep()
     }
@@ -175,7 +168,7 @@ impl Desk {
         }
     }
 
-    fn server(&self) -> MutexGuard<'_, Server> {
+    pub(crate) fn server(&self) -> MutexGuard<'_, Server> {
         self.server
             .lock()
             .expect("nothing panics while it holds the DHCP server")

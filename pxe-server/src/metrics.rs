@@ -45,6 +45,16 @@ pub(crate) enum Metric {
     SessionsStopped,
     /// Captured packets that were not written.
     CaptureDropped,
+    /// DHCPv4 datagrams that were let go because too many waited.
+    DhcpShed,
+    /// DHCPv4 replies that could not be sent.
+    DhcpUnsent,
+    /// What was seen by DHCP and not told, because whoever listens was too far behind.
+    DhcpUntold,
+    /// Leases that were made durable.
+    LeasesKept,
+    /// Leases that could not be written when they were granted.
+    LeasesUnkept,
 }
 
 impl Metric {
@@ -139,6 +149,31 @@ impl Metric {
             Self::CaptureDropped,
             "groundstate_capture_dropped_total",
             "Captured packets not written: the disk was too slow, or a bound was met",
+        ),
+        (
+            Self::DhcpShed,
+            "groundstate_dhcp_shed_total",
+            "DHCPv4 datagrams let go because too many waited",
+        ),
+        (
+            Self::DhcpUnsent,
+            "groundstate_dhcp_unsent_total",
+            "DHCPv4 replies that could not be sent",
+        ),
+        (
+            Self::DhcpUntold,
+            "groundstate_dhcp_untold_total",
+            "Events of DHCPv4 not told because the listener was behind",
+        ),
+        (
+            Self::LeasesKept,
+            "groundstate_leases_kept_total",
+            "Leases made durable",
+        ),
+        (
+            Self::LeasesUnkept,
+            "groundstate_leases_unkept_total",
+            "Leases that could not be written when they were granted",
         ),
     ];
 }

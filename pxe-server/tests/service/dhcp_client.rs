@@ -26,6 +26,8 @@ fn packet(message: u8, mac: MacAddr, class: &[u8], architecture: u8, more: &[u8]
     let mut bytes = vec![0; 240];
     bytes[..4].copy_from_slice(&[1, 1, 6, 0]);
     bytes[4..8].copy_from_slice(&mac.0[2..]);
+    // A socket of an interface without an address takes broadcasts only, and says so.
+    bytes[10] = 0x80;
     bytes[28..34].copy_from_slice(&mac.0);
     bytes[236..].copy_from_slice(&[99, 130, 83, 99]);
     bytes.extend([53, 1, message, 60, u8::try_from(class.len()).unwrap()]);

@@ -122,6 +122,11 @@ impl Book {
         self.of_address(self.bindings.address_of(mac)?)
     }
 
+    /// Whether a machine has an offer or a lease.
+    pub(super) fn knows(&self, mac: MacAddr) -> bool {
+        self.bindings.address_of(mac).is_some() || self.offers.of_machine(mac).is_some()
+    }
+
     pub(super) fn leases(&self) -> impl Iterator<Item = &Lease> {
         self.bindings.iter()
     }

@@ -148,6 +148,12 @@ impl Server {
         self.book.of_machine(mac).copied()
     }
 
+    /// Whether a machine has an offer or a lease, one that has run out included.
+    #[must_use]
+    pub fn knows(&self, mac: MacAddr) -> bool {
+        self.book.knows(mac)
+    }
+
     /// Decides. `now` is milliseconds since 1970 and does not run backwards.
     pub fn handle(&mut self, now: Millis, event: Event, out: &mut Vec<Action>) {
         match event {
