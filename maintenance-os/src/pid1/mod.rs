@@ -9,6 +9,7 @@ mod call;
 mod clock;
 mod console;
 mod drivers;
+mod heap;
 mod interface;
 mod local;
 mod log;
@@ -40,6 +41,7 @@ enum Word {
 
 /// Runs as PID 1. Never returns.
 pub fn run() -> ! {
+    heap::set();
     let mounted = mount_all();
     let (page, lines) = console::open();
     let log = log::Log::new(lines);

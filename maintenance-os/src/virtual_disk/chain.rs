@@ -122,6 +122,29 @@ fn attach(
         })
 }
 
+/// Refuses a new file that would replace a disk of the chain that it stands on.
+pub(super) fn spares(opened: &mut Vhd<DiskFile>, path: &Path) -> Result<(), VirtualDiskError> {
+    let mut depth = 0;
+    while let Some(one) = opened.ancestor(depth) {
+        is_spared(one.source(), path)?;
+        depth += 1;
+    }
+    Ok(())
+}
+
+/// Refuses to replace this file.
+pub(super) fn is_spared(file: &DiskFile, path: &Path) -> Result<(), VirtualDiskError> {
+    // What is not there is not replaced.
+    let there = path.metadata().map(|found| (found.dev(), found.ino()));
+    let own = file.identity();
+    match (own, there) {
+        (Ok(own), Ok(there)) if own == there => Err(VirtualDiskError::ReplacesItsSource {
+            path: path.to_path_buf(),
+        }),
+        (Ok(_) | Err(_), Ok(_) | Err(_)) => Ok(()),
+    }
+}
+
 /// When the file was last changed, as VHDs tell it.
 pub(super) fn modified(file: &DiskFile) -> io::Result<u32> {
     Ok(since_2000(file.file().metadata()?.mtime()))

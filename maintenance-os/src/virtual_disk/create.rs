@@ -107,6 +107,20 @@ fn not_its_own(parent: &Path, path: &Path) -> Result<(), VirtualDiskError> {
     Ok(())
 }
 
+/// A child is of its parent's format.
+fn same_format(parent: &Path, format: Format) -> Result<(), VirtualDiskError> {
+    match (Format::recognised(parent), format) {
+        (Ok(Format::Vhdx), Format::Vhd) => Err(VirtualDiskError::Usage {
+            what: "the parent is a VHDX, and a VHD's parent is a VHD; give the new file the format vhdx, or convert the parent",
+        }),
+        (Ok(Format::Vhd), Format::Vhdx) => Err(VirtualDiskError::Usage {
+            what: "the parent is a VHD, and a VHDX's parent is a VHDX; give the new file the format vhd, or convert the parent",
+        }),
+        // What it is not, who opens it says better.
+        (Ok(Format::Vhd | Format::Vhdx | Format::Raw) | Err(_), _) => Ok(()),
+    }
+}
+
 fn same_size(request: &Create, parent: Bytes) -> Result<Bytes, VirtualDiskError> {
     match request.size {
         Some(size) if size != parent => Err(VirtualDiskError::Usage {
@@ -127,6 +141,7 @@ fn create_vhd(request: &Create, id: [u8; 16]) -> Result<Created, VirtualDiskErro
         }
         Contents::Differencing(parent) => {
             not_its_own(parent, path)?;
+            same_format(parent, Format::Vhd)?;
             let (size, parent) = vhd_parent(parent, path)?;
             let shape = Shape::Differencing {
                 parent,
@@ -163,6 +178,7 @@ fn create_vhd(request: &Create, id: [u8; 16]) -> Result<Created, VirtualDiskErro
 /// What a child must know of the VHD that is its parent. The parent's own chain must hold.
 fn vhd_parent(parent: &Path, path: &Path) -> Result<(Bytes, vhd::Parent), VirtualDiskError> {
     let mut opened = chain::open_chain(parent, &Parents::default())?;
+    chain::spares(&mut opened, path)?;
     let modified = chain::modified(opened.source());
     let (relative, absolute) = chain::paths_of(parent, path)?;
     let name = Path::new(&absolute).file_name();
@@ -200,6 +216,7 @@ fn create_vhdx(request: &Create, id: [u8; 16]) -> Result<Created, VirtualDiskErr
         }
         Contents::Differencing(parent) => {
             not_its_own(parent, path)?;
+            same_format(parent, Format::Vhdx)?;
             let opened = vhdx_chain::open_chain(parent, &Parents::default())?;
             let (relative, _) = chain::paths_of(parent, path)?;
             let locator = ParentLocator {
@@ -207,6 +224,7 @@ fn create_vhdx(request: &Create, id: [u8; 16]) -> Result<Created, VirtualDiskErr
                 linkage2: None,
                 paths: vec![("relative_path".to_owned(), relative)],
             };
+            vhdx_chain::spares(&opened, path)?;
             let size = same_size(request, opened.facts().size)?;
             (size, NewKind::Differencing(locator), "differencing")
         }

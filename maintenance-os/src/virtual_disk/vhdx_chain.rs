@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Opens a VHDX with all of its parents, which it names by path and knows by an identity that changes with their content.
 
-use super::chain::Parents;
+use super::chain::{Parents, is_spared};
 use super::error::VirtualDiskError;
 use super::file::DiskFile;
 use mos_core::vhdx::limits::CHAIN_MAX;
@@ -16,6 +16,16 @@ pub(super) fn open_alone(path: &Path) -> Result<Vhdx<DiskFile>, VirtualDiskError
             path: path.to_path_buf(),
         })?;
     Vhdx::open(file).map_err(VirtualDiskError::vhdx(path))
+}
+
+/// Refuses a new file that would replace a disk of the chain that it stands on.
+pub(super) fn spares(opened: &Vhdx<DiskFile>, path: &Path) -> Result<(), VirtualDiskError> {
+    let mut next = Some(opened);
+    while let Some(one) = next {
+        is_spared(one.source(), path)?;
+        next = one.parent();
+    }
+    Ok(())
 }
 
 /// Opens the VHDX and attaches its chain of parents.

@@ -128,10 +128,22 @@ fn what_cannot_be_is_said() {
         ("info raw", 1, "`--from raw`"),
         ("convert raw b.vhd --to fixed", 1, "`--from raw`"),
         ("info nowhere.vhd", 1, "No such file"),
+        (
+            "create --type fixed --size 0 b.vhd",
+            1,
+            "one at least, and 0 bytes are not",
+        ),
+        (
+            "create --type differencing --parent a.vhd b.vhdx",
+            1,
+            "the parent is a VHD",
+        ),
     ] {
         let (code, said) = fails(dir, line);
         assert_eq!(code, status, "{line}: {said}");
         assert!(said.contains(says), "{line}: {said}");
+        // Once, and not again as its own cause.
+        assert_eq!(said.matches(says).count(), 1, "{line}: {said}");
     }
     assert!(!dir.join("b.vhd").exists());
     let help = done(dir, "create --help");
@@ -139,4 +151,29 @@ fn what_cannot_be_is_said() {
         help.contains("Examples:") && help.contains("always really allocated"),
         "{help}"
     );
+}
+
+#[test]
+fn no_disk_of_a_chain_is_replaced_by_a_child_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    for (end, kind) in [("vhd", "dynamic"), ("vhdx", "dynamic")] {
+        done(dir, &format!("create --type {kind} --size 8MiB a.{end}"));
+        done(
+            dir,
+            &format!("create --type differencing --parent a.{end} b.{end}"),
+        );
+        done(
+            dir,
+            &format!("create --type differencing --parent b.{end} c.{end}"),
+        );
+        let before = std::fs::read(dir.join(format!("a.{end}"))).unwrap();
+        for over in ["a", "b", "c"] {
+            let line = format!("create --type differencing --parent c.{end} {over}.{end} --force");
+            let (code, said) = fails(dir, &line);
+            assert_eq!(code, 1, "{line}: {said}");
+            assert!(said.contains("cannot be replaced by it"), "{line}: {said}");
+        }
+        assert_eq!(std::fs::read(dir.join(format!("a.{end}"))).unwrap(), before);
+    }
 }

@@ -90,7 +90,7 @@ pub struct Footer {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum FooterError {
     /// No VHD has this size.
-    #[error("a VHD of {} bytes is not a whole number of 512-byte sectors", .0.0)]
+    #[error("a VHD has a whole number of 512-byte sectors, one at least, and {} bytes are not", .0.0)]
     Size(Bytes),
     /// More than the format holds.
     #[error("a VHD holds at most 2,040 GiB, and {size} ({} bytes) is more: use VHDX or several VHDs", .0.0, size = .0)]

@@ -41,6 +41,11 @@ impl<S: ReadAt> File<S> {
         self.windows.fill(None);
     }
 
+    /// The source beneath.
+    pub(super) const fn source(&self) -> &S {
+        &self.source
+    }
+
     pub(super) const fn len(&self) -> u64 {
         self.len
     }

@@ -163,6 +163,11 @@ impl<S: ReadAt> Vhdx<S> {
         &self.facts
     }
 
+    /// The file beneath.
+    pub const fn source(&self) -> &S {
+        self.file.source()
+    }
+
     /// The parent that is attached.
     pub fn parent(&self) -> Option<&Self> {
         self.parent.as_deref()

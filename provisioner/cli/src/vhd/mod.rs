@@ -146,13 +146,15 @@ pub(crate) struct ConvertArgs {
 }
 
 pub(crate) fn run(command: &VhdCommand) -> Result<End> {
-    match command {
+    let ended = match command {
         VhdCommand::Create(args) => create::run(args),
         VhdCommand::Info(args) => info(args),
         VhdCommand::Check(args) => check(args),
         VhdCommand::Convert(args) => convert(args),
         VhdCommand::Map(args) => map(args),
-    }
+    };
+    // An error says its cause itself; told as a chain, a person would read it twice.
+    ended.map_err(|error| anyhow::Error::msg(error.to_string()))
 }
 
 fn info(args: &FileArgs) -> Result<End> {

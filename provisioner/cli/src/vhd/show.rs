@@ -159,7 +159,10 @@ pub(super) fn converted(path: &Path, done: &Converted) -> String {
         ("file", size(done.file_length)),
         ("allocated", size(done.allocated)),
     ];
-    rows.extend(done.reserved.map(|how| ("reserved", how.says().to_owned())));
+    if done.reserved.is_some() {
+        let says = "in full, before anything was written".to_owned();
+        rows.push(("reserved", says));
+    }
     format!(
         "made {}: {to}, from {}\n{}",
         path.display(),
