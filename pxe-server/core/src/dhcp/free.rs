@@ -86,7 +86,9 @@ impl Free {
 
     fn descend(&self, mut at: u32, height: usize) -> Option<u32> {
         for level in self.levels.iter().take(height).rev() {
-            at = at * WORD + level.get(place(at))?.trailing_zeros();
+            // A bit of one level stands for a word of the level below.
+            let word = level.get(usize::try_from(at).ok()?)?;
+            at = at * WORD + word.trailing_zeros();
         }
         Some(at)
     }
