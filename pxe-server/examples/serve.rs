@@ -72,11 +72,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let out: PathBuf = std::env::temp_dir().join("groundstate-serve");
     let files = assemble(&Assets::read(Path::new(assets))?, &site, &out)?;
-    let config = Config {
-        interface: interface.clone(),
-        network,
-        state_dir: out,
-    };
+    let config = Config::of_site(interface, &network, &out);
     let (_keep, stop) = tokio::sync::watch::channel(false);
     println!("serving on {interface}; end with Ctrl-C");
     serve(

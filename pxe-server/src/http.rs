@@ -7,6 +7,7 @@ use crate::content::Content;
 use crate::desk::{Desk, NoScript};
 use crate::metrics::Metric;
 use crate::places::Places;
+use crate::tls;
 use groundstate_api::boot_session::{BootStep, Via};
 use groundstate_api::{MacAddr, Millis};
 use hyper::body::{Body as _, Incoming};
@@ -22,9 +23,11 @@ use std::ops::Range;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_rustls::rustls::ServerConfig;
 
 /// Connections at a time; further ones wait.
 pub(crate) const CONNECTIONS_MAX: usize = 1_024;
@@ -44,10 +47,28 @@ const HEADERS_MAX: usize = 64;
 /// Wait after an accept that failed (out of file descriptors), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until the socket stops working.
-pub(crate) async fn serve(listener: TcpListener, desk: Arc<Desk>) -> ServeError {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let places = Places::new(CONNECTIONS_OF_ONE_MAX);
+/// Connections of every port together, so that no second port doubles what may be open.
+pub(crate) struct Room {
+    all: Arc<Semaphore>,
+    places: Arc<Places>,
+}
+
+impl Room {
+    pub(crate) fn new() -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            places: Places::new(CONNECTIONS_OF_ONE_MAX),
+        }
+    }
+}
+
+/// Serves until the socket stops working; over TLS where a configuration for it is given.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    room: Arc<Room>,
+    desk: Arc<Desk>,
+) -> ServeError {
     let mut connections = JoinSet::new();
     loop {
         let (stream, peer) = match listener.accept().await {
@@ -59,11 +80,11 @@ pub(crate) async fn serve(listener: TcpListener, desk: Arc<Desk>) -> ServeError 
             }
         };
         while connections.try_join_next().is_some() {}
-        let Some(place) = places.take(peer.ip()) else {
+        let Some(place) = room.places.take(peer.ip()) else {
             tracing::debug!(%peer, "HTTP: closed; this address has {CONNECTIONS_OF_ONE_MAX} connections");
             continue;
         };
-        let permit = match Arc::clone(&room).acquire_owned().await {
+        let permit = match Arc::clone(&room.all).acquire_owned().await {
             Ok(permit) => permit,
             Err(error) => {
                 return ServeError::Socket {
@@ -72,15 +93,27 @@ pub(crate) async fn serve(listener: TcpListener, desk: Arc<Desk>) -> ServeError 
                 };
             }
         };
-        let desk = Arc::clone(&desk);
+        let (desk, tls) = (Arc::clone(&desk), tls.clone());
         connections.spawn(async move {
-            converse(stream, peer.ip(), desk).await;
+            match tls {
+                None => converse(stream, peer.ip(), desk).await,
+                Some(tls) => {
+                    match tokio::time::timeout(HEADER_WAIT, tls::accept(&tls, stream)).await {
+                        Ok(Ok(stream)) => converse(stream, peer.ip(), desk).await,
+                        Ok(Err(error)) => tracing::debug!(%peer, %error, "HTTPS: no TLS"),
+                        Err(_) => tracing::debug!(%peer, "HTTPS: no TLS in time"),
+                    }
+                }
+            }
             drop((place, permit));
         });
     }
 }
 
-async fn converse(stream: TcpStream, peer: IpAddr, desk: Arc<Desk>) {
+async fn converse<S>(stream: S, peer: IpAddr, desk: Arc<Desk>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let activity = Activity::new(desk.clock);
     let (clock, watched) = (desk.clock, activity.clone());
     let service = service_fn(move |request: Request<Incoming>| {

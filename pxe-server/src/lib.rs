@@ -18,16 +18,19 @@ mod desk;
 mod dhcp;
 mod exposition;
 mod http;
+mod kept_leases;
 mod lease_file;
 mod lease_log;
 mod metrics;
 mod pieces;
 mod places;
 mod policy;
+mod port_holder;
 mod seen;
 mod slowly;
 mod sockets;
 mod tftp;
+mod tls;
 
 pub use admin::{ADDRESS as ADMIN_ADDRESS, AdminAddress, AdminListener};
 pub use assets::{Assets, AssetsError};
@@ -35,10 +38,14 @@ pub use boot_dir::{BootDir, BootDirError, Changes, DEPTH_MAX, FILES_MAX, LeftOut
 pub use boot_files::{AssembleError, BootFiles, assemble};
 pub use capture::{Capture, CaptureConfig};
 pub use content::Content;
+pub use desk::{NoScript, script_text};
+pub use kept_leases::kept_leases;
 pub use lease_file::LeaseFileError;
 pub use policy::FolderPolicy;
+pub use port_holder::{Protocol, advice};
 pub use seen::BootLog;
 pub use sockets::Sockets;
+pub use tls::{Https, HttpsError};
 
 use clock::Clock;
 use desk::Desk;
@@ -50,7 +57,7 @@ use lease_log::LeaseLog;
 use pxe_core::dhcp::{Server, ServerConfig, ServerConfigError};
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -60,10 +67,25 @@ use tokio::task::JoinSet;
 pub struct Config {
     /// The provisioning network's interface, for example `eth1`.
     pub interface: String,
-    /// The provisioning network.
-    pub network: Network,
-    /// Where `leases.log` is kept.
+    /// Subnets, reservations, first stages, and where HTTP boot files are.
+    pub dhcp: ServerConfig,
+    /// Where the leases are kept.
     pub state_dir: PathBuf,
+    /// The boot files over TLS, too.
+    pub https: Option<Https>,
+}
+
+impl Config {
+    /// A site's provisioning network.
+    #[must_use]
+    pub fn of_site(interface: &str, network: &Network, state_dir: &Path) -> Self {
+        Self {
+            interface: interface.to_owned(),
+            dhcp: ServerConfig::from(network),
+            state_dir: state_dir.to_owned(),
+            https: None,
+        }
+    }
 }
 
 /// Answers what a machine shall boot.
@@ -109,14 +131,16 @@ pub enum ServeError {
         source: io::Error,
     },
     /// A socket could not be opened.
-    #[error("cannot listen for {service} on {address}: {source}")]
+    #[error("cannot listen for {service} on {address}: {source}{advice}")]
     Listen {
-        /// `DHCP`, `TFTP` or `HTTP`.
+        /// `DHCP`, `TFTP`, `HTTP` or `HTTPS`.
         service: &'static str,
         /// The address.
         address: SocketAddr,
         /// The system's error.
         source: io::Error,
+        /// Who has the port and what to do, where that is known.
+        advice: String,
     },
     /// A socket stopped working.
     #[error("the {service} socket stopped working: {source}")]
@@ -170,6 +194,23 @@ pub struct BootService {
     leases: Arc<LeaseLog>,
     sockets: sockets::Bound,
     admin: Option<AdminListener>,
+    https: Option<Https>,
+}
+
+/// Changes a service that runs.
+#[derive(Clone)]
+pub struct Reloader {
+    desk: Arc<Desk>,
+}
+
+impl Reloader {
+    /// Serves by another DHCP configuration from now on; leases stay.
+    ///
+    /// # Errors
+    /// The first thing in it that cannot be served; then everything stays as it was.
+    pub fn dhcp(&self, config: ServerConfig) -> Result<(), ServerConfigError> {
+        self.desk.server().reload(config)
+    }
 }
 
 impl BootService {
@@ -187,14 +228,22 @@ impl BootService {
         let (lease_log, kept) = LeaseLog::open(&config.state_dir)?;
         descriptors::make_room();
         let sockets = sockets::Bound::open(&config, handed_over)?;
-        let server = Server::new(ServerConfig::from(&config.network), kept)?;
+        let server = Server::new(config.dhcp.clone(), kept)?;
         let desk = Desk::new(server, Clock::start(), files, policy, sightings);
         Ok(Self {
             desk: Arc::new(desk),
             leases: Arc::new(lease_log),
             sockets,
             admin: None,
+            https: config.https,
         })
+    }
+
+    /// What changes the service while it runs.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        let desk = Arc::clone(&self.desk);
+        Reloader { desk }
     }
 
     /// Serves health, metrics, boots and leases there, too. It asks nobody who they are.
@@ -223,11 +272,22 @@ impl BootService {
             leases,
             sockets,
             admin,
+            https,
         } = self;
         let mut tasks = JoinSet::new();
         tasks.spawn(dhcp::serve(sockets.dhcp, Arc::clone(&desk), leases));
         tasks.spawn(tftp::serve(sockets.tftp, Arc::clone(&desk)));
-        tasks.spawn(http::serve(sockets.http, Arc::clone(&desk)));
+        let room = Arc::new(http::Room::new());
+        tasks.spawn(http::serve(
+            sockets.http,
+            None,
+            Arc::clone(&room),
+            Arc::clone(&desk),
+        ));
+        if let (Some(listener), Some(https)) = (sockets.https, https) {
+            let tls = Some(https.tls);
+            tasks.spawn(http::serve(listener, tls, room, Arc::clone(&desk)));
+        }
         tasks.spawn(seen::mind(Arc::clone(&desk)));
         if let Some(admin) = admin {
             tasks.spawn(admin::serve(admin, Arc::clone(&desk)));

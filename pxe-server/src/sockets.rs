@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The three sockets: handed over, or opened on the provisioning interface.
 
+use crate::port_holder::{Protocol as Over, advice};
 use crate::{Config, ServeError};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -21,8 +22,10 @@ pub struct Sockets {
     pub dhcp: Option<UdpSocket>,
     /// UDP, for TFTP; port 69 in earnest.
     pub tftp: Option<UdpSocket>,
-    /// TCP, for HTTP boot files; its port must be the site file's `http_port`.
+    /// TCP, for HTTP boot files; its port must be the one in our URLs.
     pub http: Option<TcpListener>,
+    /// TCP, for HTTPS boot files.
+    pub https: Option<TcpListener>,
 }
 
 /// A socket and the interface that it talks through.
@@ -39,6 +42,7 @@ pub(crate) struct Bound {
     pub(crate) dhcp: OnInterface,
     pub(crate) tftp: OnInterface,
     pub(crate) http: tokio::net::TcpListener,
+    pub(crate) https: Option<tokio::net::TcpListener>,
 }
 
 impl Bound {
@@ -56,34 +60,31 @@ impl Bound {
             let socket = handed_over
                 .map_or_else(|| open_udp(address, &name), Ok)
                 .and_then(prepare_udp)
-                .map_err(|source| ServeError::Listen {
-                    service,
-                    address: address.into(),
-                    source,
-                })?;
+                .map_err(|source| refused(service, Over::Udp, address, source))?;
             Ok::<_, ServeError>(OnInterface {
                 socket,
                 index,
                 name: name.clone(),
             })
         };
-        let address = SocketAddrV4::new(config.network.address, config.network.http_port);
-        let http = handed_over
-            .http
-            .map_or_else(|| open_tcp(address), Ok)
-            .and_then(|listener| {
-                listener.set_nonblocking(true)?;
-                tokio::net::TcpListener::from_std(listener)
-            })
-            .map_err(|source| ServeError::Listen {
-                service: "HTTP",
-                address: address.into(),
-                source,
-            })?;
+        let tcp = |service, port, handed_over: Option<TcpListener>| {
+            let address = SocketAddrV4::new(config.dhcp.address, port);
+            handed_over
+                .map_or_else(|| open_tcp(address), Ok)
+                .and_then(|listener| {
+                    listener.set_nonblocking(true)?;
+                    tokio::net::TcpListener::from_std(listener)
+                })
+                .map_err(|source| refused(service, Over::Tcp, address, source))
+        };
+        let https = config.https.as_ref();
         Ok(Self {
             dhcp: udp("DHCP", DHCP_PORT, handed_over.dhcp)?,
             tftp: udp("TFTP", TFTP_PORT, handed_over.tftp)?,
-            http,
+            http: tcp("HTTP", config.dhcp.http.port, handed_over.http)?,
+            https: https
+                .map(|https| tcp("HTTPS", https.port, handed_over.https))
+                .transpose()?,
         })
     }
 
@@ -91,6 +92,10 @@ impl Bound {
     pub(crate) fn ports(&self) -> Vec<(&'static str, SocketAddr)> {
         let dhcp = self.dhcp.socket.local_addr();
         let tftp = self.tftp.socket.local_addr();
+        let https = self
+            .https
+            .as_ref()
+            .map(|https| ("HTTPS", https.local_addr()));
         let all = [
             ("DHCP", dhcp),
             ("TFTP", tftp),
@@ -98,8 +103,23 @@ impl Bound {
         ];
         let known = all
             .into_iter()
+            .chain(https)
             .filter_map(|(service, at)| Some((service, at.ok()?)));
         known.collect()
+    }
+}
+
+fn refused(
+    service: &'static str,
+    protocol: Over,
+    address: SocketAddrV4,
+    source: io::Error,
+) -> ServeError {
+    ServeError::Listen {
+        service,
+        address: address.into(),
+        advice: advice(protocol, address.into(), &source),
+        source,
     }
 }
 
@@ -125,19 +145,5 @@ fn open_tcp(address: SocketAddrV4) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
-/// A socket of its own for one TFTP transfer: from the address that was asked, to the one client.
-pub(crate) fn open_transfer(
-    from: Ipv4Addr,
-    to: SocketAddrV4,
-    interface: &str,
-) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-    socket.bind_device(Some(interface.as_bytes()))?;
-    socket.bind(&SocketAddrV4::new(from, 0).into())?;
-    socket.connect(&to.into())?;
-    socket.set_nonblocking(true)?;
     Ok(socket.into())
 }

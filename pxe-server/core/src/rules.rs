@@ -204,6 +204,8 @@ pub struct Rule {
     pub name: String,
     /// These machines by MAC address.
     pub macs: Vec<MacAddr>,
+    /// Machines whose MAC address begins so: one maker's, often one model's.
+    pub mac_prefixes: Vec<Vec<u8>>,
     /// These machines by UUID.
     pub uuids: Vec<SystemUuid>,
     /// This firmware.
@@ -447,7 +449,9 @@ fn is_ipxe(name: &str) -> bool {
 impl Rule {
     /// Why it does not fit; `None` where it does.
     fn misses(&self, question: &BootQuestion) -> Option<String> {
-        if !self.macs.is_empty() && !self.macs.contains(&question.mac) {
+        let begins = |prefix: &Vec<u8>| question.mac.0.starts_with(prefix);
+        let named = !self.macs.is_empty() || !self.mac_prefixes.is_empty();
+        if named && !self.macs.contains(&question.mac) && !self.mac_prefixes.iter().any(begins) {
             return Some(format!("its MAC address is {}", question.mac));
         }
         if !self.uuids.is_empty() && !question.uuid.is_some_and(|uuid| self.uuids.contains(&uuid)) {

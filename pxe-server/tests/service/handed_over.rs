@@ -32,15 +32,12 @@ fn handed_over_sockets_are_served_on_loopback_until_told_to_stop() {
         http_port,
         https_port: 8_443,
     };
-    let config = Config {
-        interface: "lo".to_owned(),
-        network,
-        state_dir: dir.path().join("state"),
-    };
+    let config = Config::of_site("lo", &network, &dir.path().join("state"));
     let sockets = Sockets {
         dhcp: Some(dhcp),
         tftp: Some(tftp),
         http: Some(http),
+        https: None,
     };
     let (stop, stopped) = watch::channel(false);
     let served = files.clone();

@@ -113,11 +113,7 @@ impl Room {
             http_port: 80,
             https_port: 8_443,
         };
-        let config = Config {
-            interface: "server".to_owned(),
-            network,
-            state_dir: dir.path().join("state"),
-        };
+        let config = Config::of_site("server", &network, &dir.path().join("state"));
         let policy = Arc::new(Policy(Mutex::new(answer)));
         let (sender, heard) = mpsc::channel();
         let (stop, stopped) = watch::channel(false);

@@ -4,7 +4,7 @@
 use clap::Args;
 use groundstate_api::{MacAddr, SystemUuid};
 use pxe_core::rules::Asker;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -76,13 +76,19 @@ pub(crate) struct PxeServerArgs {
     #[arg(long)]
     pub(crate) json: bool,
     /// Where to answer `groundstate boot ls`. It asks nobody who they are: keep it on loopback.
-    #[arg(long, value_name = "ADDR:PORT")]
-    pub(crate) admin: Option<SocketAddr>,
+    #[arg(long, value_name = "ADDR:PORT|unix:PATH")]
+    pub(crate) admin: Option<String>,
+    /// Answer beside another DHCP server that leases the addresses.
+    #[arg(long)]
+    pub(crate) proxy: bool,
+    /// Serve DHCPv6 for network boot, too.
+    #[arg(long)]
+    pub(crate) dhcp6: bool,
 }
 
 /// `10.0.0.100-10.0.0.199`; also with a comma, or with the last address shortened to its last number.
 pub(super) fn pool(text: &str) -> Result<(Ipv4Addr, Ipv4Addr), String> {
-    let wanted = || format!("{text:?} is no pool; one is written 10.0.0.100-10.0.0.199");
+    let wanted = || "a pool is written 10.0.0.100-10.0.0.199".to_owned();
     let (first, last) = text.split_once(['-', ',']).ok_or_else(wanted)?;
     let first: Ipv4Addr = first.trim().parse().map_err(|_| wanted())?;
     let last = last.trim();
@@ -94,7 +100,7 @@ pub(super) fn pool(text: &str) -> Result<(Ipv4Addr, Ipv4Addr), String> {
         Err(_) => last.parse().map_err(|_| wanted())?,
     };
     if last < first {
-        return Err(format!("{text:?}: {last} lies before {first}"));
+        return Err(format!("{last} lies before {first}"));
     }
     Ok((first, last))
 }

@@ -1,30 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate pxe-server`: the boot service alone, from a folder.
+//!
+//! It asks no provisioner. What a machine boots is decided by the configuration's rules and by the files that are there.
 
 mod args;
 mod banner;
+mod document;
+mod explain;
+mod handed_over;
 mod interface;
+mod notify;
+mod reader;
+mod reload;
+mod settings;
 mod state_dir;
 
 pub(crate) use args::PxeServerArgs;
 
 use crate::End;
-use anyhow::{Context as _, Result, bail};
+use crate::up::say;
+use anyhow::{Context as _, Result};
 use groundstate_api::MacAddr;
 use groundstate_api::boot::BootSighting;
-use groundstate_api::site::Network;
-use pxe_core::rules::Rules;
-use pxe_server::{BootDir, BootFiles, BootService, Config, FolderPolicy, Sightings, Sockets};
-use std::path::Path;
+use groundstate_api::boot_session::ForeignServer;
+use notify::Supervisor;
+use pxe_server::{
+    BootDir, BootFiles, BootService, Capture, CaptureConfig, Config, FolderPolicy, Https, Sightings,
+};
+use reload::Running;
+use settings::Settings;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-
-/// How long a lease lasts where nobody says: an hour.
-const LEASE_SECS: u32 = 3_600;
-/// The file in the folder that holds the kernel command line.
-const COMMAND_LINE_FILE: &str = "cmdline";
 
 /// Nobody is told but the log.
 struct Log;
@@ -33,9 +41,21 @@ impl Sightings for Log {
     fn saw(&self, mac: MacAddr, sighting: BootSighting) {
         tracing::info!(%mac, ?sighting, "seen");
     }
+    fn foreign(&self, server: &ForeignServer) {
+        say(&format!(
+            "ALARM       another DHCP server answers here: {server:?}"
+        ));
+    }
 }
 
 pub(crate) fn run(args: &PxeServerArgs) -> Result<End> {
+    if let Some(mac) = args.explain {
+        return explain::run(args, mac);
+    }
+    let settings = Settings::read(args)?;
+    if args.check {
+        return check(&settings);
+    }
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()),
@@ -45,77 +65,121 @@ pub(crate) fn run(args: &PxeServerArgs) -> Result<End> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(args))?;
+    runtime.block_on(serve(args, settings))?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(End::Done)
 }
 
-async fn serve(args: &PxeServerArgs) -> Result<()> {
-    let Some(interface) = &args.interface else {
-        bail!("--interface is missing");
-    };
-    let Some(boot_dir) = &args.boot_dir else {
-        bail!("--boot-dir is missing");
-    };
-    let Some(&(first, last)) = args.pool.first() else {
-        bail!("--pool is missing");
-    };
-    let own = interface::own_address(interface, Some(first))?;
-    let folder = Arc::new(BootDir::open(boot_dir)?);
-    let rules = Rules {
-        rules: Vec::new(),
-        files: args.boot_file.clone(),
-        command_line: command_line(args, boot_dir)?,
-    };
-    let state_dir = state_dir::choose(args.state_dir.as_deref())?;
+fn check(settings: &Settings) -> Result<End> {
+    let folder = Arc::new(BootDir::open(&settings.boot_dir)?);
+    settings.https()?;
+    say(&format!(
+        "in order: {} addresses on {}, {} reservations, {} files, {} rules",
+        settings.addresses(),
+        settings.interface,
+        settings.dhcp.reservations.len(),
+        folder.names().len(),
+        settings.rules.rules.len()
+    ));
+    let policy = FolderPolicy::new(settings.rules.clone(), folder);
+    for line in banner::for_whom(&policy) {
+        say(&line);
+    }
+    Ok(End::Done)
+}
+
+async fn serve(args: &PxeServerArgs, settings: Settings) -> Result<()> {
+    if settings.proxy || settings.dhcp6 {
+        anyhow::bail!("--proxy and --dhcp6 are not served by this version");
+    }
+    let supervisor = Supervisor::from_env();
+    let folder = Arc::new(BootDir::open(&settings.boot_dir)?);
+    let state_dir = state_dir::choose(settings.state_dir.as_deref())?;
     let config = Config {
-        interface: interface.clone(),
-        network: Network {
-            address: own.address,
-            prefix: own.prefix,
-            pool_first: first,
-            pool_last: last,
-            router: args.router,
-            dns: args.dns.clone(),
-            lease_secs: args.lease_secs.unwrap_or(LEASE_SECS),
-            http_port: args.http_port.unwrap_or(80),
-            https_port: 8_443,
-        },
+        interface: settings.interface.clone(),
+        dhcp: settings.dhcp.clone(),
         state_dir: state_dir.clone(),
+        https: settings.https()?,
     };
-    let policy = Arc::new(FolderPolicy::new(rules, Arc::clone(&folder)));
+    let policy = Arc::new(FolderPolicy::new(
+        settings.rules.clone(),
+        Arc::clone(&folder),
+    ));
     let files = BootFiles::of_folder(Arc::clone(&folder));
-    let service = BootService::open(
-        config,
-        Sockets::default(),
-        files,
-        policy.clone(),
-        Arc::new(Log),
-    )?;
+    let sockets = handed_over::sockets()?;
+    let mut service = BootService::open(config, sockets, files, policy.clone(), Arc::new(Log))?;
+    if let Some(admin) = &settings.admin {
+        let listener = admin.open().await;
+        service.admin_on(listener.with_context(|| format!("the admin endpoint {admin:?}"))?);
+        say(&format!("admin       {admin:?}"));
+    }
+    if let Some(capture) = &settings.capture {
+        let config = CaptureConfig {
+            folder: capture.folder.clone(),
+            only: capture.only.clone(),
+        };
+        let started = Capture::start(config);
+        let what = || format!("the captures' folder {}", capture.folder.display());
+        service.capture_into(started.with_context(what)?);
+    }
     banner::say_all(&service, &folder, &policy, &state_dir);
+    let running = Running {
+        args: args.clone(),
+        settings,
+        folder,
+        policy,
+        reloader: service.reloader(),
+    };
     let (stop_now, stop) = watch::channel(false);
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        stop_now.send_replace(true);
-    });
-    service.serve(stop).await?;
-    crate::up::say("groundstate pxe-server has stopped");
+    supervisor.ready();
+    let minding = tokio::spawn(mind(running, supervisor.clone(), stop_now));
+    let served = service.serve(stop).await;
+    minding.abort();
+    supervisor.stopping();
+    served?;
+    say("groundstate pxe-server has stopped");
     Ok(())
 }
 
-fn command_line(args: &PxeServerArgs, boot_dir: &Path) -> Result<String> {
-    if let Some(given) = &args.command_line {
-        return Ok(given.clone());
+/// Signals and the supervisor, until it is time to stop.
+async fn mind(
+    mut running: Running,
+    supervisor: Supervisor,
+    stop_now: watch::Sender<bool>,
+) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hang_up.recv() => {
+                supervisor.reloading();
+                for line in running.reload() {
+                    say(&line);
+                }
+                supervisor.ready();
+            }
+            () = supervisor.due() => supervisor.alive(),
+        }
     }
-    let path = boot_dir.join(COMMAND_LINE_FILE);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(text.trim().to_owned()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    stop_now.send_replace(true);
+    Ok(())
+}
+
+impl Settings {
+    /// Certificate and key, where they are configured.
+    fn https(&self) -> Result<Option<Https>> {
+        let read = |tls: &document::Tls| Https::read(tls.port, &tls.certificate, &tls.key);
+        Ok(self.tls.as_ref().map(read).transpose()?)
+    }
+
+    /// How many addresses there are to lease.
+    fn addresses(&self) -> u64 {
+        let pools = self.dhcp.subnets.iter().flat_map(|subnet| &subnet.pools);
+        pools
+            .map(|(first, last)| u64::from(u32::from(*last) - u32::from(*first)) + 1)
+            .sum()
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn choose(named: Option<&Path>) -> Result<PathBuf> {
 /// The folder that `--explain` reads: as [`choose`], without making any.
 pub(super) fn find(named: Option<&Path>) -> PathBuf {
     let system = PathBuf::from(SYSTEM);
-    let readable = |path: &Path| path.join("leases.json").exists();
+    let readable = |path: &Path| path.is_dir();
     match named {
         Some(named) => named.to_owned(),
         None if !readable(&system) && readable(&own()) => own(),

@@ -141,11 +141,7 @@ async fn up(args: &UpArgs, interface: &str, site: Site) -> Result<()> {
     let (stop_now, stop) = watch::channel(false);
     let tls = ours.pki().server_config()?;
     let router = ours.api(image_repo::router(repository));
-    let config = pxe_server::Config {
-        interface: interface.to_owned(),
-        network,
-        state_dir: args.state_dir.clone(),
-    };
+    let config = pxe_server::Config::of_site(interface, &network, &args.state_dir);
     let boot = Arc::new(Boot(ours.clone()));
     let mut servers: JoinSet<Result<()>> = JoinSet::new();
     for listener in [Some(api), local].into_iter().flatten() {

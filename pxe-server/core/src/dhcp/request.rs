@@ -196,6 +196,7 @@ impl Request {
             firmware: self.client.firmware(),
             architecture: self.client.architecture(),
             relay: self.relay_agent(),
+            ipxe: matches!(self.client, Client::Ipxe { .. }),
             ..BootQuestion::about(self.mac)
         }
     }

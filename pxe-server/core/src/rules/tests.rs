@@ -117,6 +117,7 @@ fn the_first_rule_that_fits_decides_and_each_is_told() {
     let rule = |name: &str, then| Rule {
         name: name.to_owned(),
         macs: Vec::new(),
+        mac_prefixes: Vec::new(),
         uuids: Vec::new(),
         firmware: Vec::new(),
         then,
@@ -134,7 +135,7 @@ fn the_first_rule_that_fits_decides_and_each_is_told() {
     let rules = Rules {
         rules: vec![
             Rule {
-                macs: vec![MacAddr([2, 0, 0, 0, 0, 9])],
+                mac_prefixes: vec![vec![2, 0, 0]],
                 ..rule("other", Then::Refuse(reason))
             },
             Rule {

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What one machine would get, and why: the configuration, the folder and the kept leases are read, a DISCOVER as its
+//! firmware would send it is put to the real server, and what comes out is told. Nothing is sent and nothing is kept.
+
+use super::args::PxeServerArgs;
+use super::settings::Settings;
+use super::state_dir;
+use crate::End;
+use crate::up::say;
+use anyhow::{Context as _, Result};
+use groundstate_api::boot::BootQuestion;
+use groundstate_api::{MacAddr, Millis, SystemUuid};
+use pxe_core::dhcp::{Action, Dropped, Event, Lease, LeaseState, Request, Server, Who};
+use pxe_core::names::{Wanted, file_names, read_path};
+use pxe_core::rules::Asker;
+use pxe_server::{BootDir, FolderPolicy, kept_leases, script_text};
+use serde::Serialize;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const HEADER: usize = 236;
+const COOKIE: [u8; 4] = [99, 130, 83, 99];
+
+/// What one kind of client on this machine would get.
+#[derive(Debug, Serialize)]
+struct Told {
+    firmware: &'static str,
+    /// The address, and where it comes from.
+    address: Option<Ipv4Addr>,
+    address_from: String,
+    /// What it is sent for, and by what.
+    boot_file: Option<String>,
+    boot_server: Option<Ipv4Addr>,
+    /// Bytes of that file; none where there is no such file.
+    length: Option<u64>,
+    script: Option<String>,
+    because: Vec<String>,
+    /// Why it gets no answer.
+    no_answer: Option<String>,
+}
+
+pub(super) fn run(args: &PxeServerArgs, mac: MacAddr) -> Result<End> {
+    let settings = Settings::read(args)?;
+    let folder = Arc::new(BootDir::open(&settings.boot_dir)?);
+    let policy = FolderPolicy::new(settings.rules.clone(), Arc::clone(&folder));
+    let state_dir = state_dir::find(settings.state_dir.as_deref());
+    let kept = kept_leases(&state_dir).context("the kept leases")?;
+    let world = World {
+        settings: &settings,
+        folder: &folder,
+        policy: &policy,
+        kept: &kept,
+        mac,
+        uuid: args.uuid,
+    };
+    let askers: Vec<Asker> = match args.firmware {
+        Some(one) => vec![one],
+        None => Asker::ALL.to_vec(),
+    };
+    let told: Vec<Told> = askers
+        .into_iter()
+        .map(|a| world.tell(a))
+        .collect::<Result<_>>()?;
+    if args.json {
+        say(&serde_json::to_string_pretty(&told)?);
+        return Ok(End::Done);
+    }
+    say(&format!(
+        "{mac}, by {}the folder {} and {} leases kept in {}",
+        args.config
+            .as_ref()
+            .map(|path| format!("{}, ", path.display()))
+            .unwrap_or_default(),
+        settings.boot_dir.display(),
+        kept.len(),
+        state_dir.display()
+    ));
+    for each in told {
+        for line in each.lines() {
+            say(&line);
+        }
+    }
+    Ok(End::Done)
+}
+
+struct World<'w> {
+    settings: &'w Settings,
+    folder: &'w BootDir,
+    policy: &'w FolderPolicy,
+    kept: &'w [Lease],
+    mac: MacAddr,
+    uuid: Option<SystemUuid>,
+}
+
+impl World<'_> {
+    fn tell(&self, asker: Asker) -> Result<Told> {
+        let mut server = Server::new(self.settings.dhcp.clone(), self.kept.iter().cloned())?;
+        let request = Request::parse(&discover(self.mac, self.uuid, asker))?;
+        let question = BootQuestion {
+            uuid: request.uuid.or(self.uuid),
+            ..request.question()
+        };
+        let decision = self.policy.explain(&question);
+        let mut told = Told {
+            firmware: asker.as_str(),
+            address: None,
+            address_from: String::new(),
+            boot_file: None,
+            boot_server: None,
+            length: None,
+            script: None,
+            because: decision.because,
+            no_answer: None,
+        };
+        let mut out = Vec::new();
+        let event = Event::Asked {
+            request: Box::new(request),
+            answer: decision.answer.clone(),
+        };
+        server.handle(now(), event, &mut out);
+        for action in out {
+            match action {
+                Action::Send { bytes, .. } => self.read(&bytes, &mut told),
+                Action::Dropped { why, .. } => told.no_answer = Some(words(&why)),
+                Action::Keep(_)
+                | Action::Saw { .. }
+                | Action::Step { .. }
+                | Action::Foreign { .. }
+                | Action::Probe { .. } => {}
+            }
+        }
+        let path = told.boot_file.as_deref().map(path_of);
+        match path.as_deref().and_then(read_path) {
+            Some(Wanted::File(path)) => {
+                let found = file_names(&path).find_map(|name| self.folder.file(name));
+                told.length = found.map(|content| content.length());
+            }
+            Some(Wanted::Script(_)) => {
+                let base = self.settings.dhcp.http;
+                let text = script_text(&decision.answer, base, None);
+                told.script = Some(text.unwrap_or_else(|why| why.to_string()));
+            }
+            Some(Wanted::Metrics) | None => {}
+        }
+        Ok(told)
+    }
+
+    /// The reply as the client would read it.
+    fn read(&self, reply: &[u8], told: &mut Told) {
+        let address = |at: usize| {
+            let four: Option<[u8; 4]> = reply.get(at..at + 4)?.try_into().ok();
+            four.map(Ipv4Addr::from).filter(|a| !a.is_unspecified())
+        };
+        let text = |bytes: &[u8]| {
+            let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+            let text = String::from_utf8_lossy(bytes.get(..end).unwrap_or_default());
+            (!text.is_empty()).then(|| text.into_owned())
+        };
+        told.address = address(16);
+        told.address_from = told.address.map(|a| self.origin(a)).unwrap_or_default();
+        let file = option(reply, 67).and_then(text);
+        told.boot_file = file.or_else(|| text(reply.get(108..HEADER).unwrap_or_default()));
+        told.boot_server = address(20).filter(|_| told.boot_file.is_some());
+    }
+
+    fn origin(&self, address: Ipv4Addr) -> String {
+        let reserved = self
+            .settings
+            .dhcp
+            .reservations
+            .iter()
+            .find(|r| r.address == address);
+        if let Some(reserved) = reserved {
+            return match &reserved.who {
+                Who::Mac(_) => "reserved by its MAC address",
+                Who::Uuid(_) => "reserved by its UUID",
+                Who::RelayPort { .. } => "reserved by its relay port",
+            }
+            .to_owned();
+        }
+        let own = |lease: &&Lease| lease.mac == self.mac && lease.state == LeaseState::Bound;
+        match self
+            .kept
+            .iter()
+            .filter(own)
+            .find(|lease| lease.address == address)
+        {
+            Some(lease) if lease.holds(now()) => {
+                format!("its lease until {}", provisioner::clock::words(lease.until))
+            }
+            Some(_) => "the one that it had before".to_owned(),
+            None => "a free one of the pool".to_owned(),
+        }
+    }
+}
+
+impl Told {
+    fn lines(&self) -> Vec<String> {
+        let mut lines = vec![String::new(), self.firmware.to_owned()];
+        let mut say = |what: &str, text: &str| lines.push(format!("  {what:<10} {text}"));
+        if let Some(why) = &self.no_answer {
+            say("answer", &format!("none: {why}"));
+        }
+        if let Some(address) = self.address {
+            say("address", &format!("{address}, {}", self.address_from));
+        }
+        let is_url = self
+            .boot_file
+            .as_deref()
+            .is_some_and(|file| file.contains("://"));
+        match (&self.boot_file, self.boot_server, self.length) {
+            (Some(file), Some(server), Some(length)) if !is_url => {
+                say(
+                    "boot file",
+                    &format!("{file} by TFTP from {server}, {length} bytes"),
+                );
+            }
+            (Some(file), _, Some(length)) => say("boot file", &format!("{file}, {length} bytes")),
+            (Some(file), _, None) if self.script.is_some() => say("boot file", file),
+            (Some(file), _, None) => {
+                say("boot file", &format!("{file}, and there is no such file"))
+            }
+            (None, ..) if self.address.is_some() => say("boot file", "none"),
+            (None, ..) => {}
+        }
+        for (n, line) in self
+            .script
+            .iter()
+            .flat_map(|script| script.lines())
+            .enumerate()
+        {
+            say(if n == 0 { "script" } else { "" }, line);
+        }
+        for (n, line) in self.because.iter().enumerate() {
+            say(if n == 0 { "because" } else { "" }, line);
+        }
+        lines
+    }
+}
+
+fn words(why: &Dropped) -> String {
+    why.to_string()
+}
+
+fn now() -> Millis {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The path of a URL, or of a TFTP name.
+fn path_of(file: &str) -> String {
+    let below = file
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split_once('/'));
+    match below {
+        Some((_, path)) => format!("/{path}"),
+        // A name is no URL: what would be an escape there is itself here.
+        None => format!("/{}", file.replace('%', "%25")),
+    }
+}
+
+/// An option's bytes, pieces joined.
+fn option(reply: &[u8], wanted: u8) -> Option<&[u8]> {
+    let mut rest = reply.get(HEADER + COOKIE.len()..)?;
+    loop {
+        match rest {
+            [0, after @ ..] => rest = after,
+            [255, ..] | [] | [_] => return None,
+            [code, length, after @ ..] => {
+                let (value, after) = after.split_at_checked(usize::from(*length))?;
+                if *code == wanted {
+                    return Some(value);
+                }
+                rest = after;
+            }
+        }
+    }
+}
+
+/// A DISCOVER as such a client sends it.
+fn discover(mac: MacAddr, uuid: Option<SystemUuid>, asker: Asker) -> Vec<u8> {
+    let mut packet = vec![1, 1, 6, 0, 0x47, 0x53, 0, 1, 0, 0, 0x80, 0];
+    packet.resize(28, 0);
+    packet.extend_from_slice(&mac.0);
+    packet.resize(HEADER, 0);
+    packet.extend_from_slice(&COOKIE);
+    let mut put = |code: u8, value: &[u8]| {
+        packet.push(code);
+        packet.push(u8::try_from(value.len()).unwrap_or(u8::MAX));
+        packet.extend_from_slice(value);
+    };
+    let architecture = asker.architecture();
+    put(53, &[1]);
+    put(
+        55,
+        &[1, 3, 6, 15, 43, 51, 54, 60, 66, 67, 97, 128, 150, 175],
+    );
+    let class = match asker {
+        Asker::UefiHttp | Asker::Arm64Http => "HTTPClient",
+        Asker::Bios | Asker::UefiPxe | Asker::Arm64Pxe | Asker::Ipxe => "PXEClient",
+    };
+    put(
+        60,
+        format!("{class}:Arch:{architecture:05}:UNDI:003016").as_bytes(),
+    );
+    put(93, &architecture.to_be_bytes());
+    put(94, &[1, 3, 16]);
+    if let Some(uuid) = uuid {
+        // The first three fields travel with their low byte first (SMBIOS 2.6).
+        let [a, b, c, d, e, f, g, h, rest @ ..] = uuid.0;
+        let mut value = vec![0, d, c, b, a, f, e, h, g];
+        value.extend_from_slice(&rest);
+        put(97, &value);
+    }
+    if asker == Asker::Ipxe {
+        put(77, b"iPXE");
+    }
+    packet.push(255);
+    packet.resize(packet.len().max(300), 0);
+    packet
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_to_the_server_is_what_such_a_client_sends() {
+        let mac = MacAddr([0x52, 0x54, 0, 0, 0, 1]);
+        let uuid: SystemUuid = "564d1234-5678-9abc-def0-123456789abc".parse().unwrap();
+        for asker in Asker::ALL {
+            let request = Request::parse(&discover(mac, Some(uuid), asker)).unwrap();
+            assert_eq!(Asker::of(&request.question()), Some(asker));
+            assert_eq!((request.mac, request.uuid), (mac, Some(uuid)));
+        }
+    }
+
+    #[test]
+    fn a_boot_file_leads_to_its_path() {
+        assert_eq!(path_of("http://10.0.0.1:8080/boot/a%20b"), "/boot/a%20b");
+        assert_eq!(path_of("sub/pxelinux.0"), "/sub/pxelinux.0");
+        assert_eq!(path_of("a%20b"), "/a%2520b");
+    }
+}
