@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// The largest file, in bytes: some 2,000 packets, more than 50 boots have.
-pub const FILE_BYTES_MAX: u64 = 1 << 20;
+const FILE_BYTES_MAX: u64 = 1 << 20;
 /// The most files; the oldest goes. Together at most 256 MiB.
-pub const FILES_MAX: usize = 256;
+const FILES_MAX: usize = 256;
 /// Packets that wait to be written.
 const WAITING_MAX: usize = 1_024;
 /// The longest payload that is kept of a packet, in bytes.

@@ -10,7 +10,7 @@ use crate::desk::Desk;
 use crate::metrics::{Gauge, Metric, Timing};
 use crate::{BootPolicy, Sightings};
 use groundstate_api::boot::{BootQuestion, BootSighting};
-use groundstate_api::boot_session::{BootSession, BootSessions, BootStep, SessionState, Via};
+use groundstate_api::boot_session::{BootSession, BootSessions, BootStep, ForeignServer, SessionState, Via};
 use groundstate_api::{MacAddr, Millis};
 use pxe_core::session::{About, Action, Counts, Event, Limits, Sessions};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -42,6 +42,12 @@ impl BootLog {
             foreign: sessions.foreign().list(),
             forgotten: sessions.forgotten(),
         }
+    }
+
+    /// The DHCP servers that were heard and are not ours.
+    #[must_use]
+    pub fn foreign(&self) -> Vec<ForeignServer> {
+        self.sessions().foreign().list()
     }
 
     /// The sessions that changed after a revision (0 for all), at most so many, and the revision to ask after next.

@@ -7,6 +7,7 @@
 mod client;
 mod image;
 mod pxe_server;
+mod remote;
 mod up;
 mod vhd;
 
@@ -45,6 +46,9 @@ enum Command {
     /// Show what a run would do to a node's disks, before anything runs.
     #[command(subcommand)]
     Plan(client::plan::PlanCommand),
+    /// Look at boots: how far each machine came, when, and why it stopped.
+    #[command(subcommand)]
+    Boot(client::boot::BootCommand),
     /// Show events, over the API.
     Events(client::events::EventsArgs),
 }
@@ -73,6 +77,7 @@ fn main() -> ExitCode {
         Command::Vhd(command) => vhd::run(&command),
         Command::Node(command) => client::node::run(&command),
         Command::Plan(command) => client::plan::run(&command),
+        Command::Boot(command) => client::boot::run(&command),
         Command::Events(args) => client::events::run(&args),
     };
     match done {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The client half: the public HTTPS API with an operator's certificate. It sees `api` and nothing else of ours.
 
+pub(crate) mod boot;
+mod boot_picture;
 pub(crate) mod erase;
 pub(crate) mod events;
 pub(crate) mod node;
@@ -44,6 +46,14 @@ pub(crate) struct Connect {
 }
 
 impl Connect {
+    /// To this server with this credential.
+    pub(crate) fn to(server: &str, credential: &Path) -> Self {
+        Self {
+            server: server.to_owned(),
+            credential: credential.to_owned(),
+        }
+    }
+
     /// The site CA, PEM.
     pub(crate) fn ca_pem(&self) -> Result<String> {
         let path = self.credential.join("ca.crt");
@@ -64,6 +74,15 @@ impl std::fmt::Display for Refused {
 }
 
 impl std::error::Error for Refused {}
+
+/// A document that may have been fetched before.
+#[derive(Debug)]
+pub(crate) enum Fetched<T> {
+    /// It is the same as before.
+    Same,
+    /// It is this, with its entity tag.
+    New(T, Option<String>),
+}
 
 /// A connection to the API.
 pub(crate) struct Client {
@@ -119,6 +138,32 @@ impl Client {
             .post(format!("{}{path}", self.server))
             .send_json(body);
         Ok(serde_json::from_str(&self.read(answer)?)?)
+    }
+
+    /// GET a document, unless it is still the one of this entity tag.
+    pub(crate) fn get_tagged<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        tag: Option<&str>,
+    ) -> Result<Fetched<T>> {
+        let mut request = self.agent.get(format!("{}{path}", self.server));
+        if let Some(tag) = tag {
+            request = request.header("If-None-Match", tag);
+        }
+        let answer = request.call();
+        let head = answer.as_ref().ok();
+        if head.is_some_and(|answer| answer.status().as_u16() == 304) {
+            return Ok(Fetched::Same);
+        }
+        let tag = head.and_then(|answer| answer.headers().get("etag"));
+        let tag = tag.and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+        Ok(Fetched::New(serde_json::from_str(&self.read(answer)?)?, tag))
+    }
+
+    /// POST a document that is answered with nothing.
+    pub(crate) fn post_only<B: Serialize>(&self, path: &str, body: &B) -> Result<()> {
+        let url = format!("{}{path}", self.server);
+        self.read(self.agent.post(url).send_json(body)).map(drop)
     }
 
     fn read(
