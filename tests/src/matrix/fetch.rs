@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Clients that fetch one file by TFTP or HTTP.
 
-use super::ground::{Client, Ground, SERVER, run};
+use super::ground::{Client, Ground, SERVER, read, run};
 use super::row::{Outcome, Row};
-use super::wire;
 use crate::rack::Parts;
 use anyhow::{Result, ensure};
 use sha2::{Digest as _, Sha256};
@@ -132,7 +131,7 @@ fn row(ground: &mut Ground, number: usize, fetcher: &Fetcher) -> Result<Row> {
     let mut command = command(&client, &program.display().to_string());
     command.args((fetcher.arguments)()).current_dir(&folder);
     let ran = run(&mut command);
-    let wire = wire::read(&capture.end()?)?;
+    let wire = read(capture)?;
     let checked = ran.and_then(|_| {
         let expected = bytes();
         let got = fs::read(&out)?;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Real firmware in QEMU, each booting the maintenance OS to PID 1 from the boot service.
 
-use super::ground::{Ground, POOL};
+use super::ground::{Ground, POOL, read};
 use super::row::{Outcome, Row};
-use super::wire::{self, Wire};
+use super::wire::Wire;
 use crate::rack::{Node, NodeSpec, PowerOn};
 use anyhow::{Context as _, Result, ensure};
 use groundstate_api::Digest;
@@ -108,7 +108,7 @@ impl Boot {
             .power_on(&PowerOn::FIRMWARE)
             .and_then(|()| node.wait_for_line(PID1, LIMIT));
         drop(node);
-        let wire = wire::read(&capture.end()?)?;
+        let wire = read(capture)?;
         let row = |(client, did, file, by): &(&str, &str, &str, &str)| {
             let came = came_over(&wire, &ground.boot_dir, file, by);
             let outcome = match up

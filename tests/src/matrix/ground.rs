@@ -3,6 +3,7 @@
 //!
 //! It ends only what it started, and leaves its folder behind: logs and captures are for people.
 
+use super::wire::{self, Wire};
 use crate::rack::{Capture, Net, NetOptions, Parts};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::fs::{self, File};
@@ -18,6 +19,8 @@ pub(super) const POOL: &str = "10.77.0.100-10.77.0.199";
 pub(super) const LEASED: &str = "10.77.0.1";
 /// How often something is looked at that is awaited.
 pub(super) const POLL: Duration = Duration::from_millis(50);
+/// tcpdump takes packets from the kernel after a second at the latest; what it has not taken it does not write.
+const CAPTURED: Duration = Duration::from_millis(1_300);
 /// How long the boot service may take to listen, and a small program to end.
 const SMALL: Duration = Duration::from_secs(30);
 
@@ -141,6 +144,12 @@ impl Ground {
         let file = self.folder.join(format!("{name}.pcap"));
         Ok(Capture::start(interface, &file)?)
     }
+}
+
+/// Ends a capture once everything is in it, and reads it.
+pub(super) fn read(capture: Capture) -> Result<Wire> {
+    thread::sleep(CAPTURED);
+    wire::read(&capture.end()?)
 }
 
 /// A network namespace of one client. It lasts as long as the process that keeps it.

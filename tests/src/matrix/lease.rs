@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Clients that ask for an address, straight and through a relay agent.
 
-use super::ground::{Client, Ground, LEASED, Ours, POLL, POOL, SERVER, run};
+use super::ground::{Client, Ground, LEASED, Ours, POLL, POOL, SERVER, read, run};
 use super::row::{Outcome, Row};
-use super::wire;
 use crate::rack::Parts;
 use anyhow::{Context as _, Result, ensure};
 use std::fs;
@@ -113,7 +112,7 @@ pub(super) fn rows(ground: &mut Ground) -> Result<Vec<Row>> {
         let client = ground.client()?;
         let capture = ground.capture(&client.port(), &format!("lease-{}", asker.program))?;
         let got = address(ground, &client, asker, &program, LEASED);
-        let wire = wire::read(&capture.end()?)?;
+        let wire = read(capture)?;
         rows.push(Row::new(asker.client, "an address", &wire, outcome(got)));
     }
     rows.push(nmap(ground)?);
@@ -148,18 +147,18 @@ pub(super) fn relayed(ground: &mut Ground) -> Result<Row> {
     let capture = ground.capture(&relay.port(), "relay")?;
     let got = address(ground, &client, asker, &program, "10.78.0.");
     drop(running);
-    let wire = wire::read(&capture.end()?)?;
+    let wire = read(capture)?;
     Ok(Row::new(CLIENT, DID, &wire, outcome(got)))
 }
 
 const TWO_SUBNETS: &str = r#"
 [[subnet]]
 network = "10.77.0.0/24"
-pool = ["10.77.0.100-10.77.0.199"]
+pools = ["10.77.0.100-10.77.0.199"]
 
 [[subnet]]
 network = "10.78.0.0/24"
-pool = ["10.78.0.100-10.78.0.199"]
+pools = ["10.78.0.100-10.78.0.199"]
 router = "10.78.0.1"
 "#;
 
@@ -245,7 +244,7 @@ fn nmap(ground: &mut Ground) -> Result<Row> {
         SERVER,
     ]);
     let said = run(&mut command);
-    let wire = wire::read(&capture.end()?)?;
+    let wire = read(capture)?;
     let got = said.and_then(|said| {
         let server = said
             .lines()

@@ -31,9 +31,11 @@ impl Capture {
         let words = file.with_extension("tcpdump.log");
         let log = File::create(&words).map_err(RackError::file(&words))?;
         let mut command = Command::new(program);
-        // -Z root: as root stay root, so that it can write the file; -U: each packet is in the file at once.
+        // -Z root: as root stay root, so that it can write the file; -U: each packet is in the file at once; -B: the
+        // kernel keeps 64 MiB for tcpdump, so that a file that comes at the wire's speed is not lost in between.
         command
-            .args(["-i", interface, "-n", "-U", "-s", "0", "-Z", "root", "-w"])
+            .args(["-i", interface, "-n", "-U", "-s", "0", "-B", "65536"])
+            .args(["-Z", "root", "-w"])
             .arg(file);
         command
             .stdin(Stdio::null())
