@@ -4,6 +4,7 @@
 //! Each runs on a thread of its own, since a rack's network belongs to the thread that made it.
 
 mod beside_os;
+mod clients;
 mod erase;
 mod examine;
 mod power_cuts;
@@ -39,8 +40,12 @@ const AWAY: Duration = Duration::from_secs(5);
 const AGENT_LINE: &str = "groundstate: host";
 
 /// Every scenario, in the order in which they are run.
-pub(crate) const ALL: [crate::test::Scenario; 14] = [
+pub(crate) const ALL: [crate::test::Scenario; 15] = [
     ("PID 1 without a site says so and stays", without_a_site),
+    (
+        "every client of the matrix has what it asks for",
+        clients::every_client,
+    ),
     (
         "hw-diag examines 24 disks and a BMC beside smartctl",
         examine::examine,

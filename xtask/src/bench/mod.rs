@@ -15,6 +15,8 @@ mod storage;
 mod svg;
 mod table;
 
+pub(crate) use peers::{Peer, Peers};
+
 use crate::layout::Layout;
 use anyhow::Result;
 use clap::{Args, Subcommand};

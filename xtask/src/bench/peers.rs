@@ -21,31 +21,31 @@ const LIBRARIES: [&str; 2] = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"
 
 /// A peer.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Peer {
+pub(crate) struct Peer {
     /// The program.
-    pub(super) program: &'static str,
+    pub(crate) program: &'static str,
     /// The Debian package that has it.
-    pub(super) package: &'static str,
+    pub(crate) package: &'static str,
 }
 
 /// A peer that is a crate of the same name.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Crate {
     /// The program.
-    pub(super) program: &'static str,
+    pub(crate) program: &'static str,
     /// The version.
     pub(super) version: &'static str,
 }
 
 /// The unpacked peers.
 #[derive(Debug)]
-pub(super) struct Peers {
+pub(crate) struct Peers {
     root: PathBuf,
 }
 
 impl Peers {
     /// Makes the peers ready. One that cannot be had is named, and what needs it will be short.
-    pub(super) fn fetch(layout: &Layout, wanted: &[Peer]) -> Result<Self> {
+    pub(crate) fn fetch(layout: &Layout, wanted: &[Peer]) -> Result<Self> {
         let folder = layout.made("peers");
         let peers = Self {
             root: folder.join("root"),
@@ -133,7 +133,7 @@ impl Peers {
     }
 
     /// The environment in which the peers are found: PATH, and the libraries that the machine lacks.
-    pub(super) fn environment(&self) -> Result<[(&'static str, OsString); 2]> {
+    pub(crate) fn environment(&self) -> Result<[(&'static str, OsString); 2]> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
         // What the machine has goes first, so that a peer of its own is not shadowed.

@@ -107,6 +107,10 @@ pub(super) const NEEDS: &[Need] = &[
         "a shell in the examination of virtual hardware",
     ),
     need(&["tftp"], "tftp-hpa", "TFTP peer in tests"),
+    need(&["dhclient"], "isc-dhcp-client", "DHCP peer in tests"),
+    need(&["dhcpcd"], "dhcpcd-base", "DHCP peer in tests"),
+    need(&["nmap"], "nmap", "DHCP peer in tests: DHCPINFORM"),
+    need(&["atftp"], "atftp", "TFTP peer in tests: windows"),
     need(&["vhdiinfo"], "libvhdi-utils", "VHD peer in tests"),
     need(
         &["/usr/share/doc/python3-libvhdi"],
