@@ -5,11 +5,23 @@
 
 #[path = "dhcp/captures.rs"]
 mod captures;
+#[path = "dhcp/kinds.rs"]
+mod kinds;
 #[path = "dhcp/leases.rs"]
 mod leases;
 #[path = "dhcp/malformed.rs"]
 mod malformed;
 #[path = "dhcp/packet.rs"]
 mod packet;
+#[path = "dhcp/properties.rs"]
+mod properties;
+#[path = "dhcp/seen.rs"]
+mod seen;
+#[path = "dhcp/subnets.rs"]
+mod subnets;
 #[path = "dhcp/table.rs"]
 mod table;
+#[path = "dhcp/threats.rs"]
+mod threats;
+#[path = "dhcp/wire.rs"]
+mod wire;

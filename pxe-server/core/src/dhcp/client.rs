@@ -79,7 +79,8 @@ impl Client {
         }
     }
 
-    /// In words: `BIOS PXE`, `UEFI HTTP Boot`, `iPXE`, `an operating system`, `architecture 33`.
+    /// In words: `BIOS PXE`, `UEFI HTTP Boot`, `UEFI arm64 PXE, architecture 11`,
+    /// `architecture 33`, `iPXE`, `an operating system`.
     #[must_use]
     pub fn words(self) -> Cow<'static, str> {
         let (wanted, http) = match self {
@@ -88,13 +89,14 @@ impl Client {
             Self::Pxe { architecture } => (architecture, false),
             Self::Http { architecture } => (architecture, true),
         };
-        architecture::WORDS
+        let words = architecture::WORDS
             .iter()
-            .find(|(known, words)| *known == wanted && words.ends_with("HTTP Boot") == http)
-            .map_or_else(
-                || Cow::Owned(format!("architecture {wanted}")),
-                |(_, words)| Cow::Borrowed(*words),
-            )
+            .find(|(known, words)| *known == wanted && words.ends_with("HTTP Boot") == http);
+        match words {
+            Some((_, words)) if self.firmware().is_some() => Cow::Borrowed(*words),
+            Some((_, words)) => Cow::Owned(format!("{words}, architecture {wanted}")),
+            None => Cow::Owned(format!("architecture {wanted}")),
+        }
     }
 
     pub(super) fn of(options: &Options<'_>) -> Result<Self, Malformed> {

@@ -15,6 +15,7 @@ mod config;
 mod declines;
 mod foreign;
 mod free;
+mod grant;
 mod lease;
 mod offers;
 pub(crate) mod options;

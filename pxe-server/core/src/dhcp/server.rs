@@ -2,13 +2,12 @@
 //! The server: what is answered to whom.
 
 use super::action::{Action, Dropped, Event};
-use super::book::{Asks, Book, Denied, Picked};
+use super::book::{Asks, Book, Picked};
 use super::boot_file::{BootFile, boot_file};
-use super::client::Client;
 use super::config::{ServerConfig, Who};
 use super::foreign::{Foreign, Overheard};
 use super::lease::{Lease, LeaseState};
-use super::reply::{self, Voice, told};
+use super::reply::{self, Voice};
 use super::request::{Message, Request};
 use super::reservation::Reservations;
 use super::space::{Kind as Place, Space};
@@ -42,11 +41,11 @@ const BOOT_NAME_MAX: usize = 127;
 /// Leases run out when somebody looks; nothing has to happen at a certain time, so there is no deadline.
 #[derive(Clone, Debug)]
 pub struct Server {
-    config: ServerConfig,
+    pub(super) config: ServerConfig,
     subnets: Subnets,
     reservations: Reservations,
-    book: Book,
-    tell: Tell,
+    pub(super) book: Book,
+    pub(super) tell: Tell,
     foreign: Foreign,
     probed: (u64, u32),
 }
@@ -158,8 +157,10 @@ impl Server {
     pub fn handle(&mut self, now: Millis, event: Event, out: &mut Vec<Action>) {
         match event {
             Event::ScriptAsked { mac, answer } => {
-                if let Some(sighting) = sighting(&answer) {
-                    self.tell.once(now, mac, out, || sighting);
+                if let Some(sighting) = sighting(&answer)
+                    && self.tell.may_tell_once(now, mac)
+                {
+                    out.push(Action::Saw { mac, sighting });
                 }
             }
             Event::Asked { request, answer } => {
@@ -242,7 +243,7 @@ impl Server {
         here.ok_or(Dropped::NotServed(self.config.address))
     }
 
-    fn asks(&self, request: &Request, subnet: SubnetId) -> Asks {
+    pub(super) fn asks(&self, request: &Request, subnet: SubnetId) -> Asks {
         let reserved = self.reservations.of(request, subnet);
         let own = self.book.of_machine(request.mac).map(|lease| lease.address);
         Asks {
@@ -307,111 +308,6 @@ impl Server {
         Ok(())
     }
 
-    /// DHCPREQUEST in each of its four meanings (RFC 2131 section 4.3.2).
-    fn request(
-        &mut self,
-        now: Millis,
-        request: &Request,
-        link: SubnetId,
-        boot: &BootFile,
-        out: &mut Vec<Action>,
-    ) -> Result<(), Dropped> {
-        let mac = request.mac;
-        if let Some(server) = request.server_id
-            && server != self.config.address
-            && server != reply::server_id(request, self.config.address)
-        {
-            self.book.end_offer(mac);
-            // A relay agent that names itself (RFC 5107) is no server of its own.
-            if server != request.giaddr {
-                self.heard_foreign(now, server, mac, out);
-            }
-            return Err(Dropped::OtherServer(server));
-        }
-        let uses = (!request.ciaddr.is_unspecified()).then_some(request.ciaddr);
-        let renews = request.server_id.is_none() && uses.is_some();
-        let wanted = if renews {
-            uses
-        } else {
-            request.requested.or(uses)
-        };
-        let address = wanted.ok_or(Dropped::NoAddress)?;
-        let asks = self.asks(request, link);
-        let selecting = request.server_id.is_some();
-        match self.book.may_bind(now, &asks, address, selecting) {
-            Err(why) => self.deny(now, request, address, why, out),
-            Ok(()) => self.grant(now, request, &asks, address, boot, out)?,
-        }
-        Ok(())
-    }
-
-    fn grant(
-        &mut self,
-        now: Millis,
-        request: &Request,
-        asks: &Asks,
-        address: Ipv4Addr,
-        boot: &BootFile,
-        out: &mut Vec<Action>,
-    ) -> Result<(), Dropped> {
-        let (mac, client) = (request.mac, request.client);
-        let file = boot.named(mac, self.config.http);
-        let voice = self.voice(asks.subnet, address, boot, file.as_deref())?;
-        let lease_time = Millis::secs(voice.subnet.config.lease_secs.into());
-        let (to, bytes) = reply::grant(&voice, request, Kind::Ack, address);
-        let lease = self.lease(now, request, address, now.plus(lease_time));
-        self.book.bind(lease);
-        out.push(Action::Keep(lease));
-        out.push(Action::Send { to, bytes });
-        let renews = request.server_id.is_none() && !request.ciaddr.is_unspecified();
-        if renews {
-            return Ok(());
-        }
-        // Firmware that is sent to its disk was told of as that; its lease would read as the beginning of a network boot.
-        if is_local_disk(boot) {
-            self.tell
-                .step(now, mac, client, out, || BootStep::SentToLocalDisk {
-                    via: Via::Dhcp,
-                });
-            return Ok(());
-        }
-        self.tell
-            .each(now, mac, client, out, || BootSighting::Leased {
-                address: address.to_string(),
-                firmware: client.firmware(),
-            });
-        self.tell.step(now, mac, client, out, || BootStep::Bound {
-            via: Via::Dhcp,
-            address: address.to_string(),
-            file: told(file.as_deref()),
-        });
-        Ok(())
-    }
-
-    fn deny(
-        &mut self,
-        now: Millis,
-        request: &Request,
-        address: Ipv4Addr,
-        why: Denied,
-        out: &mut Vec<Action>,
-    ) {
-        // It has to stop using what it may not keep, so that whose address it is gets it.
-        let own = self.book.is_with(request.mac, address);
-        if own && let Some(lease) = self.book.release(now, request.mac, address) {
-            out.push(Action::Keep(lease));
-        }
-        self.book.end_offer(request.mac);
-        let why = why.to_string();
-        let (to, bytes) = reply::nak(self.config.address, request, &why);
-        out.push(Action::Send { to, bytes });
-        self.tell
-            .step(now, request.mac, request.client, out, || BootStep::Denied {
-                via: Via::Dhcp,
-                why,
-            });
-    }
-
     fn inform(
         &self,
         request: &Request,
@@ -426,45 +322,6 @@ impl Server {
         let voice = self.voice(link, request.ciaddr, boot, file.as_deref())?;
         let (to, bytes) = reply::inform(&voice, request);
         out.push(Action::Send { to, bytes });
-        Ok(())
-    }
-
-    fn release(
-        &mut self,
-        now: Millis,
-        request: &Request,
-        out: &mut Vec<Action>,
-    ) -> Result<(), Dropped> {
-        let released = self.book.release(now, request.mac, request.ciaddr);
-        out.push(Action::Keep(released.ok_or(Dropped::NoAddress)?));
-        Ok(())
-    }
-
-    fn decline(
-        &mut self,
-        now: Millis,
-        request: &Request,
-        out: &mut Vec<Action>,
-    ) -> Result<(), Dropped> {
-        let ours = [
-            self.config.address,
-            reply::server_id(request, self.config.address),
-        ];
-        if let Some(server) = request.server_id.filter(|server| !ours.contains(server)) {
-            return Err(Dropped::OtherServer(server));
-        }
-        let mac = request.mac;
-        let address = request.requested.ok_or(Dropped::NoAddress)?;
-        if !self.book.is_with(mac, address) {
-            return Err(Dropped::NoAddress);
-        }
-        if !self.book.believe(now, mac) {
-            self.book.end_offer(mac);
-            let released = self.book.release(now, mac, address);
-            out.extend(released.map(Action::Keep));
-            return Err(Dropped::Declines);
-        }
-        out.extend(self.book.put_aside(now, mac, address).map(Action::Keep));
         Ok(())
     }
 
@@ -499,7 +356,7 @@ impl Server {
         out.extend(self.book.put_aside(now, mac, address).map(Action::Keep));
     }
 
-    fn heard_foreign(
+    pub(super) fn heard_foreign(
         &mut self,
         now: Millis,
         server: Ipv4Addr,
@@ -512,33 +369,7 @@ impl Server {
         }
     }
 
-    fn lease(&self, now: Millis, request: &Request, address: Ipv4Addr, until: Millis) -> Lease {
-        let old = self.book.of_machine(request.mac);
-        let uuid = request.uuid.or_else(|| old.and_then(|lease| lease.uuid));
-        let firmware = match request.client {
-            // iPXE tells BIOS from UEFI, but not whether PXE or HTTP Boot loaded it.
-            Client::Ipxe { .. } => old
-                .and_then(|lease| lease.firmware)
-                .or(request.client.firmware()),
-            Client::Plain => old.and_then(|lease| lease.firmware),
-            Client::Pxe { .. } | Client::Http { .. } => request
-                .client
-                .firmware()
-                .or_else(|| old.and_then(|lease| lease.firmware)),
-        };
-        let same = old.filter(|lease| lease.address == address);
-        Lease {
-            address,
-            mac: request.mac,
-            state: LeaseState::Bound,
-            since: same.map_or(now, |lease| lease.since),
-            until,
-            uuid,
-            firmware,
-        }
-    }
-
-    fn voice<'a>(
+    pub(super) fn voice<'a>(
         &'a self,
         link: SubnetId,
         address: Ipv4Addr,
@@ -565,20 +396,28 @@ impl Server {
         boot: &BootFile,
         out: &mut Vec<Action>,
     ) {
-        let told = match boot {
-            BootFile::NoFileFor { architecture } => {
-                Some(no_file(&self.config, request.mac, *architecture))
-            }
-            BootFile::NoAnswer => sighting(answer),
-            _ if is_local_disk(boot) => sighting(answer),
+        let tells = match boot {
+            BootFile::NoFileFor { .. } | BootFile::NoAnswer => true,
             BootFile::Nothing
             | BootFile::Tftp(_)
             | BootFile::Http(_)
             | BootFile::IpxeScript
-            | BootFile::IpxeFile(_) => None,
+            | BootFile::IpxeFile(_) => is_local_disk(boot),
         };
-        if let Some(told) = told {
-            self.tell.once(now, request.mac, out, || told);
+        if tells && self.tell.may_tell_once(now, request.mac) {
+            let sighting = match boot {
+                BootFile::NoFileFor { architecture } => {
+                    Some(no_file(&self.config, request.mac, *architecture))
+                }
+                BootFile::Nothing
+                | BootFile::NoAnswer
+                | BootFile::Tftp(_)
+                | BootFile::Http(_)
+                | BootFile::IpxeScript
+                | BootFile::IpxeFile(_) => sighting(answer),
+            };
+            let mac = request.mac;
+            out.extend(sighting.map(|sighting| Action::Saw { mac, sighting }));
         }
     }
 }
@@ -591,7 +430,7 @@ fn asked(request: &Request) -> BootStep {
     }
 }
 
-fn is_local_disk(boot: &BootFile) -> bool {
+pub(super) fn is_local_disk(boot: &BootFile) -> bool {
     match boot {
         BootFile::Tftp(name) | BootFile::Http(name) => name == LOCAL_DISK,
         BootFile::Nothing

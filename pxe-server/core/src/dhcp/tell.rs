@@ -73,18 +73,9 @@ impl Tell {
         }
     }
 
-    /// Tells a sighting that a machine's repeated asking does not make another one.
-    pub(super) fn once(
-        &mut self,
-        now: Millis,
-        mac: MacAddr,
-        out: &mut Vec<Action>,
-        sighting: impl FnOnce() -> BootSighting,
-    ) {
-        if self.quiet.may_tell(now, mac) {
-            let sighting = sighting();
-            out.push(Action::Saw { mac, sighting });
-        }
+    /// Whether a sighting that a machine's repeated asking does not make another one may be told of now.
+    pub(super) fn may_tell_once(&mut self, now: Millis, mac: MacAddr) -> bool {
+        self.quiet.may_tell(now, mac)
     }
 
     fn may_tell(&mut self, now: Millis, client: Client) -> bool {

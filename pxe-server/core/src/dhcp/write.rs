@@ -158,7 +158,11 @@ impl<'a> Reply<'a> {
             self.squeeze(room, &mut fields);
         }
         if let Some(relay) = relay {
-            put(&mut fields.options, code::RELAY_AGENT, relay);
+            fields.options.push(code::RELAY_AGENT);
+            fields
+                .options
+                .push(u8::try_from(relay.len()).unwrap_or(u8::MAX));
+            fields.options.extend_from_slice(relay);
         }
         fields.options.push(code::END);
         self.assemble(&fields)

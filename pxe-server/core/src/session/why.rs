@@ -109,7 +109,7 @@ fn asking(found: &Found, foreign: Option<&str>) -> (String, String) {
     let ipxe = Asker::of(&found.client) == Asker::Ipxe;
     match (&found.no, &found.bound, &found.offered) {
         (Some(why), ..) => refused(&times, why, foreign),
-        (None, Some(None), _) if found.client.starts_with("architecture ") => (
+        (None, Some(None), _) if found.client.contains("architecture ") => (
             format!("there is no boot file for {}", found.client),
             "name a boot file for this architecture in the boot service's configuration, or switch its firmware to x86-64 \
              PXE"
@@ -161,7 +161,7 @@ fn wire(file: &str) -> (&'static str, &'static str) {
 }
 
 /// Words in a refusal, and what a person can do about it. The first row that fits counts.
-const REFUSALS: [(&str, &str); 9] = [
+const REFUSALS: [(&str, &str); 11] = [
     (
         "no boot file",
         "name a boot file for this architecture in the boot service's configuration",
@@ -195,6 +195,14 @@ const REFUSALS: [(&str, &str); 9] = [
         "look at the disk that holds the boot service's leases",
     ),
     ("holds", "let it ask anew: power-cycle it"),
+    (
+        "declined",
+        "find who uses addresses of the pool without a lease, and keep the pool for leases alone",
+    ),
+    (
+        "own disk",
+        "where it should boot from the network: look what the boot policy says for its model",
+    ),
 ];
 
 fn refused(times: &str, why: &str, foreign: Option<&str>) -> (String, String) {
@@ -274,6 +282,9 @@ mod tests {
             Dropped::ForeignRelay(Ipv4Addr::LOCALHOST),
             Dropped::OtherServer(Ipv4Addr::LOCALHOST),
             Dropped::NoAddress,
+            Dropped::NotServed(Ipv4Addr::LOCALHOST),
+            Dropped::Declines,
+            Dropped::LocalDisk,
         ] {
             let why = dropped.to_string();
             assert!(REFUSALS.iter().any(|(word, _)| why.contains(word)), "{why}");

@@ -6,7 +6,7 @@ use dhcproto::v4::{DhcpOption, Message, OptionCode};
 use groundstate_api::boot::BootAnswer;
 use groundstate_api::site::Network;
 use groundstate_api::{MacAddr, Millis, Reason, ReasonCode};
-use pxe_core::dhcp::{Action, Event, Lease, Request, Server, ServerConfig};
+use pxe_core::dhcp::{Action, Event, Lease, Request, Server, ServerConfig, SubnetConfig};
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
@@ -24,6 +24,27 @@ pub(crate) fn network() -> Network {
         lease_secs: 3_600,
         http_port: 80,
         https_port: 8_443,
+    }
+}
+
+/// What [`network`] says.
+pub(crate) fn config() -> ServerConfig {
+    ServerConfig::from(&network())
+}
+
+/// 10.`second`.0.0/24 without anything in it.
+pub(crate) fn subnet(second: u8) -> SubnetConfig {
+    SubnetConfig {
+        network: [10, second, 0, 0].into(),
+        prefix: 24,
+        pools: Vec::new(),
+        router: None,
+        dns: Vec::new(),
+        ntp: Vec::new(),
+        domain: None,
+        mtu: None,
+        routes: Vec::new(),
+        lease_secs: 3_600,
     }
 }
 
