@@ -28,7 +28,7 @@ pub struct BootFiles {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
     files: BTreeMap<&'static str, Bytes>,
     folder: Option<Arc<BootDir>>,
@@ -36,14 +36,15 @@ struct Inner {
 }
 
 impl BootFiles {
-    /// The files of a folder, and no boot image.
+    /// The files of a folder; the command line is for the maintenance OS, where that lies in the folder.
     #[must_use]
-    pub fn of_folder(folder: Arc<BootDir>) -> Self {
+    pub fn of_folder(folder: Arc<BootDir>, command_line: CommandLine) -> Self {
         let folder = Some(folder);
         Self {
             inner: Arc::new(Inner {
+                files: BTreeMap::new(),
                 folder,
-                ..Inner::default()
+                command_line,
             }),
         }
     }

@@ -8,7 +8,6 @@ use crate::pieces::Pieces;
 use crate::seen::Seen;
 use crate::{BootPolicy, Sightings};
 use groundstate_api::boot::{BootAnswer, BootQuestion, BootSighting};
-use groundstate_api::boot_session::{BootStep, Via};
 use groundstate_api::{Bytes, MacAddr, Reason};
 use pxe_core::dhcp::{Action, Event, Lease, Server};
 use pxe_core::names::HttpBase;

@@ -132,7 +132,9 @@ mod tests {
 
     #[tokio::test]
     async fn every_byte_comes_once_and_buffers_are_used_again() {
-        let bytes: Vec<u8> = (0..3 * PIECE + 7).map(|n| (n % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..3 * PIECE + 7)
+            .map(|n| u8::try_from(n % 251).unwrap())
+            .collect();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&bytes).unwrap();
         let disk = Content::of_file(file.try_clone().unwrap()).unwrap();

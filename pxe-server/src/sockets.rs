@@ -58,7 +58,10 @@ impl Bound {
         let udp = |service, port, handed_over: Option<UdpSocket>| {
             let address = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port);
             let socket = handed_over
-                .map_or_else(|| open_udp(address, &name), Ok)
+                .map_or_else(
+                    || open_udp(address, &name),
+                    |socket| to_interface(socket, &name),
+                )
                 .and_then(prepare_udp)
                 .map_err(|source| refused(service, Over::Udp, address, source))?;
             Ok::<_, ServeError>(OnInterface {
@@ -123,12 +126,21 @@ fn refused(
     }
 }
 
+/// Not for use by two: Linux would give each datagram to one of them, and neither would know why it hears half.
 fn open_udp(address: SocketAddrV4, interface: &str) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_reuse_address(true)?;
     socket.bind_device(Some(interface.as_bytes()))?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
     socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// A socket that was handed over hears one interface, too: whoever bound it may not have known which.
+fn to_interface(socket: UdpSocket, interface: &str) -> io::Result<UdpSocket> {
+    let socket = Socket::from(socket);
+    if socket.device()?.is_none() {
+        socket.bind_device(Some(interface.as_bytes()))?;
+    }
     Ok(socket.into())
 }
 

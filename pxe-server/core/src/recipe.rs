@@ -157,9 +157,13 @@ impl<'a> Recipe<'a> {
 
 fn is_plain_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._,:=/@+-".contains(c);
-    !name.is_empty() && name.len() <= NAME_MAX && name.chars().all(plain)
+    let parts = name.split('/').all(|part| !part.is_empty());
+    parts && name.len() <= NAME_MAX && name.chars().all(plain)
 }
 
 fn last_part(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
+
+#[cfg(test)]
+mod tests;

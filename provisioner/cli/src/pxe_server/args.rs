@@ -75,6 +75,12 @@ pub(crate) struct PxeServerArgs {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Ask this provisioner what machines boot, in place of rules; the folder then holds the boot image.
+    #[arg(long, value_name = "URL", requires = "credential")]
+    pub(crate) provisioner: Option<String>,
+    /// Folder with ca.crt, operator.crt and operator.key for the provisioner.
+    #[arg(long, value_name = "DIR", requires = "provisioner")]
+    pub(crate) credential: Option<PathBuf>,
     /// Where to answer `groundstate boot ls`. It asks nobody who they are: keep it on loopback.
     #[arg(long, value_name = "ADDR:PORT|unix:PATH")]
     pub(crate) admin: Option<String>,

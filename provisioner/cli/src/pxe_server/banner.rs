@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What is said at the start: what is served where, for whom, and what is missing.
 
+use super::settings::Settings;
 use crate::up::say;
 use groundstate_api::MacAddr;
 use groundstate_api::boot::{BootAnswer, BootQuestion, BootRecipe};
@@ -14,10 +15,16 @@ const ANYBODY: MacAddr = MacAddr([2, 0, 0, 0, 0, 0]);
 /// Every port is open by now.
 pub(super) fn say_all(
     service: &BootService,
+    settings: &Settings,
     folder: &BootDir,
-    policy: &FolderPolicy,
     state_dir: &Path,
 ) {
+    let own = settings.dhcp.address;
+    say(&format!(
+        "interface   {}, {own}, {} addresses to lease",
+        settings.interface,
+        settings.addresses()
+    ));
     for (what, address) in service.ports() {
         say(&format!("{what:<11} {address}"));
     }
@@ -31,9 +38,6 @@ pub(super) fn say_all(
         say(&format!("NOTE        not served: {left_out}"));
     }
     say(&format!("state       {}", state_dir.display()));
-    for line in for_whom(policy) {
-        say(&line);
-    }
 }
 
 /// A line for each kind of client: what it gets, or what to do so that it gets something.

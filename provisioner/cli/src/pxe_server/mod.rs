@@ -18,17 +18,22 @@ mod state_dir;
 pub(crate) use args::PxeServerArgs;
 
 use crate::End;
+use crate::client::Connect;
+use crate::remote::Remote;
 use crate::up::say;
 use anyhow::{Context as _, Result};
 use groundstate_api::MacAddr;
 use groundstate_api::boot::BootSighting;
 use groundstate_api::boot_session::ForeignServer;
 use notify::Supervisor;
+use pxe_core::script::CommandLine;
 use pxe_server::{
-    BootDir, BootFiles, BootService, Capture, CaptureConfig, Config, FolderPolicy, Https, Sightings,
+    BootDir, BootFiles, BootPolicy, BootService, Capture, CaptureConfig, Config, FolderPolicy,
+    Https, Sightings,
 };
 use reload::Running;
 use settings::Settings;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -105,9 +110,17 @@ async fn serve(args: &PxeServerArgs, settings: Settings) -> Result<()> {
         settings.rules.clone(),
         Arc::clone(&folder),
     ));
-    let files = BootFiles::of_folder(Arc::clone(&folder));
+    let command_line = CommandLine::parse(&settings.rules.command_line)?;
+    let files = BootFiles::of_folder(Arc::clone(&folder), command_line);
     let sockets = handed_over::sockets()?;
-    let mut service = BootService::open(config, sockets, files, policy.clone(), Arc::new(Log))?;
+    let remote = remote(args, &state_dir)?;
+    let (asked, told): (Arc<dyn BootPolicy>, Arc<dyn Sightings>) = match &remote {
+        Some(remote) => (Arc::new(remote.clone()), Arc::new(remote.clone())),
+        None => (policy.clone(), Arc::new(Log)),
+    };
+    // Its words name the system's error already.
+    let mut service = BootService::open(config, sockets, files, asked, told)
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
     if let Some(admin) = &settings.admin {
         let listener = admin.open().await;
         service.admin_on(listener.with_context(|| format!("the admin endpoint {admin:?}"))?);
@@ -122,7 +135,13 @@ async fn serve(args: &PxeServerArgs, settings: Settings) -> Result<()> {
         let what = || format!("the captures' folder {}", capture.folder.display());
         service.capture_into(started.with_context(what)?);
     }
-    banner::say_all(&service, &folder, &policy, &state_dir);
+    banner::say_all(&service, &settings, &folder, &state_dir);
+    match &args.provisioner {
+        Some(url) => say(&format!(
+            "policy      what {url} says; their own disks while it is away"
+        )),
+        None => banner::for_whom(&policy).iter().for_each(|line| say(line)),
+    }
     let running = Running {
         args: args.clone(),
         settings,
@@ -136,9 +155,23 @@ async fn serve(args: &PxeServerArgs, settings: Settings) -> Result<()> {
     let served = service.serve(stop).await;
     minding.abort();
     supervisor.stopping();
+    if let Some(remote) = remote {
+        remote.stop();
+    }
     served?;
     say("groundstate pxe-server has stopped");
     Ok(())
+}
+
+/// The provisioner that answers, where one does.
+fn remote(args: &PxeServerArgs, state_dir: &Path) -> Result<Option<Remote>> {
+    let (Some(url), Some(credential)) = (&args.provisioner, &args.credential) else {
+        return Ok(None);
+    };
+    let remote = Remote::start(&Connect::to(url, credential), state_dir);
+    Ok(Some(
+        remote.with_context(|| format!("the provisioner {url}"))?,
+    ))
 }
 
 /// Signals and the supervisor, until it is time to stop.
@@ -176,7 +209,7 @@ impl Settings {
     }
 
     /// How many addresses there are to lease.
-    fn addresses(&self) -> u64 {
+    pub(super) fn addresses(&self) -> u64 {
         let pools = self.dhcp.subnets.iter().flat_map(|subnet| &subnet.pools);
         pools
             .map(|(first, last)| u64::from(u32::from(*last) - u32::from(*first)) + 1)

@@ -135,14 +135,23 @@ async fn up(args: &UpArgs, interface: &str, site: Site) -> Result<()> {
     let api = bind(address).await?;
     let local = bind_loopback(&network.address, network.https_port).await;
     let page = page_listener(args.page).await?;
-    greet(&ours, args, &page)?;
-    warn_of_missing_image(&repository, &image, &args.state_dir)?;
-
     let (stop_now, stop) = watch::channel(false);
     let tls = ours.pki().server_config()?;
-    let router = ours.api(image_repo::router(repository));
+    let router = ours.api(image_repo::router(repository.clone()));
     let config = pxe_server::Config::of_site(interface, &network, &args.state_dir);
     let boot = Arc::new(Boot(ours.clone()));
+    // Its words name the system's error already.
+    let boot_service = pxe_server::BootService::open(
+        config,
+        pxe_server::Sockets::default(),
+        boot_files,
+        boot.clone(),
+        boot,
+    )
+    .map_err(|error| anyhow::anyhow!("{error}"))?;
+    // Every port is open: only now it is said that they are.
+    greet(&ours, args, &page, &boot_service)?;
+    warn_of_missing_image(&repository, &image, &args.state_dir)?;
     let mut servers: JoinSet<Result<()>> = JoinSet::new();
     for listener in [Some(api), local].into_iter().flatten() {
         let (router, tls, stop) = (router.clone(), tls.clone(), stop.clone());
@@ -167,7 +176,7 @@ async fn up(args: &UpArgs, interface: &str, site: Site) -> Result<()> {
     });
     servers.spawn(print_events(ours, stop.clone()));
     servers.spawn(async move {
-        let served = pxe_server::serve(config, boot_files, boot.clone(), boot, stop).await;
+        let served = boot_service.serve(stop).await;
         served.context("the boot service")
     });
     wait(servers, stop_now).await
@@ -200,8 +209,9 @@ async fn wait(mut servers: JoinSet<Result<()>>, stop_now: watch::Sender<bool>) -
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("{address} cannot be served: is it this machine's address (`ip address`), and is the port free (`ss -ltnp`)?")
+    TcpListener::bind(address).await.map_err(|error| {
+        let advice = pxe_server::advice(pxe_server::Protocol::Tcp, address, &error);
+        anyhow::anyhow!("cannot listen on {address}: {error}{advice}")
     })
 }
 
@@ -233,7 +243,12 @@ async fn page_listener(address: SocketAddr) -> Result<TcpListener> {
     }
 }
 
-fn greet(ours: &Provisioner, args: &UpArgs, page: &TcpListener) -> Result<()> {
+fn greet(
+    ours: &Provisioner,
+    args: &UpArgs,
+    page: &TcpListener,
+    boot: &pxe_server::BootService,
+) -> Result<()> {
     let operator = ours.pki().operator_dir();
     say(&format!(
         "site        {}, {} nodes",
@@ -243,6 +258,12 @@ fn greet(ours: &Provisioner, args: &UpArgs, page: &TcpListener) -> Result<()> {
     say(&format!("API         {}", ours.address()));
     say(&format!("credential  {}", operator.display()));
     say(&format!("page        http://{}/", page.local_addr()?));
+    let ports = boot.ports();
+    let ports: Vec<_> = ports
+        .iter()
+        .map(|(what, at)| format!("{what} {at}"))
+        .collect();
+    say(&format!("boot        {}", ports.join(", ")));
     say(&format!("state       {}", args.state_dir.display()));
     say(&format!(
         "try         GROUNDSTATE_SERVER={} GROUNDSTATE_CREDENTIAL={} groundstate node list",
