@@ -3,14 +3,14 @@
 //! and a DHCP client that is written here.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
 
+#[path = "service/dhcp.rs"]
+mod dhcp;
 #[path = "service/dhcp_client.rs"]
 mod dhcp_client;
 #[path = "service/floods.rs"]
 mod floods;
 #[path = "service/handed_over.rs"]
 mod handed_over;
-#[path = "service/http_threats.rs"]
-mod http_threats;
 #[path = "service/room.rs"]
 mod room;
 
@@ -215,7 +215,7 @@ fn a_machine_is_leased_an_address_fetches_its_files_and_is_seen() {
                 }
             )
         );
-        let leases = std::fs::read_to_string(room.dir.path().join("state/leases.json")).unwrap();
+        let leases = std::fs::read_to_string(room.dir.path().join("state/leases.log")).unwrap();
         assert!(
             leases.contains(&address.to_string()),
             "durable before the ACK: {leases}"

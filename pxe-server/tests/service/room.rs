@@ -2,6 +2,7 @@
 //! A network namespace with a cable in it, and the service at one end.
 
 use groundstate_api::boot::{BootAnswer, BootConfig, BootQuestion, BootSighting};
+use groundstate_api::boot_session::ForeignServer;
 use groundstate_api::site::Network;
 use groundstate_api::{MacAddr, SCHEMA};
 use nix::sched::{CloneFlags, unshare};
@@ -69,6 +70,33 @@ pub(crate) fn in_a_namespace(test: impl FnOnce() + Send + 'static) {
     }
 }
 
+/// Does some work at the client's end of the cable, which moves to a namespace of its own with this address: what it
+/// sends goes over the wire.
+pub(crate) fn away<T: Send + 'static>(
+    address: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    let (tell, told) = mpsc::channel();
+    let (go, gone) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        tell.send(nix::unistd::gettid()).unwrap();
+        gone.recv().unwrap();
+        run("ip", &["link", "set", "lo", "up"]);
+        run("ip", &["addr", "add", address, "dev", "client"]);
+        run("ip", &["link", "set", "client", "up"]);
+        work()
+    });
+    let (process, thread_id) = (std::process::id(), told.recv().unwrap());
+    let namespace = format!("/proc/{process}/task/{thread_id}/ns/net");
+    run("ip", &["link", "set", "client", "netns", &namespace]);
+    go.send(()).unwrap();
+    match thread.join() {
+        Ok(done) => done,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
 pub(crate) struct Policy(pub(crate) Mutex<BootAnswer>);
 
 impl BootPolicy for Policy {
@@ -77,11 +105,18 @@ impl BootPolicy for Policy {
     }
 }
 
+/// The other DHCP servers that an alarm was raised of.
+pub(crate) static FOREIGN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
 pub(crate) struct Ear(pub(crate) Mutex<mpsc::Sender<(MacAddr, BootSighting)>>);
 
 impl Sightings for Ear {
     fn saw(&self, mac: MacAddr, sighting: BootSighting) {
         let _ = self.0.lock().unwrap().send((mac, sighting));
+    }
+
+    fn foreign(&self, server: &ForeignServer) {
+        FOREIGN.lock().unwrap().push(server.server.clone());
     }
 }
 
@@ -100,7 +135,7 @@ impl Room {
         Self::open_in(Arc::new(tempfile::tempdir().unwrap()), answer)
     }
 
-    fn open_in(dir: Arc<tempfile::TempDir>, answer: BootAnswer) -> Self {
+    pub(crate) fn open_in(dir: Arc<tempfile::TempDir>, answer: BootAnswer) -> Self {
         let files = boot_files(dir.path());
         let network = Network {
             address: [10, 77, 0, 1].into(),
