@@ -11,6 +11,8 @@ mod dhcp_client;
 mod floods;
 #[path = "service/handed_over.rs"]
 mod handed_over;
+#[path = "service/http_threats.rs"]
+mod http_threats;
 #[path = "service/room.rs"]
 mod room;
 
