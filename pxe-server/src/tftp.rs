@@ -5,6 +5,7 @@
 //! file, and takes names to the allow-list only.
 
 mod path_mtu;
+mod patience;
 mod port;
 mod report;
 mod run;

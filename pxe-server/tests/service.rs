@@ -15,6 +15,12 @@ mod handed_over;
 mod http_threats;
 #[path = "service/room.rs"]
 mod room;
+#[path = "service/tftp.rs"]
+mod tftp;
+#[path = "service/tftp_client.rs"]
+mod tftp_client;
+#[path = "service/tftp_threats.rs"]
+mod tftp_threats;
 
 use groundstate_api::boot::{BootAnswer, BootSighting, Firmware};
 use groundstate_api::{Bytes, MacAddr, Reason, ReasonCode};
@@ -252,10 +258,11 @@ fn a_machine_is_leased_an_address_fetches_its_files_and_is_seen() {
             address,
             "the same address after a restart"
         );
-        assert!(matches!(
-            room.sighting().1,
-            BootSighting::Leased { firmware: None, .. }
-        ));
+        let seen = room.sighting().1;
+        assert!(
+            matches!(seen, BootSighting::Leased { firmware: None, .. }),
+            "{seen:?}"
+        );
     });
 }
 

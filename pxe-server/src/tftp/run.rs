@@ -2,6 +2,7 @@
 //! All transfers on one thread: who is ready is served in turn, a packet at a time.
 
 use super::path_mtu::block_max;
+use super::patience::Patience;
 use super::port::{Asked, Port};
 use super::report::{Report, Reports, What};
 use super::timers::Timers;
@@ -44,6 +45,7 @@ pub(super) struct Run {
     at: HashMap<TransferId, usize>,
     timers: Timers,
     preparing: VecDeque<usize>,
+    patience: Patience,
     actions: Vec<Action>,
     scratch: Box<[u8]>,
 }
@@ -72,6 +74,7 @@ impl Run {
             at: HashMap::new(),
             timers: Timers::default(),
             preparing: VecDeque::new(),
+            patience: Patience::new(),
             actions: Vec::new(),
             scratch: vec![0; CALL_MAX].into_boxed_slice(),
         })
@@ -84,11 +87,7 @@ impl Run {
     pub(super) fn serve(mut self) -> io::Result<()> {
         let mut events = vec![EpollEvent::empty(); READY_MAX];
         loop {
-            let ready = match self.epoll.wait(&mut events, self.wait()) {
-                Ok(ready) => ready,
-                Err(nix::errno::Errno::EINTR) => 0,
-                Err(error) => return Err(error.into()),
-            };
+            let ready = self.patience.wait(&self.epoll, &mut events, self.wait())?;
             for event in events.iter().take(ready) {
                 if event.data() == STOP {
                     return Ok(());
@@ -149,6 +148,13 @@ impl Run {
             return Err(TftpRefusal::NotFound);
         };
         let mut admission = self.table.admit(peer, &request)?;
+        if let Admission::Running(id) = admission {
+            // Its last ACK may have come before this, on the other socket.
+            if let Some(place) = self.at.get(&id).copied() {
+                self.packet(place, EpollFlags::EPOLLIN);
+            }
+            admission = self.table.admit(peer, &request)?;
+        }
         if let Admission::Running(id) = admission {
             if !self.was_reset(id, now) {
                 return Ok(());

@@ -137,6 +137,15 @@ impl Room {
 
     pub(crate) fn open_in(dir: Arc<tempfile::TempDir>, answer: BootAnswer) -> Self {
         let files = boot_files(dir.path());
+        Self::open_with(dir, answer, files)
+    }
+
+    /// With these files.
+    pub(crate) fn open_with(
+        dir: Arc<tempfile::TempDir>,
+        answer: BootAnswer,
+        files: BootFiles,
+    ) -> Self {
         let network = Network {
             address: [10, 77, 0, 1].into(),
             prefix: 24,

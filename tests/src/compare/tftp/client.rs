@@ -165,8 +165,10 @@ impl Client {
     fn data(&mut self, number: u16, data: &[u8]) -> Result<()> {
         let behind = number.wrapping_sub(u16::try_from(self.have & 0xffff)?);
         if behind != 1 {
-            // A gap is told once; what is there already is nothing.
-            if (2..0x8000).contains(&behind) && self.in_window != u16::MAX {
+            // The last block once more: its ACK was lost. A gap is told once; what is older is nothing.
+            if behind == 0 && self.in_window == 0 {
+                self.speak_of(self.have)?;
+            } else if (2..0x8000).contains(&behind) && self.in_window != u16::MAX {
                 self.in_window = u16::MAX;
                 self.speak_of(self.have)?;
             }
