@@ -49,6 +49,12 @@ impl Server {
         };
         let address = wanted.ok_or(Dropped::NoAddress)?;
         let asks = self.asks(request, link);
+        // Only machines with a lease reach into another subnet past its relay agent; the others ask through it when they
+        // rebind, and a NAK would not come to where they are.
+        let ours = [asks.own, asks.reserved].contains(&Some(address));
+        if request.relay_agent().is_none() && self.here() != Some(link) && !ours {
+            return Err(Dropped::NoAddress);
+        }
         let selecting = request.server_id.is_some();
         match self.book.may_bind(now, &asks, address, selecting) {
             Err(why) => self.deny(now, request, address, why, out),

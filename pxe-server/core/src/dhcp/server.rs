@@ -221,7 +221,6 @@ impl Server {
     /// relay agent's own. What no relay agent passed on is served from the subnet of the address that the client uses
     /// already, and from the interface's where it uses none of ours.
     fn link(&self, request: &Request) -> Result<SubnetId, Dropped> {
-        let here = self.subnets.of(self.config.address).map(|(id, _)| id);
         if let Some(relay) = request.relay_agent() {
             let named = request
                 .relay_said_address(LINK_SELECTION)
@@ -231,7 +230,8 @@ impl Server {
             return found.ok_or(Dropped::ForeignRelay(named));
         }
         let uses = request.ciaddr;
-        if let Some((id, subnet)) = self.subnets.of(uses)
+        if request.message != Message::Discover
+            && let Some((id, subnet)) = self.subnets.of(uses)
             && subnet.is_host(uses)
         {
             return Ok(id);
@@ -240,7 +240,12 @@ impl Server {
         if request.message == Message::Inform && !uses.is_unspecified() {
             return Err(Dropped::NotServed(uses));
         }
-        here.ok_or(Dropped::NotServed(self.config.address))
+        self.here().ok_or(Dropped::NotServed(self.config.address))
+    }
+
+    /// The subnet that we are in ourselves, where it is served.
+    pub(super) fn here(&self) -> Option<SubnetId> {
+        self.subnets.of(self.config.address).map(|(id, _)| id)
     }
 
     pub(super) fn asks(&self, request: &Request, subnet: SubnetId) -> Asks {

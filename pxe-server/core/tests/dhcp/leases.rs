@@ -3,10 +3,10 @@
 
 use crate::packet::{Desk, MAC, Packet, SERVER, network, refusal, reply, show};
 use dhcproto::v4::MessageType;
-use groundstate_api::MacAddr;
 use groundstate_api::boot::BootAnswer;
 use groundstate_api::site::Network;
-use pxe_core::dhcp::{Action, Destination, Dropped};
+use groundstate_api::{MacAddr, Millis};
+use pxe_core::dhcp::{Action, Destination, Dropped, Lease, LeaseState};
 use std::net::Ipv4Addr;
 
 fn kind(out: &[Action]) -> (Option<MessageType>, Option<Destination>) {
@@ -172,6 +172,50 @@ fn an_address_stays_with_its_machine() {
     again.now = desk.now;
     assert_eq!(again.server.keep(), desk.server.keep());
     assert_eq!(again.lease(MAC), address, "after a restart");
+}
+
+#[test]
+fn a_hundred_thousand_leases_are_taken_back_as_they_were() {
+    let wide = Network {
+        prefix: 8,
+        pool_first: [10, 100, 0, 0].into(),
+        pool_last: [10, 101, 255, 255].into(),
+        ..network()
+    };
+    let first = u32::from(Ipv4Addr::new(10, 100, 0, 0));
+    let mut kept: Vec<Lease> = (0..100_000u32)
+        .map(|n| {
+            let [_, b, c, d] = n.to_be_bytes();
+            Lease {
+                address: (first + n * 7 % 131_072).into(),
+                mac: MacAddr([2, 0, 0, b, c, d]),
+                state: LeaseState::Bound,
+                since: Millis(5),
+                until: Millis(1_000_000 + u64::from(n)),
+                uuid: None,
+                firmware: None,
+            }
+        })
+        .collect();
+    // An older lease of the same machine, an older one of the same address, one outside the pool: none of them counts.
+    let newest = kept[7];
+    let older = |address: Ipv4Addr, mac| Lease {
+        address,
+        mac,
+        until: Millis(500),
+        ..newest
+    };
+    let mut all = kept.clone();
+    all.push(older([10, 101, 255, 255].into(), newest.mac));
+    all.push(older(newest.address, MAC));
+    all.push(older([10, 99, 0, 0].into(), MacAddr([2, 9, 9, 9, 9, 9])));
+    let desk = Desk::with(&wide, all);
+    let mut again = desk.server.keep();
+    again.sort_by_key(|lease| lease.address);
+    kept.sort_by_key(|lease| lease.address);
+    assert!(again == kept, "{} and {}", again.len(), kept.len());
+    assert_eq!(desk.server.of_machine(newest.mac), Some(newest));
+    assert_eq!(desk.server.of_machine(MAC), None);
 }
 
 #[test]

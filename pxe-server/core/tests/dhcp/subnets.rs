@@ -140,6 +140,18 @@ fn a_routed_client_renews_with_us_directly_and_a_moved_one_begins_again() {
     let renewal = Packet::new(3, MAC).ciaddr(address.octets());
     let found = offered(&mut desk, renewal);
     assert_eq!(found, Ok((address, Destination::Client(address))));
+    // Strangers do not reach into another subnet past its relay agent.
+    let stranger = MacAddr([6, 0, 0, 0, 0, 1]);
+    for packet in [
+        Packet::new(3, stranger).ciaddr([10, 78, 0, 107]),
+        Packet::new(3, stranger)
+            .ciaddr([10, 78, 0, 107])
+            .option(54, &SERVER),
+    ] {
+        assert_eq!(offered(&mut desk, packet), Err(Dropped::NoAddress));
+    }
+    let (near, _) = offered(&mut desk, Packet::new(1, stranger).ciaddr([10, 78, 0, 107])).unwrap();
+    assert_eq!(near.octets()[1], 77);
     // It moves to our own wire and asks for what it had.
     let reboot = Packet::new(3, MAC).option(50, &address.octets());
     let out = desk.ask(&reboot.end(), &BootAnswer::MaintenanceOs);

@@ -44,7 +44,7 @@ fn subnet(third: u8) -> SubnetConfig {
     }
 }
 
-fn config(probe: bool) -> ServerConfig {
+fn config() -> ServerConfig {
     let own = MacAddr([2, 0, 0, 0, 0, 1]);
     let port = Who::RelayPort {
         circuit: b"port".to_vec(),
@@ -58,7 +58,7 @@ fn config(probe: bool) -> ServerConfig {
         subnets: vec![subnet(0), subnet(1)],
         reservations: vec![reserved(Who::Mac(own), one), reserved(port, other)],
         boot: BootNames::default(),
-        probe,
+        probe: true,
     }
 }
 
@@ -97,15 +97,15 @@ fn event(control: u8, pieces: &mut Pieces<'_>) -> Option<Event> {
     let (answer, bytes) = (answer(control), pieces.string());
     let last = bytes.first().copied().unwrap_or_default();
     match control >> 3 & 7 {
-        0 => Some(Event::ScriptAsked {
+        5 => Some(Event::ScriptAsked {
             mac: MacAddr([2, 0, 0, 0, 0, control]),
             answer,
         }),
-        1 => Some(Event::ProbeAnswered {
+        6 => Some(Event::ProbeAnswered {
             address: Ipv4Addr::new(10, 0, 0, last),
             by: None,
         }),
-        2 => Overheard::parse(bytes).map(Event::Overheard),
+        7 => Overheard::parse(bytes).map(Event::Overheard),
         _ => {
             let request = Box::new(Request::parse(bytes).ok()?);
             let _ = request.question();
@@ -115,9 +115,7 @@ fn event(control: u8, pieces: &mut Pieces<'_>) -> Option<Event> {
 }
 
 fn server(mut pieces: Pieces<'_>) {
-    let probe = pieces.byte() & 1 != 0;
-    let mut server =
-        Server::new(config(probe), Vec::new()).expect("the configuration can be served");
+    let mut server = Server::new(config(), Vec::new()).expect("the configuration can be served");
     let mut now = Millis::secs(1_800_000_000);
     while !pieces.is_empty() {
         let control = pieces.byte();
