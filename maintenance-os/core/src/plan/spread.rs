@@ -149,7 +149,7 @@ fn on_volume(
                 set.whole(number),
                 disk.serial,
                 pieces.len(),
-                set.piece_max()
+                set.holds_at_most()
             ));
         }
         for piece in pieces {
@@ -347,7 +347,7 @@ fn in_parts(
         .iter()
         .all(|(at, _)| parts.first().is_some_and(|(first, _)| first == at));
     let because = if one_disk {
-        format!("one holds at most {}", set.piece_max())
+        format!("one holds at most {}", set.holds_at_most())
     } else {
         let most = places
             .iter()

@@ -53,6 +53,14 @@ impl Set {
         }
     }
 
+    /// The same as the formats' own books say it.
+    pub(super) const fn holds_at_most(&self) -> &'static str {
+        match self.format {
+            VhdFormat::Vhd => "2,040 GiB",
+            VhdFormat::Vhdx => "64 TiB",
+        }
+    }
+
     /// What a file of this size takes of a volume.
     pub(super) const fn cost(&self, size: Bytes) -> u64 {
         cost(self.format, self.kind, size)

@@ -93,7 +93,7 @@ pub enum FooterError {
     #[error("a VHD has a whole number of 512-byte sectors, one at least, and {} bytes are not", .0.0)]
     Size(Bytes),
     /// More than the format holds.
-    #[error("a VHD holds at most 2,040 GiB, and {size} ({} bytes) is more: use VHDX or several VHDs", .0.0, size = .0)]
+    #[error("a VHD holds at most 2,040 GiB (2190433320960 bytes), and {} bytes are more: use VHDX or several VHDs", .0.0)]
     TooLarge(Bytes),
     /// Not as long as a footer.
     #[error("{0} bytes are not a footer of 512 bytes")]

@@ -311,8 +311,8 @@ fn sets_fill_volumes_and_larger_than_a_vhd_holds_is_said() {
           ext4 gs-data-1: large-0.part1.vhd 1.9 TiB, large-0.part2.vhd 1 TiB, x-0.vhdx 2.4 TiB, many-0.vhd 500 GiB, many-1.vhd 500 GiB, many-2.vhd 500 GiB, many-3.vhd 500 GiB
         S-04 data wipe: every disk that is not for the OS holds a data volume
           ext4 gs-data-2: large-0.part1.vhd 1.9 TiB, large-0.part2.vhd 1 TiB, x-0.vhdx 2.4 TiB, many-0.vhd 500 GiB, many-1.vhd 500 GiB, many-2.vhd 500 GiB, many-3.vhd 500 GiB
-        note: large-0 of 3 TiB on S-03 is made as 2 VHDs: one holds at most 1.9 TiB
-        note: large-0 of 3 TiB on S-04 is made as 2 VHDs: one holds at most 1.9 TiB
+        note: large-0 of 3 TiB on S-03 is made as 2 VHDs: one holds at most 2,040 GiB
+        note: large-0 of 3 TiB on S-04 is made as 2 VHDs: one holds at most 2,040 GiB
     "#]].assert_eq(&lines(&plan));
     let DiskAction::Wipe { table, .. } = &plan.disks[2].action else {
         panic!("{:?}", plan.disks[2])
