@@ -208,8 +208,9 @@ fn boot<'a>(
 fn destination(request: &Request, address: Ipv4Addr) -> Destination {
     if let Some(relay) = request.relay_agent() {
         Destination::Relay(relay)
-    } else if request.message != Message::Discover && !request.ciaddr.is_unspecified() {
-        Destination::Client(request.ciaddr)
+    } else if request.message != Message::Discover && request.ciaddr == address {
+        // Only what it is given or uses with us: nobody sends a reply to where he likes.
+        Destination::Client(address)
     } else if request.broadcast {
         Destination::Broadcast
     } else {

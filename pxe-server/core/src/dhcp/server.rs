@@ -222,6 +222,12 @@ impl Server {
     /// already, and from the interface's where it uses none of ours.
     fn link(&self, request: &Request) -> Result<SubnetId, Dropped> {
         if let Some(relay) = request.relay_agent() {
+            // It is where the reply goes: one machine's address and not everybody's.
+            let one = !(relay.is_broadcast() || relay.is_multicast() || relay.is_loopback());
+            let subnet = self.subnets.of(relay);
+            if !one || subnet.is_some_and(|(_, subnet)| !subnet.is_host(relay)) {
+                return Err(Dropped::ForeignRelay(relay));
+            }
             let named = request
                 .relay_said_address(LINK_SELECTION)
                 .or(request.subnet_selection)

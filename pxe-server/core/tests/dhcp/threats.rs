@@ -121,6 +121,8 @@ fn t6_giaddr_outside_any_subnet() {
         [10, 78, 0, 0],
         [255, 255, 255, 255],
         [127, 0, 0, 1],
+        [10, 77, 0, 255],
+        [10, 77, 0, 0],
     ] {
         for message in [1, 3, 4, 7, 8] {
             let packet = Packet::new(message, MAC)
@@ -131,6 +133,15 @@ fn t6_giaddr_outside_any_subnet() {
             let out = desk.ask(&packet.end(), &BootAnswer::MaintenanceOs);
             assert_eq!(out, [Action::Dropped { mac: MAC, why }]);
         }
+    }
+    // Nor where it names a link of ours: nothing is sent to everybody's address.
+    for giaddr in [[255, 255, 255, 255], [224, 0, 0, 1], [127, 0, 0, 1]] {
+        let packet = Packet::new(1, MAC)
+            .giaddr(giaddr)
+            .option(82, &[5, 4, 10, 77, 0, 0]);
+        let why = Dropped::ForeignRelay(giaddr.into());
+        let out = desk.ask(&packet.end(), &BootAnswer::MaintenanceOs);
+        assert_eq!(out, [Action::Dropped { mac: MAC, why }]);
     }
     assert_eq!((desk.server.leases(), desk.server.offers()), (0, 0));
 }

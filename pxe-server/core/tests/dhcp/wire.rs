@@ -272,6 +272,11 @@ fn rfc_2131_4_1_where_each_reply_goes() {
             Packet::new(3, MAC).ciaddr(own).giaddr(relay),
             Destination::Relay(relay.into()),
         ),
+        (
+            "an ack never goes to another's address",
+            selecting().ciaddr([8, 8, 8, 8]),
+            hardware,
+        ),
         ("an inform", Packet::new(8, MAC).ciaddr(own), client),
         (
             "an inform through a relay agent",
