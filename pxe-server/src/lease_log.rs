@@ -14,13 +14,20 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::Ipv4Addr;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 const NAME: &str = "leases.log";
 /// A shorter file is not written anew, in bytes: about 80,000 leases.
 const COMPACT_MIN: u64 = 16 << 20;
+/// Zeros that are written ahead, in bytes: as much again as there is, within these bounds.
+const AHEAD_MIN: u64 = 64 << 10;
+const AHEAD_MAX: u64 = 4 << 20;
+/// What could not be written is tried again after so long.
+pub(crate) const AGAIN: Duration = Duration::from_secs(1);
 /// A file is written anew when it has grown to so many times of what it was.
 const GROWTH: u64 = 4;
 
@@ -34,12 +41,16 @@ pub(crate) struct LeaseLog {
 struct Open {
     path: PathBuf,
     file: File,
-    /// Bytes that are durable.
+    /// Bytes that are durable. Behind them stand zeros.
     length: u64,
+    /// Bytes that the file has on the disk.
+    room: u64,
     /// Bytes after it was last written anew.
     fresh: u64,
     /// What could not be written, by address.
     unkept: BTreeMap<Ipv4Addr, Lease>,
+    /// When writing failed last, and how: a disk that is full is not asked for each lease.
+    failed: Option<(Instant, io::ErrorKind)>,
     compaction: Option<JoinHandle<Result<Fresh, LeaseFileError>>>,
     bytes: Vec<u8>,
 }
@@ -63,7 +74,7 @@ impl LeaseLog {
             source,
         };
         fs::create_dir_all(state_dir).map_err(|e| io("write", e))?;
-        let (open, kept) = match OpenOptions::new().read(true).append(true).open(&path) {
+        let (open, kept) = match OpenOptions::new().read(true).write(true).open(&path) {
             Ok(file) => Self::read(file, &path)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::begin(state_dir, &path)?,
             Err(error) => return Err(io("read", error)),
@@ -95,8 +106,10 @@ impl LeaseLog {
             source,
         };
         lock(&file, path)?;
-        let length = file.metadata().map_err(|e| io("read", e))?.len();
-        let log = record::read(BufReader::with_capacity(1 << 18, &file), length, path)?;
+        let room = file.metadata().map_err(|e| io("read", e))?.len();
+        let length = record::end(&file, room).map_err(|e| io("read", e))?;
+        let reader = BufReader::with_capacity(1 << 18, (&file).take(length));
+        let log = record::read(reader, length, path)?;
         if log.torn > 0 {
             tracing::warn!(
                 log = %path.display(), lines = log.torn, bytes = length - log.whole,
@@ -127,12 +140,11 @@ impl LeaseLog {
     /// The disk is full or fails. The leases are remembered, and tried again with the next.
     pub(crate) fn append(&self, leases: &[Lease]) -> Result<(), LeaseFileError> {
         let mut open = self.lock();
-        if !open.unkept.is_empty() {
-            let unkept: Vec<Lease> = open.unkept.values().copied().collect();
-            open.write(&unkept).inspect_err(|_| open.remember(leases))?;
-            open.unkept.clear();
+        let written = open.retry().and_then(|()| open.write(leases));
+        if let Err(error) = written {
+            open.remember(leases);
+            return Err(error);
         }
-        open.write(leases).inspect_err(|_| open.remember(leases))?;
         open.compact();
         Ok(())
     }
@@ -156,11 +168,33 @@ impl Open {
             path: path.to_path_buf(),
             file,
             length,
+            room: length,
             fresh: length,
             unkept: BTreeMap::new(),
+            failed: None,
             compaction: None,
             bytes: Vec::new(),
         }
+    }
+
+    /// Writes what could not be written, once in [`AGAIN`].
+    fn retry(&mut self) -> Result<(), LeaseFileError> {
+        if self.unkept.is_empty() {
+            return Ok(());
+        }
+        if let Some((at, kind)) = self.failed
+            && at.elapsed() < AGAIN
+        {
+            return Err(LeaseFileError::Io {
+                doing: "write",
+                path: self.path.clone(),
+                source: kind.into(),
+            });
+        }
+        let unkept: Vec<Lease> = self.unkept.values().copied().collect();
+        self.write(&unkept)?;
+        self.unkept.clear();
+        Ok(())
     }
 
     fn remember(&mut self, leases: &[Lease]) {
@@ -191,13 +225,17 @@ impl Open {
         if bytes.is_empty() {
             return Ok(());
         }
+        self.make_room(to_u64(bytes.len()));
         let written = self
             .file
-            .write_all(bytes)
+            .write_all_at(bytes, self.length)
             .and_then(|()| self.file.sync_data());
+        self.failed = None;
         let result = written.map_err(|source| {
+            self.failed = Some((Instant::now(), source.kind()));
             // Neither half a line nor lines that may or may not be there: they are written again as a whole.
             let cut = self.file.set_len(self.length);
+            self.room = self.length;
             if let Err(error) = cut {
                 tracing::error!(%error, log = %self.path.display(), "DHCP: the lease log cannot be cut back");
             }
@@ -209,9 +247,27 @@ impl Open {
         });
         if result.is_ok() {
             self.length += to_u64(bytes.len());
+            self.room = self.room.max(self.length);
         }
         bytes.clear();
         result
+    }
+
+    /// Writes zeros ahead, so that making a lease durable writes its own bytes and nothing else: a file that grows has its
+    /// length in the file system's journal, and waits for all that others have there.
+    fn make_room(&mut self, more: u64) {
+        if self.length + more <= self.room {
+            return;
+        }
+        let ahead = self.length.clamp(AHEAD_MIN, AHEAD_MAX);
+        let zeros = vec![0; usize::try_from(more + ahead).unwrap_or_default()];
+        let made = self.file.write_all_at(&zeros, self.length);
+        if made.is_ok() {
+            self.room = self.length + to_u64(zeros.len());
+        } else if self.file.set_len(self.length).is_ok() {
+            // The disk is nearly full: then only what is needed.
+            self.room = self.length;
+        }
     }
 
     /// Writes the log anew on a thread of its own when it has grown, and puts it in its place when it is ready. What is
@@ -321,9 +377,12 @@ fn write_anew(path: &Path, kept: &Kept) -> Result<Fresh, LeaseFileError> {
         source,
     };
     let write = || {
-        // To append, as the log is: but first what a cut has left there goes.
-        let mut file = OpenOptions::new().create(true).append(true).open(&beside)?;
-        file.set_len(0)?;
+        // What a cut has left there goes.
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .open(&beside)?;
         let mut bytes = HEAD.to_vec();
         for lease in kept.leases() {
             record::put(lease, &mut bytes);

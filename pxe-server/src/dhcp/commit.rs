@@ -6,10 +6,12 @@
 
 use super::send::{Reply, Sender};
 use crate::desk::Desk;
-use crate::lease_log::LeaseLog;
+use crate::lease_log::{AGAIN, LeaseLog};
 use crate::metrics::{Metric, Timing};
 use crate::slowly::Slowly;
 use pxe_core::dhcp::Lease;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -20,8 +22,8 @@ use std::{io, mem, thread};
 const PACE: Duration = Duration::from_millis(1);
 /// Replies that may wait for the disk. A disk that does not answer must not fill the memory.
 const WAITING_MAX: usize = 16_384;
-/// What could not be written is tried again after so long, also when no lease is granted.
-const AGAIN: Duration = Duration::from_secs(1);
+/// Leases that may wait for the disk before all but the last of each address are forgotten.
+const LEASES_MAX: usize = 65_536;
 /// A disk that does not take leases is told of once in so long.
 const TELL: Duration = Duration::from_secs(30);
 
@@ -86,6 +88,14 @@ impl Committer {
         let lost = replies.len().saturating_sub(room);
         replies.truncate(room);
         waiting.leases.append(leases);
+        if waiting.leases.len() > LEASES_MAX {
+            let last: BTreeMap<Ipv4Addr, Lease> = waiting
+                .leases
+                .drain(..)
+                .map(|lease| (lease.address, lease))
+                .collect();
+            waiting.leases.extend(last.into_values());
+        }
         waiting.replies.append(replies);
         drop(waiting);
         if was_idle {

@@ -7,8 +7,10 @@ use crate::lease_file::LeaseFileError;
 use groundstate_api::MacAddr;
 use pxe_core::dhcp::{Lease, LeaseState};
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::{self, BufRead, Write};
 use std::net::Ipv4Addr;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 /// The first line: what this file is.
@@ -87,6 +89,23 @@ pub(super) struct Log {
     pub(super) torn: u64,
     /// Whole lines behind the first that is not.
     pub(super) stray: u64,
+}
+
+/// Where a log ends: behind its last byte that is not zero. Zeros are written ahead.
+pub(super) fn end(file: &File, room: u64) -> io::Result<u64> {
+    let mut piece = [0; 64 << 10];
+    let mut end = room;
+    while end > 0 {
+        let begin = end.saturating_sub(to_u64(piece.len()));
+        let length = usize::try_from(end - begin).unwrap_or_default();
+        let part = piece.get_mut(..length).unwrap_or_default();
+        file.read_exact_at(part, begin)?;
+        if let Some(last) = part.iter().rposition(|byte| *byte != 0) {
+            return Ok(begin + to_u64(last) + 1);
+        }
+        end = begin;
+    }
+    Ok(0)
 }
 
 /// Reads a log of `length` bytes. Lines that are not whole are what a power cut leaves of the last write: they are left
@@ -247,6 +266,19 @@ mod tests {
             "{error}"
         );
         assert!(error.contains("move it away"), "{error}");
+    }
+
+    #[test]
+    fn the_end_is_before_the_zeros_that_were_written_ahead() {
+        let mut file = tempfile::tempfile().unwrap();
+        assert_eq!(end(&file, 0).unwrap(), 0);
+        file.write_all(&log(&[])).unwrap();
+        let length = to_u64(HEAD.len());
+        assert_eq!(end(&file, length).unwrap(), length);
+        for room in [length + 1, 70_000, 1 << 20] {
+            file.set_len(room).unwrap();
+            assert_eq!(end(&file, room).unwrap(), length);
+        }
     }
 
     #[test]

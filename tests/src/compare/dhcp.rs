@@ -31,6 +31,8 @@ const BURST_RATE: f64 = 10_000.0;
 const BURST_MS_MAX: f64 = 100.0;
 /// Leases of a full server.
 const FULL: u32 = 100_000;
+/// Milliseconds in which a full server is back.
+const RESTART_MS_MAX: f64 = 200.0;
 /// Leases of the memory's measure, and the most that they may take.
 const HELD: u32 = 10_000;
 const MEMORY_MIB_MAX: f64 = 64.0;
@@ -329,7 +331,7 @@ pub fn dhcp_100k(ground: &Ground) -> Result<Vec<Figure>> {
     /// Offered to find out what it can: more than that.
     const MORE: f64 = 30_000.0;
     let wire = Wire::enter()?;
-    let (mut empty, mut full) = (Vec::new(), Vec::new());
+    let (mut empty, mut full, mut restarts) = (Vec::new(), Vec::new(), Vec::new());
     for pair in 1..=PAIRS {
         ground.say(&format!("pair {pair} of {PAIRS}"));
         {
@@ -337,7 +339,7 @@ pub fn dhcp_100k(ground: &Ground) -> Result<Vec<Figure>> {
             let outcome = offer(ground, Offered::for_secs(MORE, SECS, 0))?;
             empty.push(f64::from(outcome.granted) / SECS);
         }
-        let _server = Who::Ours.start(ground, &wire)?;
+        let server = Who::Ours.start(ground, &wire)?;
         let mut held = 0;
         let mut first = 100_000_000;
         while held < FULL {
@@ -348,6 +350,8 @@ pub fn dhcp_100k(ground: &Ground) -> Result<Vec<Figure>> {
         }
         let outcome = offer(ground, Offered::for_secs(MORE, SECS, 0))?;
         full.push(f64::from(outcome.granted) / SECS);
+        drop(server);
+        restarts.push(Who::Ours.restart(ground, &wire)?);
     }
     let ratios = super::ratios(&full, &empty);
     Ok(vec![
@@ -360,6 +364,13 @@ pub fn dhcp_100k(ground: &Ground) -> Result<Vec<Figure>> {
         .against("with none", empty, "with / without", ratios)
         .goal(Goal::AtLeast(0.9))
         .note(format!("{MORE}/s offered for {SECS} s")),
+        Figure::new(
+            "DHCP: from start to the first answer, with 100,000 leases and more",
+            "ms",
+            Who::Ours.name(),
+            restarts,
+        )
+        .goal(Goal::AtMost(RESTART_MS_MAX)),
     ])
 }
 

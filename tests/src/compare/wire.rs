@@ -70,6 +70,7 @@ impl Wire {
         arguments: &[String],
         environment: &[(&str, String)],
     ) -> Result<Server> {
+        let began = Instant::now();
         let log = folder.join("server.log");
         let said = File::create(&log).with_context(|| format!("cannot make {}", log.display()))?;
         // `unshare` and `sh` replace themselves by the program: the process is the same from beginning to end.
@@ -89,8 +90,14 @@ impl Wire {
             .stderr(said)
             .spawn()
             .with_context(|| format!("cannot start {program}"))?;
-        let mut server = Server { child, log };
+        let laid_in = Duration::ZERO;
+        let mut server = Server {
+            child,
+            log,
+            laid_in,
+        };
         server.lay_cable()?;
+        server.laid_in = began.elapsed();
         let go = server.child.stdin.take().context("it has no input")?;
         (&go).write_all(b"go\n")?;
         Ok(server)
@@ -102,6 +109,7 @@ impl Wire {
 pub(super) struct Server {
     child: Child,
     log: PathBuf,
+    laid_in: Duration,
 }
 
 impl Server {
@@ -143,6 +151,11 @@ impl Server {
             std::thread::sleep(LOOK);
         }
         Ok(())
+    }
+
+    /// How long it took before the program could begin.
+    pub(super) const fn laid_in(&self) -> Duration {
+        self.laid_in
     }
 
     /// The end of what it printed.
