@@ -10,7 +10,7 @@ use super::transfer::{Ended, Transfer};
 use super::window::{HEADER, Source};
 use super::wire::{CALL_MAX, Wire};
 use crate::desk::Desk;
-use crate::metrics::Metric;
+use crate::metrics::{Gauge, Metric, Timing};
 use groundstate_api::Millis;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::EventFd;
@@ -21,6 +21,7 @@ use pxe_core::tftp::{
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The longest packet that is read, in bytes. A request has at most 512; what is cut off is refused.
 const PACKET_MAX: usize = 1_024;
@@ -201,6 +202,7 @@ impl Run {
             netascii: (request.mode == Mode::Netascii).then(Encoder::default),
         };
         self.desk.count(Metric::TftpStarted, 1);
+        self.desk.gauge(Gauge::TftpTransfers, 1);
         let transfer = Transfer::new((id, peer), wire, request, source, now);
         if let Some(free) = self.places.get_mut(place) {
             *free = Some(Box::new(transfer));
@@ -337,12 +339,15 @@ impl Run {
         let why = match ended {
             Ended::Session(End::Complete) => {
                 self.desk.count(Metric::TftpCompleted, 1);
+                let took = now.since(transfer.began);
+                self.desk
+                    .timed(Timing::TftpTransfer, Duration::from_millis(took.0));
                 let again = transfer.session().map_or(0, |session| session.again());
                 return self.reports.tell(Report {
                     peer: transfer.peer.ip(),
                     what: What::Sent {
                         length: transfer.length(),
-                        took: now.since(transfer.began),
+                        took,
                         again,
                     },
                     file: transfer.name,
@@ -382,6 +387,7 @@ impl Run {
 
     fn remove(&mut self, place: usize) -> Option<Box<Transfer>> {
         let mut transfer = self.places.get_mut(place)?.take()?;
+        self.desk.gauge(Gauge::TftpTransfers, -1);
         self.timers.clear(place, &mut transfer.armed);
         self.at.remove(&transfer.id);
         self.free.push(place);

@@ -4,6 +4,7 @@
 use crate::room::{Room, away, in_a_namespace, run};
 use crate::tftp_client::Client;
 use groundstate_api::boot::BootAnswer;
+use pxe_core::script::CommandLine;
 use pxe_server::{BootDir, BootFiles};
 use std::path::Path;
 use std::process::Command;
@@ -35,7 +36,8 @@ pub(crate) fn folder_room(with_large: bool) -> Room {
     std::os::unix::fs::symlink("../secret", boot.join("out")).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", boot.join("passwd")).unwrap();
     std::os::unix::fs::symlink("/dev/zero", boot.join("zero")).unwrap();
-    let files = BootFiles::of_folder(Arc::new(BootDir::open(&boot).unwrap()));
+    let command_line = CommandLine::parse("console=ttyS0").unwrap();
+    let files = BootFiles::of_folder(Arc::new(BootDir::open(&boot).unwrap()), command_line);
     Room::open_with(dir, BootAnswer::MaintenanceOs, files)
 }
 
@@ -120,7 +122,7 @@ fn a_block_is_no_larger_than_a_frame_on_the_way() {
                 let net = format!("--net={inside}");
                 run("nsenter", &[&[net.as_str(), "ip"], arguments].concat());
             };
-            let mut fetch = |size: usize, change: &dyn Fn(u64)| {
+            let fetch = |size: usize, change: &dyn Fn(u64)| {
                 let mut client = Client::new();
                 client.ask("large.bin", asked);
                 let said = format!("|blksize|{size}|tsize|600000|windowsize|16|");
