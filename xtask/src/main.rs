@@ -40,7 +40,7 @@ enum Task {
     BootImage(boot_image::Options),
     /// Make the Debian host image
     HostImage(host_image::Options),
-    /// Make the Debian package of the stand-alone hw-diag
+    /// Make the Debian packages: groundstate with its units, and the stand-alone hw-diag
     Package,
     Demo(demo::Options),
     Bench(bench::Options),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Makes the Debian package of the stand-alone `hw-diag`: one static program for live hosts, with its licence and its
-//! guide. It depends on nothing; smartmontools is suggested, for disks behind RAID controllers.
+//! Makes the Debian packages: the stand-alone `hw-diag` for live hosts, one static program, and the `groundstate` command
+//! with the units of the boot service alone. Each is unpacked and run before it counts as made.
 
 use crate::command::{command, run as quietly, text};
 use crate::layout::Layout;
@@ -11,25 +11,88 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// What goes where, beside the program.
-const DOCUMENTS: [(&str, &str); 2] = [
-    ("LICENSE", "usr/share/doc/hw-diag/copyright"),
-    (
-        "docs/guides/hardware.md",
-        "usr/share/doc/hw-diag/hardware.md",
-    ),
-];
+/// A package.
+struct Package {
+    name: &'static str,
+    /// What goes where, beside the program.
+    files: &'static [(&'static str, &'static str)],
+    /// Lines of the control file from `Section` on.
+    control: &'static str,
+    /// Whether the program wants no library of the host.
+    is_static: bool,
+}
+
+const HW_DIAG: Package = Package {
+    name: "hw-diag",
+    files: &[
+        ("LICENSE", "usr/share/doc/hw-diag/copyright"),
+        (
+            "docs/guides/hardware.md",
+            "usr/share/doc/hw-diag/hardware.md",
+        ),
+    ],
+    control: "Section: admin\nPriority: optional\nSuggests: smartmontools\n\
+         Description: verdict on a machine's disks, memory, cards, links and sensors\n \
+         Reads what the hardware says of itself, judges it by rules that are explained, and says\n \
+         what is wrong, where, how sure that is, and what to do. It only reads.\n",
+    is_static: true,
+};
+
+const GROUNDSTATE: Package = Package {
+    name: "groundstate",
+    files: &[
+        ("LICENSE", "usr/share/doc/groundstate/copyright"),
+        ("README.md", "usr/share/doc/groundstate/README.md"),
+        (
+            "packaging/pxe.toml.example",
+            "usr/share/doc/groundstate/pxe.toml.example",
+        ),
+        (
+            "packaging/systemd/groundstate-pxe-server.service",
+            "usr/lib/systemd/system/groundstate-pxe-server.service",
+        ),
+        (
+            "packaging/systemd/groundstate-pxe-server.socket",
+            "usr/lib/systemd/system/groundstate-pxe-server.socket",
+        ),
+        (
+            "packaging/systemd/groundstate-pxe-server-tftp.socket",
+            "usr/lib/systemd/system/groundstate-pxe-server-tftp.socket",
+        ),
+        (
+            "packaging/systemd/groundstate-pxe-server-http.socket",
+            "usr/lib/systemd/system/groundstate-pxe-server-http.socket",
+        ),
+        (
+            "packaging/systemd/groundstate-pxe-server-https.socket",
+            "usr/lib/systemd/system/groundstate-pxe-server-https.socket",
+        ),
+        (
+            "packaging/systemd/groundstate-pxe-server-proxy.socket",
+            "usr/lib/systemd/system/groundstate-pxe-server-proxy.socket",
+        ),
+    ],
+    control: "Section: net\nPriority: optional\nDepends: libc6\nSuggests: ipxe\n\
+         Description: network boot and provisioning of bare-metal servers\n \
+         One command: all servers in one process, or the boot service alone (DHCP, TFTP and HTTP\n \
+         boot files from a folder), and the client that shows and orders.\n",
+    is_static: false,
+};
 
 /// `cargo xtask package`.
 pub(crate) fn run(layout: &Layout) -> Result<PathBuf> {
+    let programs = product::build(layout)?;
+    step("package groundstate", || {
+        make(layout, &GROUNDSTATE, &programs.groundstate)
+    })?;
     let program = product::build_hw_diag(layout)?;
-    step("package hw-diag", || make(layout, &program))
+    step("package hw-diag", || make(layout, &HW_DIAG, &program))
 }
 
-fn make(layout: &Layout, program: &Path) -> Result<PathBuf> {
-    let version = env!("CARGO_PKG_VERSION");
+fn make(layout: &Layout, package: &Package, program: &Path) -> Result<PathBuf> {
+    let (name, version) = (package.name, env!("CARGO_PKG_VERSION"));
     let folder = layout.made("packages");
-    let tree = folder.join("hw-diag");
+    let tree = folder.join(name);
     if tree.exists() {
         fs::remove_dir_all(&tree)?;
     }
@@ -41,54 +104,50 @@ fn make(layout: &Layout, program: &Path) -> Result<PathBuf> {
         fs::copy(from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
         Ok(fs::set_permissions(&to, fs::Permissions::from_mode(mode))?)
     };
-    place(program, "usr/bin/hw-diag", 0o755)?;
-    for (from, to) in DOCUMENTS {
+    place(program, &format!("usr/bin/{name}"), 0o755)?;
+    for (from, to) in package.files {
         place(&layout.source(from), to, 0o644)?;
     }
     let size: u64 = fs::metadata(program)?.len().div_ceil(1024);
     let control = format!(
-        "Package: hw-diag\nVersion: {version}\nArchitecture: amd64\nMaintainer: Groundstate <groundstate@localhost>\n\
-         Installed-Size: {size}\nSection: admin\nPriority: optional\nSuggests: smartmontools\n\
-         Description: verdict on a machine's disks, memory, cards, links and sensors\n \
-         Reads what the hardware says of itself, judges it by rules that are explained, and says\n \
-         what is wrong, where, how sure that is, and what to do. It only reads.\n"
+        "Package: {name}\nVersion: {version}\nArchitecture: amd64\nMaintainer: Groundstate <groundstate@localhost>\n\
+         Installed-Size: {size}\n{}",
+        package.control
     );
     fs::create_dir_all(tree.join("DEBIAN"))?;
     fs::write(tree.join("DEBIAN/control"), control)?;
-    let package = folder.join(format!("hw-diag_{version}_amd64.deb"));
+    let made = folder.join(format!("{name}_{version}_amd64.deb"));
     quietly(
         command("dpkg-deb", ["--build", "--root-owner-group"])
             .arg(&tree)
-            .arg(&package),
+            .arg(&made),
     )?;
-    prove(&folder, &package)?;
-    note(&package.display().to_string());
-    Ok(package)
+    prove(&folder, package, &made)?;
+    note(&made.display().to_string());
+    Ok(made)
 }
 
 /// Unpacks the package as a host would, and runs what is in it.
-fn prove(folder: &Path, package: &Path) -> Result<()> {
+fn prove(folder: &Path, package: &Package, made: &Path) -> Result<()> {
     let unpacked = folder.join("unpacked");
     if unpacked.exists() {
         fs::remove_dir_all(&unpacked)?;
     }
-    quietly(
-        command("dpkg-deb", ["--extract"])
-            .arg(package)
-            .arg(&unpacked),
-    )?;
-    let program = unpacked.join("usr/bin/hw-diag");
+    quietly(command("dpkg-deb", ["--extract"]).arg(made).arg(&unpacked))?;
+    let program = unpacked.join("usr/bin").join(package.name);
     let said = text(&mut command(&program, ["--version"]))?;
     ensure!(
-        said.starts_with("hw-diag "),
+        said.starts_with(&format!("{} ", package.name)),
         "the packaged program says {said:?}"
     );
-    let linked = command("ldd", [&program]).output()?;
-    let linked = [linked.stdout, linked.stderr].concat();
-    let linked = String::from_utf8_lossy(&linked);
-    ensure!(
-        linked.contains("statically linked") || linked.contains("not a dynamic executable"),
-        "the packaged program wants libraries: {linked}"
-    );
+    if package.is_static {
+        let linked = command("ldd", [&program]).output()?;
+        let linked = [linked.stdout, linked.stderr].concat();
+        let linked = String::from_utf8_lossy(&linked);
+        ensure!(
+            linked.contains("statically linked") || linked.contains("not a dynamic executable"),
+            "the packaged program wants libraries: {linked}"
+        );
+    }
     Ok(fs::remove_dir_all(&unpacked)?)
 }
