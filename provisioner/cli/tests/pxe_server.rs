@@ -223,6 +223,37 @@ fn what_a_machine_would_get_is_told_while_the_service_runs() {
 }
 
 #[test]
+fn the_same_files_come_over_tls_and_the_configuration_is_checked_without_serving() {
+    in_two_namespaces(|client| {
+        let world = World::new(&[("vmlinuz", &[9; 700_000])]);
+        let path = |name: &str| world.dir.path().join(name).to_str().unwrap().to_owned();
+        let made = rcgen::generate_simple_self_signed(vec![OWN.to_owned()]).unwrap();
+        fs::write(path("cert.pem"), made.cert.pem()).unwrap();
+        fs::write(path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        let config = format!(
+            "[tls]\nport = 8443\ncertificate = {:?}\nkey = {:?}\n",
+            path("cert.pem"),
+            path("key.pem")
+        );
+        fs::write(path("pxe.toml"), config).unwrap();
+        let said = text(world.command(&["--config", &path("pxe.toml"), "--check"]), 0);
+        assert!(said.contains("in order: 100 addresses on srv"), "{said}");
+        let mut served = world.serve(&["--config", &path("pxe.toml")]);
+        let banner = served.said_until("iPXE ");
+        assert!(banner.contains("HTTPS       10.55.0.1:8443"), "{banner}");
+        run(&mut client.command("ip", &["addr", "add", "10.55.0.7/24", "dev", "cli"]));
+        let (cert, out) = (path("cert.pem"), path("got"));
+        let url = "https://10.55.0.1:8443/boot/vmlinuz";
+        client.run("curl", &["-sSf", "--max-time", "20", "--cacert", &cert, "-o", &out, url]);
+        assert_eq!(fs::read(&out).unwrap(), world.file("vmlinuz"));
+        served.stop();
+        fs::write(path("key.pem"), "no key").unwrap();
+        let said = text(world.command(&["--config", &path("pxe.toml"), "--check"]), 1);
+        assert!(said.contains("cannot read a private key from"), "{said}");
+    });
+}
+
+#[test]
 fn a_port_that_is_taken_names_its_holder() {
     in_two_namespaces(|_| {
         let world = World::new(&[]);

@@ -36,7 +36,7 @@ use settings::Settings;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 /// Nobody is told but the log.
@@ -48,7 +48,8 @@ impl Sightings for Log {
     }
     fn foreign(&self, server: &ForeignServer) {
         say(&format!(
-            "ALARM       another DHCP server answers here: {server:?}"
+            "ALARM       another DHCP server answers on this network: {}",
+            server.server
         ));
     }
 }
@@ -98,6 +99,7 @@ async fn serve(args: &PxeServerArgs, settings: Settings) -> Result<()> {
         anyhow::bail!("--proxy and --dhcp6 are not served by this version");
     }
     let supervisor = Supervisor::from_env();
+    let signals = Signals::take()?;
     let folder = Arc::new(BootDir::open(&settings.boot_dir)?);
     let state_dir = state_dir::choose(settings.state_dir.as_deref())?;
     let config = Config {
@@ -151,7 +153,7 @@ async fn serve(args: &PxeServerArgs, settings: Settings) -> Result<()> {
     };
     let (stop_now, stop) = watch::channel(false);
     supervisor.ready();
-    let minding = tokio::spawn(mind(running, supervisor.clone(), stop_now));
+    let minding = tokio::spawn(mind(running, signals, supervisor.clone(), stop_now));
     let served = service.serve(stop).await;
     minding.abort();
     supervisor.stopping();
@@ -174,20 +176,35 @@ fn remote(args: &PxeServerArgs, state_dir: &Path) -> Result<Option<Remote>> {
     ))
 }
 
+/// What the service is told by signal. They are taken before it says that it serves: until then SIGHUP would end it.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn take() -> Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
 /// Signals and the supervisor, until it is time to stop.
 async fn mind(
     mut running: Running,
+    mut signals: Signals,
     supervisor: Supervisor,
     stop_now: watch::Sender<bool>,
-) -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
+) {
     loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hang_up.recv() => {
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.hang_up.recv() => {
                 supervisor.reloading();
                 for line in running.reload() {
                     say(&line);
@@ -198,7 +215,6 @@ async fn mind(
         }
     }
     stop_now.send_replace(true);
-    Ok(())
 }
 
 impl Settings {
