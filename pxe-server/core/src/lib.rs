@@ -12,7 +12,9 @@ extern crate alloc;
 
 pub mod cpio;
 pub mod dhcp;
+pub mod dhcp6;
 pub mod names;
+pub mod proxy;
 pub mod range;
 pub mod recipe;
 pub mod rules;

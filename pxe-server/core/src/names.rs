@@ -7,7 +7,7 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::Ipv4Addr;
+use core::net::IpAddr;
 use groundstate_api::MacAddr;
 
 /// First stage for BIOS, by TFTP.
@@ -124,7 +124,7 @@ fn escape(name: &str) -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpBase {
     /// The address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// The TCP port; it stands in a URL unless it is 80.
     pub port: u16,
 }
@@ -134,7 +134,7 @@ impl HttpBase {
     #[must_use]
     pub fn file(&self, name: &str) -> String {
         let (port, name) = (self.port_part(), escape(name));
-        format!("http://{}{port}/{ROOT}/{name}", self.address)
+        format!("http://{}{port}/{ROOT}/{name}", host(self.address))
     }
 
     /// The URL of a machine's iPXE script.
@@ -144,7 +144,7 @@ impl HttpBase {
         let name = format!("{a:02x}-{b:02x}-{c:02x}-{d:02x}-{e:02x}-{f:02x}{SCRIPT_ENDING}");
         format!(
             "http://{}{}/{SCRIPTS}{name}",
-            self.address,
+            host(self.address),
             self.port_part()
         )
     }
@@ -158,16 +158,31 @@ impl HttpBase {
     }
 }
 
+/// The URL of a boot file by TFTP (RFC 3617): DHCPv6 names files by URLs only.
+#[must_use]
+pub fn tftp_url(address: IpAddr, name: &str) -> String {
+    format!("tftp://{}/{}", host(address), escape(name))
+}
+
+/// An address as it stands in a URL: of IPv6 in brackets.
+fn host(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => format!("{address}"),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::net::Ipv4Addr;
 
     const MAC: MacAddr = MacAddr([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
 
     #[test]
     fn paths_that_we_hand_out_are_read_back() {
         let base = HttpBase {
-            address: Ipv4Addr::new(10, 77, 0, 1),
+            address: Ipv4Addr::new(10, 77, 0, 1).into(),
             port: 80,
         };
         assert_eq!(base.file(UKI), "http://10.77.0.1/boot/groundstate.efi");

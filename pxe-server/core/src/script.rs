@@ -151,7 +151,7 @@ mod tests {
         let command_line =
             CommandLine::parse("console=tty0  console=ttyS0,115200 quiet\n").unwrap();
         let base = HttpBase {
-            address: Ipv4Addr::new(10, 77, 0, 1),
+            address: Ipv4Addr::new(10, 77, 0, 1).into(),
             port: 8080,
         };
         expect_test::expect![[r#"
@@ -194,7 +194,7 @@ mod tests {
         #[test]
         fn a_script_has_four_lines_whatever_was_asked(text in "\\PC{0,60}|[ -~\n\t]{0,60}") {
             if let Ok(command_line) = CommandLine::parse(&text) {
-                let base = HttpBase { address: Ipv4Addr::LOCALHOST, port: 80 };
+                let base = HttpBase { address: Ipv4Addr::LOCALHOST.into(), port: 80 };
                 let script = Script::Boot { base, command_line: &command_line }.render();
                 proptest::prop_assert_eq!(script.lines().count(), 4);
                 proptest::prop_assert!(!script.contains(['$', '"', '\'', ';', '&', '|', '\\']));

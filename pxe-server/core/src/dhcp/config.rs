@@ -133,7 +133,7 @@ impl From<&Network> for ServerConfig {
         Self {
             address: network.address,
             http: HttpBase {
-                address: network.address,
+                address: network.address.into(),
                 port: network.http_port,
             },
             subnets: alloc::vec![SubnetConfig {

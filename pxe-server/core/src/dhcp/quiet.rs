@@ -15,14 +15,14 @@ const SWEEP: Millis = Millis::secs(1);
 
 /// Who was told of, and when.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Quiet {
+pub(crate) struct Quiet {
     told: BTreeMap<MacAddr, Millis>,
     swept: Millis,
 }
 
 impl Quiet {
     /// Whether this machine may be told of now; if so, it is noted.
-    pub(super) fn may_tell(&mut self, now: Millis, mac: MacAddr) -> bool {
+    pub(crate) fn may_tell(&mut self, now: Millis, mac: MacAddr) -> bool {
         if self
             .told
             .get(&mac)

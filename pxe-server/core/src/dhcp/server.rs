@@ -4,7 +4,7 @@
 use super::action::{Action, Dropped, Event};
 use super::book::{Asks, Book, Picked};
 use super::boot_file::{BootFile, boot_file};
-use super::config::{ServerConfig, Who};
+use super::config::{BootNames, ServerConfig, Who};
 use super::foreign::{Foreign, Overheard};
 use super::lease::{Lease, LeaseState};
 use super::reply::{self, Voice};
@@ -418,7 +418,9 @@ impl Server {
         if tells && self.tell.may_tell_once(now, request.mac) {
             let sighting = match boot {
                 BootFile::NoFileFor { architecture } => {
-                    Some(no_file(&self.config, request.mac, *architecture))
+                    let names = &self.config.boot;
+                    let option = "DHCP option 93";
+                    Some(no_file(names, request.mac, option, *architecture))
                 }
                 BootFile::Nothing
                 | BootFile::NoAnswer
@@ -462,8 +464,13 @@ fn sighting(answer: &BootAnswer) -> Option<BootSighting> {
     }
 }
 
-fn no_file(config: &ServerConfig, mac: MacAddr, architecture: u16) -> BootSighting {
-    let boot = &config.boot;
+/// The sighting of a machine that no boot file is named for; its architecture stands in `option`.
+pub(crate) fn no_file(
+    boot: &BootNames,
+    mac: MacAddr,
+    option: &str,
+    architecture: u16,
+) -> BootSighting {
     let mut served: Vec<u16> = boot.pxe.keys().chain(boot.http.keys()).copied().collect();
     served.sort_unstable();
     served.dedup();
@@ -477,7 +484,7 @@ fn no_file(config: &ServerConfig, mac: MacAddr, architecture: u16) -> BootSighti
         said: mac.to_string(),
     })
     .seen(format!(
-        "DHCP option 93 says {architecture}; served are {}",
+        "{option} says {architecture}; served are {}",
         served.join(", ")
     ));
     BootSighting::Refused { reason }

@@ -139,7 +139,9 @@ impl Leases {
             |a: &Ipv6Addr| subnet.in_pool(*a) && !self.reserved.contains(a) && !apart.contains(a);
         let mut first: Vec<Ipv6Addr> = own.into_iter().chain(wish).collect();
         let seed = scatter(duid, iaid);
-        first.extend((0..PLACES).map(|place| place_in(subnet, seed.wrapping_add(place * STEP))));
+        first.extend(
+            (0..PLACES).map(|place| place_in(subnet, seed.wrapping_add(place.wrapping_mul(STEP)))),
+        );
         let free = |a: &Ipv6Addr| usable(a) && self.may_have(now, duid, iaid, *a);
         if let Some(address) = first.into_iter().find(free) {
             return Some(address);

@@ -214,9 +214,19 @@ impl Request6 {
         })
     }
 
-    /// The boot policy's question for this client, where its MAC address is known.
+    /// The boot policy's question for this client, where its MAC address is known. Who gives an address back asks nothing:
+    /// EDK2 does not even say what it is there.
     #[must_use]
     pub fn question(&self) -> Option<BootQuestion> {
+        match self.message {
+            Message6::Release | Message6::Decline => return None,
+            Message6::Solicit
+            | Message6::Request
+            | Message6::Confirm
+            | Message6::Renew
+            | Message6::Rebind
+            | Message6::InformationRequest => {}
+        }
         Some(BootQuestion {
             uuid: self.uuid,
             firmware: self.client.firmware(),
@@ -255,7 +265,8 @@ fn envelope(bytes: &[u8]) -> Result<(Hop, &[u8]), Malformed6> {
         let (code, value) = option?;
         match code {
             code::RELAY_MESSAGE => {
-                if inner.replace(value).is_some() {
+                let twice = inner.replace(value).is_some();
+                if twice {
                     return Err(Malformed6::Envelope);
                 }
             }
@@ -322,7 +333,8 @@ impl Body {
                 }
             }
             code::SERVER_ID => {
-                if self.server.replace(value.to_vec()).is_some() {
+                let twice = self.server.replace(value.to_vec()).is_some();
+                if twice {
                     return Err(Malformed6::Twice { code });
                 }
             }

@@ -7,8 +7,7 @@ use super::lease::{Lease6, LeaseState6, Leases};
 use super::reply::{self, Answered, Destination6, Granted, Kind, Reply};
 use super::request::{Ia, IaKind, Message6, Request6};
 use super::wire::Status;
-use crate::dhcp::{BootFile, Client, Quiet, boot_file};
-use crate::proxy::no_file;
+use crate::dhcp::{BootFile, Client, Quiet, boot_file, no_file};
 use alloc::borrow::ToOwned as _;
 use alloc::boxed::Box;
 use alloc::string::ToString as _;
@@ -186,11 +185,6 @@ impl Server6 {
                 },
             );
         }
-        let answer = match answer {
-            Some(answer) => answer,
-            None if request.client == Client::Plain && self.config.nameless => BootAnswer::Nothing,
-            None => return Err(Dropped6::Nameless),
-        };
         // What ends a lease is heard from everybody who holds one.
         match request.message {
             Message6::Release | Message6::Decline => {
@@ -203,6 +197,11 @@ impl Server6 {
             | Message6::Rebind
             | Message6::InformationRequest => {}
         }
+        let answer = match answer {
+            Some(answer) => answer,
+            None if request.client == Client::Plain && self.config.nameless => BootAnswer::Nothing,
+            None => return Err(Dropped6::Nameless),
+        };
         let boot = boot_file(&answer, request.client, &self.config.boot);
         self.sighting(now, request, &answer, &boot, out);
         if boot == BootFile::NoAnswer {
@@ -544,9 +543,9 @@ impl Server6 {
             (BootAnswer::Refuse { reason }, _) => BootSighting::Refused {
                 reason: reason.clone(),
             },
-            (_, BootFile::NoFileFor { architecture }) => BootSighting::Refused {
-                reason: no_file(mac, *architecture, &self.config.boot),
-            },
+            (_, BootFile::NoFileFor { architecture }) => {
+                no_file(&self.config.boot, mac, "DHCPv6 option 61", *architecture)
+            }
             (BootAnswer::LocalDisk { .. }, _) if request.client != Client::Plain => {
                 BootSighting::SentToLocalDisk
             }

@@ -112,7 +112,6 @@ pub(super) fn pieces(mut area: &[u8], code: u16) -> Result<Vec<&[u8]>, Malformed
     }
 }
 
-
 /// A big-endian number of four bytes at an offset.
 pub(super) fn number32(bytes: &[u8], at: usize) -> Option<u32> {
     let four: [u8; 4] = bytes.get(at..at.checked_add(4)?)?.try_into().ok()?;

@@ -4,12 +4,10 @@
 //! It refuses to give an address, to keep a lease, and to answer an operating system.
 
 mod config;
-mod refusal;
 mod reply;
 mod request;
 mod service;
 
 pub use config::{ProxyConfig, ProxyConfigError};
-pub(crate) use refusal::no_file;
 pub use request::{Port, ProxyRequest};
 pub use service::{Proxy, ProxyAction, ProxyDropped, ProxyEvent};

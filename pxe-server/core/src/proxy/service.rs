@@ -2,10 +2,9 @@
 //! The service: who is told of a boot file.
 
 use super::config::{ProxyConfig, ProxyConfigError};
-use super::refusal::no_file;
 use super::reply;
 use super::request::{Port, ProxyRequest};
-use crate::dhcp::{BootFile, Client, Message, Quiet, boot_file};
+use crate::dhcp::{BootFile, Client, Message, Quiet, boot_file, no_file};
 use alloc::boxed::Box;
 use alloc::string::ToString as _;
 use alloc::vec::Vec;
@@ -210,9 +209,9 @@ impl Proxy {
             (BootAnswer::Refuse { reason }, _) => BootSighting::Refused {
                 reason: reason.clone(),
             },
-            (_, BootFile::NoFileFor { architecture }) => BootSighting::Refused {
-                reason: no_file(mac, *architecture, &self.config.boot),
-            },
+            (_, BootFile::NoFileFor { architecture }) => {
+                no_file(&self.config.boot, mac, "DHCP option 93", *architecture)
+            }
             (BootAnswer::LocalDisk { .. }, _) => BootSighting::SentToLocalDisk,
             (BootAnswer::MaintenanceOs | BootAnswer::Recipe { .. } | BootAnswer::Nothing, _) => {
                 return;

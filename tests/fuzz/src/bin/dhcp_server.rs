@@ -54,7 +54,7 @@ fn config() -> ServerConfig {
     let address = Ipv4Addr::new(10, 0, 0, 1);
     ServerConfig {
         address,
-        http: HttpBase { address, port: 80 },
+        http: HttpBase { address: address.into(), port: 80 },
         subnets: vec![subnet(0), subnet(1)],
         reservations: vec![reserved(Who::Mac(own), one), reserved(port, other)],
         boot: BootNames::default(),
