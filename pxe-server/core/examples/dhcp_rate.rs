@@ -121,7 +121,7 @@ fn config(pool: u32) -> ServerConfig {
     ServerConfig {
         address: SERVER,
         http: HttpBase {
-            address: SERVER,
+            address: SERVER.into(),
             port: 80,
         },
         subnets: vec![SubnetConfig {

@@ -143,7 +143,10 @@ fn dhcp(
     };
     let with = |subnets: Vec<SubnetConfig>, reservations: Vec<Reservation>| ServerConfig {
         address,
-        http: HttpBase { address, port },
+        http: HttpBase {
+            address: address.into(),
+            port,
+        },
         subnets,
         reservations,
         boot: names(&files(&args.boot_file, document.files.clone())),

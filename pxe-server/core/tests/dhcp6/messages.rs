@@ -120,7 +120,7 @@ fn a_lease_that_was_lost_here_is_taken_up_again() {
     let address = ip("fd77::d6:1:2");
     for (message, to_us) in [(RENEW, true), (REBIND, false)] {
         let packet = Packet::new(message, 1);
-        let packet = if naming_us {
+        let packet = if to_us {
             packet.naming_us()
         } else {
             packet

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+//! UDP port 547 on one interface, and the groups that clients and relay agents ask.
+
+use crate::ServeError;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::io;
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+
+const PORT: u16 = 547;
+/// All DHCP relay agents and servers: whom clients ask (RFC 8415 section 7.1).
+const ALL: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
+/// All DHCP servers of a site: whom relay agents may ask.
+const SERVERS: Ipv6Addr = Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 1, 3);
+/// The longest datagram that is read, in bytes: what an Ethernet frame carries.
+const DATAGRAM_MAX: usize = 1_500;
+/// Bytes that the kernel keeps of datagrams not read yet: about 1,000 requests while leases are being written.
+const RECEIVE_BUFFER: usize = 2 << 20;
+
+/// The socket.
+#[derive(Debug)]
+pub(crate) struct Dhcp6Socket {
+    socket: tokio::net::UdpSocket,
+}
+
+impl Dhcp6Socket {
+    /// Takes a socket that was handed over, or opens one on the interface.
+    pub(crate) fn open(
+        interface: &str,
+        handed_over: Option<UdpSocket>,
+    ) -> Result<Self, ServeError> {
+        let index = nix::net::if_::if_nametoindex(interface).map_err(|error| {
+            ServeError::Interface {
+                name: interface.to_owned(),
+                source: error.into(),
+            }
+        })?;
+        let address = SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, PORT, 0, 0);
+        handed_over
+            .map_or_else(|| bind(address, interface), Ok)
+            .and_then(|socket| {
+                for group in [ALL, SERVERS] {
+                    socket.join_multicast_v6(&group, index)?;
+                }
+                socket.set_nonblocking(true)?;
+                tokio::net::UdpSocket::from_std(socket)
+            })
+            .map(|socket| Self { socket })
+            .map_err(|source| ServeError::Listen {
+                service: "DHCPv6",
+                address: address.into(),
+                advice: crate::advice(ADVICE_PROTO, PORT),
+                source,
+            })
+    }
+
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        self.socket.readable().await
+    }
+
+    /// What can be read without waiting, at most so many.
+    pub(crate) fn received(&self, most: usize) -> Vec<(Vec<u8>, SocketAddrV6)> {
+        let mut buffer = [0; DATAGRAM_MAX];
+        let mut all = Vec::new();
+        while all.len() < most {
+            match self.socket.try_recv_from(&mut buffer) {
+                Ok((length, SocketAddr::V6(from))) => {
+                    all.push((buffer.get(..length).unwrap_or_default().to_vec(), from));
+                }
+                Ok((_, SocketAddr::V4(_))) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // An error that an earlier answer met (port unreachable); it says nothing about the next datagram.
+                Err(error) => tracing::debug!(%error, "DHCPv6: receive"),
+            }
+        }
+        all
+    }
+
+    pub(crate) async fn send(&self, bytes: &[u8], to: SocketAddrV6) -> io::Result<()> {
+        self.socket.send_to(bytes, SocketAddr::V6(to)).await.map(drop)
+    }
+}
+
+fn bind(address: SocketAddrV6, interface: &str) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_only_v6(true)?;
+    socket.set_reuse_address(true)?;
+    socket.bind_device(Some(interface.as_bytes()))?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    socket.bind(&SockAddr::from(address))?;
+    Ok(socket.into())
+}
