@@ -13,7 +13,7 @@ use pxe_core::dhcp::{Action, Event, Lease, Server};
 use pxe_core::names::HttpBase;
 use pxe_core::script::{CommandLine, Recipe, RecipeError, Script};
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 /// Why a machine gets no script.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -61,6 +61,8 @@ pub(crate) struct Desk {
     pub(crate) seen: Seen,
     pub(crate) policy: Arc<dyn BootPolicy>,
     sightings: Arc<dyn Sightings>,
+    /// Where our HTTP boot files are over IPv6, where that is served.
+    pub(crate) over6: OnceLock<HttpBase>,
 }
 
 impl Desk {
@@ -80,11 +82,12 @@ impl Desk {
             seen: Seen::new(clock, &policy, &sightings),
             policy,
             sightings,
+            over6: OnceLock::new(),
         }
     }
 
     /// The machine's iPXE script, or why it gets none.
-    pub(crate) fn script(&self, mac: MacAddr) -> Result<String, NoScript> {
+    pub(crate) fn script(&self, mac: MacAddr, peer: IpAddr) -> Result<String, NoScript> {
         let mut out = Vec::new();
         let (answer, base) = {
             let mut server = self.server();
@@ -111,6 +114,11 @@ impl Desk {
                 self.saw(mac, sighting);
             }
         }
+        // Who came over IPv6 may have no other way.
+        let base = match (peer.to_canonical(), self.over6.get()) {
+            (IpAddr::V6(_), Some(over6)) => *over6,
+            (IpAddr::V4(_) | IpAddr::V6(_), _) => base,
+        };
         script_text(&answer, base, Some(self.files.command_line()))
     }
 

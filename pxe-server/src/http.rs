@@ -177,7 +177,7 @@ fn reply(request: &Request<Incoming>, peer: IpAddr, desk: &Arc<Desk>) -> Reply {
                 ..text
             }
         }
-        Some(Wanted::Script(mac)) => script(desk, mac),
+        Some(Wanted::Script(mac)) => script(desk, mac, peer),
         Some(Wanted::File(path)) => {
             let found = file_names(&path)
                 .find_map(|name| desk.files.file(name).map(|content| (name, content)));
@@ -201,8 +201,8 @@ fn not_found() -> Reply {
     Reply::text(StatusCode::NOT_FOUND, "no such boot file\n")
 }
 
-fn script(desk: &Desk, mac: MacAddr) -> Reply {
-    match desk.script(mac) {
+fn script(desk: &Desk, mac: MacAddr, peer: IpAddr) -> Reply {
+    match desk.script(mac, peer) {
         Ok(script) => Reply::text(StatusCode::OK, script),
         Err(NoScript::Refused(reason)) => Reply::text(StatusCode::FORBIDDEN, format!("{reason}\n")),
         Err(no @ (NoScript::Nothing | NoScript::Recipe(_))) => {

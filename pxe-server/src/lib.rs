@@ -7,6 +7,7 @@
 
 mod admin;
 mod assets;
+mod beside;
 mod body;
 mod boot_dir;
 mod boot_files;
@@ -16,7 +17,9 @@ mod content;
 mod descriptors;
 mod desk;
 mod dhcp;
+mod dhcp6;
 mod exposition;
+mod front;
 mod http;
 mod kept_leases;
 mod lease_file;
@@ -26,6 +29,9 @@ mod pieces;
 mod places;
 mod policy;
 mod port_holder;
+mod proxy;
+mod proxy_automatic;
+mod router_advert;
 mod seen;
 mod slowly;
 mod sockets;
@@ -34,15 +40,18 @@ mod tls;
 
 pub use admin::{ADDRESS as ADMIN_ADDRESS, AdminAddress, AdminListener};
 pub use assets::{Assets, AssetsError};
+pub use beside::{Sockets6, dhcp6_of_interface};
 pub use boot_dir::{BootDir, BootDirError, Changes, DEPTH_MAX, FILES_MAX, LeftOut};
 pub use boot_files::{AssembleError, BootFiles, assemble};
 pub use capture::{Capture, CaptureConfig};
 pub use content::Content;
 pub use desk::{NoScript, script_text};
+pub use dhcp6::{Dhcp6LeaseError, Dhcp6SetUpError};
 pub use kept_leases::kept_leases;
 pub use lease_file::LeaseFileError;
 pub use policy::FolderPolicy;
 pub use port_holder::{Protocol, advice};
+pub use proxy_automatic::Automatic;
 pub use seen::BootLog;
 pub use sockets::Sockets;
 pub use tls::{Https, HttpsError};
@@ -55,6 +64,8 @@ use groundstate_api::boot_session::ForeignServer;
 use groundstate_api::site::Network;
 use lease_log::LeaseLog;
 use pxe_core::dhcp::{Server, ServerConfig, ServerConfigError};
+use pxe_core::dhcp6::Dhcp6ConfigError;
+use pxe_core::proxy::ProxyConfigError;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -153,6 +164,18 @@ pub enum ServeError {
     /// The kept leases cannot be read or written.
     #[error(transparent)]
     Leases(#[from] LeaseFileError),
+    /// proxyDHCP cannot be served so.
+    #[error("proxyDHCP cannot be served: {0}")]
+    Proxy(#[from] ProxyConfigError),
+    /// DHCPv6 cannot be served so.
+    #[error("DHCPv6 cannot be served: {0}")]
+    Dhcp6(#[from] Dhcp6ConfigError),
+    /// DHCPv6 cannot be set up on the interface.
+    #[error("DHCPv6 cannot be served: {0}")]
+    Dhcp6SetUp(#[from] Dhcp6SetUpError),
+    /// The kept leases of DHCPv6 cannot be read.
+    #[error(transparent)]
+    Leases6(#[from] Dhcp6LeaseError),
     /// A serving task panicked.
     #[error("a serving task ended: {0}")]
     Task(#[from] tokio::task::JoinError),
@@ -195,6 +218,9 @@ pub struct BootService {
     sockets: sockets::Bound,
     admin: Option<AdminListener>,
     https: Option<Https>,
+    interface: String,
+    proxy: Option<beside::ProxyReady>,
+    ipv6: Option<beside::Ipv6Ready>,
 }
 
 /// Changes a service that runs.
@@ -236,6 +262,9 @@ impl BootService {
             sockets,
             admin: None,
             https: config.https,
+            interface: config.interface,
+            proxy: None,
+            ipv6: None,
         })
     }
 
@@ -273,11 +302,25 @@ impl BootService {
             sockets,
             admin,
             https,
+            proxy,
+            ipv6,
+            interface: _,
         } = self;
         let mut tasks = JoinSet::new();
-        tasks.spawn(dhcp::serve(sockets.dhcp, Arc::clone(&desk), leases));
-        tasks.spawn(tftp::serve(sockets.tftp, Arc::clone(&desk)));
+        let front: Arc<dyn front::Front> = desk.clone();
+        match proxy {
+            Some(proxy) => proxy.begin(sockets.dhcp, Arc::clone(&front), &mut tasks),
+            None => drop(tasks.spawn(dhcp::serve(sockets.dhcp, Arc::clone(&desk), leases))),
+        }
         let room = Arc::new(http::Room::new());
+        let mut tftp = vec![sockets.tftp];
+        if let Some(ipv6) = ipv6 {
+            let (socket, listener) = ipv6.begin(&front, &mut tasks);
+            tftp.push(socket);
+            let (room, desk) = (Arc::clone(&room), Arc::clone(&desk));
+            tasks.spawn(http::serve(listener, None, room, desk));
+        }
+        tasks.spawn(tftp::serve(tftp, Arc::clone(&desk)));
         tasks.spawn(http::serve(
             sockets.http,
             None,

@@ -55,6 +55,24 @@ pub(crate) enum Metric {
     LeasesKept,
     /// Leases that could not be written when they were granted.
     LeasesUnkept,
+    /// proxyDHCP datagrams read.
+    ProxyReceived,
+    /// proxyDHCP replies sent.
+    ProxySent,
+    /// proxyDHCP datagrams that were no request.
+    ProxyMalformed,
+    /// proxyDHCP requests without an answer.
+    ProxyDropped,
+    /// DHCPv6 datagrams read.
+    Dhcp6Received,
+    /// DHCPv6 replies sent.
+    Dhcp6Sent,
+    /// DHCPv6 datagrams that were no request.
+    Dhcp6Malformed,
+    /// DHCPv6 requests without an answer.
+    Dhcp6Dropped,
+    /// Router Advertisements sent.
+    RouterAdverts,
 }
 
 impl Metric {
@@ -174,6 +192,51 @@ impl Metric {
             Self::LeasesUnkept,
             "groundstate_leases_unkept_total",
             "Leases that could not be written when they were granted",
+        ),
+        (
+            Self::ProxyReceived,
+            "groundstate_proxy_received_total",
+            "proxyDHCP datagrams read",
+        ),
+        (
+            Self::ProxySent,
+            "groundstate_proxy_sent_total",
+            "proxyDHCP replies sent",
+        ),
+        (
+            Self::ProxyMalformed,
+            "groundstate_proxy_malformed_total",
+            "proxyDHCP datagrams that were no request",
+        ),
+        (
+            Self::ProxyDropped,
+            "groundstate_proxy_dropped_total",
+            "proxyDHCP requests without an answer",
+        ),
+        (
+            Self::Dhcp6Received,
+            "groundstate_dhcp6_received_total",
+            "DHCPv6 datagrams read",
+        ),
+        (
+            Self::Dhcp6Sent,
+            "groundstate_dhcp6_sent_total",
+            "DHCPv6 replies sent",
+        ),
+        (
+            Self::Dhcp6Malformed,
+            "groundstate_dhcp6_malformed_total",
+            "DHCPv6 datagrams that were no request",
+        ),
+        (
+            Self::Dhcp6Dropped,
+            "groundstate_dhcp6_dropped_total",
+            "DHCPv6 requests without an answer",
+        ),
+        (
+            Self::RouterAdverts,
+            "groundstate_router_adverts_total",
+            "Router Advertisements sent",
         ),
     ];
 }

@@ -7,6 +7,8 @@
 use crate::ServeError;
 use crate::front::Front;
 use crate::metrics::Metric;
+use crate::port_holder::{Protocol as Over, advice};
+use crate::sockets::OnInterface;
 use nix::libc;
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg};
 use pxe_core::proxy::{Port, Proxy, ProxyAction, ProxyDropped, ProxyEvent, ProxyRequest};
@@ -33,40 +35,13 @@ pub(crate) struct ProxySockets {
 }
 
 impl ProxySockets {
-    /// Takes the sockets that were handed over, and opens the others on the interface.
-    pub(crate) fn open(
-        interface: &str,
-        dhcp: Option<UdpSocket>,
-        boot_server: Option<UdpSocket>,
-    ) -> Result<Self, ServeError> {
-        let index = nix::net::if_::if_nametoindex(interface)
-            .map_err(io::Error::from)
-            .and_then(|index| i32::try_from(index).map_err(io::Error::other))
-            .map_err(|source| ServeError::Interface {
-                name: interface.to_owned(),
-                source,
-            })?;
-        let listen = |port: Port, handed_over: Option<UdpSocket>| {
-            let address = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port.number());
-            handed_over
-                .map_or_else(|| open(address, interface), Ok)
-                .and_then(|socket| {
-                    socket.set_broadcast(true)?;
-                    socket.set_nonblocking(true)?;
-                    tokio::net::UdpSocket::from_std(socket)
-                })
-                .map_err(|source| ServeError::Listen {
-                    service: "proxyDHCP",
-                    address: address.into(),
-                    advice: crate::advice(ADVICE_PROTO, address.port()),
-                    source,
-                })
-        };
-        Ok(Self {
-            dhcp: listen(Port::Dhcp, dhcp)?,
-            boot_server: listen(Port::BootServer, boot_server)?,
-            index,
-        })
+    /// The DHCP port is bound already; port 4011 was handed over, or is opened here.
+    pub(crate) fn new(dhcp: OnInterface, boot_server: tokio::net::UdpSocket) -> Self {
+        Self {
+            dhcp: dhcp.socket,
+            boot_server,
+            index: dhcp.index,
+        }
     }
 
     const fn of(&self, port: Port) -> &tokio::net::UdpSocket {
@@ -75,6 +50,27 @@ impl ProxySockets {
             Port::BootServer => &self.boot_server,
         }
     }
+}
+
+/// Takes port 4011 as it was handed over, or opens it on the interface.
+pub(crate) fn boot_server(
+    interface: &str,
+    handed_over: Option<UdpSocket>,
+) -> Result<tokio::net::UdpSocket, ServeError> {
+    let address = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, Port::BootServer.number());
+    handed_over
+        .map_or_else(|| open(address, interface), Ok)
+        .and_then(|socket| {
+            socket.set_broadcast(true)?;
+            socket.set_nonblocking(true)?;
+            tokio::net::UdpSocket::from_std(socket)
+        })
+        .map_err(|source| ServeError::Listen {
+            service: "proxyDHCP",
+            address: address.into(),
+            advice: advice(Over::Udp, address.into(), &source),
+            source,
+        })
 }
 
 fn open(address: SocketAddrV4, interface: &str) -> io::Result<UdpSocket> {

@@ -31,14 +31,13 @@ pub(crate) struct AdvertSocket {
 impl AdvertSocket {
     /// Opens it on the interface; that takes the right to open raw sockets.
     pub(crate) fn open(interface: &str) -> Result<Self, ServeError> {
-        let index = nix::net::if_::if_nametoindex(interface).map_err(|error| {
-            ServeError::Interface {
+        let index =
+            nix::net::if_::if_nametoindex(interface).map_err(|error| ServeError::Interface {
                 name: interface.to_owned(),
                 source: error.into(),
-            }
-        })?;
+            })?;
         raw(interface, index)
-            .and_then(AsyncFd::new)
+            .and_then(AsyncFd::register)
             .map(|socket| Self { socket, index })
             .map_err(|source| ServeError::Listen {
                 service: SERVICE,

@@ -10,7 +10,9 @@ use crate::desk::Desk;
 use crate::metrics::{Gauge, Metric, Timing};
 use crate::{BootPolicy, Sightings};
 use groundstate_api::boot::{BootQuestion, BootSighting};
-use groundstate_api::boot_session::{BootSession, BootSessions, BootStep, ForeignServer, SessionState, Via};
+use groundstate_api::boot_session::{
+    BootSession, BootSessions, BootStep, ForeignServer, SessionState, Via,
+};
 use groundstate_api::{MacAddr, Millis};
 use pxe_core::session::{About, Action, Counts, Event, Limits, Sessions};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -89,10 +89,13 @@ pub(crate) fn server_id(state_dir: &Path, interface: &str) -> Result<Duid, Dhcp6
         source,
     };
     match fs::read_to_string(&path) {
-        Ok(text) => text.trim_end().parse().map_err(|why| Dhcp6SetUpError::Name {
-            path: path.clone(),
-            why,
-        }),
+        Ok(text) => text
+            .trim_end()
+            .parse()
+            .map_err(|why| Dhcp6SetUpError::Name {
+                path: path.clone(),
+                why,
+            }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let duid = Duid::of_server(mac(interface)?, seconds());
             fs::create_dir_all(state_dir)
@@ -110,12 +113,14 @@ fn keep(path: &Path, duid: &Duid) -> io::Result<()> {
     writeln!(file, "{duid}")?;
     file.sync_all()?;
     fs::rename(&fresh, path)?;
-    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+    path.parent()
+        .map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }
 
 /// The interface's MAC address. The kernel is asked, not `/sys`, which shows the namespace that it was mounted in.
 pub(crate) fn mac(interface: &str) -> Result<MacAddr, Dhcp6SetUpError> {
-    let all = nix::ifaddrs::getifaddrs().map_err(|error| Dhcp6SetUpError::Interfaces(error.into()))?;
+    let all =
+        nix::ifaddrs::getifaddrs().map_err(|error| Dhcp6SetUpError::Interfaces(error.into()))?;
     all.filter(|one| one.interface_name == interface)
         .find_map(|one| one.address?.as_link_addr()?.addr())
         .map(MacAddr)
@@ -169,7 +174,10 @@ broken line
         assert_eq!(server_id(dir.path(), "another").unwrap(), kept);
         fs::write(dir.path().join(NAME), "what").unwrap();
         let error = server_id(dir.path(), "lo").unwrap_err().to_string();
-        assert!(error.contains(NAME) && error.contains("move it away"), "{error}");
+        assert!(
+            error.contains(NAME) && error.contains("move it away"),
+            "{error}"
+        );
     }
 
     #[test]

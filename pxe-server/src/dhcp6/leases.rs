@@ -186,7 +186,8 @@ mod tests {
         drop(log);
         let path = dir.path().join(NAME);
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
-        file.write_all(b"{\"address\":\"fd77::d6:0:3\",\"du").unwrap();
+        file.write_all(b"{\"address\":\"fd77::d6:0:3\",\"du")
+            .unwrap();
         let (mut log, kept) = LeaseLog6::open(dir.path()).unwrap();
         assert_eq!(kept, [lease(1, 9), lease(2, 6)]);
         // What was cut off is gone from the file too, so that the next line is a line.

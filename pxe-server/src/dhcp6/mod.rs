@@ -8,7 +8,7 @@ mod leases;
 mod socket;
 
 pub use interface::Dhcp6SetUpError;
-pub(crate) use interface::{addresses, server_id};
+pub(crate) use interface::{addresses, mac, server_id};
 pub use leases::Dhcp6LeaseError;
 pub(crate) use leases::LeaseLog6;
 pub(crate) use socket::Dhcp6Socket;
@@ -16,9 +16,8 @@ pub(crate) use socket::Dhcp6Socket;
 use crate::ServeError;
 use crate::front::Front;
 use crate::metrics::Metric;
-use groundstate_api::MacAddr;
 use pxe_core::dhcp6::{Action6, Destination6, Event6, Lease6, Request6, Server6};
-use std::net::{Ipv6Addr, SocketAddrV6};
+use std::net::SocketAddrV6;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Datagrams that share one write of the lease log.
@@ -26,7 +25,7 @@ const BATCH_MAX: usize = 128;
 const CLIENT_PORT: u16 = 546;
 const SERVER_PORT: u16 = 547;
 
-/// The server's state, which others ask whose address is whose.
+/// The server's state: decisions on one task, the log's rewriting on another.
 #[derive(Clone, Debug)]
 pub(crate) struct Dhcp6 {
     server: Arc<Mutex<Server6>>,
@@ -37,11 +36,6 @@ impl Dhcp6 {
         Self {
             server: Arc::new(Mutex::new(server)),
         }
-    }
-
-    /// Whose address this is, if it is a machine's.
-    pub(crate) fn machine(&self, address: Ipv6Addr) -> Option<MacAddr> {
-        self.server().of_address(address).and_then(|lease| lease.mac)
     }
 
     fn server(&self) -> MutexGuard<'_, Server6> {
@@ -146,7 +140,9 @@ async fn send(socket: &Dhcp6Socket, front: &dyn Front, answers: Vec<Answer>) {
 async fn write(log: &Arc<Mutex<LeaseLog6>>, dhcp6: &Dhcp6, keep: Vec<Lease6>) {
     let (log, dhcp6) = (Arc::clone(log), dhcp6.clone());
     let written = tokio::task::spawn_blocking(move || {
-        let mut log = log.lock().expect("nothing panics while it holds the lease log");
+        let mut log = log
+            .lock()
+            .expect("nothing panics while it holds the lease log");
         log.append(&keep)?;
         if log.is_long() {
             let leases: Vec<Lease6> = dhcp6.server().leases().cloned().collect();

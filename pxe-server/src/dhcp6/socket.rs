@@ -2,6 +2,7 @@
 //! UDP port 547 on one interface, and the groups that clients and relay agents ask.
 
 use crate::ServeError;
+use crate::port_holder::{Protocol as Over, advice};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
@@ -28,12 +29,11 @@ impl Dhcp6Socket {
         interface: &str,
         handed_over: Option<UdpSocket>,
     ) -> Result<Self, ServeError> {
-        let index = nix::net::if_::if_nametoindex(interface).map_err(|error| {
-            ServeError::Interface {
+        let index =
+            nix::net::if_::if_nametoindex(interface).map_err(|error| ServeError::Interface {
                 name: interface.to_owned(),
                 source: error.into(),
-            }
-        })?;
+            })?;
         let address = SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, PORT, 0, 0);
         handed_over
             .map_or_else(|| bind(address, interface), Ok)
@@ -48,7 +48,7 @@ impl Dhcp6Socket {
             .map_err(|source| ServeError::Listen {
                 service: "DHCPv6",
                 address: address.into(),
-                advice: crate::advice(ADVICE_PROTO, PORT),
+                advice: advice(Over::Udp, address.into(), &source),
                 source,
             })
     }
@@ -76,7 +76,10 @@ impl Dhcp6Socket {
     }
 
     pub(crate) async fn send(&self, bytes: &[u8], to: SocketAddrV6) -> io::Result<()> {
-        self.socket.send_to(bytes, SocketAddr::V6(to)).await.map(drop)
+        self.socket
+            .send_to(bytes, SocketAddr::V6(to))
+            .await
+            .map(drop)
     }
 }
 

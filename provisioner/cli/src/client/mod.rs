@@ -157,7 +157,10 @@ impl Client {
         }
         let tag = head.and_then(|answer| answer.headers().get("etag"));
         let tag = tag.and_then(|tag| tag.to_str().ok()).map(str::to_owned);
-        Ok(Fetched::New(serde_json::from_str(&self.read(answer)?)?, tag))
+        Ok(Fetched::New(
+            serde_json::from_str(&self.read(answer)?)?,
+            tag,
+        ))
     }
 
     /// POST a document that is answered with nothing.

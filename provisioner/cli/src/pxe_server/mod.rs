@@ -26,10 +26,12 @@ use groundstate_api::MacAddr;
 use groundstate_api::boot::BootSighting;
 use groundstate_api::boot_session::ForeignServer;
 use notify::Supervisor;
+use pxe_core::dhcp6::Dhcp6Config;
+use pxe_core::proxy::ProxyConfig;
 use pxe_core::script::CommandLine;
 use pxe_server::{
     BootDir, BootFiles, BootPolicy, BootService, Capture, CaptureConfig, Config, FolderPolicy,
-    Https, Sightings,
+    Https, Sightings, Sockets6,
 };
 use reload::Running;
 use settings::Settings;
@@ -95,9 +97,6 @@ fn check(settings: &Settings) -> Result<End> {
 }
 
 async fn serve(args: &PxeServerArgs, settings: Settings) -> Result<()> {
-    if settings.proxy || settings.dhcp6 {
-        anyhow::bail!("--proxy and --dhcp6 are not served by this version");
-    }
     let supervisor = Supervisor::from_env();
     let signals = Signals::take()?;
     let folder = Arc::new(BootDir::open(&settings.boot_dir)?);
@@ -123,6 +122,7 @@ async fn serve(args: &PxeServerArgs, settings: Settings) -> Result<()> {
     // Its words name the system's error already.
     let mut service = BootService::open(config, sockets, files, asked, told)
         .map_err(|error| anyhow::anyhow!("{error}"))?;
+    beside(&mut service, &settings, &state_dir).map_err(|error| anyhow::anyhow!("{error}"))?;
     if let Some(admin) = &settings.admin {
         let listener = admin.open().await;
         service.admin_on(listener.with_context(|| format!("the admin endpoint {admin:?}"))?);
@@ -162,6 +162,33 @@ async fn serve(args: &PxeServerArgs, settings: Settings) -> Result<()> {
     }
     served?;
     say("groundstate pxe-server has stopped");
+    Ok(())
+}
+
+/// What is served only where it was asked for.
+fn beside(
+    service: &mut BootService,
+    settings: &Settings,
+    state_dir: &Path,
+) -> Result<(), pxe_server::ServeError> {
+    let dhcp = &settings.dhcp;
+    if settings.proxy {
+        let config = ProxyConfig {
+            address: dhcp.address,
+            http: dhcp.http,
+            boot: dhcp.boot.clone(),
+        };
+        service.proxy_on(config, None)?;
+    }
+    if settings.dhcp6 {
+        let (port, boot) = (dhcp.http.port, dhcp.boot.clone());
+        // Whoever asks is served here, and so is one whose MAC address cannot be seen.
+        let config = Dhcp6Config {
+            nameless: true,
+            ..pxe_server::dhcp6_of_interface(&settings.interface, port, boot)?
+        };
+        service.dhcp6_on(config, state_dir, Sockets6::default())?;
+    }
     Ok(())
 }
 

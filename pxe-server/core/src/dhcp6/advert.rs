@@ -35,7 +35,10 @@ impl Advertiser {
     /// Begins now, for the interface's own network, with the interface's MAC address.
     #[must_use]
     pub fn new(now: Millis, config: &Dhcp6Config, mac: MacAddr) -> Self {
-        let sum = mac.0.iter().fold(0_u64, |sum, byte| sum * 31 + u64::from(*byte));
+        let sum = mac
+            .0
+            .iter()
+            .fold(0_u64, |sum, byte| sum * 31 + u64::from(*byte));
         Self {
             message: message(config, mac),
             delay: Millis(sum % DELAY_MAX),
@@ -66,7 +69,11 @@ impl Advertiser {
             return None;
         }
         self.initial = self.initial.saturating_sub(1);
-        let wait = if self.initial > 0 { INITIAL_INTERVAL } else { INTERVAL };
+        let wait = if self.initial > 0 {
+            INITIAL_INTERVAL
+        } else {
+            INTERVAL
+        };
         (self.sent, self.next) = (Some(now), now.plus(wait));
         Some(&self.message)
     }
@@ -83,7 +90,11 @@ fn message(config: &Dhcp6Config, mac: MacAddr) -> Vec<u8> {
     bytes.extend([0; 8]);
     bytes.extend([1, 1]);
     bytes.extend(mac.0);
-    if let Some(own) = config.subnets.iter().find(|one| one.contains(config.address)) {
+    if let Some(own) = config
+        .subnets
+        .iter()
+        .find(|one| one.contains(config.address))
+    {
         bytes.extend(PREFIX);
         for lifetime in [config.lease_secs, config.lease_secs, 0] {
             bytes.extend(lifetime.to_be_bytes());
@@ -111,8 +122,16 @@ mod tests {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         let expected = concat!(
-            "86000000", "40c00000", "00000000", "00000000", "0101020000000001",
-            "03044080", "00000e10", "00000e10", "00000000", "fd770000000000000000000000000000",
+            "86000000",
+            "40c00000",
+            "00000000",
+            "00000000",
+            "0101020000000001",
+            "03044080",
+            "00000e10",
+            "00000e10",
+            "00000000",
+            "fd770000000000000000000000000000",
         );
         assert_eq!(hex, expected);
     }
@@ -131,14 +150,22 @@ mod tests {
         assert_eq!(at, [0, 16, 32, 632, 1_232]);
         let ask = [133, 0, 0, 0, 0, 0, 0, 0];
         it.heard(now, &ask);
-        assert!(it.deadline() <= now.plus(Millis(500)), "half a second at most");
+        assert!(
+            it.deadline() <= now.plus(Millis(500)),
+            "half a second at most"
+        );
         let first = it.deadline();
         assert!(it.due(first).is_some());
         for n in 0..1_000 {
             it.heard(first.plus(Millis(n)), &ask);
         }
         assert_eq!(it.deadline(), first.plus(APART), "one for all");
-        for other in [&[][..], &[134; 8], &[133, 0, 0, 0, 0, 0, 0], &[133, 1, 0, 0, 0, 0, 0, 0]] {
+        for other in [
+            &[][..],
+            &[134; 8],
+            &[133, 0, 0, 0, 0, 0, 0],
+            &[133, 1, 0, 0, 0, 0, 0, 0],
+        ] {
             let mut it = advertiser();
             it.due(Millis(0));
             it.heard(Millis(5), other);

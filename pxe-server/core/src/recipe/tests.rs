@@ -7,7 +7,7 @@ use alloc::vec;
 use core::net::Ipv4Addr;
 
 const BASE: HttpBase = HttpBase {
-    address: Ipv4Addr::new(10, 77, 0, 1),
+    address: std::net::IpAddr::V4(Ipv4Addr::new(10, 77, 0, 1)),
     port: 80,
 };
 

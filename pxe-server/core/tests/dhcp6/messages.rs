@@ -120,11 +120,7 @@ fn a_lease_that_was_lost_here_is_taken_up_again() {
     let address = ip("fd77::d6:1:2");
     for (message, to_us) in [(RENEW, true), (REBIND, false)] {
         let packet = Packet::new(message, 1);
-        let packet = if to_us {
-            packet.naming_us()
-        } else {
-            packet
-        };
+        let packet = if to_us { packet.naming_us() } else { packet };
         let text = desk.says(&packet.ia(&[address]));
         assert!(text.contains("address fd77::d6:1:2 for 3600 s"), "{text}");
     }
