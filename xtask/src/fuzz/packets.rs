@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Payloads out of captures of packets (`pcap`, not `pcapng`): Ethernet, IPv4, UDP, and nothing else.
+//! Payloads out of captures of packets (`pcap`, not `pcapng`): Ethernet, IP, UDP, and nothing else.
 
 /// Whose payloads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Port {
     /// To UDP port 67.
     DhcpServer,
+    /// To UDP port 547, over IPv6 without extension headers.
+    Dhcp6Server,
     /// To UDP port 68.
     DhcpClient,
     /// To UDP port 69.
@@ -25,11 +27,19 @@ fn of(frame: &[u8], port: Port) -> Option<&[u8]> {
     const IPV4: u16 = 0x0800;
     const LLDP: u16 = 0x88cc;
     const UDP: u8 = 17;
+    const IPV6: u16 = 0x86dd;
+    const IPV6_HEADER: usize = 40;
     let number =
         |bytes: &[u8], at: usize| Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
     let ethertype = number(frame, 12)?;
     let wanted = match port {
         Port::Lldp => return (ethertype == LLDP).then_some(frame),
+        Port::Dhcp6Server => {
+            let packet = frame.get(14..).filter(|_| ethertype == IPV6)?;
+            let udp = packet.get(IPV6_HEADER..)?;
+            let matches = *packet.get(6)? == UDP && number(udp, 2)? == 547;
+            return udp.get(8..usize::from(number(udp, 4)?)).filter(|_| matches);
+        }
         Port::DhcpServer => 67,
         Port::DhcpClient => 68,
         Port::Tftp => 69,

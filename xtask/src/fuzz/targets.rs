@@ -157,6 +157,18 @@ pub(super) const TARGETS: &[Target] = &[
         "what machines ask the DHCP server",
     ),
     target(
+        "proxy",
+        8 << 10,
+        &[Seed::Packets(Port::DhcpServer, 1, true)],
+        "what machines ask beside a foreign DHCP server",
+    ),
+    target(
+        "dhcp6",
+        8 << 10,
+        &[Seed::Packets(Port::Dhcp6Server, 1, true)],
+        "what machines and relay agents ask the DHCPv6 server",
+    ),
+    target(
         "tftp",
         2 << 10,
         &[Seed::Packets(Port::Tftp, 8, true)],
