@@ -5,13 +5,11 @@ use crate::ServeError;
 use crate::front::Front;
 use crate::metrics::Metric;
 use pxe_core::dhcp6::Advertiser;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::net::{Ipv6Addr, SocketAddrV6};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 const SERVICE: &str = "Router Advertisements";
 /// Whom routers are asked by, and whom they tell (RFC 4291 section 2.7.1).
@@ -24,7 +22,8 @@ const DATAGRAM_MAX: usize = 128;
 
 /// The socket.
 pub(crate) struct AdvertSocket {
-    socket: AsyncFd<Socket>,
+    /// A raw socket sends and receives by the same calls as one of UDP.
+    socket: tokio::net::UdpSocket,
     index: u32,
 }
 
@@ -37,7 +36,7 @@ impl AdvertSocket {
                 source: error.into(),
             })?;
         raw(interface, index)
-            .and_then(AsyncFd::register)
+            .and_then(|socket| tokio::net::UdpSocket::from_std(socket.into()))
             .map(|socket| Self { socket, index })
             .map_err(|source| ServeError::Listen {
                 service: SERVICE,
@@ -52,22 +51,15 @@ impl AdvertSocket {
     }
 
     async fn receive(&self) -> io::Result<Vec<u8>> {
-        self.socket
-            .async_io(Interest::READABLE, |socket| {
-                let mut bytes = vec![0; DATAGRAM_MAX];
-                let length = io::Read::read(&mut &*socket, &mut bytes)?;
-                bytes.truncate(length);
-                Ok::<_, io::Error>(bytes)
-            })
-            .await
+        let mut bytes = vec![0; DATAGRAM_MAX];
+        let (length, _) = self.socket.recv_from(&mut bytes).await?;
+        bytes.truncate(length);
+        Ok(bytes)
     }
 
     async fn send(&self, bytes: &[u8]) -> io::Result<()> {
-        let to = SockAddr::from(SocketAddrV6::new(NODES, 0, 0, self.index));
-        self.socket
-            .async_io(Interest::WRITABLE, |socket| socket.send_to(bytes, &to))
-            .await
-            .map(drop)
+        let to = SocketAddr::V6(SocketAddrV6::new(NODES, 0, 0, self.index));
+        self.socket.send_to(bytes, to).await.map(drop)
     }
 }
 
