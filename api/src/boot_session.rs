@@ -115,6 +115,7 @@ pub enum BootStep {
         /// How long it took.
         took: Millis,
         /// Datagrams or ranges that were sent again.
+        #[serde(rename = "resent")]
         again: u32,
     },
     /// A boot file did not go out whole.
@@ -340,3 +341,67 @@ pub struct SightingOf {
 pub const SIGHTINGS_PER_REPORT_MAX: usize = 500;
 /// The most sessions in one report: with every step that is kept, about 1 MiB.
 pub const SESSIONS_PER_REPORT_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_reads_as_it_was_written() {
+        let (via, file, why) = (Via::Tftp, String::from("f"), String::from("w"));
+        let address = String::from("10.0.0.5");
+        for step in [
+            BootStep::Asked {
+                via,
+                client: "iPXE".into(),
+                firmware: Some(Firmware::Bios),
+            },
+            BootStep::Offered {
+                via,
+                address: Some(address.clone()),
+                file: None,
+            },
+            BootStep::Bound {
+                via,
+                address,
+                file: Some(file.clone()),
+            },
+            BootStep::Denied {
+                via,
+                why: why.clone(),
+            },
+            BootStep::Unanswered {
+                via,
+                why: why.clone(),
+            },
+            BootStep::FileAsked {
+                via,
+                file: file.clone(),
+            },
+            BootStep::FileSent {
+                via,
+                file: file.clone(),
+                length: Bytes(5),
+                took: Millis(6),
+                again: 7,
+            },
+            BootStep::FileEnded { via, file, why },
+            BootStep::SentToLocalDisk { via },
+        ] {
+            let timed = TimedStep {
+                at: Millis(1),
+                last: Millis(2),
+                again: 3,
+                step,
+            };
+            let text = serde_json::to_string(&timed).unwrap();
+            let word = alloc::format!("\"step\":\"{}\"", timed.step.as_str());
+            assert!(text.contains(&word), "{text}");
+            assert_eq!(
+                serde_json::from_str::<TimedStep>(&text).unwrap(),
+                timed,
+                "{text}"
+            );
+        }
+    }
+}

@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::str::FromStr;
@@ -28,6 +28,7 @@ use tokio::sync::Semaphore;
 
 /// Where it is served where nothing else is said: the ports of DHCP and TFTP side by side.
 pub const ADDRESS: &str = "127.0.0.1:6769";
+const PORT: u16 = 6_769;
 /// Connections at a time: a collector, and a few people.
 const CONNECTIONS_MAX: usize = 32;
 /// How long a request's header may take, and a connection may idle.
@@ -48,6 +49,14 @@ pub enum AdminAddress {
     Tcp(SocketAddr),
     /// A Unix socket.
     Unix(PathBuf),
+}
+
+impl AdminAddress {
+    /// Where it is where nothing else is said.
+    #[must_use]
+    pub const fn usual() -> Self {
+        Self::Tcp(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, PORT)))
+    }
 }
 
 impl FromStr for AdminAddress {
@@ -271,6 +280,11 @@ mod tests {
             let said = text.parse::<AdminAddress>().unwrap_err();
             assert!(said.contains(why), "{said}");
         }
+    }
+
+    #[test]
+    fn the_usual_address_is_the_one_that_is_documented() {
+        assert_eq!(AdminAddress::usual().to_string(), ADDRESS);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use crate::clock::Clock;
 use crate::content::Content;
 use crate::desk::Desk;
-use crate::metrics::Metric;
+use crate::metrics::{Metric, Timing};
 use crate::pieces::Read;
 use groundstate_api::boot::BootSighting;
 use groundstate_api::boot_session::{BootStep, Via};
@@ -18,6 +18,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::task::JoinHandle;
 
 /// The shortest time between two progress sightings.
@@ -167,6 +168,8 @@ impl Drop for FileBody {
         let Some(told) = &self.told else { return };
         let took = self.activity.clock.now().since(self.began);
         if self.at >= self.end {
+            told.desk
+                .timed(Timing::HttpTransfer, Duration::from_millis(took.0));
             told.desk.file_sent(told.peer, &told.file, self.end, "http");
         }
         let Some(mac) = told.mac else { return };

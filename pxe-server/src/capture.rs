@@ -6,13 +6,14 @@
 //! own; a packet that finds it busy is counted and not written, because no boot waits for a capture.
 
 use groundstate_api::{MacAddr, Millis};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The largest file, in bytes: some 2,000 packets, more than 50 boots have.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -20,6 +21,8 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 const FILES_MAX: usize = 256;
 /// Packets that wait to be written.
 const WAITING_MAX: usize = 1_024;
+/// Machines that are remembered as captured; then it begins anew, and a reply or two is missing.
+const SEEN_MAX: usize = 4_096;
 /// The longest payload that is kept of a packet, in bytes.
 const PAYLOAD_MAX: usize = 1_500;
 /// Seconds since 1970, big-endian or not as the magic says; microseconds; version 2.4 (draft-ietf-opsawg-pcap).
@@ -50,6 +53,8 @@ struct Packet {
 #[derive(Debug)]
 pub struct Capture {
     only: Vec<MacAddr>,
+    /// Machines that were captured.
+    seen: Mutex<BTreeSet<MacAddr>>,
     packets: SyncSender<Packet>,
 }
 
@@ -73,8 +78,18 @@ impl Capture {
             .spawn(move || Files::new(folder).write(&take))?;
         Ok(Self {
             only: config.only,
+            seen: Mutex::default(),
             packets,
         })
+    }
+
+    /// Whether packets of this machine were captured.
+    pub(crate) fn has(&self, mac: MacAddr) -> bool {
+        self.seen().contains(&mac)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, BTreeSet<MacAddr>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a packet; `false` where it will not be written.
@@ -88,6 +103,13 @@ impl Capture {
     ) -> bool {
         if !self.only.is_empty() && !self.only.contains(&mac) {
             return true;
+        }
+        {
+            let mut seen = self.seen();
+            if seen.len() >= SEEN_MAX && !seen.contains(&mac) {
+                seen.clear();
+            }
+            seen.insert(mac);
         }
         let payload = payload.get(..PAYLOAD_MAX).unwrap_or(payload);
         let Some(bytes) = ip_packet(from, to, payload) else {

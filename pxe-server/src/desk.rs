@@ -114,6 +114,9 @@ impl Desk {
                 self.saw(mac, sighting);
             }
         }
+        if matches!(answer, BootAnswer::LocalDisk { .. }) {
+            self.step(mac, BootStep::SentToLocalDisk { via: Via::Http });
+        }
         // Who came over IPv6 may have no other way.
         let base = match (peer.to_canonical(), self.over6.get()) {
             (IpAddr::V6(_), Some(over6)) => *over6,

@@ -5,7 +5,7 @@ use crate::ServeError;
 use crate::body::{Activity, FileBody, Told};
 use crate::content::Content;
 use crate::desk::{Desk, NoScript};
-use crate::metrics::Metric;
+use crate::metrics::{Gauge, Metric};
 use crate::places::Places;
 use crate::tls;
 use groundstate_api::boot_session::{BootStep, Via};
@@ -95,6 +95,7 @@ pub(crate) async fn serve(
         };
         let (desk, tls) = (Arc::clone(&desk), tls.clone());
         connections.spawn(async move {
+            let _open = desk.held(Gauge::HttpConnections);
             match tls {
                 None => converse(stream, peer.ip(), desk).await,
                 Some(tls) => {

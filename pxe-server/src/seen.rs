@@ -15,12 +15,15 @@ use groundstate_api::boot_session::{
 };
 use groundstate_api::{MacAddr, Millis};
 use pxe_core::session::{About, Action, Counts, Event, Limits, Sessions};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// How often silences are judged. They are tens of seconds long.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// Where a DHCPv4 message has its client's hardware address (RFC 2131 section 2), in bytes.
+const CHADDR: std::ops::Range<usize> = 28..34;
 
 /// The boot sessions of a running boot service, to be read. Clones are the same ones.
 #[derive(Clone)]
@@ -166,6 +169,12 @@ impl Desk {
         self.counters.gauge(gauge, n);
     }
 
+    /// Adds one to a gauge until the guard is dropped.
+    pub(crate) fn held(self: &Arc<Self>, gauge: Gauge) -> Held {
+        self.gauge(gauge, 1);
+        Held(Arc::clone(self), gauge)
+    }
+
     /// Notes how long something took.
     pub(crate) fn timed(&self, timing: Timing, took: Duration) {
         self.counters.timed(timing, took);
@@ -180,6 +189,35 @@ impl Desk {
     pub(crate) fn capture_into(&self, capture: Capture) {
         if self.seen.capture.set(capture).is_err() {
             tracing::debug!("packets are captured already");
+        }
+    }
+
+    /// Whether packets are captured.
+    pub(crate) fn captures(&self) -> bool {
+        self.seen.capture.get().is_some()
+    }
+
+    /// Captures a packet of the machine that has the address `whose`, where one of ours does.
+    pub(crate) fn captured_of(
+        &self,
+        whose: SocketAddr,
+        from: SocketAddr,
+        to: SocketAddr,
+        payload: &[u8],
+    ) {
+        if let Some(mac) = self.machine(whose.ip()) {
+            self.captured(mac, from, to, payload);
+        }
+    }
+
+    /// Captures a reply of DHCPv4, where requests of its machine are captured: those of operating systems are not.
+    pub(crate) fn captured_reply(&self, from: SocketAddrV4, to: SocketAddrV4, payload: &[u8]) {
+        let hardware = payload.get(CHADDR).and_then(|bytes| bytes.try_into().ok());
+        let Some((capture, mac)) = self.seen.capture.get().zip(hardware.map(MacAddr)) else {
+            return;
+        };
+        if capture.has(mac) {
+            self.captured(mac, from.into(), to.into(), payload);
         }
     }
 
@@ -252,6 +290,15 @@ impl Desk {
     /// The moment by the service's clock.
     pub(crate) fn now(&self) -> Millis {
         self.clock.now()
+    }
+}
+
+/// One of a gauge.
+pub(crate) struct Held(Arc<Desk>, Gauge);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.gauge(self.1, -1);
     }
 }
 

@@ -15,6 +15,8 @@ mod handed_over;
 mod http_threats;
 #[path = "service/room.rs"]
 mod room;
+#[path = "service/seen.rs"]
+mod seen;
 #[path = "service/tftp.rs"]
 mod tftp;
 #[path = "service/tftp_client.rs"]

@@ -69,6 +69,12 @@ impl Sender {
 
     /// Sends replies in order of their kind: those by the socket, then those in frames.
     pub(super) fn send(&self, replies: &[Reply]) {
+        if self.desk.captures() {
+            for reply in replies {
+                let from = SocketAddrV4::new(reply.asked.unwrap_or(self.address), SERVER_PORT);
+                self.desk.captured_reply(from, address(&reply.to), &reply.bytes);
+            }
+        }
         let (mut by_socket, mut framed) = (Vec::new(), Vec::new());
         for reply in replies {
             let from = reply.asked.unwrap_or(self.address);

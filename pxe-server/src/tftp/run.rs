@@ -20,9 +20,12 @@ use pxe_core::tftp::{
 };
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The port of requests, as a capture shows it.
+const TFTP_PORT: u16 = 69;
 /// The longest packet that is read, in bytes. A request has at most 512; what is cut off is refused.
 const PACKET_MAX: usize = 1_024;
 /// Requests that are taken before transfers have their turn.
@@ -125,6 +128,10 @@ impl Run {
                 break;
             };
             let packet = buffer.get(..asked.length).unwrap_or_default();
+            if self.desk.captures() {
+                let to = SocketAddr::new(asked.to, TFTP_PORT);
+                self.desk.captured_of(asked.peer, asked.peer, to, packet);
+            }
             let Err(refusal) = self.begin(number, packet, asked) else {
                 continue;
             };
@@ -256,6 +263,9 @@ impl Run {
         };
         let packet = buffer.get(..length).unwrap_or_default();
         if from == transfer.peer {
+            if let Some(own) = own_address(&self.desk, transfer) {
+                self.desk.captured_of(from, from, own, packet);
+            }
             transfer.handle(now, Event::Packet(packet), &mut self.actions);
             self.act(place, now);
         } else if !is_error(packet) {
@@ -310,6 +320,14 @@ impl Run {
             self.actions.clear();
             return;
         };
+        if let Some(own) = own_address(&self.desk, transfer) {
+            for action in &self.actions {
+                if let Action::Packet(packet) = action {
+                    let peer = transfer.peer;
+                    self.desk.captured_of(peer, own, peer, packet);
+                }
+            }
+        }
         let ended = transfer.act(now, &mut self.scratch, &mut self.actions);
         let bytes = std::mem::take(&mut transfer.bytes);
         if bytes > 0 {
@@ -393,4 +411,9 @@ impl Run {
         self.free.push(place);
         Some(transfer)
     }
+}
+
+/// The address of a transfer's own port, where packets are captured.
+fn own_address(desk: &Desk, transfer: &Transfer) -> Option<SocketAddr> {
+    transfer.wire.own_address().filter(|_| desk.captures())
 }

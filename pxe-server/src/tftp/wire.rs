@@ -64,6 +64,11 @@ impl Wire {
         })
     }
 
+    /// Where it sends from.
+    pub(super) fn own_address(&self) -> Option<SocketAddr> {
+        self.socket.local_addr().ok()
+    }
+
     /// From now on, longer sendings are cut into datagrams of `bytes`; false where the kernel cannot.
     pub(super) fn cut(&mut self, bytes: u16) -> bool {
         let size = i32::from(bytes);

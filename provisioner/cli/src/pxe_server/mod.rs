@@ -30,8 +30,8 @@ use pxe_core::dhcp6::Dhcp6Config;
 use pxe_core::proxy::ProxyConfig;
 use pxe_core::script::CommandLine;
 use pxe_server::{
-    BootDir, BootFiles, BootPolicy, BootService, Capture, CaptureConfig, Config, FolderPolicy,
-    Https, Sightings, Sockets6,
+    AdminAddress, BootDir, BootFiles, BootPolicy, BootService, Capture, CaptureConfig, Config,
+    FolderPolicy, Https, Sightings, Sockets6,
 };
 use reload::Running;
 use settings::Settings;
@@ -96,6 +96,28 @@ fn check(settings: &Settings) -> Result<End> {
     Ok(End::Done)
 }
 
+/// The endpoint that `groundstate boot ls` asks. Where nobody named one it is on loopback, and a loopback that cannot be
+/// served stops no machine from booting.
+async fn admin_endpoint(service: &mut BootService, named: Option<&AdminAddress>) -> Result<()> {
+    let usual = AdminAddress::usual();
+    match named.unwrap_or(&usual).open().await {
+        Ok(listener) => {
+            service.admin_on(listener);
+            say(&format!("admin       {}", named.unwrap_or(&usual)));
+            Ok(())
+        }
+        Err(error) if named.is_none() => {
+            say(&format!(
+                "admin       not served at {usual}: {error}; --admin names another place"
+            ));
+            Ok(())
+        }
+        Err(error) => {
+            Err(error).with_context(|| format!("the admin endpoint {}", named.unwrap_or(&usual)))
+        }
+    }
+}
+
 async fn serve(args: &PxeServerArgs, settings: Settings) -> Result<()> {
     let supervisor = Supervisor::from_env();
     let signals = Signals::take()?;
@@ -123,11 +145,7 @@ async fn serve(args: &PxeServerArgs, settings: Settings) -> Result<()> {
     let mut service = BootService::open(config, sockets, files, asked, told)
         .map_err(|error| anyhow::anyhow!("{error}"))?;
     beside(&mut service, &settings, &state_dir).map_err(|error| anyhow::anyhow!("{error}"))?;
-    if let Some(admin) = &settings.admin {
-        let listener = admin.open().await;
-        service.admin_on(listener.with_context(|| format!("the admin endpoint {admin:?}"))?);
-        say(&format!("admin       {admin:?}"));
-    }
+    admin_endpoint(&mut service, settings.admin.as_ref()).await?;
     if let Some(capture) = &settings.capture {
         let config = CaptureConfig {
             folder: capture.folder.clone(),

@@ -237,6 +237,8 @@ impl Boot {
                 };
                 self.found.asked(client);
             }
+            // Some models go to their own disk best where nobody answers.
+            BootStep::Unanswered { why, .. } if why::is_local_disk(why) => self.sent_to_its_disk(),
             BootStep::Offered { .. } | BootStep::Denied { .. } | BootStep::Unanswered { .. } => {}
             BootStep::Bound { address, file, .. } => {
                 self.session.address = Some(cut(address));

@@ -205,6 +205,11 @@ const REFUSALS: [(&str, &str); 11] = [
     ),
 ];
 
+/// Whether a machine got no answer because that sends it to its own disk.
+pub(super) fn is_local_disk(why: &str) -> bool {
+    why.contains("boot its own disk")
+}
+
 fn refused(times: &str, why: &str, foreign: Option<&str>) -> (String, String) {
     let row = REFUSALS.iter().find(|(word, _)| why.contains(word));
     let next = row.map_or(
@@ -255,7 +260,9 @@ fn sent(stage: Stage, file: &str) -> (String, String) {
 fn ended(via: Via, file: &str, why: &str) -> (String, String) {
     let next = if why.contains("no such file") {
         format!("put {file} into the boot folder, or correct the name in the boot recipe")
-    } else if why.contains("client ended") {
+    } else if why.contains("cannot be read") {
+        format!("look at the file {file} and its disk on the boot service's machine")
+    } else if why.contains("client ended") || why.contains("port is closed") {
         "look at the machine's screen; where it says that the file is too big, its firmware lacks memory for it".to_string()
     } else if why.contains("stopped answering") || why.contains("connection ended") {
         "check the cable, the link speed and the MTU on the way (a TFTP block size of 512 avoids fragments)".to_string()
@@ -276,18 +283,35 @@ mod tests {
 
     #[test]
     fn each_refusal_of_the_dhcp_server_has_its_next_step() {
+        let at = Ipv4Addr::LOCALHOST;
         for dropped in [
             Dropped::Refused,
-            Dropped::PoolExhausted,
-            Dropped::ForeignRelay(Ipv4Addr::LOCALHOST),
-            Dropped::OtherServer(Ipv4Addr::LOCALHOST),
-            Dropped::NoAddress,
-            Dropped::NotServed(Ipv4Addr::LOCALHOST),
-            Dropped::Declines,
             Dropped::LocalDisk,
+            Dropped::PoolExhausted,
+            Dropped::ForeignRelay(at),
+            Dropped::NotServed(at),
+            Dropped::OtherServer(at),
+            Dropped::NoAddress,
+            Dropped::Declines,
         ] {
             let why = dropped.to_string();
-            assert!(REFUSALS.iter().any(|(word, _)| why.contains(word)), "{why}");
+            let word = REFUSALS.iter().find(|(word, _)| why.contains(word));
+            let wants = match dropped {
+                Dropped::LocalDisk => {
+                    assert!(is_local_disk(&why));
+                    continue;
+                }
+                Dropped::Refused => "site file",
+                Dropped::PoolExhausted => "enlarge the pool",
+                Dropped::ForeignRelay(_) | Dropped::NotServed(_) => "subnet to the boot service",
+                Dropped::OtherServer(_) => "other DHCP server",
+                Dropped::NoAddress => "ask anew",
+                Dropped::Declines => "without a lease",
+            };
+            assert!(
+                word.is_some_and(|row| row.1.contains(wants)),
+                "{why}: {word:?}"
+            );
         }
     }
 }

@@ -192,9 +192,9 @@ fn ipxe_that_goes_no_further() {
     check(
         &format!("{ipxe}\n200 wait"),
         expect![[r#"
-           0.000 02:00:00:00:00:01 begins
-          61.000 02:00:00:00:00:01 stopped: iPXE was given http://10.0.0.1/boot/ipxe/02-00-00-00-00-01.ipxe but never asked for it by HTTP: a firewall, a wrong VLAN, or another DHCP server answered. Next: let the TCP port of the boot files (80 where nothing else is said) through to this server, and look for other DHCP servers on this VLAN
-    "#]],
+               0.000 02:00:00:00:00:01 begins
+              61.000 02:00:00:00:00:01 stopped: iPXE was given http://10.0.0.1/boot/ipxe/02-00-00-00-00-01.ipxe but never asked for it by HTTP: a firewall, a wrong VLAN, or another DHCP server answered. Next: let the TCP port of the boot files (80 where nothing else is said) through to this server, and look for other DHCP servers on this VLAN
+        "#]],
     );
     check(
         &format!("{ipxe}\n2 1 get {script}\n2 1 got {script}\n200 wait"),
