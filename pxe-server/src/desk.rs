@@ -8,6 +8,7 @@ use crate::pieces::Pieces;
 use crate::seen::Seen;
 use crate::{BootPolicy, Sightings};
 use groundstate_api::boot::{BootAnswer, BootQuestion, BootSighting};
+use groundstate_api::boot_session::{BootStep, Via};
 use groundstate_api::{Bytes, MacAddr, Reason};
 use pxe_core::dhcp::{Action, Event, Lease, Server};
 use pxe_core::names::HttpBase;
@@ -161,7 +162,6 @@ impl Desk {
 
     pub(crate) fn saw(&self, mac: MacAddr, sighting: BootSighting) {
         tracing::debug!(%mac, ?sighting, "seen");
-        self.step_of_sighting(mac, &sighting);
         self.sightings.saw(mac, sighting);
     }
 

@@ -9,9 +9,9 @@ use crate::clock::Clock;
 use crate::desk::Desk;
 use crate::metrics::{Gauge, Metric, Timing};
 use crate::{BootPolicy, Sightings};
-use groundstate_api::boot::{BootQuestion, BootSighting};
+use groundstate_api::boot::BootQuestion;
 use groundstate_api::boot_session::{
-    BootSession, BootSessions, BootStep, ForeignServer, SessionState, Via,
+    BootSession, BootSessions, BootStep, ForeignServer, SessionState,
 };
 use groundstate_api::{MacAddr, Millis};
 use pxe_core::session::{About, Action, Counts, Event, Limits, Sessions};
@@ -228,19 +228,6 @@ impl Desk {
         };
         if !capture.packet(mac, self.clock.now(), from, to, payload) {
             self.count(Metric::CaptureDropped, 1);
-        }
-    }
-
-    /// Something was heard that means more than its step: the sighting of it is a step too.
-    pub(crate) fn step_of_sighting(&self, mac: MacAddr, sighting: &BootSighting) {
-        match sighting {
-            BootSighting::SentToLocalDisk => {
-                self.step(mac, BootStep::SentToLocalDisk { via: Via::Dhcp })
-            }
-            BootSighting::Leased { .. }
-            | BootSighting::FileSent { .. }
-            | BootSighting::FileProgress { .. }
-            | BootSighting::Refused { .. } => {}
         }
     }
 

@@ -67,11 +67,11 @@ impl Boot {
                 Asker::Ipxe => (Stage::IpxeAsking, *firmware),
                 Asker::OperatingSystem => return None,
             },
-            BootStep::FileAsked { .. }
-            | BootStep::FileSent { .. }
-            | BootStep::FileEnded { .. }
-            | BootStep::SentToLocalDisk { .. } => (Stage::Asking, None),
-            BootStep::Offered { .. }
+            BootStep::FileAsked { .. } | BootStep::FileSent { .. } | BootStep::FileEnded { .. } => {
+                (Stage::Asking, None)
+            }
+            BootStep::SentToLocalDisk { .. }
+            | BootStep::Offered { .. }
             | BootStep::Bound { .. }
             | BootStep::Denied { .. }
             | BootStep::Unanswered { .. } => return None,

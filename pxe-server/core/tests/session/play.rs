@@ -110,7 +110,7 @@ impl Play {
 
 fn since(at: Millis) -> String {
     let ms = at.since(BEGAN).0;
-    format!("{:>4}.{:03}", ms / 1_000, ms % 1_000)
+    format!("{}.{:03}", ms / 1_000, ms % 1_000)
 }
 
 fn state(session: &BootSession) -> String {

@@ -26,8 +26,8 @@ fn a_boot_that_never_gets_an_address_says_why() {
          60 1 unanswered every address of the pool is leased
          200 wait",
         expect![[r#"
-               0.000 02:00:00:00:00:01 begins
-             105.000 02:00:00:00:00:01 stopped: it asked 5 times and got no answer: every address of the pool is leased. Next: enlarge the pool, or shorten the lease time, so that addresses come back
+            0.000 02:00:00:00:00:01 begins
+            105.000 02:00:00:00:00:01 stopped: it asked 5 times and got no answer: every address of the pool is leased. Next: enlarge the pool, or shorten the lease time, so that addresses come back
         "#]],
     );
     check(
@@ -35,8 +35,8 @@ fn a_boot_that_never_gets_an_address_says_why() {
          0 1 unanswered the boot policy refuses this machine
          100 wait",
         expect![[r#"
-               0.000 02:00:00:00:00:01 begins
-              45.000 02:00:00:00:00:01 stopped: it asked once and got no answer: the boot policy refuses this machine. Next: put the machine into the site file, or look why its node is refused: `groundstate node list`
+            0.000 02:00:00:00:00:01 begins
+            45.000 02:00:00:00:00:01 stopped: it asked once and got no answer: the boot policy refuses this machine. Next: put the machine into the site file, or look why its node is refused: `groundstate node list`
         "#]],
     );
     check(
@@ -44,8 +44,8 @@ fn a_boot_that_never_gets_an_address_says_why() {
          3 1 asks UEFI PXE
          100 wait",
         expect![[r#"
-               0.000 02:00:00:00:00:01 begins
-              48.000 02:00:00:00:00:01 stopped: it asked twice and got no answer. Next: see the boot service's log, and `groundstate pxe-server --explain MAC`
+            0.000 02:00:00:00:00:01 begins
+            48.000 02:00:00:00:00:01 stopped: it asked twice and got no answer. Next: see the boot service's log, and `groundstate pxe-server --explain MAC`
         "#]],
     );
 }
@@ -59,8 +59,8 @@ fn an_offer_that_is_not_taken_names_the_other_server() {
          3 1 offer 10.0.0.5 snponly.efi
          100 wait",
         expect![[r#"
-               0.000 02:00:00:00:00:01 begins
-              48.000 02:00:00:00:00:01 stopped: it asked twice, was offered 10.0.0.5 and never took it: our answer does not reach it, or another DHCP server's was taken. Next: check the switch port's VLAN, spanning tree (set it to edge) and DHCP snooping
+            0.000 02:00:00:00:00:01 begins
+            48.000 02:00:00:00:00:01 stopped: it asked twice, was offered 10.0.0.5 and never took it: our answer does not reach it, or another DHCP server's was taken. Next: check the switch port's VLAN, spanning tree (set it to edge) and DHCP snooping
         "#]],
     );
     check(
@@ -69,9 +69,9 @@ fn an_offer_that_is_not_taken_names_the_other_server() {
          1 foreign 10.0.0.9
          100 wait",
         expect![[r#"
-               0.000 02:00:00:00:00:01 begins
-               1.000 ALARM 10.0.0.9
-              45.000 02:00:00:00:00:01 stopped: it asked once, was offered 10.0.0.5 and never took it: the DHCP server 10.0.0.9, which is not ours, was probably taken. Next: check the switch port's VLAN, spanning tree (set it to edge) and DHCP snooping
+            0.000 02:00:00:00:00:01 begins
+            1.000 ALARM 10.0.0.9
+            45.000 02:00:00:00:00:01 stopped: it asked once, was offered 10.0.0.5 and never took it: the DHCP server 10.0.0.9, which is not ours, was probably taken. Next: check the switch port's VLAN, spanning tree (set it to edge) and DHCP snooping
         "#]],
     );
 }
@@ -84,8 +84,8 @@ fn a_file_that_is_never_asked_for() {
          1 1 bound 10.0.0.5 snponly.efi
          100 wait",
         expect![[r#"
-               0.000 02:00:00:00:00:01 begins
-              46.000 02:00:00:00:00:01 stopped: it was given snponly.efi but never asked for it by TFTP: a firewall, a wrong VLAN, or another DHCP server answered. Next: let UDP port 69 and the UDP ports of its transfers through to this server, and look for other DHCP servers on this VLAN
+            0.000 02:00:00:00:00:01 begins
+            46.000 02:00:00:00:00:01 stopped: it was given snponly.efi but never asked for it by TFTP: a firewall, a wrong VLAN, or another DHCP server answered. Next: let UDP port 69 and the UDP ports of its transfers through to this server, and look for other DHCP servers on this VLAN
         "#]],
     );
     check(
@@ -94,8 +94,8 @@ fn a_file_that_is_never_asked_for() {
          1 1 bound 10.0.0.5 http://10.0.0.1/boot/groundstate.efi
          100 wait",
         expect![[r#"
-               0.000 02:00:00:00:00:01 begins
-              46.000 02:00:00:00:00:01 stopped: it was given http://10.0.0.1/boot/groundstate.efi but never asked for it by HTTP: a firewall, a wrong VLAN, or another DHCP server answered. Next: let the TCP port of the boot files (80 where nothing else is said) through to this server, and look for other DHCP servers on this VLAN
+            0.000 02:00:00:00:00:01 begins
+            46.000 02:00:00:00:00:01 stopped: it was given http://10.0.0.1/boot/groundstate.efi but never asked for it by HTTP: a firewall, a wrong VLAN, or another DHCP server answered. Next: let the TCP port of the boot files (80 where nothing else is said) through to this server, and look for other DHCP servers on this VLAN
         "#]],
     );
     check(
@@ -104,8 +104,8 @@ fn a_file_that_is_never_asked_for() {
          1 1 bound 10.0.0.5
          100 wait",
         expect![[r#"
-               0.000 02:00:00:00:00:01 begins
-              46.000 02:00:00:00:00:01 stopped: there is no boot file for architecture 11. Next: name a boot file for this architecture in the boot service's configuration, or switch its firmware to x86-64 PXE
+            0.000 02:00:00:00:00:01 begins
+            46.000 02:00:00:00:00:01 stopped: there is no boot file for architecture 11. Next: name a boot file for this architecture in the boot service's configuration, or switch its firmware to x86-64 PXE
         "#]],
     );
     check(
@@ -113,8 +113,8 @@ fn a_file_that_is_never_asked_for() {
          1 1 bound 10.0.0.5
          100 wait",
         expect![[r#"
-               0.000 02:00:00:00:00:01 begins
-              61.000 02:00:00:00:00:01 stopped: it was given an address and nothing to boot. Next: where that is not what the boot policy should say: `groundstate pxe-server --explain MAC`
+            0.000 02:00:00:00:00:01 begins
+            61.000 02:00:00:00:00:01 stopped: it was given an address and nothing to boot. Next: where that is not what the boot policy should say: `groundstate pxe-server --explain MAC`
         "#]],
     );
 }
@@ -152,8 +152,8 @@ fn a_file_that_does_not_arrive() {
          2 1 get tftp snponly.efi
          2000 wait",
         expect![[r#"
-               0.000 02:00:00:00:00:01 begins
-             902.000 02:00:00:00:00:01 stopped: it asked for snponly.efi by TFTP, and the transfer never came to an end. Next: look at the machine's screen, then at its cable and the switch port's error counters
+            0.000 02:00:00:00:00:01 begins
+            902.000 02:00:00:00:00:01 stopped: it asked for snponly.efi by TFTP, and the transfer never came to an end. Next: look at the machine's screen, then at its cable and the switch port's error counters
         "#]],
     );
 }
@@ -167,8 +167,8 @@ fn a_first_stage_that_is_never_heard_of_again() {
          3 1 got tftp snponly.efi
          200 wait",
         expect![[r#"
-               0.000 02:00:00:00:00:01 begins
-              93.000 02:00:00:00:00:01 stopped: it fetched snponly.efi, then nothing: iPXE has no driver or no link, or Secure Boot refused to start it. Next: look at its screen: "access denied" or "security violation" means Secure Boot (switch it off, or use UEFI HTTP Boot); else try another network card, or let the switch port come up at once (edge port)
+            0.000 02:00:00:00:00:01 begins
+            93.000 02:00:00:00:00:01 stopped: it fetched snponly.efi, then nothing: iPXE has no driver or no link, or Secure Boot refused to start it. Next: look at its screen: "access denied" or "security violation" means Secure Boot (switch it off, or use UEFI HTTP Boot); else try another network card, or let the switch port come up at once (edge port)
         "#]],
     );
     check(
@@ -178,8 +178,8 @@ fn a_first_stage_that_is_never_heard_of_again() {
          3 1 lost tftp pxelinux.cfg/default no such file
          200 wait",
         expect![[r#"
-               0.000 02:00:00:00:00:01 begins
-              93.000 02:00:00:00:00:01 stopped: it did not get pxelinux.cfg/default by TFTP: no such file. Next: put pxelinux.cfg/default into the boot folder, or correct the name in the boot recipe
+            0.000 02:00:00:00:00:01 begins
+            93.000 02:00:00:00:00:01 stopped: it did not get pxelinux.cfg/default by TFTP: no such file. Next: put pxelinux.cfg/default into the boot folder, or correct the name in the boot recipe
         "#]],
     );
 }
@@ -192,15 +192,15 @@ fn ipxe_that_goes_no_further() {
     check(
         &format!("{ipxe}\n200 wait"),
         expect![[r#"
-               0.000 02:00:00:00:00:01 begins
-              61.000 02:00:00:00:00:01 stopped: iPXE was given http://10.0.0.1/boot/ipxe/02-00-00-00-00-01.ipxe but never asked for it by HTTP: a firewall, a wrong VLAN, or another DHCP server answered. Next: let the TCP port of the boot files (80 where nothing else is said) through to this server, and look for other DHCP servers on this VLAN
+            0.000 02:00:00:00:00:01 begins
+            61.000 02:00:00:00:00:01 stopped: iPXE was given http://10.0.0.1/boot/ipxe/02-00-00-00-00-01.ipxe but never asked for it by HTTP: a firewall, a wrong VLAN, or another DHCP server answered. Next: let the TCP port of the boot files (80 where nothing else is said) through to this server, and look for other DHCP servers on this VLAN
         "#]],
     );
     check(
         &format!("{ipxe}\n2 1 get {script}\n2 1 got {script}\n200 wait"),
         expect![[r#"
-               0.000 02:00:00:00:00:01 begins
-              62.000 02:00:00:00:00:01 stopped: iPXE has its script and asked for no kernel. Next: look at its screen: iPXE names an error and a link to its meaning
+            0.000 02:00:00:00:00:01 begins
+            62.000 02:00:00:00:00:01 stopped: iPXE has its script and asked for no kernel. Next: look at its screen: iPXE names an error and a link to its meaning
         "#]],
     );
     check(
@@ -208,8 +208,8 @@ fn ipxe_that_goes_no_further() {
             "{ipxe}\n2 1 got {script}\n3 1 get http vmlinuz\n4 1 lost http vmlinuz the connection ended after 3 of 9 bytes\n200 wait"
         ),
         expect![[r#"
-               0.000 02:00:00:00:00:01 begins
-              64.000 02:00:00:00:00:01 stopped: it did not get vmlinuz by HTTP: the connection ended after 3 of 9 bytes. Next: check the cable, the link speed and the MTU on the way (a TFTP block size of 512 avoids fragments)
+            0.000 02:00:00:00:00:01 begins
+            64.000 02:00:00:00:00:01 stopped: it did not get vmlinuz by HTTP: the connection ended after 3 of 9 bytes. Next: check the cable, the link speed and the MTU on the way (a TFTP block size of 512 avoids fragments)
         "#]],
     );
 }
@@ -243,8 +243,8 @@ fn what_is_fetched_is_fetched() {
          1 1 got http vmlinuz
          200 wait",
         expect![[r#"
-               0.000 02:00:00:00:00:01 begins
-              11.000 02:00:00:00:00:01 fetched
+            0.000 02:00:00:00:00:01 begins
+            11.000 02:00:00:00:00:01 fetched
         "#]],
     );
 }
@@ -289,10 +289,10 @@ fn a_power_cycle_begins_a_new_session_and_a_retry_does_not() {
          6 1 asks BIOS PXE
          200 wait",
         expect![[r#"
-               0.000 02:00:00:00:00:01 begins
-               6.000 02:00:00:00:00:01 stopped: it asked once and got no answer; then it was started again. Next: see the boot service's log, and `groundstate pxe-server --explain MAC`
-               6.000 02:00:00:00:00:01 begins
-              51.000 02:00:00:00:00:01 stopped: it asked once and got no answer. Next: see the boot service's log, and `groundstate pxe-server --explain MAC`
+            0.000 02:00:00:00:00:01 begins
+            6.000 02:00:00:00:00:01 stopped: it asked once and got no answer; then it was started again. Next: see the boot service's log, and `groundstate pxe-server --explain MAC`
+            6.000 02:00:00:00:00:01 begins
+            51.000 02:00:00:00:00:01 stopped: it asked once and got no answer. Next: see the boot service's log, and `groundstate pxe-server --explain MAC`
         "#]],
     );
     // The first stage is fetched again without a power cycle: firmware asks by DHCP before it, so it was one.
@@ -306,10 +306,10 @@ fn a_power_cycle_begins_a_new_session_and_a_retry_does_not() {
          11 1 got http initrd.img
          12 wait",
         expect![[r#"
-               0.000 02:00:00:00:00:01 begins
-               3.000 02:00:00:00:00:01 stopped: it fetched undionly.kpxe, then nothing: iPXE has no driver or no link, or Secure Boot refused to start it; then it was started again. Next: look at its screen: "access denied" or "security violation" means Secure Boot (switch it off, or use UEFI HTTP Boot); else try another network card, or let the switch port come up at once (edge port)
-               3.000 02:00:00:00:00:01 begins
-              11.000 02:00:00:00:00:01 fetched
+            0.000 02:00:00:00:00:01 begins
+            3.000 02:00:00:00:00:01 stopped: it fetched undionly.kpxe, then nothing: iPXE has no driver or no link, or Secure Boot refused to start it; then it was started again. Next: look at its screen: "access denied" or "security violation" means Secure Boot (switch it off, or use UEFI HTTP Boot); else try another network card, or let the switch port come up at once (edge port)
+            3.000 02:00:00:00:00:01 begins
+            11.000 02:00:00:00:00:01 fetched
         "#]],
     );
     // A program of the user's own that turns out to be iPXE goes on.
@@ -321,9 +321,9 @@ fn a_power_cycle_begins_a_new_session_and_a_retry_does_not() {
          11 1 got http initrd.img
          12 wait",
         expect![[r#"
-               0.000 02:00:00:00:00:01 begins
-               1.000 02:00:00:00:00:01 fetched
-              11.000 02:00:00:00:00:01 fetched
+            0.000 02:00:00:00:00:01 begins
+            1.000 02:00:00:00:00:01 fetched
+            11.000 02:00:00:00:00:01 fetched
         "#]],
     );
 }
