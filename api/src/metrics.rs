@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn names_are_as_the_text_format_wants_them() {
         for (n, (name, kind)) in BOOT_SERVICE.iter().enumerate() {
-            let allowed = |c: char| c.is_ascii_lowercase() || c == '_';
+            let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
             assert!(name.chars().all(allowed), "{name}");
             let total = name.ends_with("_total");
             assert_eq!(total, *kind == MetricKind::Counter, "{name}");
