@@ -9,6 +9,7 @@ mod commit;
 mod datagrams;
 mod decide;
 mod frame;
+mod priority;
 mod queue;
 mod send;
 mod teller;
@@ -131,6 +132,7 @@ impl Threads {
         let thread = thread::Builder::new()
             .name("dhcp".to_owned())
             .spawn(move || {
+                priority::before_others();
                 if let Err(error) = answering.run() {
                     // Nobody is left to hear it when the service ends.
                     let _ = says.send(error);

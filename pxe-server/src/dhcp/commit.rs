@@ -4,6 +4,7 @@
 //! It is a thread of its own, so that requests are read and offers made while the disk works. What is submitted waits for
 //! the write that runs, and no longer than [`PACE`] for company.
 
+use super::priority;
 use super::send::{Reply, Sender};
 use crate::desk::Desk;
 use crate::lease_log::{AGAIN, LeaseLog};
@@ -72,7 +73,10 @@ impl Committer {
         };
         let thread = thread::Builder::new()
             .name("dhcp-commit".to_owned())
-            .spawn(move || work.run(&own))?;
+            .spawn(move || {
+                priority::before_others();
+                work.run(&own);
+            })?;
         Ok(Self {
             shared,
             thread: Some(thread),
