@@ -31,15 +31,26 @@ struct Boot {
     firmware: Firmware,
     /// A script that is served in place of the rendered one.
     script: Option<&'static str>,
+    /// What the boot service is told besides the folder.
+    arguments: &'static [&'static str],
+    /// What UEFI leaves out, where that differs from the usual.
+    left_out: Option<&'static [&'static str]>,
+    /// Whether somebody else's DHCP server leases the addresses.
+    beside: bool,
     /// The rows: client, what it does, and the file that it must have fetched, by what.
     rows: &'static [(&'static str, &'static str, &'static str, &'static str)],
 }
 
-const ALL: [Boot; 4] = [
+const LEASES: &[&str] = &["--pool", POOL];
+
+const ALL: [Boot; 8] = [
     Boot {
         name: "bios",
         firmware: Firmware::Bios,
         script: None,
+        arguments: LEASES,
+        left_out: None,
+        beside: false,
         rows: &[(
             "SeaBIOS, iPXE ROM",
             "kernel by HTTP, to PID 1",
@@ -51,6 +62,9 @@ const ALL: [Boot; 4] = [
         name: "undionly",
         firmware: Firmware::Bios,
         script: Some(CHAIN),
+        arguments: LEASES,
+        left_out: None,
+        beside: false,
         rows: &[(
             "undionly.kpxe",
             "itself by TFTP, kernel by HTTP, to PID 1",
@@ -62,6 +76,9 @@ const ALL: [Boot; 4] = [
         name: "uefi-pxe",
         firmware: Firmware::UefiPxe,
         script: None,
+        arguments: LEASES,
+        left_out: None,
+        beside: false,
         rows: &[
             ("OVMF PXEv4", "first stage by TFTP", "snponly.efi", "tftp"),
             ("snponly.efi", "kernel by HTTP, to PID 1", "vmlinuz", "http"),
@@ -71,8 +88,68 @@ const ALL: [Boot; 4] = [
         name: "uefi-http",
         firmware: Firmware::UefiHttp,
         script: None,
+        arguments: LEASES,
+        left_out: None,
+        beside: false,
         rows: &[(
             "OVMF HTTPv4",
+            "the UKI by HTTP, to PID 1",
+            "groundstate.efi",
+            "http",
+        )],
+    },
+    Boot {
+        name: "proxy-bios",
+        firmware: Firmware::Bios,
+        script: None,
+        arguments: &["--proxy"],
+        left_out: None,
+        beside: true,
+        rows: &[(
+            "SeaBIOS, iPXE ROM",
+            "proxyDHCP beside dnsmasq, to PID 1",
+            "vmlinuz",
+            "http",
+        )],
+    },
+    Boot {
+        name: "proxy-uefi",
+        firmware: Firmware::UefiPxe,
+        script: None,
+        arguments: &["--proxy"],
+        left_out: None,
+        beside: true,
+        rows: &[(
+            "OVMF PXEv4",
+            "proxyDHCP beside dnsmasq, to PID 1",
+            "snponly.efi",
+            "tftp",
+        )],
+    },
+    Boot {
+        name: "pxe6",
+        firmware: Firmware::UefiPxe,
+        script: None,
+        arguments: &["--pool", POOL, "--dhcp6"],
+        left_out: Some(&["IPv4PXESupport"]),
+        beside: false,
+        rows: &[(
+            "OVMF PXEv6",
+            "first stage by TFTP, to PID 1",
+            "snponly.efi",
+            "tftp",
+        )],
+    },
+    // HTTPv4 comes before it and asks in vain for a minute: nobody leases an address of IPv4.
+    Boot {
+        name: "http6",
+        firmware: Firmware::UefiHttp,
+        script: None,
+        arguments: &["--proxy", "--dhcp6"],
+        left_out: None,
+        beside: false,
+        rows: &[(
+            "OVMF HTTPv6",
             "the UKI by HTTP, to PID 1",
             "groundstate.efi",
             "http",
@@ -97,9 +174,14 @@ impl Boot {
             None if script.exists() => fs::remove_file(&script)?,
             None => {}
         }
-        ground.serve(&["--pool", POOL])?;
+        let foreign = self.beside.then(|| ground.foreign()).transpose()?;
+        if self.arguments.contains(&"--dhcp6") {
+            ground.speak_ipv6()?;
+        }
+        ground.serve(self.arguments)?;
         let mut spec = NodeSpec::demo(1, self.firmware);
         spec.disks.truncate(1);
+        spec.left_out = self.left_out;
         let folder = ground.folder.join(self.name);
         let tap = ground.net.tap(0)?.to_owned();
         let mut node = Node::build_in(&ground.net, 0, &spec, &folder)?;
@@ -107,7 +189,7 @@ impl Boot {
         let up = node
             .power_on(&PowerOn::FIRMWARE)
             .and_then(|()| node.wait_for_line(PID1, LIMIT));
-        drop(node);
+        drop((node, foreign));
         let wire = read(capture)?;
         let row = |(client, did, file, by): &(&str, &str, &str, &str)| {
             let came = came_over(&wire, &ground.boot_dir, file, by);

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 /// Our address, and the pool that is leased.
 pub(super) const SERVER: &str = "10.77.0.1";
 pub(super) const POOL: &str = "10.77.0.100-10.77.0.199";
+/// Our address of IPv6.
+const SERVER6: &str = "fd77::1/64";
 /// What leased addresses begin with.
 pub(super) const LEASED: &str = "10.77.0.1";
 /// How often something is looked at that is awaited.
@@ -116,6 +118,42 @@ impl Ground {
         Ok(())
     }
 
+    /// Gives the bridge an address of IPv6, which the rack's network has switched off.
+    pub(super) fn speak_ipv6(&self) -> Result<()> {
+        let bridge = self.net.bridge();
+        fs::write(
+            format!("/proc/sys/net/ipv6/conf/{bridge}/disable_ipv6"),
+            "0",
+        )?;
+        run(Command::new("ip").args(["-6", "addr", "replace", SERVER6, "dev", bridge, "nodad"]))
+            .map(drop)
+    }
+
+    /// Starts a DHCP server that is not ours, on the same wire.
+    pub(super) fn foreign(&mut self) -> Result<Foreign> {
+        let program = Parts::program("dnsmasq", "dnsmasq-base")?;
+        let place = self.client()?;
+        place.address("eth0", "10.77.0.254/24")?;
+        let leases = self.folder.join("dnsmasq.leases");
+        let mut command = place.command(&program.display().to_string());
+        command.args([
+            "--keep-in-foreground",
+            "--port=0",
+            "--conf-file=/dev/null",
+            "--user=root",
+            "--pid-file=",
+            "--interface=eth0",
+            "--dhcp-authoritative",
+            "--dhcp-range=10.77.0.100,10.77.0.150,1h",
+        ]);
+        command.arg(format!("--dhcp-leasefile={}", leases.display()));
+        let server = Ours::start(&mut command, &self.folder.join("dnsmasq.log"))?;
+        Ok(Foreign {
+            _server: server,
+            _place: place,
+        })
+    }
+
     /// A client of its own, on the bridge.
     pub(super) fn client(&mut self) -> Result<Client> {
         let client = Client::new(self.cables)?;
@@ -144,6 +182,13 @@ impl Ground {
         let file = self.folder.join(format!("{name}.pcap"));
         Ok(Capture::start(interface, &file)?)
     }
+}
+
+/// Somebody else's DHCP server; it ends with this.
+#[derive(Debug)]
+pub(super) struct Foreign {
+    _server: Ours,
+    _place: Client,
 }
 
 /// Ends a capture once everything is in it, and reads it.

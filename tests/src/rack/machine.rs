@@ -175,11 +175,12 @@ fn firmware(line: &mut Line, spec: &NodeSpec, files: &Files, parts: &Parts) {
         line.two("-drive", format!("if=pflash,unit=1,format=raw,file={vars}"));
     }
     // OVMF would try PXEv4 and PXEv6 before HTTP: two minutes of waiting for nobody.
-    let off: &[&str] = match spec.firmware {
+    let usual: &[&str] = match spec.firmware {
         Firmware::Bios => &[],
         Firmware::UefiPxe => &["IPv6PXESupport"],
         Firmware::UefiHttp => &["IPv4PXESupport", "IPv6PXESupport"],
     };
+    let off = spec.left_out.unwrap_or(usual);
     for name in off {
         line.two("-fw_cfg", format!("name=opt/org.tianocore/{name},string=n"));
     }

@@ -42,6 +42,9 @@ pub struct NodeSpec {
     pub disks: Vec<DiskSpec>,
     /// Whether it has a baseboard management controller with the sensors and the event log of QEMU's simulator.
     pub bmc: bool,
+    /// What UEFI leaves out, by OVMF's names, in place of what it leaves out to reach `firmware` quickly:
+    /// `IPv4PXESupport`, `IPv6PXESupport`.
+    pub left_out: Option<&'static [&'static str]>,
 }
 
 /// The kind of network card.
@@ -156,6 +159,7 @@ impl NodeSpec {
             dimms,
             disks: demo_disks(index),
             bmc: false,
+            left_out: None,
         }
     }
 

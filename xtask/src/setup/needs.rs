@@ -109,6 +109,7 @@ pub(super) const NEEDS: &[Need] = &[
     need(&["tftp"], "tftp-hpa", "TFTP peer in tests"),
     need(&["dhclient"], "isc-dhcp-client", "DHCP peer in tests"),
     need(&["dhcpcd"], "dhcpcd-base", "DHCP peer in tests"),
+    need(&["dnsmasq"], "dnsmasq-base", "another DHCP server in tests"),
     need(&["nmap"], "nmap", "DHCP peer in tests: DHCPINFORM"),
     need(&["atftp"], "atftp", "TFTP peer in tests: windows"),
     need(&["vhdiinfo"], "libvhdi-utils", "VHD peer in tests"),
