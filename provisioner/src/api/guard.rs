@@ -9,6 +9,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use groundstate_api::{Reason, ReasonCode};
 use prov_core::{Peer, Route, Who};
+use std::time::Duration;
+
+/// Bytes of a refused request that are read away: a node's largest report.
+const READ_AWAY_MAX: usize = 1 << 20;
+/// How long that may take.
+const READ_AWAY_WAIT: Duration = Duration::from_secs(2);
 
 /// Lets a request through whose caller may call its path.
 ///
@@ -28,21 +34,30 @@ pub(crate) async fn guard(
     if let (Some(who), Some(reason)) = (who, withdrawn(&ours, peer))
         && who != Who::Anyone
     {
-        return Refusal::new(StatusCode::FORBIDDEN, reason).into_response();
+        return refused(request, Refusal::new(StatusCode::FORBIDDEN, reason)).await;
     }
-    match who {
+    let refusal = match who {
         Some(Who::NodeOrOperator) if !in_its_run(&ours, peer) => Refusal::not_allowed(
             "this run is over, or has not begun",
             format!("called by {peer}"),
-        )
-        .into_response(),
-        Some(who) if who.admits(peer) => next.run(request).await,
+        ),
+        Some(who) if who.admits(peer) => return next.run(request).await,
         Some(who) => {
             let what = format!("this path is for {}", who.says());
-            Refusal::not_allowed(what, format!("called by {peer}")).into_response()
+            Refusal::not_allowed(what, format!("called by {peer}"))
         }
-        None => no_such_path().await.into_response(),
-    }
+        None => no_such_path().await,
+    };
+    refused(request, refusal).await
+}
+
+/// A refusal, once the request's body is read away: a connection that is closed over unread bytes is reset, and the
+/// caller then has no answer but "disconnected". Larger and slower bodies than ours are not waited for.
+async fn refused(request: Request, refusal: Refusal) -> Response {
+    let body = axum::body::to_bytes(request.into_body(), READ_AWAY_MAX);
+    // What it says does not matter any more.
+    let _ = tokio::time::timeout(READ_AWAY_WAIT, body).await;
+    refusal.into_response()
 }
 
 /// Whether a node calls with the certificate of its current open run. Whoever is no node is not asked that.

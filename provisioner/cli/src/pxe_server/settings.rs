@@ -163,15 +163,7 @@ fn dhcp(
             fault(each.line, what);
         }
     }
-    let mut all = vec![own];
-    // The file may tell of the interface's own subnet by its network, too.
-    for each in &document.subnets {
-        let ours = at.prefix == each.value.prefix && at.holds(each.value.network);
-        match all.first_mut().filter(|_| ours) {
-            Some(own) if own.pools.is_empty() => *own = each.value.clone(),
-            Some(_) | None => all.push(each.value.clone()),
-        }
-    }
+    let all = subnets(own, document, at);
     let reservations: Vec<_> = document
         .reservations
         .iter()
@@ -207,6 +199,19 @@ fn dhcp(
                 .join("\n")
         ),
     }
+}
+
+/// The interface's own subnet first, as the file tells it where the file tells it by its network; then the others.
+fn subnets(own: SubnetConfig, document: &Document, at: Own) -> Vec<SubnetConfig> {
+    let mut all = vec![own];
+    for each in &document.subnets {
+        let ours = at.prefix == each.value.prefix && at.holds(each.value.network);
+        match all.first_mut().filter(|_| ours) {
+            Some(own) if own.pools.is_empty() => *own = each.value.clone(),
+            Some(_) | None => all.push(each.value.clone()),
+        }
+    }
+    all
 }
 
 /// First stages, for machines that are brought to iPXE in order to go on to their disk.
