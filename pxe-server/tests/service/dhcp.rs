@@ -39,7 +39,7 @@ fn serves_until_it_is_killed() {
 }
 
 fn service_process(folder: &Path) -> Child {
-    let child = Command::new(std::env::current_exe().unwrap())
+    let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "dhcp::serves_until_it_is_killed", "--nocapture"])
         .env(SERVE_IN, folder)
         .stdout(Stdio::null())
@@ -51,6 +51,8 @@ fn service_process(folder: &Path) -> Child {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
+    child.kill().unwrap();
+    child.wait().unwrap();
     panic!("the service does not come up");
 }
 
