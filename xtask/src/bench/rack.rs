@@ -8,12 +8,12 @@ use crate::demo::{self, Made};
 use crate::layout::Layout;
 use crate::progress::note;
 use anyhow::{Context as _, Result, ensure};
-use groundstate_api::Millis;
 use groundstate_api::boot::Firmware;
 use groundstate_api::event::{Event, Happened};
 use groundstate_api::plan::Step;
 use groundstate_api::run::StepState;
 use groundstate_api::view::{NodeReport, Phase};
+use groundstate_api::{Bytes, Millis};
 use groundstate_tests::compare::{Figure, ratios};
 use groundstate_tests::rack::NodeSpec;
 use groundstate_tests::stage::{Stage, StagePlan};
@@ -61,13 +61,19 @@ fn take(layout: &Layout, until: Instant) -> Result<Figure> {
             "the last pair by steps, 8 disks against one: {}",
             steps(eight, one)
         ));
+        figure = figure.note(format!(
+            "PID 1's peak memory until then: {} with 8 disks, {} with one",
+            eight.memory, one.memory
+        ));
     }
     Ok(figure)
 }
 
-/// How long the steps took, in milliseconds.
+/// How long the steps took, in milliseconds, and what they needed.
 struct Took {
     all: f64,
+    /// The most that PID 1 had in memory until then.
+    memory: Bytes,
     steps: Vec<u64>,
 }
 
@@ -116,7 +122,10 @@ fn watched(stage: &mut Stage) -> Result<Took> {
             report.view.node
         );
     }
-    took(&stage.servers.operator().events(0)?)
+    let memory = reports.iter().filter_map(|report| report.peak_memory).max();
+    let mut took = took(&stage.servers.operator().events(0)?)?;
+    took.memory = memory.unwrap_or_default();
+    Ok(took)
 }
 
 fn is_laid_out_or_over(report: &NodeReport) -> bool {
@@ -149,6 +158,7 @@ fn took(events: &[Event]) -> Result<Took> {
     let steps = STEPS.iter().map(|step| span(*step, *step));
     let [first, .., last] = STEPS;
     Ok(Took {
+        memory: Bytes(0),
         all: f64::from(u32::try_from(span(first, last)?)?),
         steps: steps.collect::<Result<_>>()?,
     })
