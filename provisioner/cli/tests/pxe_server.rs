@@ -236,7 +236,10 @@ fn the_same_files_come_over_tls_and_the_configuration_is_checked_without_serving
             path("key.pem")
         );
         fs::write(path("pxe.toml"), config).unwrap();
-        let said = text(world.command(&["--config", &path("pxe.toml"), "--check"]), 0);
+        let said = text(
+            world.command(&["--config", &path("pxe.toml"), "--check"]),
+            0,
+        );
         assert!(said.contains("in order: 100 addresses on srv"), "{said}");
         let mut served = world.serve(&["--config", &path("pxe.toml")]);
         let banner = served.said_until("iPXE ");
@@ -244,11 +247,26 @@ fn the_same_files_come_over_tls_and_the_configuration_is_checked_without_serving
         run(&mut client.command("ip", &["addr", "add", "10.55.0.7/24", "dev", "cli"]));
         let (cert, out) = (path("cert.pem"), path("got"));
         let url = "https://10.55.0.1:8443/boot/vmlinuz";
-        client.run("curl", &["-sSf", "--max-time", "20", "--cacert", &cert, "-o", &out, url]);
+        client.run(
+            "curl",
+            &[
+                "-sSf",
+                "--max-time",
+                "20",
+                "--cacert",
+                &cert,
+                "-o",
+                &out,
+                url,
+            ],
+        );
         assert_eq!(fs::read(&out).unwrap(), world.file("vmlinuz"));
         served.stop();
         fs::write(path("key.pem"), "no key").unwrap();
-        let said = text(world.command(&["--config", &path("pxe.toml"), "--check"]), 1);
+        let said = text(
+            world.command(&["--config", &path("pxe.toml"), "--check"]),
+            1,
+        );
         assert!(said.contains("cannot read a private key from"), "{said}");
     });
 }

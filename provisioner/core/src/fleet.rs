@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Every node of the site, found by name or by MAC address, and the machines that belong to no node.
 
-use crate::deadline::{ENROL_RETRY_SLOW, FOREIGN_AGAIN, FOREIGN_MAX, UNKNOWN_AGAIN, UNKNOWN_MACHINES_MAX};
+use crate::deadline::{
+    ENROL_RETRY_SLOW, FOREIGN_AGAIN, FOREIGN_MAX, UNKNOWN_AGAIN, UNKNOWN_MACHINES_MAX,
+};
 use crate::decide::{Input, Reply, Wish};
 use crate::node::Node;
 use crate::reasons;

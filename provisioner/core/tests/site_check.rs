@@ -123,6 +123,7 @@ fn what_is_said_of_disks_is_checked_by_its_path() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn what_is_said_of_booting_is_checked_by_its_path() {
     let good = r#"
         name = "lab"

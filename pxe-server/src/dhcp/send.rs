@@ -72,7 +72,8 @@ impl Sender {
         if self.desk.captures() {
             for reply in replies {
                 let from = SocketAddrV4::new(reply.asked.unwrap_or(self.address), SERVER_PORT);
-                self.desk.captured_reply(from, address(&reply.to), &reply.bytes);
+                self.desk
+                    .captured_reply(from, address(&reply.to), &reply.bytes);
             }
         }
         let (mut by_socket, mut framed) = (Vec::new(), Vec::new());
