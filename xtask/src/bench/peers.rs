@@ -40,25 +40,28 @@ pub(super) struct Crate {
 /// The unpacked peers.
 #[derive(Debug)]
 pub(crate) struct Peers {
-    root: PathBuf,
+    /// One folder for each package: two of them bring a program of the same name.
+    roots: Vec<PathBuf>,
 }
 
 impl Peers {
     /// Makes the peers ready. One that cannot be had is named, and what needs it will be short.
     pub(crate) fn fetch(layout: &Layout, wanted: &[Peer]) -> Result<Self> {
         let folder = layout.made("peers");
-        let peers = Self {
-            root: folder.join("root"),
-        };
-        fs::create_dir_all(&peers.root)
-            .with_context(|| format!("cannot make {}", peers.root.display()))?;
+        let mut peers = Self { roots: Vec::new() };
         for peer in wanted {
-            if peers.has(peer.program) {
+            let root = folder.join("root").join(peer.package);
+            if has(&root, peer.program) {
+                peers.roots.push(root);
+                continue;
+            }
+            if have(peer.program) {
                 continue;
             }
             let fetched = step(&format!("fetch {}", peer.package), || {
-                peers.fetch_one(&folder, peer)
+                fetch_one(&folder, &root, peer)
             });
+            peers.roots.push(root);
             if let Err(error) = fetched {
                 note(&format!(
                     "no {}: {error:#}; what needs it will be short",
@@ -70,9 +73,14 @@ impl Peers {
     }
 
     /// Builds the peers that are crates, with the locked dependencies of each. One that cannot be had is named.
-    pub(super) fn with_crates(self, layout: &Layout, wanted: &[Crate]) -> Self {
+    pub(super) fn with_crates(mut self, layout: &Layout, wanted: &[Crate]) -> Self {
         for peer in wanted {
-            if self.has(peer.program) {
+            let root = layout.made("peers").join("root").join(peer.program);
+            if has(&root, peer.program) {
+                self.roots.push(root);
+                continue;
+            }
+            if have(peer.program) {
                 continue;
             }
             let built = step(&format!("build the crate {}", peer.program), || {
@@ -82,10 +90,11 @@ impl Peers {
                 );
                 cargo
                     .args(["--version", peer.version, peer.program, "--root"])
-                    .arg(self.root.join("usr"))
+                    .arg(root.join("usr"))
                     .env("CARGO_TARGET_DIR", layout.made("peers").join("build"));
                 run(&mut cargo)
             });
+            self.roots.push(root);
             if let Err(error) = built {
                 note(&format!(
                     "no {}: {error:#}; what needs it will be short",
@@ -96,42 +105,6 @@ impl Peers {
         self
     }
 
-    fn has(&self, program: &str) -> bool {
-        have(program)
-            || PROGRAMS
-                .iter()
-                .any(|folder| self.root.join(folder).join(program).is_file())
-    }
-
-    fn fetch_one(&self, folder: &Path, peer: &Peer) -> Result<()> {
-        let archives = folder.join(peer.package);
-        // apt refuses a folder without this one.
-        fs::create_dir_all(archives.join("partial"))?;
-        let download = || run(&mut download(&archives, peer.package));
-        // The lists may be older than the archive, or not there at all.
-        if download().is_err() {
-            if crate::command::is_root() {
-                run(&mut command("apt-get", ["-q", "-y", "update"]))
-                    .context("cannot fetch Debian's package lists")?;
-            }
-            download()?;
-        }
-        for entry in fs::read_dir(&archives)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|kind| kind == "deb") {
-                run(command("dpkg-deb", ["-x"]).arg(&path).arg(&self.root))?;
-            }
-        }
-        fs::remove_dir_all(&archives)?;
-        anyhow::ensure!(
-            self.has(peer.program),
-            "the package {} has no {}",
-            peer.package,
-            peer.program
-        );
-        Ok(())
-    }
-
     /// The environment in which the peers are found: PATH, and the libraries that the machine lacks.
     pub(crate) fn environment(&self) -> Result<[(&'static str, OsString); 2]> {
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -139,16 +112,65 @@ impl Peers {
         // What the machine has goes first, so that a peer of its own is not shadowed.
         let programs = std::env::split_paths(&path)
             .chain(system)
-            .chain(PROGRAMS.map(|folder| self.root.join(folder)));
+            .chain(self.below(&PROGRAMS));
         let given = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
         let libraries = std::env::split_paths(&given)
             .filter(|path| !path.as_os_str().is_empty())
-            .chain(LIBRARIES.map(|folder| self.root.join(folder)));
+            .chain(self.below(&LIBRARIES));
         Ok([
             ("PATH", std::env::join_paths(programs)?),
             ("LD_LIBRARY_PATH", std::env::join_paths(libraries)?),
         ])
     }
+}
+
+impl Peers {
+    /// These folders of each package, in the packages' order.
+    fn below(&self, folders: &[&str]) -> Vec<PathBuf> {
+        let of = |root: &PathBuf| {
+            folders
+                .iter()
+                .map(|folder| root.join(folder))
+                .collect::<Vec<_>>()
+        };
+        self.roots.iter().flat_map(of).collect()
+    }
+}
+
+fn has(root: &Path, program: &str) -> bool {
+    PROGRAMS
+        .iter()
+        .any(|folder| root.join(folder).join(program).is_file())
+}
+
+fn fetch_one(folder: &Path, root: &Path, peer: &Peer) -> Result<()> {
+    let archives = folder.join(peer.package);
+    // apt refuses a folder without this one.
+    fs::create_dir_all(archives.join("partial"))?;
+    fs::create_dir_all(root)?;
+    let download = || run(&mut download(&archives, peer.package));
+    // The lists may be older than the archive, or not there at all.
+    if download().is_err() {
+        if crate::command::is_root() {
+            run(&mut command("apt-get", ["-q", "-y", "update"]))
+                .context("cannot fetch Debian's package lists")?;
+        }
+        download()?;
+    }
+    for entry in fs::read_dir(&archives)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|kind| kind == "deb") {
+            run(command("dpkg-deb", ["-x"]).arg(&path).arg(root))?;
+        }
+    }
+    fs::remove_dir_all(&archives)?;
+    anyhow::ensure!(
+        has(root, peer.program),
+        "the package {} has no {}",
+        peer.package,
+        peer.program
+    );
+    Ok(())
 }
 
 /// Fetches a package and what it needs, changing nothing: apt needs no lock for that, and so no root.
@@ -171,12 +193,12 @@ mod tests {
     fn what_was_unpacked_is_found_behind_what_the_machine_has() {
         let folder = tempfile::tempdir().unwrap();
         let peers = Peers {
-            root: folder.path().to_path_buf(),
+            roots: vec![folder.path().to_path_buf(), "/nowhere".into()],
         };
-        assert!(peers.has("sh") && !peers.has("no-such-program"));
+        assert!(!has(folder.path(), "no-such-program"));
         fs::create_dir_all(folder.path().join("usr/sbin")).unwrap();
         fs::write(folder.path().join("usr/sbin/no-such-program"), b"x").unwrap();
-        assert!(peers.has("no-such-program"));
+        assert!(has(folder.path(), "no-such-program"));
         let [(_, path), (_, libraries)] = peers.environment().unwrap();
         let folders: Vec<_> = std::env::split_paths(&path).collect();
         let at = |wanted: &Path| folders.iter().position(|folder| folder == wanted);
