@@ -9,6 +9,7 @@ use crate::front::Front;
 use crate::metrics::Metric;
 use crate::port_holder::{Protocol as Over, advice};
 use crate::sockets::OnInterface;
+use crate::sockets::to_interface;
 use nix::libc;
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg};
 use pxe_core::proxy::{Port, Proxy, ProxyAction, ProxyDropped, ProxyEvent, ProxyRequest};
@@ -59,7 +60,10 @@ pub(crate) fn boot_server(
 ) -> Result<tokio::net::UdpSocket, ServeError> {
     let address = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, Port::BootServer.number());
     handed_over
-        .map_or_else(|| open(address, interface), Ok)
+        .map_or_else(
+            || open(address, interface),
+            |socket| to_interface(socket, interface),
+        )
         .and_then(|socket| {
             socket.set_broadcast(true)?;
             socket.set_nonblocking(true)?;

@@ -136,7 +136,7 @@ fn open_udp(address: SocketAddrV4, interface: &str) -> io::Result<UdpSocket> {
 }
 
 /// A socket that was handed over hears one interface, too: whoever bound it may not have known which.
-fn to_interface(socket: UdpSocket, interface: &str) -> io::Result<UdpSocket> {
+pub(crate) fn to_interface(socket: UdpSocket, interface: &str) -> io::Result<UdpSocket> {
     let socket = Socket::from(socket);
     if socket.device()?.is_none() {
         socket.bind_device(Some(interface.as_bytes()))?;

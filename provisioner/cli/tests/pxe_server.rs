@@ -302,7 +302,7 @@ fn sockets_that_are_handed_over_need_no_rights() {
         let (dhcp, tftp) = (udp(67), udp(69));
         let http = TcpListener::bind("0.0.0.0:80").unwrap();
         let fds = [dhcp.as_fd(), tftp.as_fd(), http.as_fd()];
-        let mut served = world.serve_unprivileged(&fds, "dhcp:tftp:http");
+        let mut served = world.serve_unprivileged(&fds, "dhcp:tftp:http", &[]);
         served.said_until("iPXE ");
         let said = client.run(
             "busybox",
@@ -319,6 +319,29 @@ fn sockets_that_are_handed_over_need_no_rights() {
         assert_eq!(served.notified(), ["READY=1"]);
         served.stop();
         assert_eq!(served.notified(), ["STOPPING=1"]);
+    });
+}
+
+#[test]
+fn the_second_port_of_proxy_dhcp_is_handed_over_like_the_others() {
+    in_two_namespaces(|_| {
+        let world = World::new(&[("undionly.kpxe", b"bios")]);
+        let udp = |port| UdpSocket::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port)).unwrap();
+        let (dhcp, tftp, proxy) = (udp(67), udp(69), udp(4_011));
+        let http = TcpListener::bind("0.0.0.0:80").unwrap();
+        let fds = [dhcp.as_fd(), tftp.as_fd(), http.as_fd(), proxy.as_fd()];
+        let names = "dhcp:tftp:http:proxy";
+        let mut served = world.serve_unprivileged(&fds, names, &["--proxy"]);
+        let banner = served.said_until("iPXE ");
+        assert!(
+            banner.contains("proxyDHCP on ports 67 and 4011"),
+            "{banner}"
+        );
+        served.stop();
+        // Without proxyDHCP the port would be bound and never answered.
+        let mut refused = world.serve_unprivileged(&fds, names, &[]);
+        let said = refused.said_until("proxy = true");
+        assert!(said.contains("UDP 4011"), "{said}");
     });
 }
 

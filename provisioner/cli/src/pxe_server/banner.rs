@@ -20,11 +20,20 @@ pub(super) fn say_all(
     state_dir: &Path,
 ) {
     let own = settings.dhcp.address;
+    let leases = match (settings.proxy, settings.addresses()) {
+        (true, _) => {
+            "no addresses: proxyDHCP on ports 67 and 4011, beside the DHCP server of this network"
+                .to_owned()
+        }
+        (false, count) => format!("{count} addresses to lease"),
+    };
     say(&format!(
-        "interface   {}, {own}, {} addresses to lease",
-        settings.interface,
-        settings.addresses()
+        "interface   {}, {own}, {leases}",
+        settings.interface
     ));
+    if settings.dhcp6 {
+        say("IPv6        DHCPv6, router advertisements, TFTP and HTTP");
+    }
     for (what, address) in service.ports() {
         say(&format!("{what:<11} {address}"));
     }

@@ -21,10 +21,11 @@ use crate::End;
 use crate::client::Connect;
 use crate::remote::Remote;
 use crate::up::say;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use groundstate_api::MacAddr;
 use groundstate_api::boot::BootSighting;
 use groundstate_api::boot_session::ForeignServer;
+use handed_over::HandedOver;
 use notify::Supervisor;
 use pxe_core::dhcp6::Dhcp6Config;
 use pxe_core::proxy::ProxyConfig;
@@ -35,6 +36,7 @@ use pxe_server::{
 };
 use reload::Running;
 use settings::Settings;
+use std::net::UdpSocket;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -135,7 +137,12 @@ async fn serve(args: &PxeServerArgs, settings: Settings) -> Result<()> {
     ));
     let command_line = CommandLine::parse(&settings.rules.command_line)?;
     let files = BootFiles::of_folder(Arc::clone(&folder), command_line);
-    let sockets = handed_over::sockets()?;
+    let HandedOver { sockets, proxy } = handed_over::sockets()?;
+    if proxy.is_some() && !settings.proxy {
+        bail!(
+            "the socket of proxyDHCP (UDP 4011) was handed over, and proxy is not on: set proxy = true, or disable the socket's unit"
+        );
+    }
     let remote = remote(args, &state_dir)?;
     let (asked, told): (Arc<dyn BootPolicy>, Arc<dyn Sightings>) = match &remote {
         Some(remote) => (Arc::new(remote.clone()), Arc::new(remote.clone())),
@@ -144,7 +151,8 @@ async fn serve(args: &PxeServerArgs, settings: Settings) -> Result<()> {
     // Its words name the system's error already.
     let mut service = BootService::open(config, sockets, files, asked, told)
         .map_err(|error| anyhow::anyhow!("{error}"))?;
-    beside(&mut service, &settings, &state_dir).map_err(|error| anyhow::anyhow!("{error}"))?;
+    beside(&mut service, &settings, &state_dir, proxy)
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
     admin_endpoint(&mut service, settings.admin.as_ref()).await?;
     if let Some(capture) = &settings.capture {
         let config = CaptureConfig {
@@ -188,6 +196,7 @@ fn beside(
     service: &mut BootService,
     settings: &Settings,
     state_dir: &Path,
+    proxy: Option<UdpSocket>,
 ) -> Result<(), pxe_server::ServeError> {
     let dhcp = &settings.dhcp;
     if settings.proxy {
@@ -196,7 +205,7 @@ fn beside(
             http: dhcp.http,
             boot: dhcp.boot.clone(),
         };
-        service.proxy_on(config, None)?;
+        service.proxy_on(config, proxy)?;
     }
     if settings.dhcp6 {
         let (port, boot) = (dhcp.http.port, dhcp.boot.clone());

@@ -176,26 +176,39 @@ impl World {
     }
 
     /// Without any capability, with these sockets handed over.
-    pub(crate) fn serve_unprivileged(&self, fds: &[BorrowedFd<'_>], names: &str) -> Served {
+    pub(crate) fn serve_unprivileged(
+        &self,
+        fds: &[BorrowedFd<'_>],
+        names: &str,
+        more: &[&str],
+    ) -> Served {
         let notify = self.dir.path().join("notify");
+        if notify.exists() {
+            fs::remove_file(&notify).unwrap();
+        }
         let listener = UnixDatagram::bind(&notify).unwrap();
         for fd in fds {
             fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
         }
         // A shell puts the sockets where systemd puts them, gives up every right, and becomes the command.
+        // Aside first: one of them may stand where another is to go.
         let numbers = fds.iter().map(|fd| fd.as_raw_fd());
-        let moved: Vec<_> = (3..)
+        let aside: Vec<_> = (200..)
             .zip(numbers)
             .map(|(to, from)| format!("{to}<&{from}"))
             .collect();
+        let moved: Vec<_> = (0..fds.len())
+            .map(|n| format!("{}<&{} {}<&-", 3 + n, 200 + n, 200 + n))
+            .collect();
         let script = format!(
-            "exec {}; export LISTEN_FDS={}; exec setpriv --inh-caps=-all --bounding-set=-all sh -c 'export LISTEN_PID=$$; exec \"$@\"' sh \"$@\"",
+            "exec {}; exec {}; export LISTEN_FDS={}; exec setpriv --inh-caps=-all --bounding-set=-all sh -c 'export LISTEN_PID=$$; exec \"$@\"' sh \"$@\"",
+            aside.join(" "),
             moved.join(" "),
             fds.len()
         );
         let mut command = Command::new("bash");
         command.args(["-c", &script, "bash", env!("CARGO_BIN_EXE_groundstate")]);
-        self.arguments(&mut command, &[]);
+        self.arguments(&mut command, more);
         command
             .env("LISTEN_FDNAMES", names)
             .env("NOTIFY_SOCKET", &notify);
