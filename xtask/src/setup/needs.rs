@@ -110,6 +110,11 @@ pub(super) const NEEDS: &[Need] = &[
     need(&["dhclient"], "isc-dhcp-client", "DHCP peer in tests"),
     need(&["dhcpcd"], "dhcpcd-base", "DHCP peer in tests"),
     need(&["dnsmasq"], "dnsmasq-base", "another DHCP server in tests"),
+    need(
+        &["/lib/systemd/systemd-networkd"],
+        "systemd",
+        "DHCP peer in tests: systemd-networkd",
+    ),
     need(&["nmap"], "nmap", "DHCP peer in tests: DHCPINFORM"),
     need(&["atftp"], "atftp", "TFTP peer in tests: windows"),
     need(&["vhdiinfo"], "libvhdi-utils", "VHD peer in tests"),
