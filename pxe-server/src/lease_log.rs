@@ -9,6 +9,7 @@ mod record;
 
 use crate::lease_file::{self, LeaseFileError};
 use pxe_core::dhcp::Lease;
+use record::Log;
 use record::{HEAD, Kept, WRITE_MAX, to_u64};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -106,10 +107,7 @@ impl LeaseLog {
             source,
         };
         lock(&file, path)?;
-        let room = file.metadata().map_err(|e| io("read", e))?.len();
-        let length = record::end(&file, room).map_err(|e| io("read", e))?;
-        let reader = BufReader::with_capacity(1 << 18, (&file).take(length));
-        let log = record::read(reader, length, path)?;
+        let (log, length) = read_log(&file, path)?;
         if log.torn > 0 {
             tracing::warn!(
                 log = %path.display(), lines = log.torn, bytes = length - log.whole,
@@ -342,6 +340,39 @@ impl Drop for Open {
 }
 
 /// Two services with one folder would grant each other's addresses.
+/// The leases that are kept in a folder, for somebody who only looks: nothing is locked, made or mended.
+///
+/// # Errors
+/// A log that is there and cannot be read.
+pub fn kept_leases(state_dir: &Path) -> Result<Vec<Lease>, LeaseFileError> {
+    let path = state_dir.join(NAME);
+    match File::open(&path) {
+        Ok(file) => Ok(read_log(&file, &path)?.0.kept.into_leases()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(source) => {
+            let doing = "read";
+            Err(LeaseFileError::Io {
+                doing,
+                path,
+                source,
+            })
+        }
+    }
+}
+
+/// What a log says, and its length in bytes without the zeros that were written ahead.
+fn read_log(file: &File, path: &Path) -> Result<(Log, u64), LeaseFileError> {
+    let room = file.metadata().map(|about| about.len());
+    let length = room.and_then(|room| record::end(file, room));
+    let length = length.map_err(|source| LeaseFileError::Io {
+        doing: "read",
+        path: path.to_path_buf(),
+        source,
+    })?;
+    let reader = BufReader::with_capacity(1 << 18, file.take(length));
+    Ok((record::read(reader, length, path)?, length))
+}
+
 fn lock(file: &File, path: &Path) -> Result<(), LeaseFileError> {
     file.try_lock().map_err(|error| LeaseFileError::Io {
         doing: "write",
