@@ -2,7 +2,7 @@
 //! The DHCP servers that are compared, each with the configuration that serves the bench's network best.
 
 use super::ground::{Ground, text};
-use super::wire::{CLIENT, FIRST, LAST, PREFIX, SERVER, Server, THEIR_END, Wire};
+use super::wire::{self, CLIENT, FIRST, LAST, PREFIX, SERVER, Server, THEIR_END, Wire};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::net::UdpSocket;
@@ -84,22 +84,11 @@ fn answers() -> Result<bool> {
 }
 
 fn ours(folder: &Path, wire: &Wire) -> Result<Server> {
-    let program = std::env::var("GROUNDSTATE").context("GROUNDSTATE names no program")?;
     let (boot, state) = (folder.join("boot"), folder.join("state"));
     fs::create_dir_all(&boot)?;
     fs::write(boot.join("snponly.efi"), b"a boot file")?;
-    let arguments = [
-        "pxe-server",
-        "--interface",
-        THEIR_END,
-        "--pool",
-        &format!("{FIRST}-{LAST}"),
-        "--boot-dir",
-        text(&boot)?,
-        "--state-dir",
-        text(&state)?,
-    ];
-    wire.start(folder, &program, &arguments.map(str::to_owned))
+    let (program, arguments) = wire::ours(&boot, &state, &format!("{FIRST}-{LAST}"))?;
+    wire.start(folder, &program, &arguments)
 }
 
 fn kea(folder: &Path, wire: &Wire, threads: bool) -> Result<Server> {

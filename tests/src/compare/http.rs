@@ -6,7 +6,7 @@
 
 use super::figure::{Figure, Goal, ratios};
 use super::ground::{Ground, PAIRS, text};
-use super::wire::{SERVER, Server, THEIR_END, Wire};
+use super::wire::{SERVER, Server, Wire, ours};
 use anyhow::{Context as _, Result, ensure};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::socket::{MsgFlags, recv};
@@ -112,7 +112,7 @@ impl Who {
 
     fn start(self, folder: &Path, boot: &Path, wire: &Wire) -> Result<Server> {
         let (program, more) = match self {
-            Self::Ours => ours(folder, boot)?,
+            Self::Ours => ours(boot, &folder.join("state"), "10.65.0.0-10.65.0.255")?,
             Self::Nginx => nginx(folder, boot)?,
         };
         let mut arguments = vec!["-c".to_owned(), "0".to_owned(), program];
@@ -121,23 +121,6 @@ impl Who {
         server.wait_until(|| Ok(TcpStream::connect((SERVER, 80)).is_ok()))?;
         Ok(server)
     }
-}
-
-fn ours(folder: &Path, boot: &Path) -> Result<(String, Vec<String>)> {
-    let program = std::env::var("GROUNDSTATE").context("GROUNDSTATE names no program")?;
-    let state = folder.join("state");
-    let arguments = [
-        "pxe-server",
-        "--interface",
-        THEIR_END,
-        "--pool",
-        "10.65.0.0-10.65.0.255",
-        "--boot-dir",
-        text(boot)?,
-        "--state-dir",
-        text(&state)?,
-    ];
-    Ok((program, arguments.map(str::to_owned).to_vec()))
 }
 
 fn nginx(folder: &Path, boot: &Path) -> Result<(String, Vec<String>)> {

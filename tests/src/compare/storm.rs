@@ -6,9 +6,10 @@
 //! arrives is hashed.
 
 use super::figure::{Figure, Goal};
-use super::ground::{Ground, text};
+use super::ground::Ground;
 use super::machine::{Hub, Loss, Machine, Seen};
-use super::wire::{OUR_END, PREFIX, SERVER, Server, THEIR_END, Wire};
+use super::tftp::rank;
+use super::wire::{OUR_END, PREFIX, SERVER, Server, Wire, ours};
 use anyhow::{Context as _, Result, ensure};
 use groundstate_api::Digest;
 use std::fs;
@@ -60,7 +61,7 @@ pub fn storm(ground: &Ground) -> Result<Vec<Figure>> {
             &name("p95 until the first stage is there"),
             "ms",
             "groundstate",
-            vec![percentile(took, 0.95)],
+            vec![rank(&took, 0.95)],
         )
         .goal(Goal::AtMost(30_000.0)),
         Figure::new(
@@ -153,20 +154,8 @@ fn serve(ground: &Ground, wire: &Wire, stage: &[u8], image: &[u8]) -> Result<Ser
     fs::create_dir_all(&boot)?;
     fs::write(boot.join("first.efi"), stage)?;
     fs::write(boot.join("boot.img"), image)?;
-    let program = std::env::var("GROUNDSTATE").context("GROUNDSTATE names no program")?;
-    let pool = format!("{}-{}", POOL.0, POOL.1);
-    let arguments = [
-        "pxe-server",
-        "--interface",
-        THEIR_END,
-        "--pool",
-        &pool,
-        "--boot-dir",
-        text(&boot)?,
-        "--state-dir",
-        text(&state)?,
-    ];
-    let mut server = wire.start(&folder, &program, &arguments.map(str::to_owned))?;
+    let (program, arguments) = ours(&boot, &state, &format!("{}-{}", POOL.0, POOL.1))?;
+    let mut server = wire.start(&folder, &program, &arguments)?;
     server.wait_until(|| Ok(TcpStream::connect((SERVER, 80)).is_ok()))?;
     Ok(server)
 }
@@ -213,18 +202,6 @@ fn most_retries(seen: &[Seen]) -> f64 {
     seen.iter()
         .map(|one| f64::from(one.retries))
         .fold(0.0, f64::max)
-}
-
-fn percentile(mut values: Vec<f64>, share: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "a rank"
-    )]
-    let at = ((values.len() as f64 * share) as usize).min(values.len().saturating_sub(1));
-    values.get(at).copied().unwrap_or(f64::INFINITY)
 }
 
 fn count(n: usize) -> f64 {

@@ -307,7 +307,7 @@ fn missing(of: u64, finished: usize) -> f64 {
 }
 
 /// The value below which so many of them lie.
-fn rank(values: &[f64], share: f64) -> f64 {
+pub(super) fn rank(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     #[allow(

@@ -4,6 +4,7 @@
 //! Nothing reaches the machine's own network. A server's namespace, its cable and its folder go when it is dropped, so
 //! that the next one begins with nothing.
 
+use super::ground::text;
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Pid, getgid, getuid};
@@ -226,4 +227,21 @@ impl Drop for Server {
 
 fn ip(arguments: &[&str]) -> Result<()> {
     super::ground::run("ip", arguments).map(drop)
+}
+
+/// Our program, and what it is told to serve this folder at the server's end.
+pub(super) fn ours(boot: &Path, state: &Path, pool: &str) -> Result<(String, Vec<String>)> {
+    let program = std::env::var("GROUNDSTATE").context("GROUNDSTATE names no program")?;
+    let arguments = [
+        "pxe-server",
+        "--interface",
+        THEIR_END,
+        "--pool",
+        pool,
+        "--boot-dir",
+        text(boot)?,
+        "--state-dir",
+        text(state)?,
+    ];
+    Ok((program, arguments.map(str::to_owned).to_vec()))
 }

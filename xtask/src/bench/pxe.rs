@@ -7,13 +7,12 @@ use super::machine::Machine;
 use super::measure::{self, Part};
 use super::peers::{Crate, Peer, Peers};
 use super::report;
-use super::table::closing;
 use crate::layout::Layout;
-use crate::progress::{length, note};
+use crate::progress::note;
 use crate::{product, setup};
 use anyhow::Result;
 use clap::Args;
-use groundstate_tests::compare::{Figure, Verdict};
+use groundstate_tests::compare::Figure;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -118,19 +117,12 @@ pub(super) fn run(layout: &Layout, options: &Options) -> Result<ExitCode> {
         taken.iter().for_each(report::print);
         figures.extend(taken);
     }
-    let page = report::write(&made, "pxe", &machine, &figures)?;
-    if let Some(path) = &options.json {
-        let json = report::json("pxe", &machine, &figures)?;
-        report::write_file(path, &report::pretty(&json)?)?;
-    }
-    println!("\npxe, measured in {}:", length(began.elapsed()));
-    for figure in &figures {
-        println!("{}", super::table::line(figure));
-    }
-    println!("\nreport: {}", page.display());
-    println!("{}", closing(&figures));
-    let is_short = figures
-        .iter()
-        .any(|figure| figure.verdict() == Verdict::Short);
-    Ok(ExitCode::from(u8::from(is_short)))
+    report::close(
+        "pxe",
+        &made,
+        options.json.as_deref(),
+        &machine,
+        &figures,
+        began,
+    )
 }

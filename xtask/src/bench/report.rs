@@ -4,11 +4,14 @@
 use super::machine::Machine;
 use super::svg::{bars, escaped, ratio};
 use super::table::{closing, goal, line};
+use crate::progress::length;
 use anyhow::{Context as _, Result};
-use groundstate_tests::compare::Figure;
+use groundstate_tests::compare::{Figure, Verdict};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
 
 /// How the page looks: it stands alone, without a file beside it but the pictures.
 const STYLE: &str = "body{font:15px/1.45 sans-serif;max-width:780px;margin:2em auto;padding:0 1em;color:#111}\
@@ -16,7 +19,7 @@ const STYLE: &str = "body{font:15px/1.45 sans-serif;max-width:780px;margin:2em a
     ul{color:#444;padding-left:1.2em}";
 
 /// Everything as JSON: the machine, and each figure with its verdict.
-pub(super) fn json(bench: &str, machine: &Machine, figures: &[Figure]) -> Result<Value> {
+fn json(bench: &str, machine: &Machine, figures: &[Figure]) -> Result<Value> {
     let mut rows = Vec::new();
     for figure in figures {
         let mut row = serde_json::to_value(figure).context("a figure as JSON")?;
@@ -29,12 +32,7 @@ pub(super) fn json(bench: &str, machine: &Machine, figures: &[Figure]) -> Result
 }
 
 /// Writes JSON, pictures and page into `folder`; returns the page.
-pub(super) fn write(
-    folder: &Path,
-    bench: &str,
-    machine: &Machine,
-    figures: &[Figure],
-) -> Result<PathBuf> {
+fn write(folder: &Path, bench: &str, machine: &Machine, figures: &[Figure]) -> Result<PathBuf> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     write_file(
         &folder.join("figures.json"),
@@ -50,12 +48,38 @@ pub(super) fn write(
     Ok(path)
 }
 
+/// Ends a bench: writes the report, and the figures where they were asked for, prints every line again and says whether a
+/// goal was missed.
+pub(super) fn close(
+    bench: &str,
+    folder: &Path,
+    also: Option<&Path>,
+    machine: &Machine,
+    figures: &[Figure],
+    began: Instant,
+) -> Result<ExitCode> {
+    let page = write(folder, bench, machine, figures)?;
+    if let Some(path) = also {
+        write_file(path, &pretty(&json(bench, machine, figures)?)?)?;
+    }
+    println!("\n{bench}, measured in {}:", length(began.elapsed()));
+    for figure in figures {
+        println!("{}", line(figure));
+    }
+    println!("\nreport: {}", page.display());
+    println!("{}", closing(figures));
+    let is_short = figures
+        .iter()
+        .any(|figure| figure.verdict() == Verdict::Short);
+    Ok(ExitCode::from(u8::from(is_short)))
+}
+
 /// JSON as people read it.
-pub(super) fn pretty(value: &Value) -> Result<String> {
+fn pretty(value: &Value) -> Result<String> {
     Ok(serde_json::to_string_pretty(value).context("JSON")? + "\n")
 }
 
-pub(super) fn write_file(path: &Path, text: &str) -> Result<()> {
+fn write_file(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 

@@ -4,13 +4,12 @@
 use super::machine::Machine;
 use super::measure::{self, Part};
 use super::report;
-use super::table::closing;
 use crate::layout::Layout;
-use crate::progress::{length, note};
+use crate::progress::note;
 use crate::setup;
 use anyhow::Result;
 use clap::Args;
-use groundstate_tests::compare::{Figure, Verdict};
+use groundstate_tests::compare::Figure;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -93,21 +92,12 @@ pub(super) fn run(layout: &Layout, options: &Options) -> Result<ExitCode> {
         report::print(&figure);
         figures.push(figure);
     }
-    let page = report::write(&made, "storage", &machine, &figures)?;
-    if let Some(path) = &options.json {
-        report::write_file(
-            path,
-            &report::pretty(&report::json("storage", &machine, &figures)?)?,
-        )?;
-    }
-    println!("\nstorage, measured in {}:", length(began.elapsed()));
-    for figure in &figures {
-        println!("{}", super::table::line(figure));
-    }
-    println!("\nreport: {}", page.display());
-    println!("{}", closing(&figures));
-    let is_short = figures
-        .iter()
-        .any(|figure| figure.verdict() == Verdict::Short);
-    Ok(ExitCode::from(u8::from(is_short)))
+    report::close(
+        "storage",
+        &made,
+        options.json.as_deref(),
+        &machine,
+        &figures,
+        began,
+    )
 }

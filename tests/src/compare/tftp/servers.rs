@@ -3,7 +3,7 @@
 
 use super::client::NAME;
 use crate::compare::ground::text;
-use crate::compare::wire::{CLIENT, SERVER, Server, THEIR_END, Wire};
+use crate::compare::wire::{self, CLIENT, SERVER, Server, THEIR_END, Wire};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::net::UdpSocket;
@@ -109,21 +109,9 @@ fn words<'a>(words: &'a [&'a str]) -> impl Iterator<Item = String> + 'a {
 }
 
 fn ours(folder: &Path, boot: &str) -> Result<(String, Vec<String>)> {
-    let program = std::env::var("GROUNDSTATE").context("GROUNDSTATE names no program")?;
     let state = folder.join("state");
     let _gone = fs::remove_dir_all(&state);
-    let arguments = [
-        "pxe-server",
-        "--interface",
-        THEIR_END,
-        "--pool",
-        "10.65.0.0-10.65.0.255",
-        "--boot-dir",
-        boot,
-        "--state-dir",
-        text(&state)?,
-    ];
-    Ok((program, words(&arguments).collect()))
+    wire::ours(Path::new(boot), &state, "10.65.0.0-10.65.0.255")
 }
 
 /// Whether somebody sends the first block of the file; it is told that nobody wants the second.
