@@ -5,6 +5,9 @@
 
 #[path = "dhcp/captures.rs"]
 mod captures;
+#[allow(dead_code, reason = "these tests look at no sender")]
+#[path = "proxy/frames.rs"]
+mod frames;
 #[path = "dhcp/kinds.rs"]
 mod kinds;
 #[path = "dhcp/leases.rs"]

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Real clients' packets, from captures that nobody in this project made.
 
+use crate::frames::{Datagram, datagrams_of};
 use crate::packet::{Desk, codes, network, refusal, show};
 use dhcproto::Decodable as _;
 use groundstate_api::boot::BootAnswer;
@@ -8,55 +9,11 @@ use pxe_core::dhcp::{Action, Request};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-/// UDP payloads to the server's ports, from a pcap or pcapng file of Ethernet frames.
+/// What the capture sends to the server's port.
 fn requests(file: &[u8]) -> Vec<Vec<u8>> {
-    frames(file)
-        .into_iter()
-        .filter_map(|frame| payload(&frame))
-        .collect()
-}
-
-fn u32_le(bytes: &[u8], at: usize) -> usize {
-    u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize
-}
-
-fn frames(file: &[u8]) -> Vec<Vec<u8>> {
-    let mut frames = Vec::new();
-    let magic = u32_le(file, 0);
-    let mut at;
-    if magic == 0x0a0d_0d0a {
-        at = 0;
-        while at + 12 <= file.len() {
-            let length = u32_le(file, at + 4);
-            if u32_le(file, at) == 6 {
-                let captured = u32_le(file, at + 20);
-                frames.push(file[at + 28..at + 28 + captured].to_vec());
-            }
-            at += length;
-        }
-    } else {
-        // Another byte order is another machine's; none of these captures needs it.
-        if !matches!(magic, 0xa1b2_c3d4 | 0xa1b2_3c4d) {
-            return frames;
-        }
-        at = 24;
-        while at + 16 <= file.len() {
-            let captured = u32_le(file, at + 8);
-            frames.push(file[at + 16..at + 16 + captured].to_vec());
-            at += 16 + captured;
-        }
-    }
-    frames
-}
-
-fn payload(frame: &[u8]) -> Option<Vec<u8>> {
-    let ip = frame
-        .strip_prefix(frame.get(..12)?)?
-        .strip_prefix(&[8, 0])?;
-    let header = usize::from(ip.first()? & 15) * 4;
-    let udp = ip.get(header..)?;
-    let port = u16::from_be_bytes([*udp.get(2)?, *udp.get(3)?]);
-    (ip.get(9) == Some(&17) && port == 67).then(|| udp[8..].to_vec())
+    let to_us = |one: &Datagram| one.to.port() == 67;
+    let all = datagrams_of(file).into_iter().filter(to_us);
+    all.map(|one| one.bytes).collect()
 }
 
 fn corpus_root() -> PathBuf {
