@@ -11,11 +11,12 @@ pub const JSON_BODY_MAX: Bytes = Bytes::mib(2);
 pub const LOG_CHUNK_MAX: Bytes = Bytes(64 * 1024);
 /// The largest log that is kept per run; what comes after is counted, not kept.
 pub const LOG_PER_RUN_MAX: Bytes = Bytes::mib(8);
-/// Chunk size of an image that we import (uncompressed bytes).
-pub const CHUNK_SIZE: Bytes = Bytes::mib(4);
+/// Chunk size of an image that we import (uncompressed bytes), where its size does not ask for larger ones: a small change costs
+/// little to fetch.
+pub const CHUNK_SIZE: Bytes = Bytes(256 * 1024);
 /// The largest chunk that a reader accepts, so that a manifest cannot make a node run out of memory.
 pub const CHUNK_SIZE_MAX: Bytes = Bytes::mib(16);
-/// The most chunks in one image: 1 TiB of 4 MiB chunks.
+/// The most chunks in one image: 1 TiB of 4 MiB chunks, 64 GiB of the smallest.
 pub const CHUNKS_MAX: usize = 262_144;
 /// How long a node waits between two asks for its instruction.
 pub const INSTRUCTION_POLL: Millis = Millis(500);

@@ -23,18 +23,14 @@ pub enum RepoError {
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// The root file system is not ext4.
-    #[error("{path} is not an ext4 file system: {why}", path = .path.display())]
+    #[error("the root file system is not ext4: {why}")]
     NotExt4 {
-        /// The file.
-        path: PathBuf,
         /// What is missing.
         why: &'static str,
     },
     /// The file holds less than the file system in it.
-    #[error("{path} has {found} bytes, the ext4 file system in it {expected}: it is cut off", path = .path.display(), found = .found.0, expected = .expected.0)]
+    #[error("the root file system has {found} bytes, its superblock says {expected}: it is cut off", found = .found.0, expected = .expected.0)]
     CutOff {
-        /// The file.
-        path: PathBuf,
         /// What the superblock says.
         expected: Bytes,
         /// The file's length.

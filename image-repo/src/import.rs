@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Imports a raw ext4 file system with its kernel: read once, in chunks, holes skipped, compressed on two threads.
+//! Imports a content: read once, in chunks, holes skipped, compressed on two threads.
 
+use crate::content::{Chunks, Content};
 use crate::error::RepoError;
 use crate::ext4;
-use crate::pack::{Packer, chunk_size};
+use crate::pack::Packer;
 use crate::repository::Repository;
-use crate::sparse::next_data;
 use crate::store::Kind;
-use groundstate_api::image::{Blob, Chunk, ImageKind, ImageRef, Manifest};
-use groundstate_api::limits::CHUNK_SIZE;
-use groundstate_api::{Bytes, Digest, SCHEMA};
-use image_core::ManifestError;
-use image_core::limits::BLOB_MAX;
+use groundstate_api::image::{
+    Blob, BootEntry, BootFiles, Chunk, ImageFormat, ImageKind, ImageRef, MANIFEST_SCHEMA, Manifest,
+    RequiredFirmware,
+};
+use groundstate_api::limits::CHUNK_SIZE_MAX;
+use groundstate_api::{Bytes, Digest};
+use image_core::limits::{BLOB_MAX, chunk_size_of};
 use image_core::manifest::{canonical, check, check_cmdline, check_name, reference};
+use image_core::{ManifestError, merkle};
 use sha2::Digest as _;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Mutex, PoisonError};
@@ -33,8 +35,21 @@ pub struct ImportRequest<'a> {
     pub name: &'a str,
     /// Its version.
     pub version: &'a str,
-    /// A raw ext4 file system.
-    pub root_fs: &'a Path,
+    /// What the content is: a root file system or a whole disk.
+    pub kind: ImageKind,
+    /// What the content was read from.
+    pub format: ImageFormat,
+    /// As [`Manifest::sector_size`]: 512 or 4096.
+    pub sector_size: u32,
+    /// The chunk size, a power of two from 64 KiB to 16 MiB; `None`: as [`image_core::limits::chunk_size_of`] says.
+    pub chunk_size: Option<Bytes>,
+    /// What boots a root file system; `None` for a whole disk.
+    pub boot: Option<BootPaths<'a>>,
+}
+
+/// What boots a root file system.
+#[derive(Clone, Copy, Debug)]
+pub struct BootPaths<'a> {
     /// The kernel.
     pub kernel: &'a Path,
     /// The initial RAM file system.
@@ -43,63 +58,66 @@ pub struct ImportRequest<'a> {
     pub boot_loader: &'a Path,
     /// The command line without `root=`.
     pub cmdline: &'a str,
-    /// The smallest logical sector size that the image can live on: 512 or 4096.
-    pub sector_size: u32,
 }
 
 /// A chunk's place and its bytes.
 type Job = (u64, Vec<u8>);
 
 impl Repository {
-    /// Imports an image and makes it the newest of its name. `progress` hears how many bytes of the root file system
-    /// are done, of how many. An import that fails or is killed leaves no image, only chunks that the next one uses.
+    /// Imports an image and makes it the newest of its name. `progress` hears how many bytes are done, of how many where
+    /// that is known. An import that fails or is killed leaves no image, only chunks that the next one uses.
     ///
     /// # Errors
-    /// A field makes no manifest, the root file system is not ext4 or is cut off, or a file cannot be read or written.
+    /// A field makes no manifest, the content is not what it was said to be, or a file cannot be read or written.
     pub fn import(
         &self,
         request: &ImportRequest<'_>,
-        progress: &mut dyn FnMut(Bytes, Bytes),
+        content: &mut dyn Content,
+        progress: &mut dyn FnMut(Bytes, Option<Bytes>),
     ) -> Result<ImageRef, RepoError> {
         check_name("name", request.name)?;
         check_name("version", request.version)?;
-        check_cmdline(request.cmdline)?;
-        let path = request.root_fs;
-        let file = File::open(path).map_err(RepoError::file("opened", path))?;
-        let size = file.metadata().map_err(RepoError::file("measured", path))?;
-        let size = Bytes(size.len());
+        if let Some(boot) = &request.boot {
+            check_cmdline(boot.cmdline)?;
+        }
         if !matches!(request.sector_size, 512 | 4096) {
             return Err(ManifestError::SectorSize {
                 found: request.sector_size,
             }
             .into());
         }
-        if !size.0.is_multiple_of(u64::from(request.sector_size)) {
-            return Err(ManifestError::Size {
-                size,
-                sector_size: request.sector_size,
-            }
-            .into());
-        }
-        ext4::check(&file, path, size, request.sector_size)?;
+        let chunk_size = request
+            .chunk_size
+            .unwrap_or_else(|| chunk_size_of(content.size()));
         let _lock = self.store.lock()?;
-        let kernel = self.import_blob(request.kernel)?;
-        let initrd = self.import_blob(request.initrd)?;
-        let boot_loader = self.import_blob(request.boot_loader)?;
-        let chunks = self.import_chunks(&file, path, size, progress)?;
+        let boot = match &request.boot {
+            Some(boot) => BootEntry::Files(BootFiles {
+                kernel: self.import_blob(boot.kernel)?,
+                initrd: self.import_blob(boot.initrd)?,
+                boot_loader: self.import_blob(boot.boot_loader)?,
+                cmdline: boot.cmdline.into(),
+            }),
+            None => BootEntry::None,
+        };
+        let (size, head, chunks) = self.import_chunks(content, chunk_size, progress)?;
+        if request.kind.is_root_fs() {
+            ext4::check(&head, size, request.sector_size)?;
+        }
         let manifest = Manifest {
-            schema: SCHEMA,
+            schema: MANIFEST_SCHEMA,
             name: request.name.into(),
             version: request.version.into(),
-            kind: ImageKind::RootFsExt4,
+            kind: request.kind,
+            format: request.format,
+            architecture: None,
+            firmware: RequiredFirmware::Any,
+            boot,
             size,
             sector_size: request.sector_size,
-            chunk_size: CHUNK_SIZE,
+            minimum_size: size,
+            chunk_size,
+            merkle_root: merkle::root(&chunks),
             chunks,
-            kernel,
-            initrd,
-            boot_loader,
-            cmdline: request.cmdline.into(),
         };
         check(&manifest)?;
         let image = reference(&manifest);
@@ -110,9 +128,11 @@ impl Repository {
             .chunks
             .iter()
             .map(|chunk| (Kind::Chunk, chunk.digest));
-        let blobs = [kernel, initrd, boot_loader].map(|blob| (Kind::Blob, blob.digest));
+        let files = manifest.boot_files();
+        let blobs = files.map(|files| [files.kernel, files.initrd, files.boot_loader]);
+        let blobs = blobs.into_iter().flatten();
         let mut stored: Vec<_> = chunks
-            .chain(blobs)
+            .chain(blobs.map(|blob| (Kind::Blob, blob.digest)))
             .map(|(kind, digest)| self.store.path(kind, &digest))
             .collect();
         stored.push(path);
@@ -156,11 +176,10 @@ impl Repository {
 
     fn import_chunks(
         &self,
-        file: &File,
-        path: &Path,
-        size: Bytes,
-        progress: &mut dyn FnMut(Bytes, Bytes),
-    ) -> Result<Vec<Chunk>, RepoError> {
+        content: &mut dyn Content,
+        chunk_size: Bytes,
+        progress: &mut dyn FnMut(Bytes, Option<Bytes>),
+    ) -> Result<(Bytes, Vec<u8>, Vec<Chunk>), RepoError> {
         let (jobs, job) = mpsc::sync_channel::<Job>(AHEAD);
         let (spares, spare) = mpsc::sync_channel::<Vec<u8>>(AHEAD + PACKERS + 1);
         let job = Mutex::new(job);
@@ -171,7 +190,7 @@ impl Repository {
                     scope.spawn(move || self.pack_all(job, &spares))
                 })
                 .collect();
-            let read = read_chunks(file, path, size, &jobs, &spare, progress);
+            let read = read_chunks(content, chunk_size, &jobs, &spare, progress);
             drop(jobs);
             let mut chunks = Vec::new();
             let mut failed = None;
@@ -182,10 +201,10 @@ impl Repository {
                 }
             }
             // A packer's failure comes before the reader's, which may be its consequence.
-            failed.map_or(read, Err)?;
+            let (size, head) = failed.map_or(read, Err)?;
             chunks.sort_by_key(|chunk| chunk.offset);
-            progress(size, size);
-            Ok(chunks)
+            progress(size, Some(size));
+            Ok((size, head, chunks))
         })
     }
 
@@ -218,27 +237,28 @@ impl Repository {
     }
 }
 
+/// Gives all chunks out and returns how many bytes there were, and the first of them.
 fn read_chunks(
-    file: &File,
-    path: &Path,
-    size: Bytes,
+    content: &mut dyn Content,
+    chunk_size: Bytes,
     jobs: &SyncSender<Job>,
     spare: &Receiver<Vec<u8>>,
-    progress: &mut dyn FnMut(Bytes, Bytes),
-) -> Result<(), RepoError> {
-    let mut at = 0;
-    while let Some(offset) =
-        next_data(file, at, size.0, CHUNK_SIZE.0).map_err(RepoError::file("read", path))?
-    {
-        progress(Bytes(offset), size);
-        let length = CHUNK_SIZE.0.min(size.0 - offset);
+    progress: &mut dyn FnMut(Bytes, Option<Bytes>),
+) -> Result<(Bytes, Vec<u8>), RepoError> {
+    let total = content.size();
+    let size = usize::try_from(chunk_size.0.min(CHUNK_SIZE_MAX.0)).unwrap_or(0);
+    let mut chunks = Chunks::new(content, size);
+    let mut head = Vec::new();
+    loop {
         let mut bytes = spare.try_recv().unwrap_or_default();
-        bytes.resize(usize::try_from(length).unwrap_or(chunk_size()), 0);
-        file.read_exact_at(&mut bytes, offset)
-            .map_err(RepoError::file("read", path))?;
+        let Some(offset) = chunks.next(&mut bytes)? else {
+            return Ok((Bytes(chunks.position()), head));
+        };
+        if offset == 0 {
+            head.extend_from_slice(&bytes[..bytes.len().min(ext4::HEAD)]);
+        }
         jobs.send((offset, bytes))
             .expect("the packers listen until the channel closes");
-        at = offset + length;
+        progress(Bytes(chunks.position()), total);
     }
-    Ok(())
 }

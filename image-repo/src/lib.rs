@@ -4,6 +4,7 @@
 //!
 //! It refuses to do TLS and to know who may have an image; the server that composes [`router`] puts both around it.
 
+mod content;
 mod error;
 mod ext4;
 mod import;
@@ -15,7 +16,8 @@ mod store;
 mod stream;
 mod verify;
 
+pub use content::{Content, GRAIN, Piece, RawFile};
 pub use error::RepoError;
-pub use import::ImportRequest;
+pub use import::{BootPaths, ImportRequest};
 pub use repository::Repository;
 pub use serve::router;

@@ -5,7 +5,6 @@ use crate::error::RepoError;
 use crate::repository::Repository;
 use crate::store::Kind;
 use groundstate_api::image::Chunk;
-use groundstate_api::limits::CHUNK_SIZE;
 use groundstate_api::{Bytes, Digest};
 use image_core::limits::stored_max;
 use std::fs::File;
@@ -93,11 +92,6 @@ impl<'a> Packer<'a> {
 fn is_zero(bytes: &[u8]) -> bool {
     let (wide, rest) = bytes.as_chunks::<16>();
     wide.iter().all(|each| u128::from_ne_bytes(*each) == 0) && rest.iter().all(|byte| *byte == 0)
-}
-
-/// The chunk size in memory.
-pub(crate) fn chunk_size() -> usize {
-    usize::try_from(CHUNK_SIZE.0).expect("4 MiB fit into memory")
 }
 
 #[cfg(test)]

@@ -79,11 +79,14 @@ impl Repository {
             length: blob.length,
             digest: blob.digest,
         };
-        let mut items = vec![
-            blob("kernel", &manifest.kernel),
-            blob("initrd", &manifest.initrd),
-            blob("boot loader", &manifest.boot_loader),
-        ];
+        let mut items: Vec<Item> = match manifest.boot_files() {
+            Some(files) => vec![
+                blob("kernel", &files.kernel),
+                blob("initrd", &files.initrd),
+                blob("boot loader", &files.boot_loader),
+            ],
+            None => Vec::new(),
+        };
         items.extend(manifest.chunks.iter().map(|chunk| Item {
             what: format!("chunk at byte {}", chunk.offset.0),
             path: self.store.path(Kind::Chunk, &chunk.digest),

@@ -33,6 +33,7 @@ pub fn no_image() -> ImageRef {
     ImageRef {
         name: "none".to_owned(),
         version: "none".to_owned(),
+        kind: groundstate_api::image::ImageKind::RootFsExt4,
         manifest: Digest([0; 32]),
         size: Bytes(0),
         sector_size: 512,

@@ -11,6 +11,7 @@ pub mod answer;
 pub mod fetch;
 pub mod limits;
 pub mod manifest;
+pub mod merkle;
 pub mod patience;
 pub mod proof;
 pub mod range;

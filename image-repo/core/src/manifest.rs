@@ -3,14 +3,15 @@
 //!
 //! A manifest that comes out of [`parse`] is meaningful: whoever holds it need not check it again.
 
-use crate::limits::{BLOB_MAX, CHUNK_SIZE_MIN, CMDLINE_MAX, NAME_MAX, stored_max};
+use crate::limits::{BLOB_MAX, CHUNK_SIZE_MIN, CMDLINE_MAX, LOADER_PATH_MAX, NAME_MAX, stored_max};
+use crate::merkle;
 use crate::refusal::ManifestError;
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
-use groundstate_api::image::{Blob, ImageRef, Manifest};
+use groundstate_api::image::{Blob, BootEntry, ImageKind, ImageRef, MANIFEST_SCHEMA, Manifest};
 use groundstate_api::limits::{CHUNK_SIZE_MAX, CHUNKS_MAX};
-use groundstate_api::{Bytes, Digest, SCHEMA};
+use groundstate_api::{Bytes, Digest};
 
 /// The canonical bytes: JSON without white space, fields in the order of the type. Their SHA-256 is the image's identity.
 #[must_use]
@@ -30,6 +31,7 @@ pub fn reference(manifest: &Manifest) -> ImageRef {
     ImageRef {
         name: manifest.name.clone(),
         version: manifest.version.clone(),
+        kind: manifest.kind,
         manifest: digest(manifest),
         size: manifest.size,
         sector_size: manifest.sector_size,
@@ -92,7 +94,7 @@ pub fn parse_as(bytes: &[u8], expected: &Digest, max: Bytes) -> Result<Manifest,
 /// # Errors
 /// The first thing that is wrong, by field.
 pub fn check(manifest: &Manifest) -> Result<(), ManifestError> {
-    if manifest.schema != SCHEMA {
+    if manifest.schema != MANIFEST_SCHEMA {
         return Err(ManifestError::Schema {
             found: manifest.schema,
         });
@@ -111,11 +113,50 @@ pub fn check(manifest: &Manifest) -> Result<(), ManifestError> {
             sector_size: manifest.sector_size,
         });
     }
+    let least = manifest.minimum_size;
+    if least < size || !least.0.is_multiple_of(u64::from(manifest.sector_size)) {
+        return Err(ManifestError::MinimumSize { found: least, size });
+    }
+    check_boot(manifest)?;
     check_chunks(manifest)?;
-    check_blob("kernel", &manifest.kernel)?;
-    check_blob("initrd", &manifest.initrd)?;
-    check_blob("boot_loader", &manifest.boot_loader)?;
-    check_cmdline(&manifest.cmdline)
+    let found = merkle::root(&manifest.chunks);
+    if found != manifest.merkle_root {
+        return Err(ManifestError::MerkleRoot {
+            stated: manifest.merkle_root,
+            found,
+        });
+    }
+    Ok(())
+}
+
+/// A root file system comes with what boots it, a whole disk has that inside.
+fn check_boot(manifest: &Manifest) -> Result<(), ManifestError> {
+    match (manifest.kind, &manifest.boot) {
+        (ImageKind::RootFsExt4, BootEntry::Files(files)) => {
+            check_blob("boot.kernel", &files.kernel)?;
+            check_blob("boot.initrd", &files.initrd)?;
+            check_blob("boot.boot_loader", &files.boot_loader)?;
+            check_cmdline(&files.cmdline)
+        }
+        (ImageKind::WholeDisk, BootEntry::Loader(loader)) => {
+            let path = &loader.path;
+            let fine = path.len() <= LOADER_PATH_MAX
+                && path.starts_with('\\')
+                && path.chars().all(|c| matches!(c, ' '..='~'))
+                && !path.split('\\').any(|part| part == "..");
+            if fine && loader.partition > 0 {
+                Ok(())
+            } else {
+                Err(ManifestError::Loader {
+                    partition: loader.partition,
+                    path: path.chars().take(LOADER_PATH_MAX).collect(),
+                })
+            }
+        }
+        (ImageKind::WholeDisk, BootEntry::BootCode | BootEntry::None) => Ok(()),
+        (ImageKind::RootFsExt4, BootEntry::Loader(_) | BootEntry::BootCode | BootEntry::None)
+        | (ImageKind::WholeDisk, BootEntry::Files(_)) => Err(ManifestError::BootOfKind),
+    }
 }
 
 /// Checks a name or a version: it becomes a file name, so it can be neither hidden, nor a path, nor another's.

@@ -36,7 +36,7 @@ pub enum ManifestError {
     #[error("the manifest is not in its canonical form")]
     NotCanonical,
     /// A schema number that this version does not know.
-    #[error("schema: {found} is not known; this version reads {known}", known = groundstate_api::SCHEMA)]
+    #[error("schema: {found} is not known; this version reads {known}", known = groundstate_api::image::MANIFEST_SCHEMA)]
     Schema {
         /// The number.
         found: u32,
@@ -126,27 +126,54 @@ pub enum ManifestError {
     /// A blob of no bytes or too many.
     #[error("{field}.length: {found} is not from 1 to {max}", found = .found.0, max = limits::BLOB_MAX.0)]
     BlobLength {
-        /// `kernel`, `initrd` or `boot_loader`.
+        /// `boot.kernel`, `boot.initrd` or `boot.boot_loader`.
         field: &'static str,
         /// What it says.
         found: Bytes,
     },
     /// A command line that is too long.
-    #[error("cmdline: {found} bytes are more than {max}", max = limits::CMDLINE_MAX)]
+    #[error("boot.cmdline: {found} bytes are more than {max}", max = limits::CMDLINE_MAX)]
     CmdlineLong {
         /// How many.
         found: usize,
     },
     /// A character that does not belong on a command line.
-    #[error("cmdline: the character {found:?} at {at} is not printable ASCII")]
+    #[error("boot.cmdline: the character {found:?} at {at} is not printable ASCII")]
     CmdlineChar {
         /// Which byte of the command line.
         at: usize,
         /// The character.
         found: char,
     },
+    /// A target that is smaller than the image.
+    #[error("minimum_size: {found} is smaller than the image's {size} bytes, or no whole number of sectors", found = .found.0, size = .size.0)]
+    MinimumSize {
+        /// What it says.
+        found: Bytes,
+        /// The image's size.
+        size: Bytes,
+    },
+    /// The root over the chunks is another.
+    #[error("merkle_root: {stated} is stated, the chunks have {found}")]
+    MerkleRoot {
+        /// What it says.
+        stated: Digest,
+        /// What the chunks have.
+        found: Digest,
+    },
+    /// A root file system needs kernel, initrd and boot loader beside it; a whole disk has its own.
+    #[error("boot: a root file system is booted with files beside it, a whole disk is not")]
+    BootOfKind,
+    /// A boot loader that cannot be a file on an EFI system partition.
+    #[error("boot.path: {path:?} on partition {partition} is not a path from the root of a partition, with backslashes, at most {max} bytes", max = limits::LOADER_PATH_MAX)]
+    Loader {
+        /// The partition.
+        partition: u32,
+        /// The path.
+        path: String,
+    },
     /// `root=` is the plan's to say.
-    #[error("cmdline: `{found}` does not belong there; the plan names the root partition")]
+    #[error("boot.cmdline: `{found}` does not belong there; the plan names the root partition")]
     CmdlineRoot {
         /// The option.
         found: String,
@@ -174,8 +201,12 @@ impl ManifestError {
             Self::ChunkLength { index, .. } => format!("chunks[{index}].length"),
             Self::ChunkStored { index, .. } => format!("chunks[{index}].stored_length"),
             Self::BlobLength { field, .. } => format!("{field}.length"),
+            Self::MinimumSize { .. } => "minimum_size".to_string(),
+            Self::MerkleRoot { .. } => "merkle_root".to_string(),
+            Self::BootOfKind => "boot".to_string(),
+            Self::Loader { .. } => "boot.path".to_string(),
             Self::CmdlineLong { .. } | Self::CmdlineChar { .. } | Self::CmdlineRoot { .. } => {
-                "cmdline".to_string()
+                "boot.cmdline".to_string()
             }
         }
     }
@@ -210,6 +241,10 @@ impl ManifestError {
             | Self::ChunkLength { .. }
             | Self::ChunkStored { .. }
             | Self::BlobLength { .. }
+            | Self::MinimumSize { .. }
+            | Self::MerkleRoot { .. }
+            | Self::BootOfKind
+            | Self::Loader { .. }
             | Self::CmdlineLong { .. }
             | Self::CmdlineChar { .. }
             | Self::CmdlineRoot { .. } => Reason::new(

@@ -3,7 +3,7 @@
 
 use crate::{Bench, noise};
 use groundstate_api::{Bytes, Digest, ReasonCode};
-use image_repo::{RepoError, Repository};
+use image_repo::{RawFile, RepoError, Repository};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -68,7 +68,9 @@ fn an_image_is_stored_whole_and_only_once() {
         image_core::manifest::data(&manifest) < manifest.size,
         "zeros are not stored"
     );
-    let kernel = std::fs::read(bench.stored("blobs", &manifest.kernel.digest.hex())).unwrap();
+    let kernel =
+        std::fs::read(bench.stored("blobs", &manifest.boot_files().unwrap().kernel.digest.hex()))
+            .unwrap();
     assert!(kernel == std::fs::read(&bench.kernel).unwrap());
 
     let dir = bench.dir.path().join("repository");
@@ -109,10 +111,14 @@ fn progress_rises_to_the_end() {
     let size = Bytes(38 << 20);
     bench
         .repository()
-        .import(&bench.request("1"), &mut |done, total| {
-            assert_eq!(total, size);
-            seen.push(done);
-        })
+        .import(
+            &bench.request("1"),
+            &mut RawFile::open(&bench.root_fs).unwrap(),
+            &mut |done, total| {
+                assert_eq!(total, Some(size));
+                seen.push(done);
+            },
+        )
         .unwrap();
     assert!(
         seen.is_sorted() && seen.last() == Some(&size) && seen.len() > 3,
@@ -138,30 +144,32 @@ fn what_makes_no_image_is_refused_and_leaves_none() {
     assert_eq!(field(bench.import("../1", |_| {})), "version");
     assert_eq!(field(bench.import("1", |r| r.name = ".git")), "name");
     assert_eq!(
-        field(bench.import("1", |r| r.cmdline = "root=/dev/sda1")),
-        "cmdline"
+        field(bench.import("1", |r| r.boot.as_mut().unwrap().cmdline = "root=/dev/sda1")),
+        "boot.cmdline"
     );
     assert_eq!(
         field(bench.import("1", |r| r.sector_size = 520)),
         "sector_size"
     );
     assert_eq!(
-        field(bench.import("1", |r| r.initrd = &empty)),
-        "initrd.length"
+        field(bench.import("1", |r| r.boot.as_mut().unwrap().initrd = &empty)),
+        "boot.initrd.length"
     );
     assert!(matches!(
-        bench.import("1", |r| r.root_fs = &noise_file),
+        bench.import_of(&noise_file),
         Err(RepoError::NotExt4 { .. })
     ));
     assert!(matches!(
-        bench.import("1", |r| r.root_fs = &empty),
+        bench.import_of(&empty),
         Err(RepoError::NotExt4 { .. })
     ));
     assert!(matches!(
-        bench.import("1", |r| r.root_fs = &cut),
+        bench.import_of(&cut),
         Err(RepoError::CutOff { .. })
     ));
-    let error = bench.import("1", |r| r.kernel = &gone).unwrap_err();
+    let error = bench
+        .import("1", |r| r.boot.as_mut().unwrap().kernel = &gone)
+        .unwrap_err();
     assert!(
         error.to_string().contains("gone could not be opened"),
         "{error}"
@@ -176,7 +184,7 @@ fn damage_is_found_by_verify_and_healed_by_the_next_import() {
     let image = bench.import("1", |_| {}).unwrap();
     let manifest = repository.manifest(&image.manifest).unwrap();
     let chunk = bench.stored("chunks", &manifest.chunks[1].digest.hex());
-    let blob = bench.stored("blobs", &manifest.initrd.digest.hex());
+    let blob = bench.stored("blobs", &manifest.boot_files().unwrap().initrd.digest.hex());
     for path in [&chunk, &blob] {
         let good = std::fs::read(path).unwrap();
         let mut flipped = good.clone();

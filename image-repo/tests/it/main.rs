@@ -5,7 +5,9 @@
 mod import;
 mod serve;
 
-use image_repo::{ImportRequest, Repository};
+use groundstate_api::Bytes;
+use groundstate_api::image::{ImageFormat, ImageKind};
+use image_repo::{BootPaths, ImportRequest, RawFile, Repository};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -52,19 +54,35 @@ impl Bench {
     ) -> Result<groundstate_api::image::ImageRef, image_repo::RepoError> {
         let mut request = self.request(version);
         change(&mut request);
-        self.repository().import(&request, &mut |_, _| {})
+        let mut content = RawFile::open(&self.root_fs)?;
+        self.repository()
+            .import(&request, &mut content, &mut |_, _| {})
+    }
+
+    /// Imports another root file system.
+    fn import_of(
+        &self,
+        root_fs: &Path,
+    ) -> Result<groundstate_api::image::ImageRef, image_repo::RepoError> {
+        let mut content = RawFile::open(root_fs)?;
+        self.repository()
+            .import(&self.request("1"), &mut content, &mut |_, _| {})
     }
 
     fn request<'a>(&'a self, version: &'a str) -> ImportRequest<'a> {
         ImportRequest {
             name: "debian-host",
             version,
-            root_fs: &self.root_fs,
-            kernel: &self.kernel,
-            initrd: &self.initrd,
-            boot_loader: &self.boot_loader,
-            cmdline: "quiet",
+            kind: ImageKind::RootFsExt4,
+            format: ImageFormat::Raw,
             sector_size: 512,
+            chunk_size: Some(Bytes::mib(4)),
+            boot: Some(BootPaths {
+                kernel: &self.kernel,
+                initrd: &self.initrd,
+                boot_loader: &self.boot_loader,
+                cmdline: "quiet",
+            }),
         }
     }
 

@@ -122,7 +122,7 @@ fn whole_parts_and_heads_as_rfc_9110_has_them() {
         (
             "blobs",
             "blobs",
-            manifest.kernel.digest,
+            manifest.boot_files().unwrap().kernel.digest,
             "application/octet-stream",
         ),
     ] {
@@ -184,7 +184,8 @@ fn whole_parts_and_heads_as_rfc_9110_has_them() {
 fn an_interrupted_download_goes_on_with_curl() {
     let bench = Bench::new();
     let image = bench.import("1", |_| {}).unwrap();
-    let kernel = bench.repository().manifest(&image.manifest).unwrap().kernel;
+    let manifest = bench.repository().manifest(&image.manifest).unwrap();
+    let kernel = manifest.boot_files().unwrap().kernel;
     let server = Server::start(&bench);
     let part = bench.dir.path().join("part");
     let bytes = std::fs::read(&bench.kernel).unwrap();

@@ -79,6 +79,7 @@ fn plan(disks: &[Disk], erased: &[&str], level: EraseClass) -> Plan {
         image: groundstate_api::image::ImageRef {
             name: "none".to_owned(),
             version: "none".to_owned(),
+            kind: groundstate_api::image::ImageKind::RootFsExt4,
             manifest: Digest([0; 32]),
             size: Bytes(0),
             sector_size: 512,

@@ -6,7 +6,7 @@ use super::read_back::read_back_within;
 use super::target::{REQUEST_MAX, Target};
 use super::write::{Message, write_to};
 use groundstate_api::image::{Blob, Chunk, ImageKind, Manifest};
-use groundstate_api::{Bytes, Digest, Reason, SCHEMA};
+use groundstate_api::{Bytes, Digest, Reason};
 use image_core::Event;
 use std::path::Path;
 use std::time::Duration;
@@ -39,18 +39,25 @@ pub(crate) fn made(bytes: &[u8], chunk_size: usize) -> Made {
         digest: Digest::of(b"x"),
     };
     let manifest = Manifest {
-        schema: SCHEMA,
+        schema: groundstate_api::image::MANIFEST_SCHEMA,
         name: "debian-host".to_owned(),
         version: "1".to_owned(),
         kind: ImageKind::RootFsExt4,
+        format: groundstate_api::image::ImageFormat::Raw,
+        architecture: None,
+        firmware: groundstate_api::image::RequiredFirmware::Any,
+        boot: groundstate_api::image::BootEntry::Files(groundstate_api::image::BootFiles {
+            kernel: blob,
+            initrd: blob,
+            boot_loader: blob,
+            cmdline: "quiet".to_owned(),
+        }),
+        minimum_size: Bytes(bytes.len() as u64),
+        merkle_root: image_core::merkle::root(&chunks),
         size: Bytes(bytes.len() as u64),
         sector_size: 512,
         chunk_size: Bytes(chunk_size as u64),
         chunks,
-        kernel: blob,
-        initrd: blob,
-        boot_loader: blob,
-        cmdline: "quiet".to_owned(),
     };
     image_core::manifest::check(&manifest).unwrap();
     Made {

@@ -13,7 +13,7 @@ use crate::pid1::{Word, clock, look};
 use groundstate_api::boot::{BootConfig, Firmware};
 use groundstate_api::erase::{EraseRecord, EraseReport};
 use groundstate_api::host::{HostSeed, NetworkBoot, SeedVolume};
-use groundstate_api::image::{Blob, Manifest};
+use groundstate_api::image::{Blob, BootFiles, Manifest};
 use groundstate_api::inventory::Disk;
 use groundstate_api::plan::{
     DiskAction, DiskPlan, HandOver, PartitionContents, PartitionPlan, Plan, Role, Step, TablePlan,
@@ -148,13 +148,14 @@ impl Workshop {
 
     /// Loads the host's kernel from its blobs while the image is still being written.
     fn load_host_kernel(&self, plan: &Plan, manifest: &Manifest) -> Result<String, Reason> {
-        let kernel = self.blob(&manifest.kernel, "kernel")?;
-        let initrd = self.blob(&manifest.initrd, "initrd")?;
-        let options = mos_core::loader_entry::host_options(root_guid(plan)?, &manifest.cmdline);
+        let files = boot_files(manifest)?;
+        let kernel = self.blob(&files.kernel, "kernel")?;
+        let initrd = self.blob(&files.initrd, "initrd")?;
+        let options = mos_core::loader_entry::host_options(root_guid(plan)?, &files.cmdline);
         handover::kexec_load(&kernel, &initrd, &options)?;
         Ok(format!(
             "the host's kernel {} is loaded for kexec",
-            manifest.kernel.digest.short()
+            files.kernel.digest.short()
         ))
     }
 
@@ -174,21 +175,22 @@ impl Workshop {
         // The disk becomes one that firmware can start last of all: a host that is started after a power cut has its seed.
         let mut facts = self.place_seed(plan)?;
         let esp = {
-            let kernel = self.blob(&manifest.kernel, "kernel")?;
-            let initrd = self.blob(&manifest.initrd, "initrd")?;
-            let boot_loader = self.blob(&manifest.boot_loader, "boot loader")?;
+            let files = boot_files(&manifest)?.clone();
+            let kernel = self.blob(&files.kernel, "kernel")?;
+            let initrd = self.blob(&files.initrd, "initrd")?;
+            let boot_loader = self.blob(&files.boot_loader, "boot loader")?;
             let (root_guid, id) = (root_guid(plan)?.to_owned(), plan.id.clone());
             let esp = partition(plan, is_esp)?;
             on_os_disk(plan, FILES_MAX, "filling the boot partition", move || {
-                let files = handover::EspFiles {
+                let onto_esp = handover::EspFiles {
                     boot_loader: &boot_loader,
                     kernel: &kernel,
                     initrd: &initrd,
-                    cmdline: &manifest.cmdline,
+                    cmdline: &files.cmdline,
                     root_guid: &root_guid,
                     plan: &id,
                 };
-                handover::fill_esp(&esp, &files)
+                handover::fill_esp(&esp, &onto_esp)
             })?
         };
         facts.extend(esp);
@@ -250,10 +252,11 @@ impl Workshop {
             )]);
         }
         let manifest = self.manifest(plan)?;
+        let files = boot_files(&manifest)?;
         let found = digest_esp(plan)?;
         for (what, found, blob) in [
-            ("kernel", found.kernel, &manifest.kernel),
-            ("initrd", found.initrd, &manifest.initrd),
+            ("kernel", found.kernel, &files.kernel),
+            ("initrd", found.initrd, &files.initrd),
         ] {
             if found != blob.digest {
                 return Err(Reason::new(
@@ -474,4 +477,18 @@ fn seed_volumes(plan: &Plan) -> Vec<SeedVolume> {
             })
         })
         .collect()
+}
+
+/// What a root file system is booted with. The planner gives no other kind of image to a node that makes its own ESP.
+fn boot_files(manifest: &Manifest) -> Result<&BootFiles, Reason> {
+    manifest.boot_files().ok_or_else(|| {
+        Reason::new(
+            ReasonCode::PlanRefused,
+            format!(
+                "image {} {} has no kernel beside it: it is a whole disk",
+                manifest.name, manifest.version
+            ),
+            "name an image of a root file system in the site file, or import this one as such",
+        )
+    })
 }

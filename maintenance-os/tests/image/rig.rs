@@ -4,9 +4,9 @@
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
-use groundstate_api::image::{Blob, ImageRef, Manifest};
-use groundstate_api::{Digest, Reason};
-use image_repo::{ImportRequest, Repository};
+use groundstate_api::image::{Blob, BootFiles, ImageFormat, ImageKind, ImageRef, Manifest};
+use groundstate_api::{Bytes, Digest, Reason};
+use image_repo::{BootPaths, ImportRequest, RawFile, Repository};
 use maintenance_os::image::{Moved, Source, fetch_blob_into};
 use std::io::Read as _;
 use std::net::SocketAddr;
@@ -43,6 +43,9 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
+    pub(crate) fn files(&self) -> &BootFiles {
+        self.manifest.boot_files().unwrap()
+    }
     pub(crate) fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let at = |name: &str| dir.path().join(name);
@@ -66,14 +69,21 @@ impl Rig {
         let request = ImportRequest {
             name: "debian-host",
             version: "12.11-1",
-            root_fs: &root_fs,
-            kernel: &at("vmlinuz"),
-            initrd: &at("initrd"),
-            boot_loader: &at("boot"),
-            cmdline: "console=ttyS0 quiet",
+            kind: ImageKind::RootFsExt4,
+            format: ImageFormat::Raw,
             sector_size: 512,
+            chunk_size: Some(Bytes::mib(4)),
+            boot: Some(BootPaths {
+                kernel: &at("vmlinuz"),
+                initrd: &at("initrd"),
+                boot_loader: &at("boot"),
+                cmdline: "console=ttyS0 quiet",
+            }),
         };
-        let image = repository.import(&request, &mut |_, _| {}).unwrap();
+        let mut content = RawFile::open(&root_fs).unwrap();
+        let image = repository
+            .import(&request, &mut content, &mut |_, _| {})
+            .unwrap();
         let manifest = repository.manifest(&image.manifest).unwrap();
         assert!(manifest.chunks.len() >= 4, "{}", manifest.chunks.len());
         assert!(

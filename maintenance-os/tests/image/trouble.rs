@@ -236,7 +236,7 @@ fn a_damaged_manifest_or_blob_is_refused() {
         ReasonCode::ChunkCorrupt
     );
 
-    let kernel = &rig.manifest.kernel;
+    let kernel = &rig.files().kernel;
     flip_a_bit(&rig.stored("blobs", &kernel.digest));
     let reason = fetch_blob(&source, kernel, "the kernel", &mut |_| {}).unwrap_err();
     assert_eq!(reason.code, ReasonCode::ChunkCorrupt);
@@ -274,7 +274,7 @@ fn a_server_in_trouble_is_waited_for_and_a_refusal_is_not() {
     let mut waits = 0;
     let kernel = fetch_blob(
         &server.source(),
-        &rig.manifest.kernel,
+        &rig.files().kernel,
         "the kernel",
         &mut |moved| {
             if let Moved::Waiting(reason) = moved {
@@ -283,7 +283,7 @@ fn a_server_in_trouble_is_waited_for_and_a_refusal_is_not() {
             }
         },
     );
-    assert_eq!(kernel.unwrap().len() as u64, rig.manifest.kernel.length.0);
+    assert_eq!(kernel.unwrap().len() as u64, rig.files().kernel.length.0);
     assert_eq!(waits, 1);
 
     let refusal = Reason::new(
@@ -313,7 +313,7 @@ fn a_server_in_trouble_is_waited_for_and_a_refusal_is_not() {
     let server = Server::start(elsewhere);
     let reason = fetch_blob(
         &server.source(),
-        &rig.manifest.kernel,
+        &rig.files().kernel,
         "the kernel",
         &mut |_| {},
     )

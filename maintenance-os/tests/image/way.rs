@@ -63,9 +63,9 @@ fn blobs_come_whole_into_a_file() {
     let rig = Rig::new();
     let server = Server::start(rig.router());
     for (blob, name) in [
-        (&rig.manifest.kernel, "vmlinuz"),
-        (&rig.manifest.initrd, "initrd"),
-        (&rig.manifest.boot_loader, "boot"),
+        (&rig.files().kernel, "vmlinuz"),
+        (&rig.files().initrd, "initrd"),
+        (&rig.files().boot_loader, "boot"),
     ] {
         let original = std::fs::read(rig.dir.path().join(name)).unwrap();
         let bytes = fetch_blob(&server.source(), blob, name, &mut |_| {}).unwrap();
@@ -163,7 +163,7 @@ fn a_connection_that_breaks_off_goes_on_where_it_stopped() {
     let server = Server::start(rig.router());
     // 5 MiB: the initrd of random bytes breaks off in its middle.
     let source = source(cutting_proxy(server.address, 2 * MIB));
-    let initrd = fetch_blob(&source, &rig.manifest.initrd, "the initrd", &mut |_| {}).unwrap();
+    let initrd = fetch_blob(&source, &rig.files().initrd, "the initrd", &mut |_| {}).unwrap();
     assert!(initrd == std::fs::read(rig.dir.path().join("initrd")).unwrap());
     {
         let seen = server.seen.lock().unwrap();

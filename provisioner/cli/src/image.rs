@@ -5,8 +5,8 @@ use crate::End;
 use crate::up::image_dir;
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
-use groundstate_api::image::ImageRef;
-use image_repo::{ImportRequest, Repository};
+use groundstate_api::image::{ImageFormat, ImageKind, ImageRef};
+use image_repo::{BootPaths, ImportRequest, RawFile, Repository};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -78,15 +78,22 @@ fn import(args: &ImportArgs) -> Result<End> {
     let request = ImportRequest {
         name: &args.name,
         version: &args.version,
-        root_fs: &args.root_fs,
-        kernel: &args.kernel,
-        initrd: &args.initrd,
-        boot_loader: &args.boot_loader,
-        cmdline: &args.cmdline,
+        kind: ImageKind::RootFsExt4,
+        format: ImageFormat::Raw,
         sector_size: args.sector_size,
+        chunk_size: None,
+        boot: Some(BootPaths {
+            kernel: &args.kernel,
+            initrd: &args.initrd,
+            boot_loader: &args.boot_loader,
+            cmdline: &args.cmdline,
+        }),
     };
-    let image = repository.import(&request, &mut |done, total| {
-        bar.set_length(total.0);
+    let mut content = RawFile::open(&args.root_fs)?;
+    let image = repository.import(&request, &mut content, &mut |done, total| {
+        if let Some(total) = total {
+            bar.set_length(total.0);
+        }
         bar.set_position(done.0);
     })?;
     bar.finish_and_clear();

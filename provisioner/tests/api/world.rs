@@ -38,6 +38,7 @@ impl Images for FixedImages {
         Ok((name == "debian-host").then(|| ImageRef {
             name: name.to_owned(),
             version: "12.1".into(),
+            kind: groundstate_api::image::ImageKind::RootFsExt4,
             manifest: Digest::of(b"manifest"),
             size: Bytes::gib(1),
             sector_size: 512,

@@ -216,6 +216,7 @@ fn planned(disks: &[Disk]) -> Result<Plan> {
     let image = ImageRef {
         name: "debian-host".to_owned(),
         version: "1".to_owned(),
+        kind: groundstate_api::image::ImageKind::RootFsExt4,
         manifest: Digest::of(b""),
         size: Bytes::mib(100),
         sector_size: 512,

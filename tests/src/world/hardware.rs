@@ -112,6 +112,7 @@ pub fn image() -> ImageRef {
     ImageRef {
         name: "debian-host".into(),
         version: "12.11".into(),
+        kind: groundstate_api::image::ImageKind::RootFsExt4,
         manifest: Digest::of(b"manifest"),
         size: Bytes::mib(700),
         sector_size: 512,

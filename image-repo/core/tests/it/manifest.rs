@@ -2,7 +2,10 @@
 //! The manifest's bytes are frozen, and nothing but a meaningful manifest gets through the parser.
 
 use expect_test::expect;
-use groundstate_api::image::{Blob, Chunk, ImageKind, Manifest};
+use groundstate_api::image::{
+    Architecture, Blob, BootEntry, BootFiles, Chunk, ImageFormat, ImageKind, LoaderPath, Manifest,
+    RequiredFirmware,
+};
 use groundstate_api::{Bytes, Digest, ReasonCode};
 use image_core::ManifestError;
 use image_core::limits::MANIFEST_MAX;
@@ -16,12 +19,23 @@ pub(crate) fn manifest(offsets: &[u64], size: u64) -> Manifest {
         length: Bytes(length),
         digest: Digest([u8::try_from(length % 251).unwrap(); 32]),
     };
-    Manifest {
-        schema: 1,
+    let mut made = Manifest {
+        schema: 2,
         name: "debian-host".into(),
         version: "12.11-1".into(),
         kind: ImageKind::RootFsExt4,
+        format: ImageFormat::Raw,
+        architecture: Some(Architecture::X86_64),
+        firmware: RequiredFirmware::Any,
+        boot: BootEntry::Files(BootFiles {
+            kernel: blob(8_000_000),
+            initrd: blob(14_000_000),
+            boot_loader: blob(120_000),
+            cmdline: "console=ttyS0 quiet".into(),
+        }),
         size: Bytes(size),
+        minimum_size: Bytes(size),
+        merkle_root: Digest::of(b""),
         sector_size: 512,
         chunk_size: Bytes::mib(4),
         chunks: offsets
@@ -34,10 +48,15 @@ pub(crate) fn manifest(offsets: &[u64], size: u64) -> Manifest {
                 stored_digest: Digest::of(&offset.to_be_bytes()),
             })
             .collect(),
-        kernel: blob(8_000_000),
-        initrd: blob(14_000_000),
-        boot_loader: blob(120_000),
-        cmdline: "console=ttyS0 quiet".into(),
+    };
+    made.merkle_root = image_core::merkle::root(&made.chunks);
+    made
+}
+
+fn files(manifest: &mut Manifest) -> &mut BootFiles {
+    match &mut manifest.boot {
+        BootEntry::Files(files) => files,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -45,7 +64,7 @@ pub(crate) fn manifest(offsets: &[u64], size: u64) -> Manifest {
 #[test]
 fn the_bytes_are_frozen() {
     let one = manifest(&[8 * MIB], 12 * MIB);
-    expect![[r#"{"schema":1,"name":"debian-host","version":"12.11-1","kind":"root-fs-ext4","size":12582912,"sector_size":512,"chunk_size":4194304,"chunks":[{"offset":8388608,"length":4194304,"digest":"sha256:4513a1a516fbf1cb042bc78f9e9c4861a91aa218294f81230d0dcd0abdc84648","stored_length":1000000,"stored_digest":"sha256:763cb06a4315ce67ad6ee034881011a548eedb0305b72fa0196cc012b4b834e0"}],"kernel":{"length":8000000,"digest":"sha256:8080808080808080808080808080808080808080808080808080808080808080"},"initrd":{"length":14000000,"digest":"sha256:e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0"},"boot_loader":{"length":120000,"digest":"sha256:1616161616161616161616161616161616161616161616161616161616161616"},"cmdline":"console=ttyS0 quiet"}"#]]
+    expect![[r#"{"schema":2,"name":"debian-host","version":"12.11-1","kind":"root-fs-ext4","format":"raw","architecture":"x86_64","firmware":"any","boot":{"way":"files","kernel":{"length":8000000,"digest":"sha256:8080808080808080808080808080808080808080808080808080808080808080"},"initrd":{"length":14000000,"digest":"sha256:e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0"},"boot_loader":{"length":120000,"digest":"sha256:1616161616161616161616161616161616161616161616161616161616161616"},"cmdline":"console=ttyS0 quiet"},"size":12582912,"sector_size":512,"minimum_size":12582912,"chunk_size":4194304,"merkle_root":"sha256:3eb71e46f3be05e86e2a5dd1a1d4e24f0428584fab9a874a11f6e824b87a3e77","chunks":[[8388608,4194304,"sha256:4513a1a516fbf1cb042bc78f9e9c4861a91aa218294f81230d0dcd0abdc84648",1000000,"sha256:763cb06a4315ce67ad6ee034881011a548eedb0305b72fa0196cc012b4b834e0"]]}"#]]
     .assert_eq(std::str::from_utf8(&canonical(&one)).unwrap());
     assert_eq!(reference(&one).manifest, digest(&one));
     assert_eq!(
@@ -54,11 +73,19 @@ fn the_bytes_are_frozen() {
     );
 }
 
+fn loader(manifest: &mut Manifest, partition: u32, path: &str) {
+    manifest.kind = ImageKind::WholeDisk;
+    manifest.boot = BootEntry::Loader(LoaderPath {
+        partition,
+        path: path.into(),
+    });
+}
+
 #[test]
 fn every_field_is_checked_and_named() {
     type Spoil = fn(&mut Manifest);
     let cases: &[(&str, Spoil)] = &[
-        ("schema", |m| m.schema = 2),
+        ("schema", |m| m.schema = 1),
         ("name", |m| m.name = "../etc".into()),
         ("name", |m| m.name = String::new()),
         ("name", |m| m.name = "a".repeat(65)),
@@ -87,15 +114,28 @@ fn every_field_is_checked_and_named() {
         ("chunks[1].stored_length", |m| {
             m.chunks[1].stored_length = Bytes::mib(5)
         }),
-        ("kernel.length", |m| m.kernel.length = Bytes(0)),
-        ("initrd.length", |m| m.initrd.length = Bytes::gib(1)),
-        ("boot_loader.length", |m| {
-            m.boot_loader.length = Bytes(u64::MAX)
+        ("boot.kernel.length", |m| files(m).kernel.length = Bytes(0)),
+        ("boot.initrd.length", |m| {
+            files(m).initrd.length = Bytes::gib(1)
         }),
-        ("cmdline", |m| m.cmdline = "a\nb".into()),
-        ("cmdline", |m| m.cmdline = "ä".into()),
-        ("cmdline", |m| m.cmdline = "quiet root=/dev/sda1".into()),
-        ("cmdline", |m| m.cmdline = "x".repeat(1_537)),
+        ("boot.boot_loader.length", |m| {
+            files(m).boot_loader.length = Bytes(u64::MAX)
+        }),
+        ("boot.cmdline", |m| files(m).cmdline = "a\nb".into()),
+        ("boot.cmdline", |m| files(m).cmdline = "ä".into()),
+        ("boot.cmdline", |m| {
+            files(m).cmdline = "quiet root=/dev/sda1".into()
+        }),
+        ("boot.cmdline", |m| files(m).cmdline = "x".repeat(1_537)),
+        ("minimum_size", |m| m.minimum_size = Bytes(8 * MIB)),
+        ("minimum_size", |m| m.minimum_size = Bytes(12 * MIB + 1)),
+        ("merkle_root", |m| m.merkle_root = Digest::of(b"other")),
+        ("merkle_root", |m| m.chunks[1].digest = Digest::of(b"other")),
+        ("boot", |m| m.boot = BootEntry::None),
+        ("boot", |m| m.kind = ImageKind::WholeDisk),
+        ("boot.path", |m| loader(m, 1, "EFI\\BOOT")),
+        ("boot.path", |m| loader(m, 0, "\\EFI\\BOOT")),
+        ("boot.path", |m| loader(m, 1, "\\EFI\\..\\BOOT")),
     ];
     assert_eq!(check(&manifest(&[0, 8 * MIB], 12 * MIB)), Ok(()));
     for (field, spoil) in cases {

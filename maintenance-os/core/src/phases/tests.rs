@@ -120,6 +120,7 @@ fn plan() -> Box<Plan> {
         image: groundstate_api::image::ImageRef {
             name: "debian-host".into(),
             version: "1".into(),
+            kind: groundstate_api::image::ImageKind::RootFsExt4,
             manifest: groundstate_api::Digest([0; 32]),
             size: Bytes(1),
             sector_size: 512,

@@ -109,6 +109,7 @@ impl Case {
             image: ImageRef {
                 name: "debian-host".to_string(),
                 version: "12.11-1".to_string(),
+                kind: groundstate_api::image::ImageKind::RootFsExt4,
                 manifest: Digest::of(b"manifest"),
                 size: Bytes::gib(2),
                 sector_size: 512,

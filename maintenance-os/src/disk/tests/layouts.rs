@@ -109,6 +109,7 @@ fn planned_layout(disks: Vec<Disk>, fs: VolumeFs, (format, kind): (VhdFormat, Vh
     let image = groundstate_api::image::ImageRef {
         name: "debian-host".to_owned(),
         version: "1".to_owned(),
+        kind: groundstate_api::image::ImageKind::RootFsExt4,
         manifest: Digest::of(b""),
         size: Bytes::mib(100),
         sector_size: 512,

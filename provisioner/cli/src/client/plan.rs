@@ -120,6 +120,7 @@ fn offline(args: &PreviewArgs, site: &Path, inventory: &Path) -> Result<PlanPrev
     let image = ImageRef {
         name: site.policy.image.clone(),
         version: "(size by --image-size)".to_owned(),
+        kind: groundstate_api::image::ImageKind::RootFsExt4,
         manifest: Digest([0; 32]),
         size,
         sector_size: 512,

@@ -134,6 +134,7 @@ pub(crate) fn plan(run: &RunId) -> Plan {
         image: ImageRef {
             name: "debian".into(),
             version: "1".into(),
+            kind: groundstate_api::image::ImageKind::RootFsExt4,
             manifest: Digest::of(b"m"),
             size: Bytes::gib(1),
             sector_size: 512,
