@@ -27,6 +27,13 @@ pub(super) struct Part {
     pub(super) title: &'static str,
 }
 
+impl Part {
+    /// A part of this name.
+    pub(super) const fn new(name: &'static str, title: &'static str) -> Self {
+        Self { name, title }
+    }
+}
+
 /// Builds `compare` as the product is built: for speed.
 pub(super) fn build(layout: &Layout) -> Result<PathBuf> {
     step("build what measures (release)", || {

@@ -5,6 +5,7 @@
 //! for speed does (`compare` of `tests/`), one part after the other, and this frame judges what it prints. A part that
 //! cannot be measured is short, and says why.
 
+mod image;
 mod machine;
 mod measure;
 mod peers;
@@ -12,6 +13,7 @@ mod pxe;
 mod rack;
 mod report;
 mod storage;
+mod suite;
 mod svg;
 mod table;
 
@@ -34,13 +36,16 @@ enum What {
     /// Virtual disks and the layout of disks
     Storage(storage::Options),
     /// The boot service: DHCP, TFTP and HTTP
-    Pxe(pxe::Options),
+    Pxe(suite::Options),
+    /// Images: published, served, deployed, fanned out
+    Image(suite::Options),
 }
 
 /// Measures. Exit status: 0 every goal is reached, 1 one is not, or a figure is missing.
 pub(crate) fn run(layout: &Layout, options: &Options) -> Result<ExitCode> {
     match &options.what {
         What::Storage(options) => storage::run(layout, options),
-        What::Pxe(options) => pxe::run(layout, options),
+        What::Pxe(options) => pxe::SUITE.run(layout, options),
+        What::Image(options) => image::SUITE.run(layout, options),
     }
 }

@@ -28,6 +28,13 @@ pub(crate) struct Peer {
     pub(crate) package: &'static str,
 }
 
+impl Peer {
+    /// This program of this package.
+    pub(crate) const fn new(program: &'static str, package: &'static str) -> Self {
+        Self { program, package }
+    }
+}
+
 /// A peer that is a crate of the same name.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Crate {
