@@ -3,6 +3,7 @@
 
 use groundstate_api::{Bytes, Digest};
 use image_core::ManifestError;
+use image_core::proof::Corrupt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -59,6 +60,54 @@ pub enum RepoError {
         path: PathBuf,
         /// What the reader said.
         said: String,
+    },
+    /// There is no repository.
+    #[error("{path} holds no image repository; groundstate image import makes one", path = .path.display())]
+    NoRepository {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// There is no such image.
+    #[error("there is no image {name} {version}; groundstate image ls lists those that are there")]
+    NoSuchImage {
+        /// Its name.
+        name: String,
+        /// Its version; empty where any would do.
+        version: String,
+    },
+    /// A chunk that a manifest names is not stored.
+    #[error("the chunk at byte {offset} is not in the repository: {path} is not there; import the image again", offset = .offset.0, path = .path.display())]
+    ChunkMissing {
+        /// Where it is in the image.
+        offset: Bytes,
+        /// Where its file would be.
+        path: PathBuf,
+    },
+    /// A stored chunk is not what the manifest says.
+    #[error("the chunk at byte {offset} is damaged in the repository, file {path}: {source}; import the image again", offset = .offset.0, path = .path.display())]
+    ChunkDamaged {
+        /// Where it is in the image.
+        offset: Bytes,
+        /// Its file.
+        path: PathBuf,
+        /// How it differs.
+        source: Corrupt,
+    },
+    /// Bytes after the image's end were asked for.
+    #[error("{length} bytes from byte {at} on reach past the end of an image of {size} bytes")]
+    PastEnd {
+        /// From where.
+        at: u64,
+        /// How many.
+        length: usize,
+        /// The image's size in bytes.
+        size: u64,
+    },
+    /// zstd could not be set up.
+    #[error("zstd's decompressor could not be set up: {source}")]
+    Decompressor {
+        /// What it said.
+        source: io::Error,
     },
     /// zstd failed.
     #[error("a chunk at byte {offset} could not be compressed: {source}", offset = .offset.0)]

@@ -11,11 +11,12 @@ use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A repository on disk.
 #[derive(Debug)]
 pub struct Repository {
-    pub(crate) store: Store,
+    pub(crate) store: Arc<Store>,
 }
 
 /// What `names/<name>/<version>` holds.
@@ -38,7 +39,7 @@ impl Repository {
     /// The directory cannot be made.
     pub fn open(dir: &Path) -> Result<Self, RepoError> {
         Ok(Self {
-            store: Store::open(dir)?,
+            store: Arc::new(Store::open(dir)?),
         })
     }
 

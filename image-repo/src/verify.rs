@@ -65,12 +65,7 @@ impl Repository {
             .map_err(|error| match error {
                 RepoError::Manifest(error) => error.reason(title),
                 error @ RepoError::NoSuchManifest { .. } => missing(title, &image.manifest, &error),
-                error @ (RepoError::File { .. }
-                | RepoError::NotExt4 { .. }
-                | RepoError::CutOff { .. }
-                | RepoError::BlobTooLarge { .. }
-                | RepoError::Entry { .. }
-                | RepoError::Compress { .. }) => unreadable(title, &image.manifest, &error),
+                error => unreadable(title, &image.manifest, &error),
             })?;
         let blob = |what: &str, blob: &Blob| Item {
             what: what.into(),

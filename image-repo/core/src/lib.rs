@@ -8,6 +8,7 @@
 extern crate alloc;
 
 pub mod answer;
+pub mod facts;
 pub mod fetch;
 pub mod limits;
 pub mod manifest;
