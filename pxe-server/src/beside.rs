@@ -15,16 +15,30 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, UdpSocket};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use tokio::task::JoinSet;
 
 const TFTP_PORT: u16 = 69;
 /// Connections that wait to be accepted: a rack that was switched on at once.
 const BACKLOG: i32 = 1_024;
 
+/// What is served beside DHCP, so that it can be told something else while it runs.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
+    pub(crate) proxy: OnceLock<Arc<Mutex<Proxy>>>,
+    pub(crate) dhcp6: OnceLock<Dhcp6>,
+}
+
+/// The proxy, for one decision.
+pub(crate) fn held(proxy: &Mutex<Proxy>) -> MutexGuard<'_, Proxy> {
+    proxy
+        .lock()
+        .expect("nothing panics while it holds the proxyDHCP service")
+}
+
 /// proxyDHCP, ready to serve in place of DHCP.
 pub(crate) struct ProxyReady {
-    proxy: Proxy,
+    proxy: Arc<Mutex<Proxy>>,
     boot_server: tokio::net::UdpSocket,
 }
 
@@ -73,8 +87,10 @@ impl BootService {
         config: ProxyConfig,
         boot_server: Option<UdpSocket>,
     ) -> Result<(), ServeError> {
-        let proxy = Proxy::new(config)?;
+        let proxy = Arc::new(Mutex::new(Proxy::new(config)?));
         let boot_server = proxy::boot_server(&self.interface, boot_server)?;
+        // Set once: this is called once, before anything is served.
+        let _set = self.desk.beside.proxy.set(Arc::clone(&proxy));
         self.proxy = Some(ProxyReady { proxy, boot_server });
         Ok(())
     }
@@ -129,6 +145,7 @@ impl BootService {
         };
         // Set once: this is called once, before anything is served.
         let _set = self.desk.over6.set(base);
+        let _set = self.desk.beside.dhcp6.set(ready.server.clone());
         self.ipv6 = Some(ready);
         Ok(())
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the three services share: the DHCP server's state, the boot files, the policy and the ear for sightings.
 
+use crate::beside::Beside;
 use crate::boot_files::BootFiles;
 use crate::clock::Clock;
 use crate::metrics::{Counters, Metric};
@@ -9,8 +10,8 @@ use crate::seen::Seen;
 use crate::{BootPolicy, Sightings};
 use groundstate_api::boot::{BootAnswer, BootQuestion, BootSighting};
 use groundstate_api::boot_session::{BootStep, Via};
-use groundstate_api::{Bytes, MacAddr, Reason};
-use pxe_core::dhcp::{Action, Event, Lease, Server};
+use groundstate_api::{Bytes, MacAddr, Millis, Reason};
+use pxe_core::dhcp::{Action, Event, Lease, LeaseCounts, Server};
 use pxe_core::names::HttpBase;
 use pxe_core::script::{CommandLine, Recipe, RecipeError, Script};
 use std::net::{IpAddr, Ipv4Addr};
@@ -64,6 +65,8 @@ pub(crate) struct Desk {
     sightings: Arc<dyn Sightings>,
     /// Where our HTTP boot files are over IPv6, where that is served.
     pub(crate) over6: OnceLock<HttpBase>,
+    /// What is served beside DHCP, where it is.
+    pub(crate) beside: Beside,
 }
 
 impl Desk {
@@ -84,6 +87,7 @@ impl Desk {
             policy,
             sightings,
             over6: OnceLock::new(),
+            beside: Beside::default(),
         }
     }
 
@@ -124,6 +128,11 @@ impl Desk {
             (IpAddr::V4(_) | IpAddr::V6(_), _) => base,
         };
         script_text(&answer, base, Some(self.files.command_line()))
+    }
+
+    /// How many leases are in which state.
+    pub(crate) fn lease_counts(&self, now: Millis) -> LeaseCounts {
+        self.server().lease_counts(now)
     }
 
     /// The leases that are kept.

@@ -3,7 +3,7 @@
 
 use crate::desk::Desk;
 use crate::metrics::Text;
-use pxe_core::dhcp::LeaseState;
+use pxe_core::dhcp::LeaseCounts;
 
 impl Desk {
     /// Everything that a collector reads (Prometheus text format 0.0.4).
@@ -18,15 +18,11 @@ impl Desk {
     fn leases(&self, text: &mut Text) {
         let now = self.now();
         let offered = self.offers();
-        let (mut bound, mut declined, mut expired) = (0u64, 0u64, 0u64);
-        for lease in self.keep() {
-            let count = match lease.state {
-                _ if !lease.holds(now) => &mut expired,
-                LeaseState::Bound => &mut bound,
-                LeaseState::Declined => &mut declined,
-            };
-            *count += 1;
-        }
+        let LeaseCounts {
+            bound,
+            declined,
+            expired,
+        } = self.lease_counts(now);
         text.head("groundstate_dhcp_leases", "gauge", "Leases by state");
         for (state, count) in [
             ("offered", offered),

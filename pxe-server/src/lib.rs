@@ -63,8 +63,8 @@ use groundstate_api::boot_session::ForeignServer;
 use groundstate_api::site::Network;
 use lease_log::LeaseLog;
 use pxe_core::dhcp::{Server, ServerConfig, ServerConfigError};
-use pxe_core::dhcp6::Dhcp6ConfigError;
-use pxe_core::proxy::ProxyConfigError;
+use pxe_core::dhcp6::{Dhcp6Config, Dhcp6ConfigError};
+use pxe_core::proxy::{ProxyConfig, ProxyConfigError};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -235,6 +235,28 @@ impl Reloader {
     /// The first thing in it that cannot be served; then everything stays as it was.
     pub fn dhcp(&self, config: ServerConfig) -> Result<(), ServerConfigError> {
         self.desk.server().reload(config)
+    }
+
+    /// Answers beside another DHCP server by another configuration from now on, where that is served.
+    ///
+    /// # Errors
+    /// An address that machines could not fetch boot files from; then everything stays as it was.
+    pub fn proxy(&self, config: ProxyConfig) -> Result<(), ProxyConfigError> {
+        match self.desk.beside.proxy.get() {
+            Some(proxy) => beside::held(proxy).reload(config),
+            None => Ok(()),
+        }
+    }
+
+    /// Serves DHCPv6 by another configuration from now on, where that is served; leases stay.
+    ///
+    /// # Errors
+    /// The first field that cannot be served; then everything stays as it was.
+    pub fn dhcp6(&self, config: Dhcp6Config) -> Result<(), Dhcp6ConfigError> {
+        match self.desk.beside.dhcp6.get() {
+            Some(dhcp6) => dhcp6.server().reload(config),
+            None => Ok(()),
+        }
     }
 }
 

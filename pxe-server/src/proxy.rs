@@ -5,6 +5,7 @@
 //! waited for, so an answer leaves as soon as its question was read.
 
 use crate::ServeError;
+use crate::beside::held;
 use crate::front::Front;
 use crate::metrics::Metric;
 use crate::port_holder::{Protocol as Over, advice};
@@ -17,7 +18,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsRawFd as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::io::Interest;
 
 /// Datagrams that are read from one port before the other has its turn.
@@ -90,7 +91,7 @@ fn open(address: SocketAddrV4, interface: &str) -> io::Result<UdpSocket> {
 pub(crate) async fn serve(
     sockets: ProxySockets,
     front: Arc<dyn Front>,
-    mut proxy: Proxy,
+    proxy: Arc<Mutex<Proxy>>,
 ) -> ServeError {
     loop {
         let (port, ready) = tokio::select! {
@@ -104,11 +105,13 @@ pub(crate) async fn serve(
             };
         }
         for (bytes, from) in received(sockets.of(port)) {
-            let Some(out) = decide(&*front, &mut proxy, port, &bytes, from) else {
-                continue;
+            let (decided, ours) = {
+                let mut proxy = held(&proxy);
+                let decided = decide(&*front, &mut proxy, port, &bytes, from);
+                (decided, proxy.config().address)
             };
-            for action in out {
-                act(&sockets, &*front, proxy.config().address, port, action).await;
+            for action in decided.into_iter().flatten() {
+                act(&sockets, &*front, ours, port, action).await;
             }
         }
     }

@@ -23,6 +23,8 @@ use groundstate_api::{MacAddr, Millis, NodeId, Reason};
 #[derive(Clone, Debug)]
 pub struct Fleet {
     nodes: BTreeMap<NodeId, Node>,
+    /// Whose boot address it is; the site file names no address twice.
+    by_mac: BTreeMap<MacAddr, NodeId>,
     closed: bool,
     /// What the site says about booting.
     pub(crate) boot: BootRules,
@@ -47,7 +49,9 @@ impl Fleet {
             let value = Node::new(node.clone(), site.policy.hand_over, began);
             (node.name.clone(), value)
         };
+        let owner = |node: &groundstate_api::site::Node| (node.mac, node.name.clone());
         Self {
+            by_mac: site.nodes.iter().rev().map(owner).collect(),
             nodes: site.nodes.iter().map(node).collect(),
             closed: site.policy.closed,
             boot: site.boot.clone(),
@@ -81,7 +85,7 @@ impl Fleet {
     /// The node that boots from this MAC address.
     #[must_use]
     pub fn by_mac(&self, mac: MacAddr) -> Option<&Node> {
-        self.nodes.values().find(|node| node.site.mac == mac)
+        self.nodes.get(self.by_mac.get(&mac)?)
     }
 
     /// Takes one event in. Events of nodes that left the site file change nothing.

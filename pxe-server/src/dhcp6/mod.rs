@@ -38,7 +38,7 @@ impl Dhcp6 {
         }
     }
 
-    fn server(&self) -> MutexGuard<'_, Server6> {
+    pub(crate) fn server(&self) -> MutexGuard<'_, Server6> {
         self.server
             .lock()
             .expect("nothing panics while it holds the DHCPv6 server")

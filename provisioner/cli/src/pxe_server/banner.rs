@@ -31,7 +31,7 @@ pub(super) fn say_all(
         "interface   {}, {own}, {leases}",
         settings.interface
     ));
-    if settings.dhcp6 {
+    if settings.dhcp6.is_some() {
         say("IPv6        DHCPv6, router advertisements, TFTP and HTTP");
     }
     for (what, address) in service.ports() {

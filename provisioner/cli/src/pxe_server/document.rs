@@ -9,6 +9,7 @@ use pxe_core::dhcp::{Reservation, Route, SubnetConfig, Who};
 use pxe_core::names;
 use pxe_core::recipe::Recipe;
 use pxe_core::rules::{Asker, Offer, Rule, Then};
+pub(super) use six::Six;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use toml::de::DeTable;
@@ -39,7 +40,7 @@ pub(super) struct Document {
     pub(super) admin: Option<String>,
     pub(super) probe: Option<bool>,
     pub(super) proxy: Option<bool>,
-    pub(super) dhcp6: Option<bool>,
+    pub(super) dhcp6: Option<Six>,
     pub(super) tls: Option<Tls>,
     pub(super) capture: Option<Capture>,
     /// The interface's own subnet.
@@ -100,7 +101,7 @@ fn read(faults: &Faults<'_>, top: Section<'_, '_>) -> Document {
         admin: text(&top, "admin"),
         probe: top.flag("probe"),
         proxy: top.flag("proxy"),
-        dhcp6: top.flag("dhcp6"),
+        dhcp6: six(&top),
         tls: top.table("tls").and_then(tls),
         capture: top.table("capture").and_then(capture),
         own: network(&top),
@@ -140,6 +141,14 @@ fn text(section: &Section<'_, '_>, key: &'static str) -> Option<String> {
         text => Ok(text.to_owned()),
     };
     section.by(key, read).map(|at| at.value)
+}
+
+/// `dhcp6 = true`, or a table of it.
+fn six(top: &Section<'_, '_>) -> Option<Six> {
+    if top.is_flag("dhcp6") {
+        return top.flag("dhcp6").filter(|on| *on).map(|_| Six::default());
+    }
+    top.table("dhcp6").map(Six::read)
 }
 
 fn port(section: &Section<'_, '_>, key: &'static str) -> Option<u16> {
@@ -259,8 +268,10 @@ fn reservation(section: Section<'_, '_>) -> Option<At<Reservation>> {
     let uuid = section
         .parsed::<SystemUuid>("uuid")
         .map(|at| Who::Uuid(at.value));
-    let circuit = section.by("relay_circuit", relay_bytes);
-    let remote = section.by("relay_remote", relay_bytes).map(|at| at.value);
+    let circuit = section.by("relay_circuit", reservation_bytes);
+    let remote = section
+        .by("relay_remote", reservation_bytes)
+        .map(|at| at.value);
     let port = circuit.map(|circuit| Who::RelayPort {
         circuit: circuit.value,
         remote,
@@ -285,7 +296,7 @@ fn reservation(section: Section<'_, '_>) -> Option<At<Reservation>> {
 }
 
 /// Text as it is, or `0x` and hexadecimal digits.
-fn relay_bytes(text: &str) -> Result<Vec<u8>, &'static str> {
+fn reservation_bytes(text: &str) -> Result<Vec<u8>, &'static str> {
     let Some(digits) = text.strip_prefix("0x") else {
         return match text {
             "" => Err("it is empty"),
@@ -404,5 +415,6 @@ fn then(text: &str, drive: Option<u8>, offers: &[Offer]) -> Result<Then, String>
     }
 }
 
+mod six;
 #[cfg(test)]
 mod tests;

@@ -198,25 +198,34 @@ fn beside(
     state_dir: &Path,
     proxy: Option<UdpSocket>,
 ) -> Result<(), pxe_server::ServeError> {
-    let dhcp = &settings.dhcp;
     if settings.proxy {
-        let config = ProxyConfig {
-            address: dhcp.address,
-            http: dhcp.http,
-            boot: dhcp.boot.clone(),
-        };
-        service.proxy_on(config, proxy)?;
+        service.proxy_on(settings.proxy_config(), proxy)?;
     }
-    if settings.dhcp6 {
-        let (port, boot) = (dhcp.http.port, dhcp.boot.clone());
-        // Whoever asks is served here, and so is one whose MAC address cannot be seen.
-        let config = Dhcp6Config {
-            nameless: true,
-            ..pxe_server::dhcp6_of_interface(&settings.interface, port, boot)?
-        };
+    if let Some(config) = settings.dhcp6_config()? {
         service.dhcp6_on(config, state_dir, Sockets6::default())?;
     }
     Ok(())
+}
+
+impl Settings {
+    /// What a service beside another DHCP server is told.
+    pub(super) fn proxy_config(&self) -> ProxyConfig {
+        ProxyConfig {
+            address: self.dhcp.address,
+            http: self.dhcp.http,
+            boot: self.dhcp.boot.clone(),
+        }
+    }
+
+    /// What DHCPv6 is told, where it is on.
+    pub(super) fn dhcp6_config(&self) -> Result<Option<Dhcp6Config>, pxe_server::ServeError> {
+        let Some(six) = &self.dhcp6 else {
+            return Ok(None);
+        };
+        let (port, boot) = (self.dhcp.http.port, self.dhcp.boot.clone());
+        let own = pxe_server::dhcp6_of_interface(&self.interface, port, boot)?;
+        Ok(Some(six.over(own)))
+    }
 }
 
 /// The provisioner that answers, where one does.

@@ -164,6 +164,14 @@ impl<'r, 't> Section<'r, 't> {
         None
     }
 
+    /// Whether `true` or `false` stands there.
+    pub(super) fn is_flag(&self, key: &'static str) -> bool {
+        matches!(
+            self.value(key).map(Spanned::get_ref),
+            Some(DeValue::Boolean(_))
+        )
+    }
+
     /// A table within.
     pub(super) fn table(&self, key: &'static str) -> Option<Section<'r, 't>> {
         let value = self.value(key)?;

@@ -34,6 +34,9 @@ impl Running {
         if let Err(error) = self.reloader.dhcp(new.dhcp.clone()) {
             return refused(&error);
         }
+        if let Err(why) = self.beside(&new) {
+            return refused(&why);
+        }
         self.policy.replace(new.rules.clone());
         let mut said = differences(&self.settings, &new);
         match self.folder.look_again() {
@@ -51,6 +54,22 @@ impl Running {
         said.into_iter()
             .map(|line| format!("RELOAD      {line}"))
             .collect()
+    }
+}
+
+impl Running {
+    /// What is served beside DHCP, where it is and stays on.
+    fn beside(&self, new: &Settings) -> Result<(), String> {
+        let why = |error: &dyn std::fmt::Display| error.to_string();
+        if self.settings.proxy && new.proxy {
+            let config = new.proxy_config();
+            self.reloader.proxy(config).map_err(|error| why(&error))?;
+        }
+        let six = new.dhcp6_config().map_err(|error| why(&error))?;
+        if let Some(config) = six.filter(|_| self.settings.dhcp6.is_some()) {
+            self.reloader.dhcp6(config).map_err(|error| why(&error))?;
+        }
+        Ok(())
     }
 }
 
@@ -114,6 +133,11 @@ fn differences(old: &Settings, new: &Settings) -> Vec<String> {
     if old.rules.command_line != new.rules.command_line {
         said.push(format!("the command line is {:?}", new.rules.command_line));
     }
+    if let (Some(was), Some(is)) = (&old.dhcp6, &new.dhcp6)
+        && was != is
+    {
+        said.push("DHCPv6 changed; its leases stay".to_owned());
+    }
     said
 }
 
@@ -128,6 +152,11 @@ fn needs_restart(old: &Settings, new: &Settings) -> Option<String> {
         ("boot_dir", old.boot_dir != new.boot_dir),
         ("state_dir", old.state_dir != new.state_dir),
         ("tls", old.tls != new.tls),
+        ("proxy", old.proxy != new.proxy),
+        (
+            "dhcp6 on or off",
+            old.dhcp6.is_some() != new.dhcp6.is_some(),
+        ),
         ("admin", old.admin != new.admin),
         ("capture", old.capture != new.capture),
     ];

@@ -2,7 +2,7 @@
 //! Everything that the service is told: the command line over the configuration, checked as a whole.
 
 use super::args::PxeServerArgs;
-use super::document::{Capture, Document, Tls};
+use super::document::{Capture, Document, Six, Tls};
 use super::interface::{self, Own};
 use super::reader::{At, Fault};
 use anyhow::{Context as _, Result, bail};
@@ -27,7 +27,7 @@ pub(super) struct Settings {
     pub(super) dhcp: ServerConfig,
     pub(super) rules: Rules,
     pub(super) proxy: bool,
-    pub(super) dhcp6: bool,
+    pub(super) dhcp6: Option<Six>,
     pub(super) tls: Option<Tls>,
     pub(super) admin: Option<AdminAddress>,
     pub(super) capture: Option<Capture>,
@@ -79,7 +79,7 @@ impl Settings {
             state_dir: args.state_dir.clone().or(document.state_dir),
             dhcp,
             proxy,
-            dhcp6: args.dhcp6 || document.dhcp6.unwrap_or(false),
+            dhcp6: document.dhcp6.or_else(|| args.dhcp6.then(Six::default)),
             tls: document.tls,
             admin: admin.transpose()?,
             capture: document.capture,

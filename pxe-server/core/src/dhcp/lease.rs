@@ -37,6 +37,17 @@ pub struct Lease {
     pub firmware: Option<Firmware>,
 }
 
+/// Leases by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeaseCounts {
+    /// Held by a machine.
+    pub bound: u64,
+    /// Found in use by somebody else.
+    pub declined: u64,
+    /// Run out and remembered.
+    pub expired: u64,
+}
+
 impl Lease {
     /// Whether it holds now.
     #[must_use]

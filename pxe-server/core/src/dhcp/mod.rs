@@ -34,7 +34,7 @@ pub use boot_file::{BootFile, boot_file};
 pub use client::Client;
 pub use config::{BootNames, Reservation, Route, ServerConfig, SubnetConfig, Who};
 pub use foreign::Overheard;
-pub use lease::{Lease, LeaseState};
+pub use lease::{Lease, LeaseCounts, LeaseState};
 pub(crate) use quiet::Quiet;
 pub use reply::Destination;
 pub use request::{Malformed, Message, Request};

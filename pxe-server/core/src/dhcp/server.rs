@@ -6,7 +6,7 @@ use super::book::{Asks, Book, Picked};
 use super::boot_file::{BootFile, boot_file};
 use super::config::{BootNames, ServerConfig, Who};
 use super::foreign::{Foreign, Overheard};
-use super::lease::{Lease, LeaseState};
+use super::lease::{Lease, LeaseCounts, LeaseState};
 use super::reply::{self, Voice};
 use super::request::{Message, Request};
 use super::reservation::Reservations;
@@ -115,6 +115,21 @@ impl Server {
     #[must_use]
     pub fn keep(&self) -> Vec<Lease> {
         self.book.leases().copied().collect()
+    }
+
+    /// How many leases are in which state, counted where they are.
+    #[must_use]
+    pub fn lease_counts(&self, now: Millis) -> LeaseCounts {
+        let mut counts = LeaseCounts::default();
+        for lease in self.book.leases() {
+            let count = match lease.state {
+                _ if !lease.holds(now) => &mut counts.expired,
+                LeaseState::Bound => &mut counts.bound,
+                LeaseState::Declined => &mut counts.declined,
+            };
+            *count += 1;
+        }
+        counts
     }
 
     /// How many leases there are, those that have run out and are remembered included.

@@ -125,6 +125,16 @@ impl Server6 {
         })
     }
 
+    /// Serves by another configuration from now on; leases stay.
+    ///
+    /// # Errors
+    /// The first field that cannot be served; then everything stays as it was.
+    pub fn reload(&mut self, config: Dhcp6Config) -> Result<(), Dhcp6ConfigError> {
+        let kept: Vec<Lease6> = self.leases.all().cloned().collect();
+        *self = Self::new(config, self.duid.clone(), kept)?;
+        Ok(())
+    }
+
     /// What it was told.
     #[must_use]
     pub const fn config(&self) -> &Dhcp6Config {

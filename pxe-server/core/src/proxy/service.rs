@@ -101,6 +101,15 @@ impl Proxy {
         })
     }
 
+    /// Answers by another configuration from now on.
+    ///
+    /// # Errors
+    /// An address that machines could not fetch boot files from; then everything stays as it was.
+    pub fn reload(&mut self, config: ProxyConfig) -> Result<(), ProxyConfigError> {
+        *self = Self::new(config)?;
+        Ok(())
+    }
+
     /// What it was told.
     #[must_use]
     pub const fn config(&self) -> &ProxyConfig {

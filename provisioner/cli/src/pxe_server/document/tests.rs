@@ -91,3 +91,58 @@ fn recipes_are_checked_where_they_are_written() {
         assert!(said.contains(says), "{recipe}: {said}");
     }
 }
+
+#[test]
+fn dhcpv6_is_a_flag_or_a_table() {
+    use pxe_core::dhcp6::{Dhcp6Config, Who6};
+    let own = || Dhcp6Config::of_interface(&[("fd77::1".parse().unwrap(), 64)], 80).unwrap();
+    let of = |text: &str| {
+        let document = Document::read(text).unwrap();
+        document.dhcp6.map(|six| six.over(own()))
+    };
+    assert_eq!(of("dhcp6 = false"), None);
+    let flag = of("dhcp6 = true").unwrap();
+    assert!(flag.nameless && flag.subnets == own().subnets);
+    let table = of(r#"
+        [dhcp6]
+        dns = "fd77::53"
+        lease_secs = 600
+        strangers = false
+        [[dhcp6.subnet]]
+        network = "fd77::/64"
+        pool = "fd77::100-fd77::1ff"
+        [[dhcp6.subnet]]
+        network = "fd78::/64"
+        [[dhcp6.reservation]]
+        mac = "52:54:00:12:34:56"
+        address = "fd77::7"
+        [[dhcp6.reservation]]
+        duid = "0x00010203"
+        address = "fd77::8"
+    "#)
+    .unwrap();
+    assert_eq!(table.subnets.len(), 2);
+    assert!(table.subnets[0].in_pool("fd77::1ff".parse().unwrap()));
+    assert!(!table.subnets[0].in_pool("fd77::200".parse().unwrap()));
+    assert_eq!((table.lease_secs, table.nameless), (600, false));
+    assert_eq!(table.reservations[1].who, Who6::Duid(vec![0, 1, 2, 3]));
+    let faults = Document::read(
+        "[dhcp6]\nlease_sec = 1\n[[dhcp6.subnet]]\nnetwork = \"fd77::/48\"\n[[dhcp6.reservation]]\naddress = \"fd77::9\"\n",
+    )
+    .unwrap_err();
+    let said: Vec<_> = faults.iter().map(|fault| fault.what.as_str()).collect();
+    assert!(
+        said.iter()
+            .any(|what| what.contains("lease_secs is probably meant")),
+        "{said:?}"
+    );
+    assert!(
+        said.iter().any(|what| what.contains("has the length 64")),
+        "{said:?}"
+    );
+    assert!(
+        said.iter()
+            .any(|what| what.contains("exactly one of mac, uuid and duid")),
+        "{said:?}"
+    );
+}
