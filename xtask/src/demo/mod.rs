@@ -170,6 +170,8 @@ fn import_host_image(layout: &Layout, groundstate: &std::path::Path) -> Result<P
         .args([
             "image",
             "import",
+            "--format",
+            "raw",
             "--name",
             "debian-host",
             "--version",
@@ -179,7 +181,6 @@ fn import_host_image(layout: &Layout, groundstate: &std::path::Path) -> Result<P
         ])
         .arg("--state-dir")
         .arg(&partial)
-        .arg("--root-fs")
         .arg(host.join("root.ext4"))
         .arg("--kernel")
         .arg(host.join("vmlinuz"))
