@@ -147,6 +147,12 @@ impl Pki {
         &self.ca_pem
     }
 
+    /// The server's certificate and its key, each PEM.
+    #[must_use]
+    pub fn server_files(&self) -> (PathBuf, PathBuf) {
+        (self.dir.join("server.crt"), self.dir.join("server.key"))
+    }
+
     /// The directory with `ca.crt`, `operator.crt` and `operator.key`.
     #[must_use]
     pub fn operator_dir(&self) -> PathBuf {

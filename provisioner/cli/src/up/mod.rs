@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate up`: the composition. Each server stays what it is; only here they meet.
 
+mod boot;
 mod glue;
 pub(crate) mod site_file;
 
 use crate::End;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use glue::{Boot, Images};
+use glue::Images;
 use groundstate_api::site::Site;
 use image_repo::Repository;
 use provisioner::{Options, Provisioner, serve};
@@ -50,6 +51,8 @@ pub(crate) struct UpArgs {
     /// Check the site file and do nothing else.
     #[arg(long)]
     check: bool,
+    #[command(flatten)]
+    boot: boot::BootArgs,
 }
 
 pub(crate) fn run(args: &UpArgs) -> Result<End> {
@@ -128,9 +131,6 @@ async fn up(args: &UpArgs, interface: &str, site: Site) -> Result<()> {
         state_dir: args.state_dir.clone(),
         images: Arc::new(Images(repository.clone())),
     })?;
-    let assets = pxe_server::Assets::read(&args.boot_assets)?;
-    let boot_files =
-        pxe_server::assemble(&assets, &ours.boot_config(), &args.state_dir.join("boot"))?;
     let address = SocketAddr::from((network.address, network.https_port));
     let api = bind(address).await?;
     let local = bind_loopback(&network.address, network.https_port).await;
@@ -138,17 +138,7 @@ async fn up(args: &UpArgs, interface: &str, site: Site) -> Result<()> {
     let (stop_now, stop) = watch::channel(false);
     let tls = ours.pki().server_config()?;
     let router = ours.api(image_repo::router(repository.clone()));
-    let config = pxe_server::Config::of_site(interface, &network, &args.state_dir);
-    let boot = Arc::new(Boot(ours.clone()));
-    // Its words name the system's error already.
-    let boot_service = pxe_server::BootService::open(
-        config,
-        pxe_server::Sockets::default(),
-        boot_files,
-        boot.clone(),
-        boot,
-    )
-    .map_err(|error| anyhow::anyhow!("{error}"))?;
+    let boot_service = boot::open(args, interface, &ours)?;
     // Every port is open: only now it is said that they are.
     greet(&ours, args, &page, &boot_service)?;
     warn_of_missing_image(&repository, &image, &args.state_dir)?;
@@ -264,6 +254,9 @@ fn greet(
         .map(|(what, at)| format!("{what} {at}"))
         .collect();
     say(&format!("boot        {}", ports.join(", ")));
+    for line in args.boot.says() {
+        say(&format!("            {line}"));
+    }
     say(&format!("state       {}", args.state_dir.display()));
     say(&format!(
         "try         GROUNDSTATE_SERVER={} GROUNDSTATE_CREDENTIAL={} groundstate node list",
