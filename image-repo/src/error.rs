@@ -20,6 +20,9 @@ pub enum RepoError {
         /// What the system said.
         source: io::Error,
     },
+    /// The file is not taken as an image.
+    #[error(transparent)]
+    Format(#[from] crate::formats::FormatError),
     /// What is asked for makes no manifest.
     #[error(transparent)]
     Manifest(#[from] ManifestError),

@@ -7,6 +7,7 @@
 mod content;
 mod error;
 mod ext4;
+pub mod formats;
 mod import;
 mod pack;
 mod reader;
