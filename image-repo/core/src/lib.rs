@@ -7,6 +7,7 @@
 #![warn(clippy::indexing_slicing, clippy::wildcard_enum_match_arm)]
 extern crate alloc;
 
+pub mod admission;
 pub mod answer;
 pub mod facts;
 pub mod fetch;

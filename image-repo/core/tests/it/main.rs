@@ -2,5 +2,6 @@
 //! The decisions of the image repository, as a whole.
 #![allow(clippy::unwrap_used)]
 
+mod admission;
 mod fetch;
 mod manifest;
