@@ -16,6 +16,7 @@ pub mod disk_policy;
 pub mod enrol;
 pub mod erase;
 pub mod event;
+pub mod fan_out;
 pub mod glob;
 pub mod headline;
 pub mod health;
@@ -30,6 +31,7 @@ pub mod plan;
 pub mod reason;
 pub mod run;
 pub mod site;
+pub mod trust;
 pub mod units;
 pub mod view;
 

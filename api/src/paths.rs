@@ -54,6 +54,8 @@ pub const RUN_PROGRESS: &str = "/v1/run/progress";
 pub const RUN_LOG: &str = "/v1/run/log";
 /// POST [`crate::erase::EraseReport`], answers 204 once the certificate is signed and kept. Node.
 pub const RUN_ERASED: &str = "/v1/run/erased";
+/// POST [`crate::fan_out::SourcesQuestion`], answers [`crate::fan_out::SourcesAnswer`]. Node, with an open run.
+pub const RUN_SOURCES: &str = "/v1/run/sources";
 /// POST [`crate::run::HostCredentialRequest`], answers [`crate::run::HostCredential`]. Node.
 pub const RUN_HOST_CREDENTIAL: &str = "/v1/run/host-credential";
 /// POST [`crate::host::Register`], answers [`crate::host::HostInstruction`]. Host.
@@ -66,3 +68,9 @@ pub const IMAGE_MANIFEST: &str = "/v1/images/{digest}";
 pub const CHUNK: &str = "/v1/chunks/{digest}";
 /// GET a blob by its digest: `/v1/blobs/<64 hex digits>`. Node.
 pub const BLOB: &str = "/v1/blobs/{digest}";
+/// GET [`crate::trust::Signed`]: the trust root of that version, 1, 2, .... Node.
+pub const TRUST_ROOT: &str = "/v1/trust/root/{version}";
+/// GET [`crate::trust::Signed`]: the newest catalogue. Node.
+pub const TRUST_CATALOGUE: &str = "/v1/trust/catalogue";
+/// GET [`crate::trust::Signed`]: what was signed of the image with that manifest: `/v1/trust/images/<64 hex digits>`. Node.
+pub const TRUST_IMAGE: &str = "/v1/trust/images/{digest}";

@@ -48,6 +48,10 @@ pub enum ReasonCode {
     ChunkCorrupt,
     /// The image is not in the repository.
     ImageMissing,
+    /// The image's signatures, or its channel's, do not make it believable.
+    ImageUntrusted,
+    /// The image, or a key that signed it, was revoked.
+    ImageRevoked,
     /// No network interface has a link.
     NoLink,
     /// No DHCP server answered.
@@ -101,6 +105,8 @@ impl ReasonCode {
             Self::EraseFailed => "erase-failed",
             Self::ChunkCorrupt => "chunk-corrupt",
             Self::ImageMissing => "image-missing",
+            Self::ImageUntrusted => "image-untrusted",
+            Self::ImageRevoked => "image-revoked",
             Self::NoLink => "no-link",
             Self::NoLease => "no-lease",
             Self::ForeignDhcp => "foreign-dhcp",
