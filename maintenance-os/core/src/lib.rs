@@ -18,3 +18,4 @@ pub mod signature;
 pub mod ticket;
 pub mod vhd;
 pub mod vhdx;
+pub mod whole_disk;

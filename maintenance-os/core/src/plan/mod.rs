@@ -109,6 +109,7 @@ struct Draft {
 
 fn draft(request: &PlanRequest<'_>) -> Result<Draft, Reason> {
     check_machine(request)?;
+    check_image(request)?;
     let terms = Terms::read(request.node, request.policy)?;
     let mut notes = Vec::new();
     let disks = match &request.rebuild {
@@ -228,6 +229,27 @@ fn check_machine(request: &PlanRequest<'_>) -> Result<(), Reason> {
         .seen("the maintenance OS found no UEFI on the machine"));
     }
     Ok(())
+}
+
+/// A node gets a root file system in partitions that the plan makes.
+fn check_image(request: &PlanRequest<'_>) -> Result<(), Reason> {
+    let image = request.image;
+    if request.rebuild.is_some() || image.kind.is_root_fs() {
+        return Ok(());
+    }
+    Err(Reason::new(
+        ReasonCode::PlanRefused,
+        format!(
+            "Image {} {} is of a whole disk, and nodes get root file systems.",
+            image.name, image.version
+        ),
+        "Write it with `groundstate image write`, or import a root file system with its kernel, initrd and boot loader and \
+         name that in the site file.",
+    )
+    .about(Part::Field {
+        path: "policy.image".to_string(),
+    })
+    .seen(format!("the image's manifest is {}", image.manifest)))
 }
 
 /// The root partition's length, where the OS disk is also to hold a data volume and has the room.
