@@ -33,6 +33,26 @@ impl Patience {
         }
     }
 
+    /// Whether the last answer came quickly.
+    pub(super) const fn is_quick(&self) -> bool {
+        self.quick
+    }
+
+    /// Looks for one thing for a little while, and gives way to others between two looks.
+    pub(super) fn look<T>(&mut self, mut at: impl FnMut() -> Option<T>) -> Option<T> {
+        let began = Instant::now();
+        loop {
+            if let Some(found) = at() {
+                return Some(found);
+            }
+            if began.elapsed() >= LOOK {
+                self.quick = false;
+                return None;
+            }
+            thread::yield_now();
+        }
+    }
+
     /// How many events there are, after `most` at the latest.
     pub(super) fn wait(
         &mut self,

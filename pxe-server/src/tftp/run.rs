@@ -7,7 +7,7 @@ use super::port::{Asked, Port};
 use super::report::{Report, Reports, What};
 use super::timers::Timers;
 use super::transfer::{Ended, Transfer};
-use super::window::{HEADER, Source};
+use super::window::{Ahead, HEADER, Source};
 use super::wire::{CALL_MAX, Wire};
 use crate::desk::Desk;
 use crate::metrics::{Gauge, Metric, Timing};
@@ -34,6 +34,8 @@ const REQUESTS_MAX: usize = 64;
 const READY_MAX: usize = 256;
 /// How long a client must have been silent for the same request to mean that it begins anew.
 const RESET_AFTER: Millis = Millis::secs(1);
+/// Packets of one transfer in a row before it is asked who else is ready: half a millisecond on a fast network.
+const ALONE_MAX: u32 = 16;
 /// The event of the one who ends all this; the ports and then the transfers have smaller numbers.
 const STOP: u64 = u64::MAX;
 
@@ -52,6 +54,9 @@ pub(super) struct Run {
     patience: Patience,
     actions: Vec<Action>,
     scratch: Box<[u8]>,
+    ahead: Ahead,
+    /// The transfer whose packet was the only one that came, and how often in a row.
+    alone: Option<(usize, u32)>,
 }
 
 impl Run {
@@ -81,6 +86,8 @@ impl Run {
             patience: Patience::new(),
             actions: Vec::new(),
             scratch: vec![0; CALL_MAX].into_boxed_slice(),
+            ahead: Ahead::new(CALL_MAX),
+            alone: None,
         })
     }
 
@@ -91,7 +98,13 @@ impl Run {
     pub(super) fn serve(mut self) -> io::Result<()> {
         let mut events = vec![EpollEvent::empty(); READY_MAX];
         loop {
+            if self.next_of_the_same() {
+                self.time();
+                self.prepare_one();
+                continue;
+            }
             let ready = self.patience.wait(&self.epoll, &mut events, self.wait())?;
+            self.alone = None;
             for event in events.iter().take(ready) {
                 if event.data() == STOP {
                     return Ok(());
@@ -99,12 +112,38 @@ impl Run {
                 let number = usize::try_from(event.data()).unwrap_or(usize::MAX);
                 match number.checked_sub(self.ports.len()) {
                     None => self.requests(number)?,
-                    Some(place) => self.packet(place, event.events()),
+                    Some(place) => {
+                        self.packet(place, event.events());
+                        self.alone = (ready == 1).then_some((place, 0));
+                    }
                 }
             }
             self.time();
             self.prepare_one();
         }
+    }
+
+    /// Looks for the next packet of the transfer that is alone, where its client answers quickly: without the question who
+    /// is ready, and with the next window made meanwhile. After some in a row the others are asked for again.
+    fn next_of_the_same(&mut self) -> bool {
+        let Some((place, times)) = self.alone else {
+            return false;
+        };
+        if times >= ALONE_MAX || !self.patience.is_quick() || !self.preparing.is_empty() {
+            return false;
+        }
+        let Some(transfer) = self.places.get_mut(place).and_then(Option::as_mut) else {
+            return false;
+        };
+        transfer.look_ahead(&mut self.ahead);
+        let mut buffer = [0; PACKET_MAX];
+        let wire = &transfer.wire;
+        let Some((length, from)) = self.patience.look(|| wire.receive(&mut buffer)) else {
+            return false;
+        };
+        self.alone = Some((place, times + 1));
+        self.took(place, buffer.get(..length).unwrap_or_default(), from);
+        true
     }
 
     fn wait(&self) -> EpollTimeout {
@@ -258,10 +297,17 @@ impl Run {
             return self.act(place, now);
         }
         let mut buffer = [0; PACKET_MAX];
-        let Some((length, from)) = transfer.wire.receive(&mut buffer) else {
+        if let Some((length, from)) = transfer.wire.receive(&mut buffer) {
+            self.took(place, buffer.get(..length).unwrap_or_default(), from);
+        }
+    }
+
+    /// A packet that came on a transfer's port.
+    fn took(&mut self, place: usize, packet: &[u8], from: SocketAddr) {
+        let Some(transfer) = self.places.get_mut(place).and_then(Option::as_mut) else {
             return;
         };
-        let packet = buffer.get(..length).unwrap_or_default();
+        let now = self.desk.clock.now();
         if from == transfer.peer {
             if let Some(own) = own_address(&self.desk, transfer) {
                 self.desk.captured_of(from, from, own, packet);
@@ -328,7 +374,7 @@ impl Run {
                 }
             }
         }
-        let ended = transfer.act(now, &mut self.scratch, &mut self.actions);
+        let ended = transfer.act(now, &mut self.scratch, &mut self.ahead, &mut self.actions);
         let bytes = std::mem::take(&mut transfer.bytes);
         if bytes > 0 {
             self.desk.count(Metric::TftpBytes, bytes);
@@ -415,5 +461,7 @@ impl Run {
 
 /// The address of a transfer's own port, where packets are captured.
 fn own_address(desk: &Desk, transfer: &Transfer) -> Option<SocketAddr> {
-    transfer.wire.own_address().filter(|_| desk.captures())
+    desk.captures()
+        .then(|| transfer.wire.own_address())
+        .flatten()
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One transfer: its session, its socket and its file.
 
-use super::window::{Filled, HEADER, Source};
+use super::window::{Ahead, Filled, HEADER, Source};
 use super::wire::{CALL_MAX, SEGMENTS_MAX, Sent, Wire};
 use groundstate_api::Millis;
 use pxe_core::tftp::{
@@ -33,6 +33,8 @@ pub(super) struct Transfer {
     waited: u32,
     /// Bytes of data sent since they were last counted.
     pub(super) bytes: u64,
+    /// The window that went out last, whole and by one call.
+    sent: Option<Blocks>,
 }
 
 #[derive(Debug)]
@@ -80,6 +82,7 @@ impl Transfer {
             },
             waited: 0,
             bytes: 0,
+            sent: None,
         }
     }
 
@@ -140,6 +143,7 @@ impl Transfer {
         &mut self,
         now: Millis,
         scratch: &mut [u8],
+        ahead: &mut Ahead,
         actions: &mut Vec<Action>,
     ) -> Option<Ended> {
         let mut ended = None;
@@ -154,7 +158,7 @@ impl Transfer {
                     }
                 }
                 Action::Data(blocks) => {
-                    if let Err(error) = self.send(now, blocks, scratch, actions) {
+                    if let Err(error) = self.send(now, blocks, scratch, ahead, actions) {
                         let packet = error_packet(&TftpRefusal::Unreadable).unwrap_or_default();
                         let _lost = self.wire.send(self.peer, &packet, packet.len());
                         ended = Some(Ended::Unreadable(error));
@@ -173,6 +177,7 @@ impl Transfer {
         now: Millis,
         blocks: Blocks,
         scratch: &mut [u8],
+        ahead: &mut Ahead,
         actions: &mut Vec<Action>,
     ) -> io::Result<()> {
         let packet = HEADER + usize::from(blocks.block_bytes);
@@ -182,13 +187,19 @@ impl Transfer {
             let (part, rest) = blocks.split(by_call.min(SEGMENTS_MAX));
             left = rest;
             let patience = self.waited < PATIENCE;
-            let Filled::Bytes(length) = self.source.fill(part, patience, scratch)? else {
-                self.waited += 1;
-                self.handle(now, Event::NotSent(part.first), actions);
-                break;
+            let packets = match ahead.take(self.id, part) {
+                Some(made) => made,
+                None => match self.source.fill(part, patience, scratch)? {
+                    Filled::Bytes(length) => scratch.get(..length).unwrap_or_default(),
+                    Filled::Soon => {
+                        self.waited += 1;
+                        self.handle(now, Event::NotSent(part.first), actions);
+                        break;
+                    }
+                },
             };
             self.waited = 0;
-            let packets = scratch.get(..length).unwrap_or_default();
+            self.sent = left.is_none().then_some(part);
             match self.wire.send(self.peer, packets, packet) {
                 Sent::All => self.bytes += part.bytes(),
                 Sent::Before(number) => {
@@ -203,6 +214,13 @@ impl Transfer {
             }
         }
         Ok(())
+    }
+
+    /// Makes ready what its client asks for next where nothing is lost.
+    pub(super) fn look_ahead(&mut self, ahead: &mut Ahead) {
+        if let Some(next) = self.sent.take().and_then(|sent| sent.following()) {
+            ahead.make(self.id, next, &mut self.source);
+        }
     }
 
     /// The file's length on the wire.

@@ -5,7 +5,7 @@
 //! served. Only a file system that never says so is waited for here.
 
 use crate::content::Content;
-use pxe_core::tftp::{Blocks, Encoder};
+use pxe_core::tftp::{Blocks, Encoder, TransferId};
 use rustix::fs::{Advice, fadvise};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use std::fs::File;
@@ -25,6 +25,46 @@ pub(super) struct Source {
     pub(super) content: Content,
     /// In mode netascii: the place where the last window began.
     pub(super) netascii: Option<Encoder>,
+}
+
+/// The packets of a window that nobody has asked for yet: made while its answer is on its way.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    of: Option<(TransferId, Blocks)>,
+    buffer: Box<[u8]>,
+    length: usize,
+}
+
+impl Ahead {
+    /// Room for what goes out by one call.
+    pub(super) fn new(room: usize) -> Self {
+        Self {
+            of: None,
+            buffer: vec![0; room].into_boxed_slice(),
+            length: 0,
+        }
+    }
+
+    /// Makes the packets of `blocks`, where they fit and are in memory. An error is left for the one who asks for them.
+    pub(super) fn make(&mut self, id: TransferId, blocks: Blocks, source: &mut Source) {
+        self.of = None;
+        if source.netascii.is_some() {
+            return;
+        }
+        if let Ok(Filled::Bytes(length)) = source.fill(blocks, true, &mut self.buffer) {
+            (self.of, self.length) = (Some((id, blocks)), length);
+        }
+    }
+
+    /// The packets of `blocks`, where they are the ones that were made. They are given once.
+    pub(super) fn take(&mut self, id: TransferId, blocks: Blocks) -> Option<&[u8]> {
+        let made = self.of.take()?;
+        if made == (id, blocks) {
+            self.buffer.get(..self.length)
+        } else {
+            None
+        }
+    }
 }
 
 /// What became of a filling.

@@ -39,6 +39,20 @@ impl Blocks {
         self.file_bytes.saturating_sub(self.offset()).min(whole)
     }
 
+    /// As many after them, as far as the file goes: what is asked for next where nothing is lost.
+    #[must_use]
+    pub fn following(&self) -> Option<Self> {
+        let first = self.first + u64::from(self.count);
+        let all = self.file_bytes / u64::from(self.block_bytes.max(1)) + 1;
+        let left = all.checked_sub(first).filter(|left| *left > 0)?;
+        let count = u16::try_from(left).map_or(self.count, |left| left.min(self.count));
+        Some(Self {
+            first,
+            count,
+            ..*self
+        })
+    }
+
     /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = Block> + use<> {
         let Self {
