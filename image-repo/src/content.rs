@@ -95,12 +95,17 @@ impl Content for RawFile {
     }
 }
 
-/// A content's bytes, a chunk at a time: zero runs are cut where chunks begin.
+/// An image is a whole number of these, in bytes: the smallest sector of a disk.
+const SECTOR: u64 = 512;
+
+/// A content's bytes, a chunk at a time: zero runs are cut where chunks begin, and zeros fill the last sector, as
+/// `qemu-img convert -O raw` does it.
 pub(crate) struct Chunks<'a> {
     content: &'a mut dyn Content,
     chunk_size: usize,
     at: u64,
     zeros: u64,
+    padding: u64,
     ended: bool,
 }
 
@@ -111,6 +116,7 @@ impl<'a> Chunks<'a> {
             chunk_size,
             at: 0,
             zeros: 0,
+            padding: 0,
             ended: false,
         }
     }
@@ -118,6 +124,11 @@ impl<'a> Chunks<'a> {
     /// How many bytes there were so far; all of them once [`Self::next`] has given `None`.
     pub(crate) fn position(&self) -> u64 {
         self.at
+    }
+
+    /// How many zeros were put behind the content.
+    pub(crate) fn padding(&self) -> u64 {
+        self.padding
     }
 
     /// Fills `buffer` with the next chunk that is not one hole, and gives its offset and length.
@@ -146,7 +157,12 @@ impl<'a> Chunks<'a> {
                         is_hole = false;
                     }
                     Piece::Zeros(count) => self.zeros = count,
-                    Piece::End => self.ended = true,
+                    Piece::End => {
+                        self.ended = true;
+                        let length = self.at + filled as u64;
+                        self.padding = length.next_multiple_of(SECTOR) - length;
+                        self.zeros = self.padding;
+                    }
                 }
                 continue;
             }
@@ -189,7 +205,9 @@ mod tests {
         }
     }
 
-    fn cut(pieces: &[Piece], chunk_size: usize) -> (Vec<(u64, Vec<u8>)>, u64) {
+    type Cut = (Vec<(u64, Vec<u8>)>, u64);
+
+    fn cut(pieces: &[Piece], chunk_size: usize) -> Cut {
         let mut told = Told(pieces.to_vec(), 0);
         let mut chunks = Chunks::new(&mut told, chunk_size);
         let (mut all, mut buffer) = (Vec::new(), Vec::new());
@@ -212,16 +230,20 @@ mod tests {
             ],
             four,
         );
-        assert_eq!(size, 17 * g + 100);
+        assert_eq!(size, 17 * g + 512, "the last sector is filled");
         let places: Vec<_> = chunks
             .iter()
             .map(|(at, bytes)| (*at, bytes.len()))
             .collect();
-        assert_eq!(places, [(4 * g, four), (16 * g, grain + 100)]);
+        assert_eq!(places, [(4 * g, four), (16 * g, grain + 512)]);
         assert!(chunks[0].1[..grain].iter().all(|byte| *byte == 0));
         assert!(chunks[0].1[grain..2 * grain].iter().all(|byte| *byte == 7));
         assert!(chunks[0].1[2 * grain..].iter().all(|byte| *byte == 0));
         assert_eq!(cut(&[Piece::Zeros(9 * g)], four), (Vec::new(), 9 * g));
         assert_eq!(cut(&[], four), (Vec::new(), 0));
+        assert_eq!(cut(&[Piece::Zeros(g + 1)], four), (Vec::new(), g + 512));
+        let (chunks, size) = cut(&[Piece::Data(four - 1)], four);
+        assert_eq!((chunks[0].1.len(), chunks.len(), size), (four, 1, 4 * g));
+        assert_eq!(chunks[0].1[four - 2..], [7, 0]);
     }
 }

@@ -3,6 +3,7 @@
 
 use groundstate_api::{Bytes, Digest};
 use image_core::ManifestError;
+use image_core::limits::{LEVEL_MAX, LEVEL_MIN};
 use image_core::proof::Corrupt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,22 @@ pub enum RepoError {
     /// The file is not taken as an image.
     #[error(transparent)]
     Format(#[from] crate::formats::FormatError),
+    /// The repository's disk is full.
+    #[error("{path} could not be {done}, the disk is full: {source}; remove images and run groundstate image gc, or give the repository a larger disk", path = .path.display())]
+    Full {
+        /// What was tried.
+        done: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A compression level that there is not.
+    #[error("a compression level is {LEVEL_MIN} to {LEVEL_MAX}, not {found}")]
+    Level {
+        /// What was asked for.
+        found: i32,
+    },
     /// What is asked for makes no manifest.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -126,6 +143,11 @@ impl RepoError {
     /// For `map_err`: what was tried with which file.
     pub(crate) fn file(done: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
-        move |source| Self::File { done, path, source }
+        move |source: io::Error| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::Full { done, path, source }
+            }
+            _ => Self::File { done, path, source },
+        }
     }
 }

@@ -1,32 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Imports a content: read once, in chunks, holes skipped, compressed on two threads.
+//! Imports a content: read once, in chunks, holes skipped; what the repository has already is not stored again.
 
-use crate::content::{Chunks, Content};
+use crate::content::Content;
+use crate::describe::describe;
 use crate::error::RepoError;
 use crate::ext4;
-use crate::pack::Packer;
+use crate::heal::Wanted;
+use crate::pack::Packing;
+use crate::pipeline::{Made, make};
 use crate::repository::Repository;
-use crate::store::Kind;
+use crate::store::{Importing, Kind};
 use groundstate_api::image::{
-    Blob, BootEntry, BootFiles, Chunk, ImageFormat, ImageKind, ImageRef, MANIFEST_SCHEMA, Manifest,
-    RequiredFirmware,
+    Blob, BootEntry, BootFiles, ImageFormat, ImageKind, ImageRef, MANIFEST_SCHEMA, Manifest,
 };
-use groundstate_api::limits::CHUNK_SIZE_MAX;
 use groundstate_api::{Bytes, Digest};
-use image_core::limits::{BLOB_MAX, chunk_size_of};
+use image_core::limits::{BLOB_MAX, LEVEL, LEVEL_MAX, LEVEL_MIN, chunk_size_of};
 use image_core::manifest::{canonical, check, check_cmdline, check_name, reference};
 use image_core::{ManifestError, merkle};
+use serde::Serialize;
 use sha2::Digest as _;
+use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::Path;
-use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::sync::{Mutex, PoisonError};
 
-/// Threads that compress: what a small server has.
-const PACKERS: usize = 2;
-/// Chunks that are read ahead of them.
-const AHEAD: usize = 2;
+/// What is read of a blob at once.
+const PIECE: usize = 1 << 20;
 
 /// What to import. The paths are files of the one who imports; they are only read.
 #[derive(Clone, Copy, Debug)]
@@ -60,92 +59,156 @@ pub struct BootPaths<'a> {
     pub cmdline: &'a str,
 }
 
-/// A chunk's place and its bytes.
-type Job = (u64, Vec<u8>);
+/// What an import did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Imported {
+    /// The image.
+    pub image: ImageRef,
+    /// Its chunk size.
+    pub chunk_size: Bytes,
+    /// How many chunks it has; zero runs are none.
+    pub chunks: u64,
+    /// The bytes in them.
+    pub data: Bytes,
+    /// How many chunks were stored for it; the others were there already.
+    pub new_chunks: u64,
+    /// How many bytes these take.
+    pub new_bytes: Bytes,
+    /// How many zeros were put behind the content, because a disk is a whole number of 512-byte sectors.
+    pub padding: Bytes,
+    /// How many chunks were damaged or missing and are whole again.
+    pub healed: u64,
+}
 
 impl Repository {
-    /// Imports an image and makes it the newest of its name. `progress` hears how many bytes are done, of how many where
-    /// that is known. An import that fails or is killed leaves no image, only chunks that the next one uses.
+    /// Imports an image at zstd's level [`LEVEL`]; otherwise as [`Repository::import_at`].
     ///
     /// # Errors
-    /// A field makes no manifest, the content is not what it was said to be, or a file cannot be read or written.
+    /// As [`Repository::import_at`].
     pub fn import(
         &self,
         request: &ImportRequest<'_>,
         content: &mut dyn Content,
         progress: &mut dyn FnMut(Bytes, Option<Bytes>),
     ) -> Result<ImageRef, RepoError> {
-        check_name("name", request.name)?;
-        check_name("version", request.version)?;
-        if let Some(boot) = &request.boot {
-            check_cmdline(boot.cmdline)?;
-        }
-        if !matches!(request.sector_size, 512 | 4096) {
-            return Err(ManifestError::SectorSize {
-                found: request.sector_size,
-            }
-            .into());
-        }
+        let imported = self.import_at(LEVEL, request, content, progress)?;
+        Ok(imported.image)
+    }
+
+    /// Imports an image and makes it the newest of its name. `level` is zstd's, 1 to 19. `progress` hears how many bytes
+    /// are done, of how many where that is known. An import that fails or is killed leaves no image, only chunks that the
+    /// next one uses. Imports may run beside one another.
+    ///
+    /// # Errors
+    /// A field makes no manifest, the content is not what it was said to be, or a file cannot be read or written.
+    pub fn import_at(
+        &self,
+        level: i32,
+        request: &ImportRequest<'_>,
+        content: &mut dyn Content,
+        progress: &mut dyn FnMut(Bytes, Option<Bytes>),
+    ) -> Result<Imported, RepoError> {
+        check_request(level, request)?;
         let chunk_size = request
             .chunk_size
             .unwrap_or_else(|| chunk_size_of(content.size()));
-        let _lock = self.store.lock()?;
-        let boot = match &request.boot {
-            Some(boot) => BootEntry::Files(BootFiles {
-                kernel: self.import_blob(boot.kernel)?,
-                initrd: self.import_blob(boot.initrd)?,
-                boot_loader: self.import_blob(boot.boot_loader)?,
-                cmdline: boot.cmdline.into(),
-            }),
-            None => BootEntry::None,
+        let importing = self.store.importing()?;
+        let boot = request
+            .boot
+            .map(|boot| self.import_boot(&boot))
+            .transpose()?;
+        let (known, is_proven) = self.known(request.name)?;
+        let packing = Packing {
+            repository: self,
+            level,
+            known,
+            is_proven,
+            wanted: Wanted::of(self)?,
         };
-        let (size, head, chunks) = self.import_chunks(content, chunk_size, progress)?;
+        let made = make(&packing, content, chunk_size, progress)?;
         if request.kind.is_root_fs() {
-            ext4::check(&head, size, request.sector_size)?;
+            ext4::check(&made.head, made.size, request.sector_size)?;
         }
-        let manifest = Manifest {
+        let manifest = self.manifest_of(request, chunk_size, boot, &made)?;
+        check(&manifest)?;
+        let image = self.publish(&importing, &manifest)?;
+        Ok(Imported {
+            image,
+            chunk_size,
+            chunks: manifest.chunks.len() as u64,
+            data: image_core::manifest::data(&manifest),
+            new_chunks: made.new_chunks,
+            new_bytes: made.new_bytes,
+            padding: made.padding,
+            healed: packing.wanted.forget(self)?,
+        })
+    }
+
+    fn manifest_of(
+        &self,
+        request: &ImportRequest<'_>,
+        chunk_size: Bytes,
+        boot: Option<BootFiles>,
+        made: &Made,
+    ) -> Result<Manifest, RepoError> {
+        let found = describe(self, request, boot.as_ref(), made)?;
+        Ok(Manifest {
             schema: MANIFEST_SCHEMA,
             name: request.name.into(),
             version: request.version.into(),
             kind: request.kind,
             format: request.format,
-            architecture: None,
-            firmware: RequiredFirmware::Any,
-            boot,
-            size,
+            architecture: found.architecture,
+            firmware: found.firmware,
+            boot: boot.map_or(found.boot, BootEntry::Files),
+            size: made.size,
             sector_size: request.sector_size,
-            minimum_size: size,
+            minimum_size: found.minimum_size,
             chunk_size,
-            merkle_root: merkle::root(&chunks),
-            chunks,
-        };
-        check(&manifest)?;
-        let image = reference(&manifest);
-        let path = self.store.path(Kind::Manifest, &image.manifest);
-        self.store.put(&path, &canonical(&manifest))?;
-        // All that the manifest names, and itself, is durable before anybody can learn of it.
-        let chunks = manifest
-            .chunks
-            .iter()
-            .map(|chunk| (Kind::Chunk, chunk.digest));
-        let files = manifest.boot_files();
-        let blobs = files.map(|files| [files.kernel, files.initrd, files.boot_loader]);
-        let blobs = blobs.into_iter().flatten();
-        let mut stored: Vec<_> = chunks
-            .chain(blobs.map(|blob| (Kind::Blob, blob.digest)))
-            .map(|(kind, digest)| self.store.path(kind, &digest))
-            .collect();
-        stored.push(path);
-        self.store.settle(&stored)?;
+            merkle_root: merkle::root(&made.chunks),
+            chunks: made.chunks.clone(),
+        })
+    }
+
+    /// All that the manifest names, and itself, is durable before anybody can learn of it.
+    fn publish(&self, importing: &Importing, manifest: &Manifest) -> Result<ImageRef, RepoError> {
+        let image = reference(manifest);
+        let mut draft = self.store.draft()?;
+        draft.write(&canonical(manifest))?;
+        draft.replace(&self.store.path(Kind::Manifest, &image.manifest))?;
+        importing.settle()?;
         self.name(&image)?;
         Ok(image)
     }
 
+    /// The stored forms of the chunks of the newest image of that name, and whether they were proved not long ago. An
+    /// image that cannot be read is none.
+    fn known(&self, name: &str) -> Result<(HashMap<Digest, (Bytes, Digest)>, bool), RepoError> {
+        let Ok(Some(image)) = self.newest(name) else {
+            return Ok((HashMap::new(), false));
+        };
+        let manifest = self.manifest(&image.manifest)?;
+        let is_proven = self.is_proven(&image.manifest, &manifest);
+        let form = |chunk: &groundstate_api::image::Chunk| {
+            (chunk.digest, (chunk.stored_length, chunk.stored_digest))
+        };
+        Ok((manifest.chunks.iter().map(form).collect(), is_proven))
+    }
+
+    fn import_boot(&self, boot: &BootPaths<'_>) -> Result<BootFiles, RepoError> {
+        Ok(BootFiles {
+            kernel: self.import_blob(boot.kernel)?,
+            initrd: self.import_blob(boot.initrd)?,
+            boot_loader: self.import_blob(boot.boot_loader)?,
+            cmdline: boot.cmdline.into(),
+        })
+    }
+
     fn import_blob(&self, path: &Path) -> Result<Blob, RepoError> {
         let mut from = File::open(path).map_err(RepoError::file("opened", path))?;
-        let (mut to, draft) = self.store.draft()?;
+        let mut draft = self.store.draft()?;
         let mut hash = sha2::Sha256::new();
-        let mut piece = vec![0; 1 << 20];
+        let mut piece = vec![0; PIECE];
         let mut length = 0u64;
         loop {
             let count = from
@@ -162,103 +225,36 @@ impl Repository {
                 });
             }
             hash.update(&piece[..count]);
-            to.write_all(&piece[..count])
-                .map_err(RepoError::file("written", &draft))?;
+            draft.write(&piece[..count])?;
         }
         let digest = Digest(hash.finalize().into());
         let place = self.store.path(Kind::Blob, &digest);
-        self.store.publish(&to, &draft, &place)?;
+        // One that is there and right stays: an image that was proved with it stays proved.
+        let there = crate::verify::hash(&place, Bytes(length));
+        if !there.is_ok_and(|found| found == (Bytes(length), digest)) {
+            draft.replace(&place)?;
+        }
         Ok(Blob {
             length: Bytes(length),
             digest,
         })
     }
-
-    fn import_chunks(
-        &self,
-        content: &mut dyn Content,
-        chunk_size: Bytes,
-        progress: &mut dyn FnMut(Bytes, Option<Bytes>),
-    ) -> Result<(Bytes, Vec<u8>, Vec<Chunk>), RepoError> {
-        let (jobs, job) = mpsc::sync_channel::<Job>(AHEAD);
-        let (spares, spare) = mpsc::sync_channel::<Vec<u8>>(AHEAD + PACKERS + 1);
-        let job = Mutex::new(job);
-        std::thread::scope(|scope| {
-            let packers: Vec<_> = (0..PACKERS)
-                .map(|_| {
-                    let (job, spares) = (&job, spares.clone());
-                    scope.spawn(move || self.pack_all(job, &spares))
-                })
-                .collect();
-            let read = read_chunks(content, chunk_size, &jobs, &spare, progress);
-            drop(jobs);
-            let mut chunks = Vec::new();
-            let mut failed = None;
-            for packer in packers {
-                match packer.join().expect("a packer does not panic") {
-                    Ok(some) => chunks.extend(some),
-                    Err(error) => failed = Some(error),
-                }
-            }
-            // A packer's failure comes before the reader's, which may be its consequence.
-            let (size, head) = failed.map_or(read, Err)?;
-            chunks.sort_by_key(|chunk| chunk.offset);
-            progress(size, Some(size));
-            Ok((size, head, chunks))
-        })
-    }
-
-    fn pack_all(
-        &self,
-        jobs: &Mutex<Receiver<Job>>,
-        spares: &SyncSender<Vec<u8>>,
-    ) -> Result<Vec<Chunk>, RepoError> {
-        let mut packer = Packer::new(self);
-        let mut chunks = Vec::new();
-        let mut failed = None;
-        loop {
-            let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok((offset, bytes)) = next else {
-                return failed.map_or(Ok(chunks), Err);
-            };
-            // After a failure the jobs are still taken, so that the reader does not wait for ever.
-            if failed.is_none() {
-                match &mut packer {
-                    Ok(packer) => match packer.pack(Bytes(offset), &bytes) {
-                        Ok(chunk) => chunks.extend(chunk),
-                        Err(error) => failed = Some(error),
-                    },
-                    Err(_) => failed = Packer::new(self).err(),
-                }
-            }
-            // The reader has gone when it has read everything; then no buffer is needed any more.
-            let _ = spares.try_send(bytes);
-        }
-    }
 }
 
-/// Gives all chunks out and returns how many bytes there were, and the first of them.
-fn read_chunks(
-    content: &mut dyn Content,
-    chunk_size: Bytes,
-    jobs: &SyncSender<Job>,
-    spare: &Receiver<Vec<u8>>,
-    progress: &mut dyn FnMut(Bytes, Option<Bytes>),
-) -> Result<(Bytes, Vec<u8>), RepoError> {
-    let total = content.size();
-    let size = usize::try_from(chunk_size.0.min(CHUNK_SIZE_MAX.0)).unwrap_or(0);
-    let mut chunks = Chunks::new(content, size);
-    let mut head = Vec::new();
-    loop {
-        let mut bytes = spare.try_recv().unwrap_or_default();
-        let Some(offset) = chunks.next(&mut bytes)? else {
-            return Ok((Bytes(chunks.position()), head));
-        };
-        if offset == 0 {
-            head.extend_from_slice(&bytes[..bytes.len().min(ext4::HEAD)]);
-        }
-        jobs.send((offset, bytes))
-            .expect("the packers listen until the channel closes");
-        progress(Bytes(chunks.position()), total);
+fn check_request(level: i32, request: &ImportRequest<'_>) -> Result<(), RepoError> {
+    check_name("name", request.name)?;
+    check_name("version", request.version)?;
+    if let Some(boot) = &request.boot {
+        check_cmdline(boot.cmdline)?;
     }
+    if !(LEVEL_MIN..=LEVEL_MAX).contains(&level) {
+        return Err(RepoError::Level { found: level });
+    }
+    if !matches!(request.sector_size, 512 | 4096) {
+        return Err(ManifestError::SectorSize {
+            found: request.sector_size,
+        }
+        .into());
+    }
+    Ok(())
 }

@@ -5,22 +5,26 @@
 //! It refuses to do TLS and to know who may have an image; the server that composes [`router`] puts both around it.
 
 mod content;
+mod describe;
 mod error;
 mod ext4;
 pub mod formats;
+mod heal;
 mod import;
 mod pack;
+mod pipeline;
 mod reader;
 mod repository;
 mod serve;
 mod sparse;
 mod store;
 mod stream;
+mod verified;
 mod verify;
 
 pub use content::{Content, GRAIN, Piece, RawFile};
 pub use error::RepoError;
-pub use import::{BootPaths, ImportRequest};
+pub use import::{BootPaths, ImportRequest, Imported};
 pub use reader::ImageReader;
 pub use repository::Repository;
 pub use serve::router;

@@ -2,7 +2,8 @@
 //! The repository on disk: which images it has, and their manifests.
 
 use crate::error::RepoError;
-use crate::store::{Kind, Store};
+use crate::store::{Kind, Store, children, sync_dir};
+use crate::verified::Verified;
 use groundstate_api::image::{ImageRef, Manifest};
 use groundstate_api::{Digest, SCHEMA};
 use image_core::limits::MANIFEST_MAX;
@@ -10,22 +11,33 @@ use image_core::manifest::{check_name, parse_as, reference};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// A repository on disk.
 #[derive(Debug)]
 pub struct Repository {
     pub(crate) store: Arc<Store>,
+    pub(crate) verified: Verified,
 }
 
 /// What `names/<name>/<version>` holds.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct Document {
     schema: u32,
     manifest: Digest,
     /// Rises with every import; clocks that are set back do not matter.
+    sequence: u64,
+}
+
+/// An image's name.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) manifest: Digest,
     sequence: u64,
 }
 
@@ -40,6 +52,18 @@ impl Repository {
     pub fn open(dir: &Path) -> Result<Self, RepoError> {
         Ok(Self {
             store: Arc::new(Store::open(dir)?),
+            verified: Verified::default(),
+        })
+    }
+
+    /// Opens the repository in `dir` and makes nothing: for one who only looks.
+    ///
+    /// # Errors
+    /// [`RepoError::NoRepository`]: there is none.
+    pub fn open_existing(dir: &Path) -> Result<Self, RepoError> {
+        Ok(Self {
+            store: Arc::new(Store::open_existing(dir)?),
+            verified: Verified::default(),
         })
     }
 
@@ -49,7 +73,7 @@ impl Repository {
     /// An entry or a manifest cannot be read.
     pub fn list(&self) -> Result<Vec<ImageRef>, RepoError> {
         let mut images = Vec::new();
-        for (_, entry) in self.entries()? {
+        for entry in self.entries()? {
             images.push(reference(&self.manifest(&entry.manifest)?));
         }
         Ok(images)
@@ -63,9 +87,70 @@ impl Repository {
         check_name("name", name)?;
         self.entries()?
             .into_iter()
-            .rfind(|(of, _)| of == name)
-            .map(|(_, entry)| Ok(reference(&self.manifest(&entry.manifest)?)))
+            .rfind(|entry| entry.name == name)
+            .map(|entry| Ok(reference(&self.manifest(&entry.manifest)?)))
             .transpose()
+    }
+
+    /// The image of that name and version; without a version the newest.
+    ///
+    /// # Errors
+    /// [`RepoError::NoSuchImage`], or a manifest that cannot be read.
+    pub fn find(&self, name: &str, version: Option<&str>) -> Result<ImageRef, RepoError> {
+        check_name("name", name)?;
+        if let Some(version) = version {
+            check_name("version", version)?;
+        }
+        let entry = self.entries()?.into_iter().rfind(|entry| {
+            entry.name == name && version.is_none_or(|version| entry.version == version)
+        });
+        match entry {
+            Some(entry) => Ok(reference(&self.manifest(&entry.manifest)?)),
+            None => Err(RepoError::NoSuchImage {
+                name: name.into(),
+                version: version.unwrap_or_default().into(),
+            }),
+        }
+    }
+
+    /// Takes the name away from an image. Its bytes stay until [`Repository::gc`] finds them unused for a while, so that a
+    /// node that is fetching it can finish.
+    ///
+    /// # Errors
+    /// [`RepoError::NoSuchImage`], or files cannot be changed.
+    pub fn remove(&self, name: &str, version: &str) -> Result<Digest, RepoError> {
+        check_name("name", name)?;
+        check_name("version", version)?;
+        let _naming = self.store.naming()?;
+        let path = self.store.names().join(name).join(version);
+        let Some(entry) = read_entry(&path)? else {
+            return Err(RepoError::NoSuchImage {
+                name: name.into(),
+                version: version.into(),
+            });
+        };
+        self.unname(&path, &entry.manifest)?;
+        Ok(entry.manifest)
+    }
+
+    /// Takes a name away; for one who holds [`Store::naming`]. From now on the manifest is unused.
+    pub(crate) fn unname(&self, path: &Path, manifest: &Digest) -> Result<(), RepoError> {
+        let document = self.store.path(Kind::Manifest, manifest);
+        match File::options().write(true).open(&document) {
+            Ok(file) => file
+                .set_modified(SystemTime::now())
+                .map_err(RepoError::file("given its time", &document))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(RepoError::file("opened", &document)(error)),
+        }
+        self.store.remove(path)?;
+        let dir = path.parent().unwrap_or(path);
+        sync_dir(dir)?;
+        if children(dir)?.is_empty() {
+            fs::remove_dir(dir).map_err(RepoError::file("removed", dir))?;
+            sync_dir(&self.store.names())?;
+        }
+        Ok(())
     }
 
     /// The manifest of that digest, checked.
@@ -89,52 +174,64 @@ impl Repository {
 
     /// Gives the manifest its name and version as the newest import.
     pub(crate) fn name(&self, image: &ImageRef) -> Result<(), RepoError> {
-        let newest = self.entries()?.into_iter().map(|(_, entry)| entry.sequence);
-        let entry = Entry {
+        let _naming = self.store.naming()?;
+        let newest = self.entries()?.into_iter().map(|entry| entry.sequence);
+        let entry = Document {
             schema: SCHEMA,
             manifest: image.manifest,
             sequence: newest.max().unwrap_or(0).saturating_add(1),
         };
         let path = self.store.names().join(&image.name).join(&image.version);
         let text = serde_json::to_vec(&entry).expect("an entry has string keys only");
-        self.store.put(&path, &text)?;
-        self.store.settle(&[path])
+        self.store.put(&path, &text)
     }
 
-    /// Every entry with its name, by name and then by import.
-    fn entries(&self) -> Result<Vec<(String, Entry)>, RepoError> {
+    /// Every entry, by name and then by import.
+    pub(crate) fn entries(&self) -> Result<Vec<Entry>, RepoError> {
         let mut entries = Vec::new();
         for dir in children(&self.store.names())? {
-            let Some(name) = dir.file_name().and_then(|name| name.to_str()) else {
-                continue;
-            };
             for path in children(&dir)? {
-                let text = read(&path, ENTRY_MAX).map_err(RepoError::file("read", &path))?;
-                let odd = |said: String| RepoError::Entry {
-                    path: path.clone(),
-                    said,
-                };
-                let entry: Entry =
-                    serde_json::from_slice(&text).map_err(|error| odd(error.to_string()))?;
-                if entry.schema != SCHEMA {
-                    return Err(odd(format!("schema {} is not known", entry.schema)));
-                }
-                entries.push((name.to_string(), entry));
+                // One that is removed in this moment is none.
+                entries.extend(read_entry(&path)?);
             }
         }
-        entries.sort_by(|(a, left), (b, right)| (a, left.sequence).cmp(&(b, right.sequence)));
+        entries.sort_by(|a, b| (&a.name, a.sequence).cmp(&(&b.name, b.sequence)));
         Ok(entries)
     }
 }
 
-fn children(dir: &Path) -> Result<Vec<PathBuf>, RepoError> {
-    fs::read_dir(dir)
-        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect())
-        .map_err(RepoError::file("listed", dir))
+fn read_entry(path: &Path) -> Result<Option<Entry>, RepoError> {
+    let text = match read(path, ENTRY_MAX) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(RepoError::file("read", path))?,
+    };
+    let odd = |said: &str| RepoError::Entry {
+        path: path.to_path_buf(),
+        said: said.into(),
+    };
+    let document: Document =
+        serde_json::from_slice(&text).map_err(|error| odd(&error.to_string()))?;
+    if document.schema != SCHEMA {
+        return Err(odd(&format!("schema {} is not known", document.schema)));
+    }
+    let word = |path: Option<&Path>| {
+        let word = path
+            .and_then(Path::file_name)
+            .and_then(|name| name.to_str());
+        let word = word.filter(|word| check_name("name", word).is_ok());
+        word.map(String::from)
+            .ok_or_else(|| odd("its path is no name and version"))
+    };
+    Ok(Some(Entry {
+        name: word(path.parent())?,
+        version: word(Some(path))?,
+        manifest: document.manifest,
+        sequence: document.sequence,
+    }))
 }
 
 /// At most `max` bytes of a file; one that is longer is cut off and fails where it is understood.
-fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(max).read_to_end(&mut bytes)?;
     Ok(bytes)

@@ -6,18 +6,35 @@
 //! <dir>/blobs/ab/<64 hex digits>     as they are
 //! <dir>/manifests/<64 hex digits>    canonical JSON
 //! <dir>/names/<name>/<version>       which manifest, and the how-many-eth import it was
+//! <dir>/leases/<64 hex digits>       until when that manifest's files are in use
+//! <dir>/damaged/<64 hex digits>      what fsck took out of the way, or an empty file for what was missing
+//! <dir>/verified                     which images were read and found right, and when
 //! <dir>/tmp/                         what is being written
-//! <dir>/lock                         held by the one who imports
+//! <dir>/lock                         shared by those who import, alone for gc, fsck and remove
+//! <dir>/lock-names, lock-heal        alone, for a moment
 //! ```
 //! No path is made from a text that came over the network: a digest is a value before it is a name.
+//!
+//! # After a crash
+//! A file gets its name by rename when all of its bytes are written, so a process that is killed leaves no torn file under
+//! a name, only drafts in `tmp`, which the next import that is alone clears. A power cut can do worse: chunks are not made
+//! durable one by one, so one that has its name may have none of its bytes, or some. That is safe because
+//! - a manifest gets its name only after one `syncfs` that came after every byte of its chunks and blobs was written, also
+//!   of those that another import, still under way, had written: what a named manifest needs is durable;
+//! - what is torn is named by no manifest, and no import takes a chunk that is already there on trust: it compares the
+//!   bytes (`pack`), and replaces a chunk that differs. fsck names and removes the others.
+//!
+//! The file descriptor that `syncfs` is called with is opened before the first byte is written: the kernel then tells of
+//! every write that failed since, whichever file it was for.
 
 use crate::error::RepoError;
 use groundstate_api::Digest;
-use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::Write as _;
+use rustix::fs::{Advice, CWD, RenameFlags, fadvise, renameat_with, syncfs};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// What lies under a digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,10 +48,33 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 pub(crate) struct Store {
     dir: PathBuf,
-    made: AtomicU64,
+}
+
+/// Numbers drafts, over all repositories that this process has open.
+static MADE: AtomicU64 = AtomicU64::new(0);
+/// How drafts of [`Store::put`] begin, which is also called without the lock.
+const SMALL: &str = "put-";
+/// How old such a draft is when nobody is writing it any more.
+const SMALL_AGE: Duration = Duration::from_secs(3600);
+
+/// A new file that nobody sees until it is published; removed when it is not.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) file: File,
+    path: PathBuf,
+    published: bool,
+}
+
+/// Held by one who imports.
+#[derive(Debug)]
+pub(crate) struct Importing {
+    _lock: File,
+    dir: File,
+    path: PathBuf,
 }
 
 impl Store {
+    /// Makes what is not there.
     pub(crate) fn open(dir: &Path) -> Result<Self, RepoError> {
         for each in ["chunks", "blobs", "manifests", "names", "tmp"] {
             let path = dir.join(each);
@@ -42,8 +82,24 @@ impl Store {
         }
         Ok(Self {
             dir: dir.to_path_buf(),
-            made: AtomicU64::new(0),
         })
+    }
+
+    /// Makes nothing.
+    pub(crate) fn open_existing(dir: &Path) -> Result<Self, RepoError> {
+        let all = ["chunks", "manifests", "names"];
+        if !all.iter().all(|each| dir.join(each).is_dir()) {
+            return Err(RepoError::NoRepository {
+                path: dir.to_path_buf(),
+            });
+        }
+        Ok(Self {
+            dir: dir.to_path_buf(),
+        })
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Where the bytes of that digest lie or would lie.
@@ -60,60 +116,255 @@ impl Store {
         self.dir.join("names")
     }
 
-    /// One import at a time, over all processes. What an import that was killed has left is cleared away.
-    pub(crate) fn lock(&self) -> Result<File, RepoError> {
-        let path = self.dir.join("lock");
-        let file = File::create(&path).map_err(RepoError::file("created", &path))?;
-        file.lock().map_err(RepoError::file("locked", &path))?;
-        let tmp = self.dir.join("tmp");
-        for entry in fs::read_dir(&tmp).map_err(RepoError::file("listed", &tmp))? {
-            let path = entry.map_err(RepoError::file("listed", &tmp))?.path();
-            fs::remove_file(&path).map_err(RepoError::file("removed", &path))?;
+    /// Imports may run beside one another, over all processes, but not beside [`Store::alone`]. The first of them clears
+    /// away what killed ones have left.
+    pub(crate) fn importing(&self) -> Result<Importing, RepoError> {
+        let (lock, path) = self.lock_file("lock")?;
+        match lock.try_lock() {
+            Ok(()) => {
+                self.clear_drafts()?;
+            }
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(RepoError::file("locked", &path)(error)),
         }
+        lock.lock_shared()
+            .map_err(RepoError::file("locked", &path))?;
+        let dir = File::open(&self.dir).map_err(RepoError::file("opened", &self.dir))?;
+        Ok(Importing {
+            _lock: lock,
+            dir,
+            path: self.dir.clone(),
+        })
+    }
+
+    /// Waits until nobody imports, and keeps others from it while what it gives is held.
+    pub(crate) fn alone(&self) -> Result<File, RepoError> {
+        self.lock_alone("lock")
+    }
+
+    /// Keeps others from giving and taking names.
+    pub(crate) fn naming(&self) -> Result<File, RepoError> {
+        self.lock_alone("lock-names")
+    }
+
+    /// Keeps others from replacing damaged chunks.
+    pub(crate) fn healing(&self) -> Result<File, RepoError> {
+        self.lock_alone("lock-heal")
+    }
+
+    fn lock_alone(&self, name: &str) -> Result<File, RepoError> {
+        let (file, path) = self.lock_file(name)?;
+        file.lock().map_err(RepoError::file("locked", &path))?;
         Ok(file)
     }
 
-    /// A new file that nobody sees until [`Store::publish`].
-    pub(crate) fn draft(&self) -> Result<(File, PathBuf), RepoError> {
-        let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let path = self
-            .dir
-            .join("tmp")
-            .join(format!("{}-{number}", std::process::id()));
-        let file = File::create_new(&path).map_err(RepoError::file("created", &path))?;
+    fn lock_file(&self, name: &str) -> Result<(File, PathBuf), RepoError> {
+        let path = self.dir.join(name);
+        let file = File::create(&path).map_err(RepoError::file("created", &path))?;
         Ok((file, path))
     }
 
-    /// Makes a draft's bytes durable and gives it its name; [`Store::settle`] makes the name durable.
-    pub(crate) fn publish(&self, file: &File, draft: &Path, path: &Path) -> Result<(), RepoError> {
-        file.sync_all()
-            .map_err(RepoError::file("made durable", draft))?;
-        let parent = path.parent().unwrap_or(&self.dir);
-        fs::create_dir_all(parent).map_err(RepoError::file("created", parent))?;
-        fs::rename(draft, path).map_err(RepoError::file("named", path))
+    /// Removes the drafts of processes that are gone; only for one who holds the lock alone.
+    pub(crate) fn clear_drafts(&self) -> Result<u64, RepoError> {
+        let tmp = self.dir.join("tmp");
+        let mut cleared = 0;
+        for entry in fs::read_dir(&tmp).map_err(RepoError::file("listed", &tmp))? {
+            let entry = entry.map_err(RepoError::file("listed", &tmp))?;
+            let path = entry.path();
+            let is_small = entry.file_name().to_string_lossy().starts_with(SMALL);
+            if is_small && !is_older(&path, SMALL_AGE) {
+                continue;
+            }
+            match fs::remove_file(&path) {
+                Ok(()) => cleared += 1,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(RepoError::file("removed", &path)(error)),
+            }
+        }
+        Ok(cleared)
     }
 
-    /// Makes the names of published files durable. A name is durable only when its directory is, and a new directory
-    /// only when the one above it is; each of them is asked once, however many files it has.
-    pub(crate) fn settle(&self, paths: &[PathBuf]) -> Result<(), RepoError> {
-        let parents = paths.iter().filter_map(|path| path.parent());
-        let dirs: BTreeSet<&Path> = parents
-            .flat_map(|dir| [Some(dir), dir.parent()])
-            .flatten()
-            .collect();
+    /// A new file for one who holds the lock.
+    pub(crate) fn draft(&self) -> Result<Draft, RepoError> {
+        self.draft_named("")
+    }
+
+    fn draft_named(&self, begin: &str) -> Result<Draft, RepoError> {
+        loop {
+            let number = MADE.fetch_add(1, Ordering::Relaxed);
+            let name = format!("{begin}{}-{number}", std::process::id());
+            let path = self.dir.join("tmp").join(name);
+            match File::create_new(&path) {
+                Ok(file) => {
+                    return Ok(Draft {
+                        file,
+                        path,
+                        published: false,
+                    });
+                }
+                // A process of the same number, in another container or before this one.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(RepoError::file("created", &path)(error)),
+            }
+        }
+    }
+
+    /// Puts `bytes` at `path`, durable, whole or not at all. It needs no lock.
+    pub(crate) fn put(&self, path: &Path, bytes: &[u8]) -> Result<(), RepoError> {
+        let mut draft = self.draft_named(SMALL)?;
+        draft.write(bytes)?;
+        draft
+            .file
+            .sync_all()
+            .map_err(RepoError::file("made durable", &draft.path))?;
+        draft.replace(path)?;
+        let dirs = path.ancestors().skip(1).take_while(|dir| *dir != self.dir);
         for dir in dirs {
-            File::open(dir)
-                .and_then(|dir| dir.sync_all())
-                .map_err(RepoError::file("made durable", dir))?;
+            sync_dir(dir)?;
         }
         Ok(())
     }
 
-    /// Puts `bytes` at `path`, whole or not at all.
-    pub(crate) fn put(&self, path: &Path, bytes: &[u8]) -> Result<(), RepoError> {
-        let (mut file, draft) = self.draft()?;
-        file.write_all(bytes)
-            .map_err(RepoError::file("written", &draft))?;
-        self.publish(&file, &draft, path)
+    /// Removes a file that may be gone already; whether it was there.
+    pub(crate) fn remove(&self, path: &Path) -> Result<bool, RepoError> {
+        match fs::remove_file(path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(RepoError::file("removed", path)(error)),
+        }
     }
+
+    /// Every file of that kind, one call each, in the order of their folders.
+    pub(crate) fn each(
+        &self,
+        kind: Kind,
+        seen: &mut dyn FnMut(&Path) -> Result<(), RepoError>,
+    ) -> Result<(), RepoError> {
+        let (top, deep) = match kind {
+            Kind::Manifest => ("manifests", false),
+            Kind::Chunk => ("chunks", true),
+            Kind::Blob => ("blobs", true),
+        };
+        for path in children(&self.dir.join(top))? {
+            if deep && path.is_dir() {
+                for path in children(&path)? {
+                    seen(&path)?;
+                }
+            } else {
+                seen(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Importing {
+    /// Makes everything that was written so far durable, with its names: one call, however many files there are.
+    pub(crate) fn settle(&self) -> Result<(), RepoError> {
+        syncfs(&self.dir)
+            .map_err(io::Error::from)
+            .map_err(RepoError::file("made durable", &self.path))
+    }
+}
+
+impl Draft {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), RepoError> {
+        self.file
+            .write_all(bytes)
+            .map_err(RepoError::file("written", &self.path))
+    }
+
+    /// Asks the kernel to begin writing it to the disk, so that the one `syncfs` at the end finds little to do.
+    pub(crate) fn begin_writeback(&self) {
+        // Advice: what it does not do now, `syncfs` does.
+        let _ = fadvise(&self.file, 0, None, Advice::DontNeed);
+    }
+
+    /// Gives it the name, whatever had it. The name is durable when the store is settled.
+    pub(crate) fn replace(mut self, path: &Path) -> Result<(), RepoError> {
+        self.named(path, |from, to| fs::rename(from, to))?;
+        self.published = true;
+        Ok(())
+    }
+
+    /// Gives it the name if nothing has it; whether it has it now.
+    pub(crate) fn publish(mut self, path: &Path) -> Result<bool, RepoError> {
+        let done = self.named(path, |from, to| {
+            match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+                // A file system that cannot do that, as NFS.
+                Err(rustix::io::Errno::INVAL) => {
+                    fs::hard_link(from, to)?;
+                    fs::remove_file(from)
+                }
+                other => Ok(other?),
+            }
+        });
+        match done {
+            Ok(()) => {
+                self.published = true;
+                Ok(true)
+            }
+            Err(RepoError::File { source, .. })
+                if source.kind() == io::ErrorKind::AlreadyExists =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn named(
+        &self,
+        path: &Path,
+        rename: impl Fn(&Path, &Path) -> io::Result<()>,
+    ) -> Result<(), RepoError> {
+        match rename(&self.path, path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let parent = path.parent().unwrap_or(path);
+                fs::create_dir_all(parent).map_err(RepoError::file("created", parent))?;
+                rename(&self.path, path).map_err(RepoError::file("named", path))
+            }
+            other => other.map_err(RepoError::file("named", path)),
+        }
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.published {
+            // What cannot be removed now is removed by the next import that is alone.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Makes the names in a directory durable.
+pub(crate) fn sync_dir(dir: &Path) -> Result<(), RepoError> {
+    File::open(dir)
+        .and_then(|file| file.sync_all())
+        .map_err(RepoError::file("made durable", dir))
+}
+
+/// What is in a directory; nothing where it is not there.
+pub(crate) fn children(dir: &Path) -> Result<Vec<PathBuf>, RepoError> {
+    let listed =
+        fs::read_dir(dir).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+    match listed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        other => other.map_err(RepoError::file("listed", dir)),
+    }
+}
+
+/// Whether the file was last changed so long ago. One whose time cannot be told, or lies ahead, is young.
+pub(crate) fn is_older(path: &Path, age: Duration) -> bool {
+    fs::metadata(path)
+        .and_then(|data| data.modified())
+        .is_ok_and(|at| at.elapsed().is_ok_and(|elapsed| elapsed >= age))
+}
+
+/// The digest that a file's name says.
+pub(crate) fn digest_of(path: &Path) -> Option<Digest> {
+    let name = path.file_name()?.to_str()?;
+    let digest: Digest = name.parse().ok()?;
+    (digest.hex() == name).then_some(digest)
 }

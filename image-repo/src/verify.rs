@@ -4,13 +4,14 @@
 use crate::error::RepoError;
 use crate::repository::Repository;
 use crate::store::Kind;
-use groundstate_api::image::{Blob, ImageRef};
+use groundstate_api::image::{Blob, ImageRef, Manifest};
 use groundstate_api::{Bytes, Digest, Part, Reason, ReasonCode};
 use sha2::Digest as _;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::SystemTime;
 
 /// Threads that read and hash.
 const READERS: usize = 2;
@@ -29,20 +30,45 @@ struct Item {
 
 impl Repository {
     /// Reads every stored chunk and blob of the image and compares it with the manifest: run before a plan is given
-    /// out, so that no disk is touched for an image that cannot be completed.
+    /// out, so that no disk is touched for an image that cannot be completed. An image that was read within a day, since
+    /// this machine was started, and whose files are the same since as far as the file system tells, is not read again.
     ///
     /// # Errors
     /// [`ReasonCode::ImageMissing`] or [`ReasonCode::ChunkCorrupt`], naming image, digest and file.
     pub fn verify(&self, image: &ImageRef) -> Result<(), Reason> {
         let title = format!("{} {}", image.name, image.version);
-        let items = self.items(image, &title)?;
+        let manifest = self
+            .manifest(&image.manifest)
+            .map_err(|error| match error {
+                RepoError::Manifest(error) => error.reason(&title),
+                error @ RepoError::NoSuchManifest { .. } => {
+                    missing(&title, &image.manifest, &error)
+                }
+                error => unreadable(&title, &image.manifest, &error),
+            })?;
+        let began = SystemTime::now();
+        let before = self.state(&manifest).ok();
+        if before.is_some_and(|state| self.is_remembered(&image.manifest, &state)) {
+            return Ok(());
+        }
+        self.prove_all(&title, &manifest)?;
+        let after = self.state(&manifest).ok();
+        if let Some(state) = before.filter(|_| before == after) {
+            self.remember(&image.manifest, &state, began);
+        }
+        Ok(())
+    }
+
+    /// Reads every file of the image.
+    fn prove_all(&self, title: &str, manifest: &Manifest) -> Result<(), Reason> {
+        let items = self.items(manifest);
         let next = AtomicUsize::new(0);
         let stop = AtomicBool::new(false);
         let work = || {
             while !stop.load(Ordering::Relaxed) {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let item = items.get(index)?;
-                if let Err(reason) = prove(&title, item) {
+                if let Err(reason) = prove(title, item) {
                     stop.store(true, Ordering::Relaxed);
                     return Some((index, reason));
                 }
@@ -59,14 +85,7 @@ impl Repository {
         first.map_or(Ok(()), |(_, reason)| Err(reason))
     }
 
-    fn items(&self, image: &ImageRef, title: &str) -> Result<Vec<Item>, Reason> {
-        let manifest = self
-            .manifest(&image.manifest)
-            .map_err(|error| match error {
-                RepoError::Manifest(error) => error.reason(title),
-                error @ RepoError::NoSuchManifest { .. } => missing(title, &image.manifest, &error),
-                error => unreadable(title, &image.manifest, &error),
-            })?;
+    fn items(&self, manifest: &Manifest) -> Vec<Item> {
         let blob = |what: &str, blob: &Blob| Item {
             what: what.into(),
             path: self.store.path(Kind::Blob, &blob.digest),
@@ -89,7 +108,7 @@ impl Repository {
             length: chunk.stored_length,
             digest: chunk.stored_digest,
         }));
-        Ok(items)
+        items
     }
 }
 
@@ -120,10 +139,11 @@ fn prove(title: &str, item: &Item) -> Result<(), Reason> {
 }
 
 /// Reads no further than one byte past `expected`: more is wrong, however much more.
-fn hash(path: &Path, expected: Bytes) -> io::Result<(Bytes, Digest)> {
-    let mut file = File::open(path)?.take(expected.0.saturating_add(1));
+pub(crate) fn hash(path: &Path, expected: Bytes) -> io::Result<(Bytes, Digest)> {
+    let most = expected.0.saturating_add(1);
+    let mut file = File::open(path)?.take(most);
     let mut hash = sha2::Sha256::new();
-    let mut piece = vec![0; PIECE];
+    let mut piece = vec![0; usize::try_from(most).map_or(PIECE, |most| most.min(PIECE))];
     let mut length = 0;
     loop {
         let count = file.read(&mut piece)?;

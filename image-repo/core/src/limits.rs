@@ -56,6 +56,13 @@ pub fn chunk_size_of(size: Option<Bytes>) -> Bytes {
     chunk_size
 }
 
+/// zstd's level where nobody says another: an image is made once and sent many times.
+pub const LEVEL: i32 = 12;
+/// The lowest level.
+pub const LEVEL_MIN: i32 = 1;
+/// The highest level: those above need hundreds of MiB on the reader's side, too.
+pub const LEVEL_MAX: i32 = 19;
+
 /// The longest that zstd makes `length` bytes (`ZSTD_compressBound`): nothing longer can be an honest chunk.
 #[must_use]
 pub const fn stored_max(length: Bytes) -> Bytes {
