@@ -9,6 +9,7 @@ extern crate alloc;
 
 pub mod admission;
 pub mod answer;
+pub mod disk_file;
 pub mod facts;
 pub mod fetch;
 pub mod limits;
@@ -16,8 +17,10 @@ pub mod manifest;
 pub mod merkle;
 pub mod patience;
 pub mod proof;
+pub mod qcow2;
 pub mod range;
 pub mod refusal;
+pub mod vmdk;
 
 pub use fetch::{Action, Event, Fetch};
 pub use refusal::ManifestError;
