@@ -94,21 +94,35 @@ pub const BOOT_SERVICE: &[(&str, MetricKind)] = &[
     ("groundstate_http_transfer_seconds", MetricKind::Histogram),
 ];
 
+/// The metrics of the image service, served beside those of the server that composes it.
+pub const IMAGE_SERVICE: &[(&str, MetricKind)] = &[
+    ("groundstate_image_requests_total", MetricKind::Counter),
+    ("groundstate_image_missing_total", MetricKind::Counter),
+    ("groundstate_image_sent_bytes_total", MetricKind::Counter),
+    ("groundstate_image_refused_total", MetricKind::Counter),
+    ("groundstate_image_cut_off_total", MetricKind::Counter),
+    ("groundstate_image_cache_hits_total", MetricKind::Counter),
+    ("groundstate_image_cache_misses_total", MetricKind::Counter),
+    ("groundstate_image_fetched_total", MetricKind::Counter),
+    ("groundstate_image_fetch_failed_total", MetricKind::Counter),
+    ("groundstate_image_requests_in_work", MetricKind::Gauge),
+    ("groundstate_image_window_bytes", MetricKind::Gauge),
+    ("groundstate_image_turn_seconds", MetricKind::Histogram),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn names_are_as_the_text_format_wants_them() {
-        for (n, (name, kind)) in BOOT_SERVICE.iter().enumerate() {
+        let all = || BOOT_SERVICE.iter().chain(IMAGE_SERVICE);
+        for (n, (name, kind)) in all().enumerate() {
             let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
             assert!(name.chars().all(allowed), "{name}");
             let total = name.ends_with("_total");
             assert_eq!(total, *kind == MetricKind::Counter, "{name}");
-            let again = BOOT_SERVICE
-                .iter()
-                .skip(n + 1)
-                .any(|(other, _)| other == name);
+            let again = all().skip(n + 1).any(|(other, _)| other == name);
             assert!(!again, "{name} stands twice");
         }
     }

@@ -15,10 +15,9 @@ mod pack;
 mod pipeline;
 mod reader;
 mod repository;
-mod serve;
+pub mod serve;
 mod sparse;
 mod store;
-mod stream;
 mod verified;
 mod verify;
 
@@ -27,4 +26,4 @@ pub use error::RepoError;
 pub use import::{BootPaths, ImportRequest, Imported};
 pub use reader::ImageReader;
 pub use repository::Repository;
-pub use serve::router;
+pub use serve::{ServeConfig, Served, router, router_with};

@@ -175,8 +175,18 @@ fn whole_parts_and_heads_as_rfc_9110_has_them() {
             let answer = server.curl(&path, &["-r", "5-99", "-H", other]);
             assert_eq!((answer.status, answer.body.len()), (200, length), "{other}");
         }
-        let known = server.curl(&path, &["-H", &format!("If-None-Match: {etag}")]);
-        assert_eq!((known.status, known.body.len()), (304, 0));
+        for known in [etag.clone(), format!("\"x\", W/{etag}"), "*".to_string()] {
+            let known = server.curl(&path, &["-H", &format!("If-None-Match: {known}")]);
+            assert_eq!((known.status, known.body.len()), (304, 0));
+            known.is("etag", &etag);
+            assert!(known.fields["cache-control"].contains("immutable"));
+        }
+        let other = server.curl(&path, &["-H", "If-None-Match: \"x\""]);
+        assert_eq!((other.status, other.body.len()), (200, length));
+        // A range is for GET only.
+        let head = server.curl(&path, &["--head", "-r", "0-0"]);
+        assert_eq!(head.status, 200);
+        assert!(!whole.fields.contains_key("content-encoding"));
     }
 }
 
