@@ -8,7 +8,7 @@ use crate::repository::Repository;
 use crate::store::{Kind, Store};
 use groundstate_api::Bytes;
 use groundstate_api::image::{Chunk, Manifest};
-use image_core::facts::ReadAt;
+use image_core::facts::{ReadAt, ReadError};
 use image_core::limits::stored_max;
 use image_core::proof::{self, Corrupt};
 use std::fs::File;
@@ -141,16 +141,12 @@ impl ImageReader {
         }
         Ok(self.cache.last().map_or(&[], |(_, plain)| plain))
     }
-}
 
-impl ReadAt for ImageReader {
-    type Error = RepoError;
-
-    fn size(&self) -> u64 {
-        self.size
-    }
-
-    fn read_at(&mut self, at: u64, buffer: &mut [u8]) -> Result<(), RepoError> {
+    /// Fills the whole of `buffer` with the image's plain bytes from `at` on.
+    ///
+    /// # Errors
+    /// Some of them lie past the end, or a chunk cannot be read or is damaged.
+    pub fn fill(&mut self, at: u64, buffer: &mut [u8]) -> Result<(), RepoError> {
         let end = at.checked_add(buffer.len() as u64);
         if end.is_none_or(|end| end > self.size) {
             return Err(RepoError::PastEnd {
@@ -184,11 +180,24 @@ impl ReadAt for ImageReader {
     }
 }
 
+impl ReadAt for ImageReader {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_at(&mut self, at: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        self.fill(at, buffer).map_err(|error| ReadError {
+            at,
+            said: error.to_string(),
+        })
+    }
+}
+
 impl Read for ImageReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = self.size.saturating_sub(self.position);
         let count = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
-        self.read_at(self.position, &mut buffer[..count])
+        self.fill(self.position, &mut buffer[..count])
             .map_err(io::Error::other)?;
         self.position += count as u64;
         Ok(count)
