@@ -12,3 +12,4 @@ mod mount;
 mod patience;
 pub mod pid1;
 pub mod virtual_disk;
+pub mod whole_disk;
