@@ -306,6 +306,66 @@ pub struct SeenChannel {
     pub version: String,
 }
 
+/// How a policy or a person names an image: `NAME`, the newest import, or `NAME@CHANNEL`, what the channel stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageChoice {
+    /// The image's name.
+    pub name: String,
+    /// The channel.
+    pub channel: Option<String>,
+}
+
+/// The longest name of an image or a channel in bytes: a word on a screen of 80 columns.
+pub const CHOICE_NAME_MAX: usize = 64;
+
+/// Why a text names no image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParseChoiceError;
+
+impl fmt::Display for ParseChoiceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "an image is named NAME or NAME@CHANNEL, each 1 to 64 of a-z, 0-9, `-`, `.`, `_`, beginning with a letter or a digit",
+        )
+    }
+}
+
+impl core::error::Error for ParseChoiceError {}
+
+impl FromStr for ImageChoice {
+    type Err = ParseChoiceError;
+    fn from_str(text: &str) -> Result<Self, ParseChoiceError> {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let is_name = |name: &str| {
+            name.len() <= CHOICE_NAME_MAX
+                && name.starts_with(plain)
+                && name
+                    .chars()
+                    .all(|c| plain(c) || matches!(c, '-' | '.' | '_'))
+        };
+        let (name, channel) = match text.split_once('@') {
+            None => (text, None),
+            Some((name, channel)) => (name, Some(channel)),
+        };
+        if !is_name(name) || !channel.is_none_or(is_name) {
+            return Err(ParseChoiceError);
+        }
+        Ok(Self {
+            name: name.into(),
+            channel: channel.map(Into::into),
+        })
+    }
+}
+
+impl fmt::Display for ImageChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.channel {
+            None => f.write_str(&self.name),
+            Some(channel) => write!(f, "{}@{channel}", self.name),
+        }
+    }
+}
+
 /// What is known of an image's signatures.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
@@ -344,6 +404,18 @@ mod tests {
         assert_eq!("02080044B1E77DC9".parse(), Ok(id));
         for wrong in ["2080044B1E77DC9", "02080044b1e77dc9", "+2080044B1E77DC9", ""] {
             assert_eq!(wrong.parse::<KeyId>(), Err(ParseKeyIdError), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_image_is_chosen_by_name_or_by_channel() {
+        for text in ["debian-host", "debian-host@stable", "a@1"] {
+            let choice: ImageChoice = text.parse().unwrap();
+            assert_eq!(choice.to_string(), text);
+            assert_eq!(choice.channel.is_some(), text.contains('@'));
+        }
+        for wrong in ["", "@", "a@", "@b", "a@b@c", "A", "a b", "../x", "a@../x"] {
+            assert_eq!(wrong.parse::<ImageChoice>(), Err(ParseChoiceError), "{wrong}");
         }
     }
 

@@ -18,6 +18,7 @@ mod repository;
 pub mod serve;
 mod sparse;
 mod store;
+pub mod trust;
 mod verified;
 mod verify;
 

@@ -11,7 +11,7 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use groundstate_api::image::ImageRef;
 use groundstate_api::trust::{
-    Catalogue, Channel, ImageSigned, KeyId, RevokedPart, Seen, Signed, TrustRoot,
+    Catalogue, Channel, ImageSigned, KeyId, Revoked, RevokedPart, Seen, Signed, TrustRoot,
 };
 use groundstate_api::{Digest, Millis};
 
@@ -70,7 +70,10 @@ pub fn newest_root(
 ///
 /// # Errors
 /// Why it is not the signers' catalogue.
-pub fn catalogue_of(root: &TrustRoot, signed: &Signed) -> Result<(Catalogue, Vec<KeyId>), TrustError> {
+pub fn catalogue_of(
+    root: &TrustRoot,
+    signed: &Signed,
+) -> Result<(Catalogue, Vec<KeyId>), TrustError> {
     let role = &root.roles.channels;
     // Signed first, understood second.
     signers::<Catalogue>(root, role, &[], signed)?;
@@ -176,7 +179,11 @@ impl Trusted {
             })
         };
         if row.manifest != image.manifest {
-            return differs("manifest", row.manifest.to_string(), image.manifest.to_string());
+            return differs(
+                "manifest",
+                row.manifest.to_string(),
+                image.manifest.to_string(),
+            );
         }
         if row.image != image.name {
             return differs("name", row.image.clone(), image.name.clone());
@@ -198,26 +205,9 @@ impl Trusted {
     ) -> Result<Verified, TrustError> {
         let title = format!("{} {}", image.name, image.version);
         self.check_not_revoked(&title, &image.manifest)?;
-        let role = &self.root.roles.images;
         let empty = Signed::default();
         let signed = statement.unwrap_or(&empty);
-        let signers = signers::<ImageSigned>(&self.root, role, &self.catalogue.revoked, signed)
-            .map_err(|error| error.of(&title))?;
-        let stated: ImageSigned = parse(&signed.document).map_err(|error| error.of(&title))?;
-        check_same(&title, &stated, image)?;
-        if let Some(expired) = stated.expires.filter(|expires| *expires <= self.now) {
-            return Err(TrustError::StatementExpired {
-                image: title,
-                expired,
-                now: self.now,
-            });
-        }
-        Ok(Verified {
-            image: image.clone(),
-            signers,
-            signed_at: stated.signed_at,
-            expires: stated.expires,
-        })
+        statement_of(&self.root, &self.catalogue.revoked, image, signed, self.now)
     }
 
     fn check_not_revoked(&self, title: &str, manifest: &Digest) -> Result<(), TrustError> {
@@ -237,11 +227,46 @@ impl Trusted {
     }
 }
 
+/// What was signed of an image, apart from whether the image itself is revoked.
+///
+/// # Errors
+/// Why the statement is not to be believed.
+pub fn statement_of(
+    root: &TrustRoot,
+    revoked: &[Revoked],
+    image: &ImageRef,
+    signed: &Signed,
+    now: Millis,
+) -> Result<Verified, TrustError> {
+    let title = format!("{} {}", image.name, image.version);
+    let signers = signers::<ImageSigned>(root, &root.roles.images, revoked, signed)
+        .map_err(|error| error.of(&title))?;
+    let stated: ImageSigned = parse(&signed.document).map_err(|error| error.of(&title))?;
+    check_same(&title, &stated, image)?;
+    if let Some(expired) = stated.expires.filter(|expires| *expires <= now) {
+        return Err(TrustError::StatementExpired {
+            image: title,
+            expired,
+            now,
+        });
+    }
+    Ok(Verified {
+        image: image.clone(),
+        signers,
+        signed_at: stated.signed_at,
+        expires: stated.expires,
+    })
+}
+
 /// Whether the statement is about this very image.
 fn check_same(title: &str, stated: &ImageSigned, image: &ImageRef) -> Result<(), TrustError> {
     let kind = |kind| serde_json::to_string(&kind).unwrap_or_default();
     let pairs = [
-        ("manifest", stated.manifest.to_string(), image.manifest.to_string()),
+        (
+            "manifest",
+            stated.manifest.to_string(),
+            image.manifest.to_string(),
+        ),
         ("name", stated.name.clone(), image.name.clone()),
         ("version", stated.version.clone(), image.version.clone()),
         ("size", stated.size.0.to_string(), image.size.0.to_string()),

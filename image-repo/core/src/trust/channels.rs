@@ -29,12 +29,19 @@ pub(super) fn check(catalogue: &Catalogue) -> Result<(), TrustError> {
     }
     for (index, row) in catalogue.channels.iter().enumerate() {
         let field = format!("channels[{index}]");
-        let names = [("image", &row.image), ("channel", &row.channel), ("version", &row.version)];
+        let names = [
+            ("image", &row.image),
+            ("channel", &row.channel),
+            ("version", &row.version),
+        ];
         for (what, name) in names {
             check_name(what, name).map_err(|error| wrong(field.clone(), error.to_string()))?;
         }
         if row.since == 0 || row.since > catalogue.sequence {
-            let should = format!("set in catalogue {}, which this one does not know of", row.since);
+            let should = format!(
+                "set in catalogue {}, which this one does not know of",
+                row.since
+            );
             return Err(wrong(field, should));
         }
         let before = catalogue.channels.iter().take(index).next_back();

@@ -45,7 +45,9 @@ impl fmt::Display for Ignored {
         match &self.why {
             IgnoredWhy::Unreadable(error) => write!(f, "{error}"),
             IgnoredWhy::UnknownKey => f.write_str("the trust root does not know this key"),
-            IgnoredWhy::OtherRole => f.write_str("the trust root lets this key sign other documents, not this one"),
+            IgnoredWhy::OtherRole => {
+                f.write_str("the trust root lets this key sign other documents, not this one")
+            }
             IgnoredWhy::Revoked(why) => write!(f, "this key is revoked: {why}"),
             IgnoredWhy::Bad => f.write_str("it is not over these bytes"),
             IgnoredWhy::Again => f.write_str("this key is counted already"),

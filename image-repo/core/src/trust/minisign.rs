@@ -26,7 +26,9 @@ pub const TRUSTED: &str = "trusted comment: ";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Not 56 letters of Base64, alone or under a comment line.
-    #[error("a public key is 56 letters that begin with RW, alone or under minisign's comment line")]
+    #[error(
+        "a public key is 56 letters that begin with RW, alone or under minisign's comment line"
+    )]
     Form,
     /// Another algorithm.
     #[error("the key is for the algorithm {found:?}; minisign's is \"Ed\"")]
@@ -60,7 +62,9 @@ pub enum SignatureError {
         bytes: usize,
     },
     /// Made by an old minisign.
-    #[error("it is of the old kind, not prehashed: sign again with minisign 0.8 or newer, without -l")]
+    #[error(
+        "it is of the old kind, not prehashed: sign again with minisign 0.8 or newer, without -l"
+    )]
     NotPrehashed,
     /// Made by something else.
     #[error("its algorithm is not minisign's")]
@@ -160,7 +164,8 @@ impl Signature {
         if line().is_ok() || !first.starts_with(UNTRUSTED) {
             return Err(SignatureError::Lines);
         }
-        let bytes: [u8; 74] = base64(second).ok_or(SignatureError::Base64 { line: 2, bytes: 74 })?;
+        let bytes: [u8; 74] =
+            base64(second).ok_or(SignatureError::Base64 { line: 2, bytes: 74 })?;
         let global = base64(fourth).ok_or(SignatureError::Base64 { line: 4, bytes: 64 })?;
         let (algorithm, rest) = bytes.split_first_chunk().ok_or(SignatureError::Lines)?;
         match *algorithm {
@@ -248,7 +253,8 @@ J1DJF2dcykxppYcgAn1Pv2EJhE2kgtknAIKqwz0VsbJF6mCqe5dn5ue987If9tzywuV676qswykM9Tjf
     #[test]
     fn every_other_bit_is_refused_but_in_the_comment_that_nobody_signs() {
         let key = PublicKey::parse(KEY).unwrap();
-        let comment = UNTRUSTED.len().."untrusted comment: signature from minisign secret key".len();
+        let comment =
+            UNTRUSTED.len().."untrusted comment: signature from minisign secret key".len();
         for at in (0..SIGNATURE.len()).filter(|at| !comment.contains(at)) {
             for bit in 0..8 {
                 let mut bytes = SIGNATURE.as_bytes().to_vec();
@@ -268,12 +274,23 @@ J1DJF2dcykxppYcgAn1Pv2EJhE2kgtknAIKqwz0VsbJF6mCqe5dn5ue987If9tzywuV676qswykM9Tjf
         assert_eq!(zero, Err(KeyError::Point { id: KeyId(1) }));
         let mut one = [0; 32];
         one[0] = 1;
-        assert_eq!(PublicKey::of(KeyId(1), &one), Err(KeyError::Point { id: KeyId(1) }));
-        for text in ["", "RW", "untrusted comment: x", "RWTJfeexRAAIAkKoTVRUizP5gnMEFHlcXZ65+1GT5bkMREqrWWLrKEDA\nmore"] {
+        assert_eq!(
+            PublicKey::of(KeyId(1), &one),
+            Err(KeyError::Point { id: KeyId(1) })
+        );
+        for text in [
+            "",
+            "RW",
+            "untrusted comment: x",
+            "RWTJfeexRAAIAkKoTVRUizP5gnMEFHlcXZ65+1GT5bkMREqrWWLrKEDA\nmore",
+        ] {
             assert_eq!(PublicKey::parse(text), Err(KeyError::Form), "{text}");
         }
         let other = KEY.lines().nth(1).unwrap().replacen("RWT", "RUT", 1);
-        assert!(matches!(PublicKey::parse(&other), Err(KeyError::Algorithm { .. })));
+        assert!(matches!(
+            PublicKey::parse(&other),
+            Err(KeyError::Algorithm { .. })
+        ));
     }
 
     #[test]

@@ -33,7 +33,10 @@ pub enum TrustError {
         max: Bytes,
     },
     /// Endless signatures.
-    #[error("the {subject} has {found} signatures; at most {} are read", SIGNATURES_MAX)]
+    #[error(
+        "the {subject} has {found} signatures; at most {} are read",
+        SIGNATURES_MAX
+    )]
     TooManySignatures {
         /// Which document.
         subject: DocumentType,
@@ -41,7 +44,10 @@ pub enum TrustError {
         found: usize,
     },
     /// Endless roots.
-    #[error("{found} trust roots follow the pinned one; at most {} are gone through", ROOTS_MAX)]
+    #[error(
+        "{found} trust roots follow the pinned one; at most {} are gone through",
+        ROOTS_MAX
+    )]
     TooManyRoots {
         /// How many.
         found: usize,
@@ -61,7 +67,9 @@ pub enum TrustError {
         subject: DocumentType,
     },
     /// Another document, signed for another use.
-    #[error("this is {found:?}, and a {subject} is needed: a signature for one use is none for another")]
+    #[error(
+        "this is {found:?}, and a {subject} is needed: a signature for one use is none for another"
+    )]
     OtherType {
         /// What is needed.
         subject: DocumentType,
@@ -69,7 +77,10 @@ pub enum TrustError {
         found: String,
     },
     /// A schema number that this version does not know.
-    #[error("the {subject} has schema {found}; this version reads {}", TRUST_SCHEMA)]
+    #[error(
+        "the {subject} has schema {found}; this version reads {}",
+        TRUST_SCHEMA
+    )]
     Schema {
         /// Which document.
         subject: DocumentType,
@@ -139,7 +150,9 @@ pub enum TrustError {
         expected: u64,
     },
     /// An old root.
-    #[error("the newest trust root is {found}, but {seen} was believed before: somebody rolled it back")]
+    #[error(
+        "the newest trust root is {found}, but {seen} was believed before: somebody rolled it back"
+    )]
     RootRollback {
         /// Its version.
         found: u64,
@@ -183,7 +196,9 @@ pub enum TrustError {
         now: Millis,
     },
     /// Rollback.
-    #[error("the repository has catalogue {found}, but {seen} was believed before: somebody rolled it back")]
+    #[error(
+        "the repository has catalogue {found}, but {seen} was believed before: somebody rolled it back"
+    )]
     CatalogueRollback {
         /// Its sequence.
         found: u64,
@@ -191,7 +206,9 @@ pub enum TrustError {
         seen: u64,
     },
     /// Two catalogues of one sequence.
-    #[error("catalogue {sequence} is another one than the catalogue {sequence} that was believed before")]
+    #[error(
+        "catalogue {sequence} is another one than the catalogue {sequence} that was believed before"
+    )]
     CatalogueOther {
         /// The sequence.
         sequence: u64,
@@ -223,7 +240,9 @@ pub enum TrustError {
         there: Vec<String>,
     },
     /// A channel that goes back in a newer catalogue.
-    #[error("{channel} was set in catalogue {found}, but stood for what catalogue {seen} says before: somebody rolled it back")]
+    #[error(
+        "{channel} was set in catalogue {found}, but stood for what catalogue {seen} says before: somebody rolled it back"
+    )]
     ChannelRollback {
         /// `NAME@CHANNEL`.
         channel: String,
@@ -233,7 +252,9 @@ pub enum TrustError {
         seen: u64,
     },
     /// An older image without saying so.
-    #[error("{channel} stands for version {found}, but stood for {seen} before, and the catalogue does not say that this is meant")]
+    #[error(
+        "{channel} stands for version {found}, but stood for {seen} before, and the catalogue does not say that this is meant"
+    )]
     VersionRollback {
         /// `NAME@CHANNEL`.
         channel: String,
@@ -347,9 +368,7 @@ impl TrustError {
             Self::NoChannel { there, .. } if there.is_empty() => {
                 Vec::from(["the catalogue has no channels".to_string()])
             }
-            Self::NoChannel { there, .. } => {
-                Vec::from([format!("channels: {}", there.join(", "))])
-            }
+            Self::NoChannel { there, .. } => Vec::from([format!("channels: {}", there.join(", "))]),
             _ => Vec::new(),
         }
     }

@@ -34,14 +34,19 @@ pub fn check_root(root: &TrustRoot) -> Result<(), TrustError> {
         let field = format!("keys[{index}]");
         let parsed = PublicKey::parse(&key.key).map_err(|e| wrong(field.clone(), e.to_string()))?;
         if parsed.id != key.id || parsed.text() != key.key {
-            let should = format!("{} is not the id of this key, {}, or not its one spelling", key.id, parsed.id);
+            let should = format!(
+                "{} is not the id of this key, {}, or not its one spelling",
+                key.id, parsed.id
+            );
             return Err(wrong(field, should));
         }
         if !is_line(&key.comment) {
             let should = format!("a comment is one line of at most {TEXT_MAX} bytes");
             return Err(wrong(field, should));
         }
-        let same = points.iter().find(|(point, id)| *point == parsed.point() || *id == key.id);
+        let same = points
+            .iter()
+            .find(|(point, id)| *point == parsed.point() || *id == key.id);
         if let Some((_, id)) = same {
             let should = format!("{} is the same key as {id}, or has its id", key.id);
             return Err(wrong(field, should));
@@ -79,7 +84,10 @@ fn check_role(root: &TrustRoot, role: &Role) -> Result<(), String> {
     let keys = role.keys.len();
     let fits = usize::try_from(role.threshold).is_ok_and(|least| (1..=keys).contains(&least));
     if !fits {
-        return Err(format!("a threshold of {} should be 1 to {keys}, the number of its keys", role.threshold));
+        return Err(format!(
+            "a threshold of {} should be 1 to {keys}, the number of its keys",
+            role.threshold
+        ));
     }
     Ok(())
 }
