@@ -20,6 +20,7 @@ pub mod proof;
 pub mod qcow2;
 pub mod range;
 pub mod refusal;
+pub mod trust;
 pub mod vmdk;
 
 pub use fetch::{Action, Event, Fetch};
