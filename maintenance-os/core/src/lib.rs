@@ -4,6 +4,7 @@
 #![warn(clippy::indexing_slicing, clippy::wildcard_enum_match_arm)]
 extern crate alloc;
 
+pub mod customise;
 pub mod dhcp_client;
 pub mod efi;
 pub mod erase;
