@@ -86,7 +86,9 @@ pub enum TrustFault {
         path: PathBuf,
     },
     /// A document that does not follow what is there.
-    #[error("{subject} {found} was made, but {expected} is the next one: it was made from an old state")]
+    #[error(
+        "{subject} {found} was made, but {expected} is the next one: it was made from an old state"
+    )]
     NotNext {
         /// What.
         subject: &'static str,

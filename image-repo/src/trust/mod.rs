@@ -16,6 +16,6 @@ pub use error::TrustFault;
 pub use files::TrustFiles;
 pub use offer::{Offer, Outcome, add_signature, offer};
 pub use pin::Pin;
-pub use question::{believed, peek, resolve, root, status, verify};
+pub use question::{believed, catalogue_to_change, peek, resolve, root, status, verify};
 pub use secret_key::{SecretKey, SecretKeyError};
 pub use serve::trust_router;

@@ -121,9 +121,9 @@ impl TrustFiles {
             Place::Image(manifest, _) => (2, Some(manifest)),
         };
         let all = self.pending().documents()?;
-        let found = all.into_iter().find(|(_, other, _)| {
-            seat(other.place()) == seat(offer.place()) && other != offer
-        });
+        let found = all
+            .into_iter()
+            .find(|(_, other, _)| seat(other.place()) == seat(offer.place()) && other != offer);
         Ok(found.map(|(path, other, _)| (path, other)))
     }
 }

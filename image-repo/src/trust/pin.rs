@@ -95,7 +95,9 @@ impl Pin {
         if is_same && !forget {
             return Ok(root);
         }
-        let later = self.root().is_ok_and(|before| before.version < root.version);
+        let later = self
+            .root()
+            .is_ok_and(|before| before.version < root.version);
         let seen = if later && !forget {
             self.seen()?
         } else {
@@ -148,7 +150,10 @@ impl Pin {
         let _lock = TrustFiles::at(&self.dir).lock()?;
         let before = self.seen()?;
         let rank = |seen: &Seen| (seen.root, seen.sequence, seen.at);
-        if before.root <= seen.root && before.sequence <= seen.sequence && rank(&before) < rank(seen) {
+        if before.root <= seen.root
+            && before.sequence <= seen.sequence
+            && rank(&before) < rank(seen)
+        {
             self.write_seen(seen)?;
         }
         Ok(())

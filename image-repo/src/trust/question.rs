@@ -4,11 +4,13 @@
 use super::error::TrustFault;
 use super::pin::Pin;
 use crate::repository::Repository;
-use groundstate_api::Millis;
 use groundstate_api::image::ImageRef;
-use groundstate_api::trust::{ImageChoice, SignedStatus, TrustRoot};
+use groundstate_api::trust::{Catalogue, ImageChoice, SignedStatus, TrustRoot};
+use groundstate_api::{Digest, Millis};
 use image_core::manifest::reference;
-use image_core::trust::{Trusted, Verified, newest_root, trusted};
+use image_core::trust::{
+    TrustError, Trusted, Verified, advance, catalogue_of, newest_root, parse, trusted,
+};
 
 /// The newest trust root that this machine believes.
 ///
@@ -41,6 +43,39 @@ pub fn believed(repository: &Repository, pin: &Pin, now: Millis) -> Result<Trust
     let trusted = peek(repository, pin, now)?;
     pin.keep(trusted.seen())?;
     Ok(trusted)
+}
+
+/// The catalogue that the next one is made from, and the next one's sequence. The one that is there counts if its signers
+/// hold, or if this machine believed it before its root was rotated.
+///
+/// # Errors
+/// The one that is there is not what its signers signed, or is behind what this machine has seen.
+pub fn catalogue_to_change(
+    repository: &Repository,
+    pin: &Pin,
+) -> Result<(Option<Catalogue>, u64), TrustFault> {
+    let pinned = pin.root()?;
+    let files = repository.trust();
+    let root = advance(&pinned, &files.roots_after(pinned.version)?)?;
+    let seen = pin.seen()?;
+    let Some(signed) = files.catalogue()? else {
+        return Ok((None, seen.sequence + 1));
+    };
+    let is_seen = seen.catalogue == Some(Digest::of(signed.document.as_bytes()));
+    let catalogue: Catalogue = if is_seen {
+        parse(&signed.document)?
+    } else {
+        catalogue_of(&root, &signed)?.0
+    };
+    if catalogue.sequence < seen.sequence {
+        return Err(TrustError::CatalogueRollback {
+            found: catalogue.sequence,
+            seen: seen.sequence,
+        }
+        .into());
+    }
+    let next = catalogue.sequence + 1;
+    Ok((Some(catalogue), next))
 }
 
 /// The image that `NAME@CHANNEL` stands for.

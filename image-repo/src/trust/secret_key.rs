@@ -26,7 +26,9 @@ const WORK_MAX: u64 = 1 << 27;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretKeyError {
     /// Not minisign's.
-    #[error("it is no secret key of minisign: a comment line, and one line of {LENGTH} bytes in Base64")]
+    #[error(
+        "it is no secret key of minisign: a comment line, and one line of {LENGTH} bytes in Base64"
+    )]
     Form,
     /// Another algorithm.
     #[error("the secret key is for another algorithm than minisign's")]
@@ -38,7 +40,10 @@ pub enum SecretKeyError {
     #[error("the password does not open this secret key")]
     WrongPassword,
     /// The key asks for too much work.
-    #[error("the secret key asks for more memory or time than {} and a minute", MEMORY_MAX)]
+    #[error(
+        "the secret key asks for more memory or time than {} and a minute",
+        MEMORY_MAX
+    )]
     TooCostly,
     /// Its halves do not belong together.
     #[error("the secret key is damaged")]
@@ -206,11 +211,7 @@ fn uncover(bytes: &mut [u8; LENGTH], password: &[u8]) -> Result<(), SecretKeyErr
 /// What libsodium makes of its two limits (`crypto_pwhash_scryptsalsa208sha256`): log2 of N, and p, with r = 8.
 fn costs(work: u64, memory: u64) -> (u8, u32) {
     let work = work.max(32_768);
-    let log_of = |max: u64| {
-        (1u8..63)
-            .find(|log| 1u64 << log > max / 2)
-            .unwrap_or(63)
-    };
+    let log_of = |max: u64| (1u8..63).find(|log| 1u64 << log > max / 2).unwrap_or(63);
     if work < memory / 32 {
         return (log_of(work / 32), 1);
     }
@@ -228,7 +229,11 @@ mod tests {
         assert_eq!(costs(33_554_432, 1 << 30), (20, 1), "minisign's own");
         assert_eq!(costs(524_288, 16 << 20), (14, 1), "interactive");
         assert_eq!(costs(1 << 20, 1 << 30), (15, 1), "little work, much memory");
-        assert_eq!(costs(1 << 25, 16 << 20), (14, 64), "much work, little memory");
+        assert_eq!(
+            costs(1 << 25, 16 << 20),
+            (14, 64),
+            "much work, little memory"
+        );
     }
 
     #[test]
@@ -239,6 +244,31 @@ mod tests {
         let again = SecretKey::open(&text, None).unwrap();
         assert_eq!((again.id(), again.public()), (key.id(), key.public()));
         assert_eq!(again.sign(b"x", "c"), key.sign(b"x", "c"));
+    }
+
+    #[test]
+    fn no_other_password_opens_a_key() {
+        let mut bytes = raw(&SecretKey::of(KeyId(0xAB), &[7; 32]).file_without_password()).unwrap();
+        bytes[2..4].copy_from_slice(b"Sc");
+        bytes[6..38].copy_from_slice(&[9; 32]);
+        // As cheap as libsodium has it.
+        bytes[38..46].copy_from_slice(&32_768u64.to_le_bytes());
+        bytes[46..54].copy_from_slice(&(1u64 << 20).to_le_bytes());
+        let mut sum = Blake2b::<U32>::new();
+        sum.update(&bytes[..2]);
+        sum.update(&bytes[HIDDEN..126]);
+        bytes[126..].copy_from_slice(&sum.finalize());
+        uncover(&mut bytes, b"right").unwrap();
+        let text = format!("{UNTRUSTED}x\n{}\n", Base64::encode_string(&bytes));
+        for (password, error) in [
+            (None, SecretKeyError::PasswordNeeded),
+            (Some(&b"wrong"[..]), SecretKeyError::WrongPassword),
+            (Some(b""), SecretKeyError::WrongPassword),
+        ] {
+            assert_eq!(SecretKey::open(&text, password).unwrap_err(), error);
+        }
+        let opened = SecretKey::open(&text, Some(b"right")).unwrap();
+        assert_eq!(opened.id(), KeyId(0xAB));
     }
 
     #[test]
@@ -255,10 +285,16 @@ mod tests {
         let mut bytes = raw(&key).unwrap();
         bytes[62] ^= 1;
         let text = format!("{UNTRUSTED}x\n{}\n", Base64::encode_string(&bytes));
-        assert_eq!(SecretKey::open(&text, None).unwrap_err(), SecretKeyError::Damaged);
+        assert_eq!(
+            SecretKey::open(&text, None).unwrap_err(),
+            SecretKeyError::Damaged
+        );
         bytes[2..4].copy_from_slice(b"Sc");
         let text = format!("{UNTRUSTED}x\n{}\n", Base64::encode_string(&bytes));
-        assert_eq!(SecretKey::open(&text, None).unwrap_err(), SecretKeyError::PasswordNeeded);
+        assert_eq!(
+            SecretKey::open(&text, None).unwrap_err(),
+            SecretKeyError::PasswordNeeded
+        );
         bytes[38..54].copy_from_slice(&[0xff; 16]);
         let text = format!("{UNTRUSTED}x\n{}\n", Base64::encode_string(&bytes));
         let opened = SecretKey::open(&text, Some(b"x"));

@@ -37,7 +37,9 @@ pub fn trust_router(repository: Arc<Repository>) -> Router {
     };
     let image = |State(ours): Ours, Path(digest): Path<String>, headers: HeaderMap| async move {
         let Ok(digest) = digest.parse::<Digest>() else {
-            return missing("a statement is asked for by the 64 lower-case hexadecimal digits of its manifest");
+            return missing(
+                "a statement is asked for by the 64 lower-case hexadecimal digits of its manifest",
+            );
         };
         let wanted = move || ours.trust().statement(&digest);
         answer(wanted, "signature of that image", ASK_AGAIN, headers).await
@@ -85,7 +87,8 @@ fn give(signed: &Signed, cache: &str, headers: &HeaderMap) -> Response {
 }
 
 fn missing(what: &str) -> Response {
-    let next = "groundstate image trust show, on the machine of the repository, says what is signed";
+    let next =
+        "groundstate image trust show, on the machine of the repository, says what is signed";
     problem(
         StatusCode::NOT_FOUND,
         Reason::new(ReasonCode::ImageUntrusted, what, next),

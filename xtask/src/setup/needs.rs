@@ -157,4 +157,5 @@ pub(super) const NEEDS: &[Need] = &[
     need(&["sfdisk"], "fdisk", FOREIGN),
     need(&["parted"], "parted", FOREIGN),
     need(&["perfdhcp"], "kea-admin", "DHCP peer in tests and benches"),
+    need(&["minisign"], "minisign", "signature peer in tests"),
 ];

@@ -13,6 +13,7 @@ mod document;
 pub mod limits;
 pub mod minisign;
 mod moment;
+pub mod next;
 mod refusal;
 mod root;
 pub mod version;
