@@ -167,8 +167,8 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_MAX)
         .max_headers(HEADERS_MAX)
-        // Answers to requests that came one behind the other go out one behind the other, without a call for each.
-        .pipeline_flush(true)
+        // Not `pipeline_flush`: it copies every body into a buffer of its own, which then grows with what is in flight.
+        // An answer is larger than what one call could take together with the next one.
         .serve_connection(TokioIo::new(stream), service);
     tokio::select! {
         ended = watcher.watch(connection) => {
