@@ -9,8 +9,10 @@ extern crate alloc;
 
 pub mod admission;
 pub mod answer;
+pub mod deploy;
 pub mod disk_file;
 pub mod facts;
+pub mod fan_out;
 pub mod fetch;
 pub mod limits;
 pub mod manifest;

@@ -2,24 +2,21 @@
 //! One question to the image server and its whole answer, within a bounded time. It never asks twice: who asks again,
 //! and when, is decided by those who call.
 
-use super::Source;
+use super::connection::{Connection, Head};
+use super::source::Source;
+use super::trouble::lasting;
 use groundstate_api::view::Problem;
-use groundstate_api::{Bytes, Digest, Reason, ReasonCode};
+use groundstate_api::{Bytes, Digest, Reason};
 use image_core::answer::{Answer, judge};
 use image_core::proof::Corrupt;
-use std::io::{self, Read as _};
-use std::time::Duration;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-/// To connect and shake hands: a slow processor needs two seconds for TLS, a lost packet three more.
-const CONNECT_MAX: Duration = Duration::from_secs(20);
-/// To the answer's head.
-const ANSWER_MAX: Duration = Duration::from_secs(20);
-/// Between two pieces of the body: after this long the server is as good as away.
-const STALL_MAX: Duration = Duration::from_secs(15);
 /// For the whole body. What came so far is kept and the next question asks for the rest.
 const BODY_MAX: Duration = Duration::from_secs(300);
 /// The longest problem document that is read.
-const PROBLEM_MAX: u64 = 64 * 1024;
+pub(super) const PROBLEM_MAX: u64 = 64 * 1024;
 /// What is read at once.
 const PIECE: usize = 64 * 1024;
 
@@ -79,46 +76,29 @@ pub(super) fn path(template: &str, digest: &Digest) -> String {
     template.replace("{digest}", &digest.hex())
 }
 
+/// The tag of what lies under a digest.
+pub(super) fn tag(digest: &Digest) -> String {
+    digest.to_string()
+}
+
 /// Asks for all of it, or for the rest where `sink` has a part.
 pub(super) fn ask(
     source: &Source,
     question: &Question<'_>,
     sink: &mut dyn Sink,
 ) -> Result<(), Trouble> {
+    let network = |error| network(&error, question.what);
     let from = sink.have();
-    let url = format!("{}{}", source.base.trim_end_matches('/'), question.path);
-    let mut request = source
-        .agent
-        .get(url)
-        .config()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .timeout_connect(Some(CONNECT_MAX))
-        .timeout_recv_response(Some(ANSWER_MAX))
-        .timeout_recv_body(Some(BODY_MAX))
-        .timeout_per_read(Some(STALL_MAX))
-        .build();
-    if from > 0 {
-        request = request
-            .header("Range", format!("bytes={from}-"))
-            .header("If-Range", format!("\"{}\"", question.digest));
-    }
-    let response = request.call().map_err(|error| network(error, question))?;
-    let (head, body) = response.into_parts();
-    let mut reader = body.into_reader();
-    let status = head.status.as_u16();
-    let problem = if status < 400 {
-        None
-    } else {
-        let mut text = Vec::new();
-        // A body that breaks off is as good as none: the status alone decides then.
-        let read = (&mut reader).take(PROBLEM_MAX).read_to_end(&mut text);
-        read.ok()
-            .and_then(|_| serde_json::from_slice::<Problem>(&text).ok())
-    };
+    let mut connection = Connection::open(source, Arc::default()).map_err(network)?;
+    let tag = tag(&question.digest);
+    let mut text = String::new();
+    let rest = (from > 0).then_some((from, tag.as_str()));
+    connection.question(&question.path, rest, &mut text);
+    connection.send(&text).map_err(network)?;
+    let head = connection.head().map_err(network)?;
+    let problem = problem(&mut connection, &head);
     match judge(
-        status,
+        head.status,
         from,
         question.what,
         &question.digest,
@@ -126,33 +106,45 @@ pub(super) fn ask(
     ) {
         Answer::Whole => sink.restart().map_err(Trouble::Sink)?,
         Answer::Rest => {
-            let range = text_of(&head, "content-range");
-            if !range.is_some_and(|range| range.starts_with(&format!("bytes {from}-"))) {
+            if !continues(&head, from) {
                 sink.restart().map_err(Trouble::Sink)?;
                 return Err(Trouble::Away(format!(
-                    "asked for bytes from {from}, got {range:?}"
+                    "asked for bytes from {from}, got {:?}",
+                    head.range
                 )));
             }
         }
         Answer::Away(said) => return Err(Trouble::Away(said)),
         Answer::Refused(reason) => return Err(Trouble::Refused(reason)),
     }
-    let promised = text_of(&head, "content-length").and_then(|text| text.parse::<u64>().ok());
-    if let Some(promised) = promised {
-        check_length(question, sink.have().saturating_add(promised), true)?;
+    check_length(question, sink.have().saturating_add(head.length))?;
+    copy(&mut connection, head.length, question, sink)
+}
+
+/// Whether the answer goes on from byte `from`.
+pub(super) fn continues(head: &Head, from: u64) -> bool {
+    let range = head.range.as_deref();
+    range.is_some_and(|range| range.starts_with(&format!("bytes {from}-")))
+}
+
+/// The problem that a refusal tells of, read from its body.
+pub(super) fn problem(connection: &mut Connection, head: &Head) -> Option<Problem> {
+    if head.status < 400 || head.length > PROBLEM_MAX {
+        return None;
     }
-    copy(&mut reader, question, sink)
+    let mut text = vec![0; usize::try_from(head.length).ok()?];
+    let mut have = 0;
+    while have < text.len() {
+        // A body that breaks off is as good as none: the status alone decides then.
+        have += connection.body(&mut text[have..]).ok()?;
+    }
+    serde_json::from_slice(&text).ok()
 }
 
-fn text_of<'a>(head: &'a ureq::http::response::Parts, name: &str) -> Option<&'a str> {
-    head.headers.get(name)?.to_str().ok()
-}
-
-/// Whether `found` bytes are neither too many nor, where that is all, too few.
-fn check_length(question: &Question<'_>, found: u64, all: bool) -> Result<(), Trouble> {
+/// Whether `found` bytes are neither too many nor, where that is known, too few.
+fn check_length(question: &Question<'_>, found: u64) -> Result<(), Trouble> {
     let expected = question.length.unwrap_or(question.max);
-    let short = all && question.length.is_some() && found < expected.0;
-    if found > expected.0 || short {
+    if found > expected.0 || (question.length.is_some() && found < expected.0) {
         return Err(Trouble::Corrupt(Corrupt::StoredLength {
             expected,
             found: Bytes(found),
@@ -162,79 +154,31 @@ fn check_length(question: &Question<'_>, found: u64, all: bool) -> Result<(), Tr
 }
 
 fn copy(
-    reader: &mut dyn io::Read,
+    connection: &mut Connection,
+    length: u64,
     question: &Question<'_>,
     sink: &mut dyn Sink,
 ) -> Result<(), Trouble> {
     let mut piece = vec![0; PIECE];
-    loop {
-        match reader.read(&mut piece) {
-            Ok(0) => return check_length(question, sink.have(), true),
-            Ok(count) => {
-                check_length(question, sink.have() + count as u64, false)?;
-                sink.put(&piece[..count]).map_err(Trouble::Sink)?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(network(error.into(), question)),
+    let mut left = length;
+    let began = Instant::now();
+    while left > 0 {
+        let room = usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
+        let read = connection.body(&mut piece[..room]);
+        let count = read.map_err(|error| network(&error, question.what))?;
+        sink.put(&piece[..count]).map_err(Trouble::Sink)?;
+        left -= count as u64;
+        if began.elapsed() > BODY_MAX {
+            return Err(Trouble::Away(format!(
+                "it did not come whole within {} s",
+                BODY_MAX.as_secs()
+            )));
         }
     }
+    Ok(())
 }
 
 /// A certificate that does not fit will not fit in a minute; everything else on the network may pass.
-fn network(error: ureq::Error, question: &Question<'_>) -> Trouble {
-    let tls = match &error {
-        ureq::Error::Rustls(tls) => Some(tls),
-        ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref()),
-        ureq::Error::BadUri(_) | ureq::Error::Http(_) | ureq::Error::RequireHttpsOnly(_) => {
-            return Trouble::Refused(
-                Reason::new(
-                    ReasonCode::Internal,
-                    format!("the address of {} makes no sense", question.what),
-                    "correct the provisioner's address in the site file and assemble the boot image again",
-                )
-                .seen(error.to_string()),
-            );
-        }
-        _ => None,
-    };
-    tls.and_then(certificate)
-        .map_or_else(|| Trouble::Away(error.to_string()), Trouble::Refused)
-}
-
-fn certificate(error: &rustls::Error) -> Option<Reason> {
-    use rustls::{AlertDescription as Alert, CertificateError as Certificate};
-    let reason = match error {
-        rustls::Error::InvalidCertificate(
-            Certificate::Expired
-            | Certificate::ExpiredContext { .. }
-            | Certificate::NotValidYet
-            | Certificate::NotValidYetContext { .. },
-        ) => Reason::new(
-            ReasonCode::ClockWrong,
-            "the provisioner's certificate is not valid at this machine's time",
-            "set the clocks of this machine and of the provisioner",
-        ),
-        rustls::Error::InvalidCertificate(_) => Reason::new(
-            ReasonCode::TlsRefused,
-            "the server's certificate is not of this site",
-            "see that the machine booted this site's boot image and that no other server has the provisioner's address",
-        ),
-        rustls::Error::AlertReceived(
-            Alert::BadCertificate
-            | Alert::UnsupportedCertificate
-            | Alert::CertificateRevoked
-            | Alert::CertificateExpired
-            | Alert::CertificateUnknown
-            | Alert::CertificateRequired
-            | Alert::UnknownCA
-            | Alert::AccessDenied
-            | Alert::HandshakeFailure,
-        ) => Reason::new(
-            ReasonCode::TlsRefused,
-            "the provisioner does not accept this machine's certificate",
-            "order the run anew, so that the machine enrols again",
-        ),
-        _ => return None,
-    };
-    Some(reason.seen(error.to_string()))
+fn network(error: &io::Error, what: &str) -> Trouble {
+    lasting(error, what).map_or_else(|| Trouble::Away(error.to_string()), Trouble::Refused)
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Buffers that are used again and again, and the count of what they hold: PID 1 lives in 64 MiB.
 
+use image_core::deploy::limits;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 /// O_DIRECT wants memory aligned to the logical sector; 4096 serves every disk.
 pub(super) const ALIGNMENT: usize = 4096;
@@ -33,51 +34,57 @@ impl Aligned {
     }
 }
 
-/// Buffers that wait to be used again, and the most that all of them have held.
+/// Plain buffers of one length, and no more of them than a number: who wants another waits until one comes back.
+pub(super) struct Plain {
+    spare: Mutex<(Vec<Aligned>, usize)>,
+    back: Condvar,
+    length: usize,
+}
+
+impl Plain {
+    pub(super) fn new(length: usize, count: usize) -> Self {
+        Self {
+            spare: Mutex::new((Vec::new(), count)),
+            back: Condvar::new(),
+            length,
+        }
+    }
+
+    /// A buffer, once there is one.
+    pub(super) fn take(&self, count: &Count) -> Aligned {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(buffer) = spare.0.pop() {
+                return buffer;
+            }
+            if spare.1 > 0 {
+                spare.1 -= 1;
+                count.grew(self.length + ALIGNMENT);
+                return Aligned::zeroed(self.length);
+            }
+            spare = self
+                .back
+                .wait(spare)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    pub(super) fn give_back(&self, buffer: Aligned) {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.0.push(buffer);
+        self.back.notify_one();
+    }
+}
+
+/// How many bytes buffers hold, and the most that they have held: PID 1 lives in 64 MiB.
 #[derive(Default)]
-pub(super) struct Pool {
-    plain: Mutex<Vec<Aligned>>,
-    stored: Mutex<Vec<Vec<u8>>>,
+pub(super) struct Count {
     held: AtomicU64,
     peak: AtomicU64,
 }
 
-impl Pool {
-    /// A buffer for a plain chunk of at most `length` bytes; all of a pool's have the same length.
-    pub(super) fn plain(&self, length: usize) -> Aligned {
-        let spare = self
-            .plain
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
-        spare.unwrap_or_else(|| {
-            self.grew(length + ALIGNMENT);
-            Aligned::zeroed(length)
-        })
-    }
-    pub(super) fn plain_back(&self, buffer: Aligned) {
-        let mut spare = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
-        spare.push(buffer);
-    }
-    /// An empty buffer that takes `length` bytes without growing.
-    pub(super) fn stored(&self, length: usize) -> Vec<u8> {
-        let spare = self
-            .stored
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
-        let mut buffer = spare.unwrap_or_default();
-        buffer.clear();
-        let before = buffer.capacity();
-        buffer.reserve_exact(length);
-        self.grew(buffer.capacity() - before);
-        buffer
-    }
-    pub(super) fn stored_back(&self, buffer: Vec<u8>) {
-        let mut spare = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
-        spare.push(buffer);
-    }
-    /// The most bytes that the pool's buffers have held, in use or waiting.
+impl Count {
+    /// The most bytes that buffers have held, in use or waiting.
     pub(super) fn peak(&self) -> u64 {
         self.peak.load(Ordering::Relaxed)
     }
@@ -87,25 +94,83 @@ impl Pool {
     }
 }
 
+/// The buffers of a deploy.
+pub(super) struct Pool {
+    /// For what comes from sources, on its way to the disk.
+    pub(super) plain: Plain,
+    /// For what is read from the disk.
+    pub(super) reads: Plain,
+    stored: Mutex<Vec<Vec<u8>>>,
+    pub(super) count: Count,
+}
+
+impl Pool {
+    /// Buffers of `length` bytes, for a flight of so many spans.
+    pub(super) fn new(length: usize, flight: usize) -> Self {
+        Self {
+            plain: Plain::new(length, limits::plain(flight)),
+            reads: Plain::new(length, limits::reading(flight)),
+            stored: Mutex::default(),
+            count: Count::default(),
+        }
+    }
+
+    /// An empty buffer that takes `length` bytes without growing.
+    pub(super) fn stored(&self, length: usize) -> Vec<u8> {
+        let mut spare = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        // The one that fits best, so that the sum of them stays small.
+        let fits = |one: &&mut Vec<u8>| one.capacity() >= length;
+        let best = spare
+            .iter_mut()
+            .filter(fits)
+            .min_by_key(|one| one.capacity());
+        let mut buffer = match best {
+            Some(best) => std::mem::take(best),
+            None => spare.pop().unwrap_or_default(),
+        };
+        spare.retain(|one| one.capacity() > 0);
+        drop(spare);
+        buffer.clear();
+        let before = buffer.capacity();
+        buffer.reserve_exact(length);
+        self.count.grew(buffer.capacity() - before);
+        buffer
+    }
+    pub(super) fn stored_back(&self, buffer: Vec<u8>) {
+        let mut spare = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.push(buffer);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_buffer_is_aligned_and_comes_back() {
-        let pool = Pool::default();
         for length in [512, 4096, 4 << 20] {
             let buffer = Aligned::zeroed(length);
             assert_eq!(buffer.bytes().as_ptr().align_offset(ALIGNMENT), 0);
             assert_eq!(buffer.bytes().len(), length);
         }
-        let one = pool.plain(1 << 20);
-        pool.plain_back(one);
-        let two = pool.plain(1 << 20);
-        assert_eq!(pool.peak(), (1 << 20) + 4096);
-        let three = pool.plain(1 << 20);
-        assert_eq!(pool.peak(), 2 * ((1 << 20) + 4096));
-        drop((two, three));
+        let pool = Pool::new(1 << 20, 3);
+        let one = pool.plain.take(&pool.count);
+        pool.plain.give_back(one);
+        let two = pool.plain.take(&pool.count);
+        assert_eq!(pool.count.peak(), (1 << 20) + 4096);
+        let three = pool.plain.take(&pool.count);
+        assert_eq!(pool.count.peak(), 2 * ((1 << 20) + 4096));
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| pool.plain.take(&pool.count));
+            pool.plain.give_back(three);
+            drop(waits.join().unwrap());
+        });
+        drop(two);
+        assert_eq!(
+            pool.count.peak(),
+            2 * ((1 << 20) + 4096),
+            "no third was made"
+        );
         let stored = pool.stored(1000);
         assert!(stored.is_empty() && stored.capacity() >= 1000);
     }

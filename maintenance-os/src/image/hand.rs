@@ -1,30 +1,60 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The one thread that touches the target. It alone waits for the disk; who gives it orders waits no longer than a disk
+//! The few threads that touch the target. They alone wait for the disk; who gives them orders waits no longer than a disk
 //! may take.
 //!
-//! Buffers go over with an order and come back with its answer. Of a disk that does not answer the thread is left behind,
-//! with one buffer at most.
+//! Buffers go over with an order and come back with its answer. Of a disk that does not answer the threads are left behind,
+//! with one buffer each at most.
 
+use super::blocks::{Scratch, clear, is_clear, write_pieces};
 use super::buffer::Aligned;
 use crate::medium::{self, Access, Medium};
 use std::io;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+/// A part of a buffer and its place on the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    /// Where in the buffer.
+    pub(super) start: usize,
+    /// How long.
+    pub(super) length: usize,
+    /// Where on the target.
+    pub(super) at: u64,
+}
+
 /// What is to be done.
 pub(super) enum Order {
-    /// Write so many of the buffer's bytes there.
-    Write(Aligned, usize, u64),
-    /// Read so many bytes from there into the buffer.
-    Read(Aligned, usize, u64),
-    /// Make it read as zero from there to there, by a request of the device's own.
-    ZeroOut(u64, u64),
+    /// Write these pieces of the buffer; where told, only the blocks that differ from what stands there.
+    Write(Aligned, Vec<Piece>, bool),
+    /// Read these pieces into the buffer.
+    Read(Aligned, Vec<Piece>),
+    /// See whether it reads as zero from there to there.
+    Look(u64, u64),
+    /// Make it read as zero from there to there; where told, only the blocks that do not.
+    Clear(u64, u64, bool),
     /// Wait until the disk has everything, its own cache flushed.
     Flush,
     /// Make sure that what is read next comes from the disk.
     Forget,
+}
+
+/// What an order brought about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Effect {
+    /// Bytes that were written.
+    pub(super) written: u64,
+    /// What was looked at reads as zero.
+    pub(super) is_clear: bool,
+}
+
+/// How an order ended.
+pub(super) struct Answer {
+    pub(super) buffer: Option<Aligned>,
+    pub(super) done: io::Result<Effect>,
 }
 
 /// What the medium is.
@@ -43,28 +73,29 @@ pub(super) enum Trouble {
     Silent(Duration),
 }
 
-/// How an order ended, with its buffer.
-type Answer = (Option<Aligned>, io::Result<()>);
-
-/// The thread, seen from the one that gives orders.
+/// The threads, seen from the one that gives orders.
 pub(super) struct Hand {
     /// None where nobody listens any more.
-    orders: Option<Sender<Order>>,
-    answers: Receiver<Answer>,
+    orders: Option<Sender<(u64, Order)>>,
+    closed: Receiver<()>,
     patience: Duration,
 }
 
 impl Hand {
-    /// Opens the medium. `Trouble` says whether it was opening or measuring that failed.
+    /// Opens the medium for `threads` orders at a time; `tell` gets each order's number and answer. `Trouble` says whether
+    /// it was opening or measuring that failed.
     pub(super) fn open(
         path: &Path,
         access: Access,
         patience: Duration,
+        threads: usize,
+        tell: impl Fn(u64, Answer) + Clone + Send + 'static,
     ) -> Result<(Self, Measured), (&'static str, Trouble)> {
         let (orders, ordered) = channel();
-        let (tell, answers) = channel();
         let (tell_measured, measured) = channel();
+        let (end, closed) = channel();
         let path = path.to_path_buf();
+        let ordered = Arc::new(Mutex::new(ordered));
         thread::spawn(move || {
             let opened = medium::open(&path, access).map_err(|error| ("opened", error));
             let opened = opened.and_then(|medium| {
@@ -73,9 +104,16 @@ impl Hand {
             });
             match opened {
                 Ok((medium, measured)) => {
-                    if tell_measured.send(Ok(measured)).is_ok() {
-                        obey(medium.as_ref(), &ordered, &tell);
+                    let medium: Arc<dyn Medium> = Arc::from(medium);
+                    if tell_measured.send(Ok(measured)).is_err() {
+                        return;
                     }
+                    for _ in 1..threads.max(1) {
+                        let (medium, ordered) = (Arc::clone(&medium), Arc::clone(&ordered));
+                        let (tell, end) = (tell.clone(), end.clone());
+                        thread::spawn(move || obey(medium, &ordered, tell, end));
+                    }
+                    obey(medium, &ordered, tell, end);
                 }
                 // Nobody listens any more where it took too long.
                 Err(error) => drop(tell_measured.send(Err(error))),
@@ -85,7 +123,7 @@ impl Hand {
             Ok(Ok(measured)) => {
                 let hand = Self {
                     orders: Some(orders),
-                    answers,
+                    closed,
                     patience,
                 };
                 Ok((hand, measured))
@@ -96,20 +134,23 @@ impl Hand {
         }
     }
 
-    /// Carries an order out and gives its buffer back.
-    pub(super) fn carry_out(&mut self, order: Order) -> Result<Option<Aligned>, Trouble> {
-        let orders = self.orders.as_ref();
-        if orders.is_none_or(|orders| orders.send(order).is_err()) {
-            return Err(Trouble::Io(died()));
-        }
-        match self.answers.recv_timeout(self.patience) {
-            Ok((buffer, done)) => done.map(|()| buffer).map_err(Trouble::Io),
-            Err(RecvTimeoutError::Timeout) => {
-                self.orders = None;
-                Err(Trouble::Silent(self.patience))
-            }
-            Err(RecvTimeoutError::Disconnected) => Err(Trouble::Io(died())),
-        }
+    /// Gives an order with a number of its own.
+    pub(super) fn give(&self, number: u64, order: Order) -> io::Result<()> {
+        let orders = self.orders.as_ref().ok_or_else(died)?;
+        orders.send((number, order)).map_err(|_| died())
+    }
+
+    /// How long an order may take.
+    pub(super) const fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// The disk does not answer: its threads are left behind.
+    pub(super) fn leave(&mut self) -> Trouble {
+        self.orders = None;
+        let (_, closed) = channel();
+        self.closed = closed;
+        Trouble::Silent(self.patience)
     }
 }
 
@@ -117,7 +158,8 @@ impl Hand {
 impl Drop for Hand {
     fn drop(&mut self) {
         if self.orders.take().is_some() {
-            while self.answers.recv_timeout(self.patience).is_ok() {}
+            // Nothing is ever sent: the channel ends with the last thread.
+            while self.closed.recv_timeout(self.patience).is_ok() {}
         }
     }
 }
@@ -130,37 +172,75 @@ fn measure(medium: &dyn Medium) -> io::Result<Measured> {
     })
 }
 
-/// Until nobody gives orders. The answers' channel closes after the medium.
-fn obey(medium: &dyn Medium, ordered: &Receiver<Order>, tell: &Sender<Answer>) {
-    for order in ordered {
-        if tell.send(obey_one(medium, order)).is_err() {
-            return;
+/// Until nobody gives orders. `end` goes after the medium.
+fn obey(
+    medium: Arc<dyn Medium>,
+    ordered: &Mutex<Receiver<(u64, Order)>>,
+    tell: impl Fn(u64, Answer),
+    end: Sender<()>,
+) {
+    let mut scratch = Scratch::default();
+    loop {
+        let next = ordered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .recv();
+        let Ok((number, order)) = next else { break };
+        tell(number, obey_one(medium.as_ref(), order, &mut scratch));
+    }
+    drop(medium);
+    drop(tell);
+    drop(end);
+}
+
+fn obey_one(medium: &dyn Medium, order: Order, scratch: &mut Scratch) -> Answer {
+    let (buffer, done) = match order {
+        Order::Write(buffer, pieces, compare) => {
+            let done = write_pieces(medium, buffer.bytes(), &pieces, compare, scratch);
+            (Some(buffer), done.map(wrote))
         }
+        Order::Read(mut buffer, pieces) => {
+            let done = read_pieces(medium, buffer.bytes_mut(), &pieces);
+            (Some(buffer), done.map(|()| Effect::default()))
+        }
+        Order::Look(from, to) => {
+            let looked = is_clear(medium, from, to, scratch);
+            let effect = |is_clear| Effect {
+                is_clear,
+                ..Effect::default()
+            };
+            (None, looked.map(effect))
+        }
+        Order::Clear(from, to, compare) => {
+            (None, clear(medium, from, to, compare, scratch).map(wrote))
+        }
+        Order::Flush => (None, medium.flush().map(|()| Effect::default())),
+        Order::Forget => (None, medium.forget(0, None).map(|()| Effect::default())),
+    };
+    Answer { buffer, done }
+}
+
+fn wrote(written: u64) -> Effect {
+    Effect {
+        written,
+        ..Effect::default()
     }
 }
 
-fn obey_one(medium: &dyn Medium, order: Order) -> Answer {
-    match order {
-        Order::Write(buffer, length, at) => {
-            let bytes = buffer.bytes().get(..length).ok_or_else(too_long);
-            let done = bytes.and_then(|bytes| medium::write_all(medium, bytes, at));
-            (Some(buffer), done)
-        }
-        Order::Read(mut buffer, length, at) => {
-            let bytes = buffer.bytes_mut().get_mut(..length).ok_or_else(too_long);
-            let done = bytes.and_then(|bytes| medium::read_exact(medium, bytes, at));
-            (Some(buffer), done)
-        }
-        Order::ZeroOut(from, to) => (None, medium.zero_out(from, to - from)),
-        Order::Flush => (None, medium.flush()),
-        Order::Forget => (None, medium.forget(0, None)),
+fn read_pieces(medium: &dyn Medium, bytes: &mut [u8], pieces: &[Piece]) -> io::Result<()> {
+    for piece in pieces {
+        let part = bytes
+            .get_mut(piece.start..)
+            .and_then(|rest| rest.get_mut(..piece.length));
+        medium::read_exact(medium, part.ok_or_else(too_long)?, piece.at)?;
     }
+    Ok(())
 }
 
-fn too_long() -> io::Error {
+pub(super) fn too_long() -> io::Error {
     io::Error::other("more than the buffer holds")
 }
 
-fn died() -> io::Error {
+pub(super) fn died() -> io::Error {
     io::Error::other("the work on the disk ended in a fault of the maintenance OS")
 }

@@ -1,49 +1,59 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The image's way on the node: fetched, proved, written in order, read back.
+//! The image's way on the node: what stands there is kept, the rest fetched, proved, written, and all of it read back.
 //!
 //! Which bytes are right and in which order they go stands in `image-core`. Nothing here writes a byte that was not
 //! proved, or outside the target that it is given; which target that is, the guard has decided before.
 
 mod ask;
+mod blocks;
 mod buffer;
 mod clock;
+mod connection;
+mod deploy;
 mod hand;
+mod lane;
 mod prove;
-mod pull;
+mod rate;
 mod read_back;
+mod source;
 #[cfg(test)]
 pub(crate) mod stand_in;
 mod target;
+mod trouble;
 mod whole;
 mod write;
 
+pub use deploy::{Counts, Deployed, Options, deploy};
+pub use image_core::deploy::Seed;
+pub use prove::Proof;
 pub use read_back::read_back;
+pub use source::{
+    ChunkSet, ChunkSource, Fixed, Outcome, Place, Progress, Source, SourceBook, SourceEntry,
+};
 pub use whole::{fetch_blob_into, fetch_manifest};
 pub use write::write;
 
-use groundstate_api::{Bytes, Reason};
-
-/// Where images come from.
-#[derive(Clone, Debug)]
-pub struct Source {
-    /// The HTTP client, with the site CA and the node's certificate set by the caller.
-    pub agent: ureq::Agent,
-    /// `https://address:port`, without a path.
-    pub base: String,
-}
+use groundstate_api::Reason;
 
 /// How it goes, while it goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Moved {
     /// So much is done.
-    Progress {
-        /// Bytes done.
-        done: Bytes,
-        /// All bytes.
-        total: Bytes,
-    },
-    /// The server is away; it is asked again by itself.
+    Progress(Progress),
+    /// Nobody gives anything just now; they are asked again by themselves.
     Waiting(Reason),
-    /// The server is back.
+    /// Somebody gives again.
     GoingOn,
+    /// A source is not asked for now; the others are.
+    Dropped {
+        /// Which.
+        source: String,
+        /// Why.
+        reason: Reason,
+    },
+    /// A source that was dropped gives right bytes again.
+    Returned {
+        /// Which.
+        source: String,
+    },
 }

@@ -2,35 +2,41 @@
 //! Reads the image back from the disk itself and compares every byte of it with the manifest.
 
 use super::Moved;
-use super::buffer::Aligned;
+use super::buffer::{Aligned, Pool};
 use super::clock::Clock;
+use super::hand::{Answer, Order, Piece};
+use super::prove::right;
+use super::rate::Rate;
+use super::source::Progress;
 use super::target::{REQUEST_MAX, Target};
 use groundstate_api::image::Manifest;
-use groundstate_api::limits::CHUNK_SIZE_MAX;
-use groundstate_api::{Bytes, Digest, Reason, ReasonCode};
-use image_core::limits::flight;
-use image_core::manifest::{digest, title};
+use groundstate_api::{Bytes, Reason, ReasonCode};
+use image_core::deploy::limits::{LOOKED_AT_ONCE, flight};
+use image_core::deploy::{Chunks, Span, cut, members, span_size};
+use image_core::manifest::{check, digest, title};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Threads that hash: SHA-256 is slower than any disk.
 const HASHERS: usize = 2;
-/// The most buffers: one that is read into and one with each hasher.
-const BUFFERS_MAX: usize = HASHERS + 1;
+/// The most pieces that are being read or hashed: each reader and each hasher has one, and there is one between them.
+const PIECES_MAX: usize = 8;
 
-/// A piece of the image: a chunk, or a piece of a zero run.
+/// A piece of the image: a span's chunks, or a piece of zeros.
 #[derive(Clone, Copy)]
-struct Piece {
-    offset: u64,
-    length: u64,
-    /// `None`: it reads as zero.
-    digest: Option<Digest>,
+struct Part {
+    span: Span,
+    from: u64,
+    to: u64,
 }
 
-struct Job(Piece, Aligned);
-struct Verdict(Piece, Aligned, Result<(), String>);
+enum Message {
+    Disk(u64, Answer),
+    Hashed(Part, Aligned, Chunks),
+}
 
 /// Reads every byte of the image from `target`, past the page cache, and compares: chunks by SHA-256, zero runs with
 /// zero. Returns what is true of it, a line each.
@@ -49,28 +55,44 @@ pub fn read_back(
 pub(super) fn read_back_within(
     patience: Duration,
     manifest: &Manifest,
-    target: &Path,
+    path: &Path,
     on: &mut dyn FnMut(Moved),
 ) -> Result<Vec<String>, Reason> {
-    let path = target;
-    let mut target = Target::open(path, manifest, false, patience)?;
-    target.flush()?;
-    target.forget()?;
+    check(manifest).map_err(|error| error.reason(&title(manifest)))?;
+    let (tell, told) = mpsc::channel();
+    let answers = tell.clone();
+    let target = Target::open(path, manifest, false, patience, move |number, answer| {
+        // Nobody listens any more where it is over.
+        let _ = answers.send(Message::Disk(number, answer));
+    })?;
     let clock = Clock::start();
     let (jobs, job) = mpsc::channel();
-    let (tell, verdicts) = mpsc::channel();
     let job = Mutex::new(job);
-    std::thread::scope(|scope| {
+    let mut reader = Reader {
+        manifest,
+        path,
+        fact: target.fact(),
+        target,
+        told,
+        jobs,
+        parts: BTreeMap::new(),
+        pool: pool(manifest),
+        clock,
+        rate: Rate::default(),
+        done: 0,
+        on,
+    };
+    let verdict = std::thread::scope(|scope| {
         for _ in 0..HASHERS {
             let (tell, job) = (tell.clone(), &job);
-            scope.spawn(move || hash(job, &tell));
+            scope.spawn(move || hash(manifest, job, &tell));
         }
-        drop(tell);
-        let verdict = compare(manifest, &mut target, path, &jobs, &verdicts, on);
+        let verdict = reader.run();
         // The hashers end when their channel closes.
-        drop(jobs);
+        reader.jobs = mpsc::channel().0;
         verdict
-    })?;
+    });
+    verdict?;
     let took = clock.took();
     let rate = manifest.size.0.saturating_mul(1_000) / took.0.max(1);
     Ok(vec![
@@ -82,150 +104,190 @@ pub(super) fn read_back_within(
             manifest.chunks.len()
         ),
         format!("manifest {}", digest(manifest)),
-        target.fact(),
+        reader.fact,
     ])
 }
 
-fn compare(
-    manifest: &Manifest,
-    target: &mut Target,
-    path: &Path,
-    jobs: &Sender<Job>,
-    verdicts: &Receiver<Verdict>,
-    on: &mut dyn FnMut(Moved),
-) -> Result<(), Reason> {
-    let buffer_size = usize::try_from(manifest.chunk_size.0.min(CHUNK_SIZE_MAX.0)).unwrap_or(0);
-    let buffers = flight(manifest.chunk_size).clamp(1, BUFFERS_MAX);
-    let mut spare: Vec<Aligned> = (0..buffers).map(|_| Aligned::zeroed(buffer_size)).collect();
-    let mut pieces = pieces(manifest).into_iter();
-    let (mut out, mut done) = (0usize, 0u64);
-    loop {
-        while let Some(buffer) = spare.pop() {
-            let Some(piece) = pieces.next() else {
-                spare.push(buffer);
-                break;
+fn pool(manifest: &Manifest) -> Pool {
+    let span = span_size(manifest.chunk_size);
+    let longest = cut(manifest)
+        .iter()
+        .filter(|one| !one.is_zero())
+        .map(|one| one.length().0)
+        .max();
+    let length = usize::try_from(longest.unwrap_or(1)).unwrap_or(1);
+    Pool::new(length, flight(span))
+}
+
+struct Reader<'a> {
+    manifest: &'a Manifest,
+    path: &'a Path,
+    fact: String,
+    target: Target,
+    told: Receiver<Message>,
+    jobs: Sender<(Part, Aligned)>,
+    /// What is being read, by the number of its order.
+    parts: BTreeMap<u64, Part>,
+    pool: Pool,
+    clock: Clock,
+    rate: Rate,
+    done: u64,
+    on: &'a mut dyn FnMut(Moved),
+}
+
+impl Reader<'_> {
+    fn run(&mut self) -> Result<(), Reason> {
+        for (doing, order) in [
+            ("flushed", Order::Flush),
+            ("read past the page cache", Order::Forget),
+        ] {
+            self.target.order(doing.to_owned(), order)?;
+            let Message::Disk(number, answer) = self.hear()? else {
+                continue;
             };
-            let length = usize::try_from(piece.length).expect("a piece fits a buffer");
-            let buffer = target.read(buffer, length, Bytes(piece.offset))?;
-            jobs.send(Job(piece, buffer))
-                .expect("the hashers listen until the channel closes");
-            out += 1;
+            self.target.answered(number, answer.done)?;
         }
-        if out == 0 {
-            return Ok(());
+        let spans = cut(self.manifest);
+        let mut parts = spans.iter().flat_map(|span| parts(*span));
+        let buffers = (2 * flight(span_size(self.manifest.chunk_size)) / 3).clamp(1, PIECES_MAX);
+        let mut out = 0;
+        loop {
+            while out < buffers
+                && let Some(part) = parts.next()
+            {
+                self.begin(part)?;
+                out += 1;
+            }
+            if out == 0 {
+                return Ok(());
+            }
+            out -= usize::from(self.step()?);
         }
-        let Verdict(piece, buffer, verdict) = verdicts.recv().expect("a hasher answers every job");
-        out -= 1;
-        spare.push(buffer);
-        verdict.map_err(|seen| differs(manifest, path, piece, &seen))?;
-        done += piece.length;
-        on(Moved::Progress {
-            done: Bytes(done),
-            total: manifest.size,
-        });
+    }
+
+    fn begin(&mut self, part: Part) -> Result<(), Reason> {
+        let doing = format!("read at byte {}", part.from);
+        let order = if part.span.is_zero() {
+            Order::Look(part.from, part.to)
+        } else {
+            let piece = Piece {
+                start: 0,
+                length: usize::try_from(part.to - part.from).unwrap_or(usize::MAX),
+                at: part.from,
+            };
+            Order::Read(self.pool.plain.take(&self.pool.count), vec![piece])
+        };
+        let number = self.target.order(doing, order)?;
+        self.parts.insert(number, part);
+        Ok(())
+    }
+
+    /// Takes one message; whether a part is done.
+    fn step(&mut self) -> Result<bool, Reason> {
+        let part = match self.hear()? {
+            Message::Disk(number, answer) => {
+                let effect = self.target.answered(number, answer.done)?;
+                let Some(part) = self.parts.remove(&number) else {
+                    return Ok(false);
+                };
+                match answer.buffer {
+                    Some(buffer) => {
+                        // The hashers listen until the channel closes.
+                        let _ = self.jobs.send((part, buffer));
+                        return Ok(false);
+                    }
+                    None if effect.is_clear => part,
+                    None => {
+                        let seen = "a byte of it is set, the manifest says that it is zero";
+                        return Err(self.differs(part.from, part.to - part.from, seen));
+                    }
+                }
+            }
+            Message::Hashed(part, buffer, right) => {
+                self.pool.plain.give_back(buffer);
+                let wrong = part.span.all() & !right;
+                if let Some(chunk) = members(part.span, wrong).next() {
+                    let chunk = self.manifest.chunks[chunk];
+                    let seen = format!(
+                        "the bytes have another digest, the manifest says {}",
+                        chunk.digest
+                    );
+                    return Err(self.differs(chunk.offset.0, chunk.length.0, &seen));
+                }
+                part
+            }
+        };
+        self.done += part.to - part.from;
+        self.progress();
+        Ok(true)
+    }
+
+    fn progress(&mut self) {
+        let (done, total) = (Bytes(self.done), self.manifest.size);
+        let rate = self.rate.at(self.clock.took(), done);
+        (self.on)(Moved::Progress(Progress {
+            done,
+            total,
+            rate,
+            left: Rate::left(rate, Bytes(total.0.saturating_sub(done.0))),
+            ..Progress::default()
+        }));
+    }
+
+    fn hear(&mut self) -> Result<Message, Reason> {
+        let limit = self.target.deadline();
+        let limit = limit.map(|at| at.saturating_duration_since(Instant::now()));
+        let heard = match limit {
+            Some(limit) => self.told.recv_timeout(limit),
+            None => self.told.recv().map_err(RecvTimeoutError::from),
+        };
+        heard.map_err(|_| self.target.silent())
+    }
+
+    fn differs(&self, at: u64, length: u64, seen: &str) -> Reason {
+        Reason::new(
+            ReasonCode::DiskError,
+            format!(
+                "{} gives other bytes than were written: {length} bytes at byte {at} of {}",
+                self.path.display(),
+                title(self.manifest)
+            ),
+            "replace the disk; if a new one does the same, test the machine's memory and the controller",
+        )
+        .seen(seen)
     }
 }
 
-/// All of the image, in pieces of at most the chunk size.
-fn pieces(manifest: &Manifest) -> Vec<Piece> {
-    let mut pieces = Vec::new();
-    let mut at = 0;
-    let zeros = |pieces: &mut Vec<Piece>, mut at: u64, to: u64| {
-        while at < to {
-            let length = manifest.chunk_size.0.min(to - at);
-            pieces.push(Piece {
-                offset: at,
-                length,
-                digest: None,
-            });
-            at += length;
-        }
+/// A span of chunks is one part; zeros are looked at in pieces.
+fn parts(span: Span) -> impl Iterator<Item = Part> {
+    let step = if span.is_zero() {
+        LOOKED_AT_ONCE.0
+    } else {
+        span.length().0
     };
-    for chunk in &manifest.chunks {
-        zeros(&mut pieces, at, chunk.offset.0);
-        pieces.push(Piece {
-            offset: chunk.offset.0,
-            length: chunk.length.0,
-            digest: Some(chunk.digest),
-        });
-        at = chunk.offset.0 + chunk.length.0;
-    }
-    zeros(&mut pieces, at, manifest.size.0);
-    pieces
+    let (mut from, end) = (span.from.0, span.to.0);
+    std::iter::from_fn(move || {
+        let part = Part {
+            span,
+            from,
+            to: end.min(from.saturating_add(step)),
+        };
+        (from < end).then(|| {
+            from = part.to;
+            part
+        })
+    })
 }
 
-fn hash(jobs: &Mutex<Receiver<Job>>, tell: &Sender<Verdict>) {
+fn hash(manifest: &Manifest, jobs: &Mutex<Receiver<(Part, Aligned)>>, tell: &Sender<Message>) {
     loop {
         let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job(piece, buffer)) = next else {
+        let Ok((part, buffer)) = next else {
             return;
         };
-        let length = usize::try_from(piece.length).expect("a piece fits a buffer");
-        let bytes = &buffer.bytes()[..length];
-        let verdict = match piece.digest {
-            Some(expected) => match Digest::of(bytes) {
-                found if found == expected => Ok(()),
-                found => Err(format!(
-                    "the bytes have the digest {found}, the manifest says {expected}"
-                )),
-            },
-            None => first_set(bytes).map_or(Ok(()), |at| {
-                Err(format!(
-                    "byte {} is {:#04x}, the manifest says that it is zero",
-                    piece.offset + at as u64,
-                    bytes[at]
-                ))
-            }),
-        };
-        if tell.send(Verdict(piece, buffer, verdict)).is_err() {
+        let is_right = right(manifest, part.span, part.span.all(), buffer.bytes());
+        if tell.send(Message::Hashed(part, buffer, is_right)).is_err() {
             return;
-        }
-    }
-}
-
-/// The first byte that is not zero. Sixteen at a time, because this reads the whole disk.
-fn first_set(bytes: &[u8]) -> Option<usize> {
-    let (wide, _) = bytes.as_chunks::<16>();
-    let start = wide
-        .iter()
-        .position(|sixteen| u128::from_ne_bytes(*sixteen) != 0)
-        .unwrap_or(wide.len())
-        * 16;
-    bytes[start..]
-        .iter()
-        .position(|byte| *byte != 0)
-        .map(|at| start + at)
-}
-
-fn differs(manifest: &Manifest, path: &Path, piece: Piece, seen: &str) -> Reason {
-    Reason::new(
-        ReasonCode::DiskError,
-        format!(
-            "{} gives other bytes than were written: {} bytes at byte {} of {}",
-            path.display(),
-            piece.length,
-            piece.offset,
-            title(manifest)
-        ),
-        "replace the disk; if a new one does the same, test the machine's memory and the controller",
-    )
-    .seen(seen)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_set_byte_is_found_wherever_it_is() {
-        for length in [0, 1, 15, 16, 17, 64, 100] {
-            let mut bytes = vec![0u8; length];
-            assert_eq!(first_set(&bytes), None);
-            for at in 0..length {
-                bytes[at] = 1;
-                assert_eq!(first_set(&bytes), Some(at));
-                bytes[at] = 0;
-            }
         }
     }
 }

@@ -1,25 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 //! An image whose chunks come from memory: the real writer and the real reading back, without a server.
 
-use super::pull::Job;
+use super::deploy::{Options, deploy_within};
 use super::read_back::read_back_within;
-use super::target::{REQUEST_MAX, Target};
-use super::write::{Message, write_to};
+use super::source::{ChunkSource, Fixed};
+use super::target::REQUEST_MAX;
 use groundstate_api::image::{Blob, Chunk, ImageKind, Manifest};
 use groundstate_api::{Bytes, Digest, Reason};
-use image_core::Event;
+use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// An image and its chunks as they are stored.
 pub(crate) struct Made {
     manifest: Manifest,
-    stored: Vec<Vec<u8>>,
+    stored: Arc<Stored>,
+}
+
+struct Stored(BTreeMap<Digest, Vec<u8>>);
+
+impl ChunkSource for Stored {
+    fn stored(&self, chunk: &Chunk, into: &mut Vec<u8>) -> io::Result<()> {
+        let bytes = self.0.get(&chunk.digest).ok_or(io::ErrorKind::NotFound)?;
+        into.extend_from_slice(bytes);
+        Ok(())
+    }
 }
 
 /// Makes one of these bytes; pieces of zeros are holes.
 pub(crate) fn made(bytes: &[u8], chunk_size: usize) -> Made {
-    let (mut chunks, mut all) = (Vec::new(), Vec::new());
+    let (mut chunks, mut all) = (Vec::new(), BTreeMap::new());
     for (piece, number) in bytes.chunks(chunk_size).zip(0u64..) {
         if piece.iter().all(|byte| *byte == 0) {
             continue;
@@ -32,7 +44,7 @@ pub(crate) fn made(bytes: &[u8], chunk_size: usize) -> Made {
             stored_length: Bytes(stored.len() as u64),
             stored_digest: Digest::of(&stored),
         });
-        all.push(stored);
+        all.insert(Digest::of(piece), stored);
     }
     let blob = Blob {
         length: Bytes(1),
@@ -62,7 +74,7 @@ pub(crate) fn made(bytes: &[u8], chunk_size: usize) -> Made {
     image_core::manifest::check(&manifest).unwrap();
     Made {
         manifest,
-        stored: all,
+        stored: Arc::new(Stored(all)),
     }
 }
 
@@ -77,25 +89,17 @@ impl Made {
         patience: Duration,
         target: &Path,
     ) -> Result<Vec<String>, Reason> {
-        let target = Target::open(target, &self.manifest, true, patience)?;
-        write_to(
-            target,
+        let sources = Fixed::local(self.stored.clone());
+        let options = Options::default();
+        let deployed = deploy_within(
+            patience,
             &self.manifest,
+            target,
+            &sources,
+            &options,
             &mut |_| (),
-            |_, wanted, jobs, tell| {
-                for index in wanted {
-                    let fetched = Message::Event(Event::Fetched { chunk: index });
-                    let job = Job {
-                        index,
-                        chunk: self.manifest.chunks[index],
-                        stored: self.stored[index].clone(),
-                    };
-                    if tell.send(fetched).is_err() || jobs.send(job).is_err() {
-                        return;
-                    }
-                }
-            },
-        )
+        );
+        deployed.map(|deployed| deployed.facts)
     }
 
     pub(crate) fn read_back(&self, target: &Path) -> Result<Vec<String>, Reason> {

@@ -1,56 +1,60 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The partition that takes the image: opened past the page cache, measured before anything is written.
+//! The device that takes the image: opened past the page cache, measured before anything is written.
 //!
 //! It never makes its target larger and never writes past the image's end.
 
-use super::buffer::Aligned;
-use super::hand::{Hand, Measured, Order, Trouble};
+use super::hand::{Answer, Hand, Measured, Order, Trouble};
 use crate::disk::no_answer;
 use crate::medium::Access;
-use groundstate_api::image::Manifest;
+use groundstate_api::image::{ImageKind, Manifest};
 use groundstate_api::{Bytes, Reason, ReasonCode};
 use image_core::manifest::title;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a file behaves like where no device tells its sector.
 const FILE_SECTOR: u32 = 512;
-/// The piece in which zeros are written where the device cannot be told to clear a range.
-const ZEROS: usize = 1 << 20;
-/// How long the disk may take for one request, at most 64 MiB of it: the kernel's own way with a disk that does not answer
+/// How long the disk may take for one order, at most 64 MiB of it: the kernel's own way with a disk that does not answer
 /// (30 s for a command, five tries, resets of link and controller) ends within five minutes.
 pub(super) const REQUEST_MAX: Duration = Duration::from_secs(5 * 60);
+/// Orders that the disk gets at once: enough that it is never idle.
+const ORDERS: usize = 4;
 
 /// An open target.
 pub(super) struct Target {
     hand: Hand,
     measured: Measured,
     path: PathBuf,
-    zeros: Option<Aligned>,
+    /// What was ordered and is not answered, by number: what is done, and since when.
+    open: BTreeMap<u64, (String, Instant)>,
+    next: u64,
 }
 
 impl Target {
-    /// Opens `path` for reading and, where `writes`, for writing, and sees that the image fits. No request may take longer
-    /// than `patience`.
+    /// Opens `path` for reading and, where `writes`, for writing, and sees that the image fits. No order may take longer
+    /// than `patience`. Each order's answer goes to `tell` with its number.
     pub(super) fn open(
         path: &Path,
         manifest: &Manifest,
         writes: bool,
         patience: Duration,
+        tell: impl Fn(u64, Answer) + Clone + Send + 'static,
     ) -> Result<Self, Reason> {
         let access = if writes {
             Access::WriteAloneDirect
         } else {
             Access::ReadDirect
         };
-        let opened = Hand::open(path, access, patience);
+        let opened = Hand::open(path, access, patience, ORDERS, tell);
         let (hand, measured) = opened.map_err(|(doing, why)| refused(path, doing, why))?;
         let target = Self {
             hand,
             measured,
             path: path.to_path_buf(),
-            zeros: None,
+            open: BTreeMap::new(),
+            next: 0,
         };
         target.fits(manifest)?;
         Ok(target)
@@ -59,23 +63,28 @@ impl Target {
     fn fits(&self, manifest: &Manifest) -> Result<(), Reason> {
         let size = self.measured.size;
         let image = title(manifest);
-        if size < manifest.size.0 {
+        let needed = manifest.size.max(manifest.minimum_size);
+        if size < needed.0 {
             return Err(Reason::new(
                 ReasonCode::DiskFull,
                 format!(
-                    "{image} needs {} ({} bytes), {} has {} ({} bytes)",
-                    manifest.size,
-                    manifest.size.0,
+                    "{image} needs {needed} ({} bytes), {} has {} ({size} bytes)",
+                    needed.0,
                     self.path.display(),
                     Bytes(size),
-                    size
                 ),
                 "choose a larger disk for the OS in the site file, or a smaller image",
             )
             .seen("nothing was written"));
         }
         let sector = self.measured.sector.unwrap_or(FILE_SECTOR);
-        if sector < manifest.sector_size || !manifest.size.0.is_multiple_of(u64::from(sector)) {
+        // A partition table counts in sectors; a file system only must not have smaller ones than the disk.
+        let is_right = match (manifest.kind, self.measured.sector) {
+            (ImageKind::WholeDisk, Some(sector)) => sector == manifest.sector_size,
+            (ImageKind::WholeDisk, None) => true,
+            (ImageKind::RootFsExt4, _) => sector >= manifest.sector_size,
+        };
+        if !is_right || !manifest.size.0.is_multiple_of(u64::from(sector)) {
             return Err(Reason::new(
                 ReasonCode::PlanRefused,
                 format!(
@@ -90,6 +99,11 @@ impl Target {
         Ok(())
     }
 
+    /// How many bytes it has.
+    pub(super) const fn size(&self) -> u64 {
+        self.measured.size
+    }
+
     /// Whether it goes past the page cache.
     pub(super) fn fact(&self) -> String {
         if self.measured.is_direct {
@@ -102,70 +116,35 @@ impl Target {
         }
     }
 
-    /// Writes the buffer's first `length` bytes and gives it back.
-    pub(super) fn write(
-        &mut self,
-        buffer: Aligned,
-        length: usize,
-        at: Bytes,
-    ) -> Result<Aligned, Reason> {
-        let done = || format!("written at byte {}", at.0);
-        self.lend(Order::Write(buffer, length, at.0), done)
+    /// Gives an order; `doing` says what is to be done, in the past. Tells its number.
+    pub(super) fn order(&mut self, doing: String, order: Order) -> Result<u64, Reason> {
+        let number = self.next;
+        self.next += 1;
+        let given = self.hand.give(number, order);
+        given.map_err(|error| refused(&self.path, &doing, Trouble::Io(error)))?;
+        self.open.insert(number, (doing, Instant::now()));
+        Ok(number)
     }
 
-    /// Reads `length` bytes into the buffer and gives it back.
-    pub(super) fn read(
-        &mut self,
-        buffer: Aligned,
-        length: usize,
-        at: Bytes,
-    ) -> Result<Aligned, Reason> {
-        let done = || format!("read at byte {}", at.0);
-        self.lend(Order::Read(buffer, length, at.0), done)
+    /// An order was answered.
+    pub(super) fn answered<T>(&mut self, number: u64, done: io::Result<T>) -> Result<T, Reason> {
+        let doing = self.open.remove(&number).map(|(doing, _)| doing);
+        let doing = doing.unwrap_or_default();
+        done.map_err(|error| refused(&self.path, &doing, Trouble::Io(error)))
     }
 
-    /// An order that gives its buffer back.
-    fn lend(&mut self, order: Order, done: impl Fn() -> String) -> Result<Aligned, Reason> {
-        let lent = self.hand.carry_out(order);
-        let lent = lent.and_then(|buffer| {
-            buffer.ok_or_else(|| Trouble::Io(io::Error::other("the buffer did not come back")))
-        });
-        lent.map_err(|why| refused(&self.path, &done(), why))
+    /// When the disk has not answered for too long.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let oldest = self.open.values().map(|(_, since)| *since).min()?;
+        oldest.checked_add(self.hand.patience())
     }
 
-    /// Makes it read as zero from `from` to `to`.
-    pub(super) fn zero(&mut self, from: Bytes, to: Bytes) -> Result<(), Reason> {
-        match self.hand.carry_out(Order::ZeroOut(from.0, to.0)) {
-            Ok(_) => return Ok(()),
-            Err(Trouble::Io(error)) if error.kind() == io::ErrorKind::Unsupported => {}
-            Err(why) => {
-                let done = format!("cleared at byte {}", from.0);
-                return Err(refused(&self.path, &done, why));
-            }
-        }
-        let mut zeros = self.zeros.take().unwrap_or_else(|| Aligned::zeroed(ZEROS));
-        let mut at = from.0;
-        while at < to.0 {
-            let piece = usize::try_from(to.0 - at).map_or(ZEROS, |left| left.min(ZEROS));
-            zeros = self.write(zeros, piece, Bytes(at))?;
-            at += piece as u64;
-        }
-        self.zeros = Some(zeros);
-        Ok(())
-    }
-
-    /// Waits until the disk has everything, its own cache flushed.
-    pub(super) fn flush(&mut self) -> Result<(), Reason> {
-        let done = self.hand.carry_out(Order::Flush);
-        done.map(drop)
-            .map_err(|why| refused(&self.path, "flushed", why))
-    }
-
-    /// Makes sure that what is read next comes from the disk.
-    pub(super) fn forget(&mut self) -> Result<(), Reason> {
-        let done = self.hand.carry_out(Order::Forget);
-        done.map(drop)
-            .map_err(|why| refused(&self.path, "read past the page cache", why))
+    /// The disk has not answered for too long.
+    pub(super) fn silent(&mut self) -> Reason {
+        let oldest = self.open.values().min_by_key(|(_, since)| *since);
+        let doing = oldest.map(|(doing, _)| doing.clone()).unwrap_or_default();
+        let why = self.hand.leave();
+        refused(&self.path, &doing, why)
     }
 }
 
@@ -177,7 +156,6 @@ fn refused(path: &Path, done: &str, why: Trouble) -> Reason {
         }
     }
 }
-
 fn trouble(path: &Path, done: &str, said: &str, error: &io::Error) -> Reason {
     let (code, next_step) = match error.raw_os_error() {
         Some(libc::EBUSY) => (

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Fetches what is needed as a whole: the manifest and the blobs. A server that is away is waited for without end.
 
+use super::Moved;
 use super::ask::{Question, Sink, Trouble, ask, path};
 use super::clock::{Clock, seed};
-use super::{Moved, Source};
+use super::source::{Progress, Source};
 use groundstate_api::image::{Blob, ImageRef, Manifest};
 use groundstate_api::{Bytes, Digest, Part, Reason, ReasonCode, paths};
 use image_core::ManifestError;
@@ -206,10 +207,13 @@ fn patiently(
         }
         return match trouble {
             None => {
-                on(Moved::Progress {
-                    done: Bytes(sink.have()),
-                    total: Bytes(sink.have()),
-                });
+                let all = Bytes(sink.have());
+                on(Moved::Progress(Progress {
+                    done: all,
+                    total: all,
+                    fetched: all,
+                    ..Progress::default()
+                }));
                 Ok(())
             }
             Some(Trouble::Corrupt(fault)) => Err(Stop::Corrupt(fault)),

@@ -4,6 +4,8 @@
 use groundstate_api::boot::BootConfig;
 use groundstate_api::view::Problem;
 use groundstate_api::{Reason, ReasonCode};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -22,6 +24,7 @@ const ANSWER_MAX_BYTES: u64 = 4 << 20;
 pub(super) struct Provisioner {
     agent: ureq::Agent,
     base: String,
+    tls: Arc<rustls::ClientConfig>,
 }
 
 /// The key and certificate of this boot, PEM.
@@ -61,6 +64,7 @@ impl Provisioner {
                 Some(ClientCert::new_with_certs(&[certificate], key))
             }
         };
+        let images = image_tls(config, credential)?;
         let tls = TlsConfig::builder()
             .root_certs(RootCerts::Specific(Arc::new(vec![ca])))
             .client_cert(client)
@@ -79,13 +83,14 @@ impl Provisioner {
         Ok(Self {
             agent,
             base: config.provisioner.clone(),
+            tls: images,
         })
     }
 
-    /// The agent, for the image room.
+    /// Whom to trust and who this is, for the image room, whose connections are its own.
     #[must_use]
-    pub(super) fn agent(&self) -> ureq::Agent {
-        self.agent.clone()
+    pub(super) fn tls(&self) -> Arc<rustls::ClientConfig> {
+        Arc::clone(&self.tls)
     }
 
     /// The base URL.
@@ -208,6 +213,47 @@ impl Provisioner {
         }
         .then("it asks again every few seconds")
     }
+}
+
+/// The same trust and credential as the calls', for connections without ureq.
+fn image_tls(
+    config: &BootConfig,
+    credential: Option<&Credential>,
+) -> Result<Arc<rustls::ClientConfig>, Reason> {
+    let bad = |what: &str, error: &dyn std::fmt::Display| {
+        Reason::new(
+            ReasonCode::TlsRefused,
+            format!("{what} cannot be read: {error}"),
+            "make the boot image again: restart `groundstate up`",
+        )
+    };
+    let mut roots = rustls::RootCertStore::empty();
+    for ca in CertificateDer::pem_slice_iter(config.ca_pem.as_bytes()) {
+        let ca = ca.map_err(|error| bad("the site CA in the boot image", &error))?;
+        let added = roots.add(ca);
+        added.map_err(|error| bad("the site CA in the boot image", &error))?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| bad("the list of TLS versions", &error))?
+        .with_root_certificates(roots);
+    let tls = match credential {
+        None => builder.with_no_client_auth(),
+        Some(credential) => {
+            let certificates =
+                CertificateDer::pem_slice_iter(credential.certificate_pem.as_bytes());
+            let certificates = certificates.collect::<Result<Vec<_>, _>>();
+            let certificates =
+                certificates.map_err(|error| bad("this node's certificate", &error))?;
+            let key = PrivateKeyDer::from_pem_slice(credential.key_pem.as_bytes())
+                .map_err(|error| bad("this node's key", &error))?;
+            builder
+                .with_client_auth_cert(certificates, key)
+                .map_err(|error| bad("this node's certificate", &error))?
+        }
+    };
+    Ok(Arc::new(tls))
 }
 
 type Answer = ureq::http::Response<ureq::Body>;

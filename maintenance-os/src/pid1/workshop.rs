@@ -134,7 +134,14 @@ impl Workshop {
             let loading = (plan.hand_over == HandOver::Kexec)
                 .then(|| scope.spawn(|| self.load_host_kernel(plan, &manifest)));
             let mut listener = self.listener();
-            let mut facts = image::write(&source, &manifest, &target, &mut listener)?;
+            // The next step reads every byte back, so that one digest is enough here.
+            let options = image::Options {
+                proof: image::Proof::Stored,
+                ..image::Options::default()
+            };
+            let sources = image::Fixed::one(source);
+            let mut facts =
+                image::deploy(&manifest, &target, &sources, &options, &mut listener)?.facts;
             if let Some(loading) = loading {
                 facts.push(
                     loading
@@ -294,18 +301,19 @@ impl Workshop {
     }
 
     fn source(&self) -> image::Source {
-        image::Source {
-            agent: self.provisioner.agent(),
-            base: self.provisioner.base().to_owned(),
-        }
+        image::Source::with_tls(self.provisioner.base(), self.provisioner.tls())
     }
 
     fn listener(&self) -> impl FnMut(image::Moved) + '_ {
         let mut last = Millis(0);
         move |moved| match moved {
-            image::Moved::Progress { done, total } => self.moved(&mut last, done, total),
+            image::Moved::Progress(so_far) => self.moved(&mut last, so_far.done, so_far.total),
             image::Moved::Waiting(reason) => self.tell(Event::StepWaiting { reason }),
-            image::Moved::GoingOn => last = Millis(0),
+            image::Moved::GoingOn
+            | image::Moved::Dropped { .. }
+            | image::Moved::Returned { .. } => {
+                last = Millis(0);
+            }
         }
     }
 

@@ -218,10 +218,7 @@ impl Drop for Server {
 }
 
 pub(crate) fn source(address: SocketAddr) -> Source {
-    Source {
-        agent: ureq::Agent::new_with_defaults(),
-        base: format!("http://{address}"),
-    }
+    Source::plain(format!("http://{address}"))
 }
 
 /// The reason's text holds every one of `words`.

@@ -10,7 +10,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::Arc;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -69,15 +68,14 @@ fn server(authority: &Authority, years: (i32, i32), client: bool, body: &'static
 }
 
 fn source(base: String, trusted: &Authority) -> Source {
-    let root = Certificate::from_der(trusted.der()).to_owned();
-    let tls = TlsConfig::builder()
-        .root_certs(RootCerts::new_with_certs(&[root]))
-        .build();
-    let agent = ureq::Agent::config_builder()
-        .tls_config(tls)
-        .build()
-        .new_agent();
-    Source { agent, base }
+    let mut roots = rustls::RootCertStore::empty();
+    roots
+        .add(CertificateDer::from(trusted.der().to_vec()))
+        .unwrap();
+    let tls = rustls::ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Source::with_tls(base, Arc::new(tls))
 }
 
 #[test]

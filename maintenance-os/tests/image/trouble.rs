@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Writes and expects a corrupt chunk: nothing from that chunk on is written.
+/// Writes and expects a corrupt chunk: no byte of it is written, and the target's head is cleared, so that nothing starts.
 fn corrupt(source: &Source, manifest: &Manifest, index: usize, target: &Path, words: &[&str]) {
     let before = std::fs::read(target).unwrap();
     let reason = write(source, manifest, target, &mut |_| {}).unwrap_err();
@@ -30,11 +30,17 @@ fn corrupt(source: &Source, manifest: &Manifest, index: usize, target: &Path, wo
         ],
     );
     says(&reason, words);
-    let from = usize::try_from(chunk.offset.0).unwrap();
     let after = std::fs::read(target).unwrap();
+    let at = |offset: u64| usize::try_from(offset).unwrap();
+    let place = at(chunk.offset.0)..at(chunk.offset.0 + chunk.length.0);
+    let head = at(image_core::deploy::limits::HEAD.0);
     assert!(
-        after[from..] == before[from..],
-        "something from the corrupt chunk on was written"
+        after[place.clone()][head..] == before[place][head..],
+        "something of the corrupt chunk was written"
+    );
+    assert!(
+        after == before || after[..head].iter().all(|byte| *byte == 0),
+        "the head is neither untouched nor cleared"
     );
 }
 

@@ -3,7 +3,7 @@
 
 use crate::rig::{IMAGE, MIB, Rig, Server, fetch_blob, random, source};
 use groundstate_api::{Bytes, ReasonCode};
-use image_core::limits::{FLIGHT_BYTES_MAX, FLIGHT_MAX};
+use image_core::deploy::limits::{FLIGHT_BYTES_MAX, FLIGHT_MAX};
 use maintenance_os::image::{Moved, fetch_manifest, read_back, write};
 use std::io::Read as _;
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -19,12 +19,9 @@ fn every_byte_arrives_holes_read_zero_and_nothing_else_is_touched() {
 
     let mut done = Vec::new();
     let facts = write(&source, &manifest, &target, &mut |moved| match moved {
-        Moved::Progress {
-            done: so_far,
-            total,
-        } => {
-            assert_eq!(total, Bytes(IMAGE));
-            done.push(so_far.0);
+        Moved::Progress(so_far) => {
+            assert_eq!(so_far.total, Bytes(IMAGE));
+            done.push(so_far.done.0);
         }
         other => panic!("nothing is in the way: {other:?}"),
     })
@@ -47,8 +44,8 @@ fn every_byte_arrives_holes_read_zero_and_nothing_else_is_touched() {
 
     let mut done = Vec::new();
     let facts = read_back(&manifest, &target, &mut |moved| {
-        if let Moved::Progress { done: so_far, .. } = moved {
-            done.push(so_far.0);
+        if let Moved::Progress(so_far) = moved {
+            done.push(so_far.done.0);
         }
     })
     .unwrap();
@@ -83,11 +80,11 @@ fn a_server_that_stops_in_the_middle_and_returns() {
     let (mut waits, mut went_on) = (Vec::new(), 0);
     write(&source, &rig.manifest, &target, &mut |moved| match moved {
         // The disk has the first chunk: the server and all its connections go away, once.
-        Moved::Progress { .. } if servers.len() == 1 => {
+        Moved::Progress(_) if servers.len() == 1 => {
             servers[0] = None;
             servers.push(None);
         }
-        Moved::Progress { .. } => {}
+        Moved::Progress(_) => {}
         Moved::Waiting(reason) => {
             waits.push(reason);
             if waits.len() == 2 {
@@ -95,6 +92,7 @@ fn a_server_that_stops_in_the_middle_and_returns() {
             }
         }
         Moved::GoingOn => went_on += 1,
+        other => panic!("the only source is waited for: {other:?}"),
     })
     .unwrap();
     assert!(waits.len() >= 2, "{}", waits.len());
@@ -124,7 +122,7 @@ fn manifest_and_blob_wait_for_a_server_that_is_not_there_yet() {
     assert!(
         matches!(
             moves[..],
-            [Moved::Waiting(_), Moved::GoingOn, Moved::Progress { .. }]
+            [Moved::Waiting(_), Moved::GoingOn, Moved::Progress(_)]
         ),
         "{moves:?}"
     );
