@@ -65,6 +65,37 @@ pub enum RepoError {
         /// The most.
         max: Bytes,
     },
+    /// Signatures.
+    #[error(transparent)]
+    Trust(Box<crate::trust::TrustFault>),
+    /// The image is not what was stated of it.
+    #[error(transparent)]
+    Facts(#[from] image_core::facts::FactsError),
+    /// The image could not be read for its facts.
+    #[error(transparent)]
+    Read(#[from] image_core::facts::ReadError),
+    /// A format that is not written.
+    #[error("an image is not written as {format:?}: raw, raw-zstd, vhd and vhdx can be written")]
+    ExportFormat {
+        /// What was asked for.
+        format: groundstate_api::image::ImageFormat,
+    },
+    /// A format that cannot hold this image.
+    #[error("the image cannot be written as {format:?}: {said}")]
+    ExportSize {
+        /// What was asked for.
+        format: groundstate_api::image::ImageFormat,
+        /// What the writer said.
+        said: String,
+    },
+    /// What is written to is not what may be written to.
+    #[error("{path} {why}", path = .path.display())]
+    Output {
+        /// The file or device.
+        path: PathBuf,
+        /// What it is, and what to do.
+        why: &'static str,
+    },
     /// There is no such manifest.
     #[error("no image has the manifest {digest}: {path} is not there", path = .path.display())]
     NoSuchManifest {
@@ -137,6 +168,12 @@ pub enum RepoError {
         /// What zstd said.
         source: io::Error,
     },
+}
+
+impl From<crate::trust::TrustFault> for RepoError {
+    fn from(fault: crate::trust::TrustFault) -> Self {
+        Self::Trust(Box::new(fault))
+    }
 }
 
 impl RepoError {

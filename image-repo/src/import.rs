@@ -2,7 +2,7 @@
 //! Imports a content: read once, in chunks, holes skipped; what the repository has already is not stored again.
 
 use crate::content::Content;
-use crate::describe::describe;
+use crate::describe::{Description, describe};
 use crate::error::RepoError;
 use crate::ext4;
 use crate::heal::Wanted;
@@ -11,9 +11,11 @@ use crate::pipeline::{Made, make};
 use crate::repository::Repository;
 use crate::store::{Importing, Kind};
 use groundstate_api::image::{
-    Blob, BootEntry, BootFiles, ImageFormat, ImageKind, ImageRef, MANIFEST_SCHEMA, Manifest,
+    Architecture, Blob, BootEntry, BootFiles, ImageFormat, ImageKind, ImageRef, MANIFEST_SCHEMA,
+    Manifest,
 };
 use groundstate_api::{Bytes, Digest};
+use image_core::facts::ImageFacts;
 use image_core::limits::{BLOB_MAX, LEVEL, LEVEL_MAX, LEVEL_MIN, chunk_size_of};
 use image_core::manifest::{canonical, check, check_cmdline, check_name, reference};
 use image_core::{ManifestError, merkle};
@@ -59,6 +61,24 @@ pub struct BootPaths<'a> {
     pub cmdline: &'a str,
 }
 
+/// What may be said beside the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImportOptions {
+    /// zstd's level, [`LEVEL_MIN`] to [`LEVEL_MAX`].
+    pub level: i32,
+    /// What the image is for; `None`: as it tells itself. One that tells another is refused.
+    pub architecture: Option<Architecture>,
+}
+
+impl Default for ImportOptions {
+    fn default() -> Self {
+        Self {
+            level: LEVEL,
+            architecture: None,
+        }
+    }
+}
+
 /// What an import did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Imported {
@@ -78,37 +98,40 @@ pub struct Imported {
     pub padding: Bytes,
     /// How many chunks were damaged or missing and are whole again.
     pub healed: u64,
+    /// What the image tells of itself.
+    pub facts: ImageFacts,
 }
 
 impl Repository {
-    /// Imports an image at zstd's level [`LEVEL`]; otherwise as [`Repository::import_at`].
+    /// Imports an image; as [`Repository::import_with`] with the options' defaults.
     ///
     /// # Errors
-    /// As [`Repository::import_at`].
+    /// As [`Repository::import_with`].
     pub fn import(
         &self,
         request: &ImportRequest<'_>,
         content: &mut dyn Content,
         progress: &mut dyn FnMut(Bytes, Option<Bytes>),
     ) -> Result<ImageRef, RepoError> {
-        let imported = self.import_at(LEVEL, request, content, progress)?;
+        let options = ImportOptions::default();
+        let imported = self.import_with(&options, request, content, progress)?;
         Ok(imported.image)
     }
 
-    /// Imports an image and makes it the newest of its name. `level` is zstd's, 1 to 19. `progress` hears how many bytes
-    /// are done, of how many where that is known. An import that fails or is killed leaves no image, only chunks that the
-    /// next one uses. Imports may run beside one another.
+    /// Imports an image and makes it the newest of its name. `progress` hears how many bytes are done, of how many where
+    /// that is known. An import that fails or is killed leaves no image, only chunks that the next one uses. Imports may
+    /// run beside one another.
     ///
     /// # Errors
     /// A field makes no manifest, the content is not what it was said to be, or a file cannot be read or written.
-    pub fn import_at(
+    pub fn import_with(
         &self,
-        level: i32,
+        options: &ImportOptions,
         request: &ImportRequest<'_>,
         content: &mut dyn Content,
         progress: &mut dyn FnMut(Bytes, Option<Bytes>),
     ) -> Result<Imported, RepoError> {
-        check_request(level, request)?;
+        check_request(options.level, request)?;
         let chunk_size = request
             .chunk_size
             .unwrap_or_else(|| chunk_size_of(content.size()));
@@ -120,7 +143,7 @@ impl Repository {
         let (known, is_proven) = self.known(request.name)?;
         let packing = Packing {
             repository: self,
-            level,
+            level: options.level,
             known,
             is_proven,
             wanted: Wanted::of(self)?,
@@ -129,7 +152,9 @@ impl Repository {
         if request.kind.is_root_fs() {
             ext4::check(&made.head, made.size, request.sector_size)?;
         }
-        let manifest = self.manifest_of(request, chunk_size, boot, &made)?;
+        let found = describe(self, options, request, &made)?;
+        let facts = found.facts.clone();
+        let manifest = manifest_of(request, chunk_size, boot, &made, found);
         check(&manifest)?;
         let image = self.publish(&importing, &manifest)?;
         Ok(Imported {
@@ -141,32 +166,7 @@ impl Repository {
             new_bytes: made.new_bytes,
             padding: made.padding,
             healed: packing.wanted.forget(self)?,
-        })
-    }
-
-    fn manifest_of(
-        &self,
-        request: &ImportRequest<'_>,
-        chunk_size: Bytes,
-        boot: Option<BootFiles>,
-        made: &Made,
-    ) -> Result<Manifest, RepoError> {
-        let found = describe(self, request, boot.as_ref(), made)?;
-        Ok(Manifest {
-            schema: MANIFEST_SCHEMA,
-            name: request.name.into(),
-            version: request.version.into(),
-            kind: request.kind,
-            format: request.format,
-            architecture: found.architecture,
-            firmware: found.firmware,
-            boot: boot.map_or(found.boot, BootEntry::Files),
-            size: made.size,
-            sector_size: request.sector_size,
-            minimum_size: found.minimum_size,
-            chunk_size,
-            merkle_root: merkle::root(&made.chunks),
-            chunks: made.chunks.clone(),
+            facts,
         })
     }
 
@@ -238,6 +238,31 @@ impl Repository {
             length: Bytes(length),
             digest,
         })
+    }
+}
+
+fn manifest_of(
+    request: &ImportRequest<'_>,
+    chunk_size: Bytes,
+    boot: Option<BootFiles>,
+    made: &Made,
+    found: Description,
+) -> Manifest {
+    Manifest {
+        schema: MANIFEST_SCHEMA,
+        name: request.name.into(),
+        version: request.version.into(),
+        kind: request.kind,
+        format: request.format,
+        architecture: found.architecture,
+        firmware: found.firmware,
+        boot: boot.map_or(found.boot, BootEntry::Files),
+        size: made.size,
+        sector_size: request.sector_size,
+        minimum_size: found.minimum_size,
+        chunk_size,
+        merkle_root: merkle::root(&made.chunks),
+        chunks: made.chunks.clone(),
     }
 }
 

@@ -104,6 +104,11 @@ impl Unpacker {
         Ok(&self.stored)
     }
 
+    /// The stored bytes of the chunk that was read last.
+    pub(crate) fn last(&self) -> &[u8] {
+        &self.stored
+    }
+
     /// Puts a chunk's plain bytes into `plain`, proved twice: as they are stored, and as they are.
     pub(crate) fn unpack(&mut self, chunk: &Chunk, plain: &mut Vec<u8>) -> Result<(), RepoError> {
         self.stored(chunk)?;

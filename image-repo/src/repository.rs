@@ -200,7 +200,7 @@ impl Repository {
     }
 }
 
-fn read_entry(path: &Path) -> Result<Option<Entry>, RepoError> {
+pub(crate) fn read_entry(path: &Path) -> Result<Option<Entry>, RepoError> {
     let text = match read(path, ENTRY_MAX) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(RepoError::file("read", path))?,

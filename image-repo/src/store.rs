@@ -142,6 +142,18 @@ impl Store {
         self.lock_alone("lock")
     }
 
+    /// Keeps gc away from one who only reads; nothing is made for it.
+    pub(crate) fn looking(&self) -> Result<Option<File>, RepoError> {
+        let path = self.dir.join("lock");
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(RepoError::file("opened", &path))?,
+        };
+        file.lock_shared()
+            .map_err(RepoError::file("locked", &path))?;
+        Ok(Some(file))
+    }
+
     /// Keeps others from giving and taking names.
     pub(crate) fn naming(&self) -> Result<File, RepoError> {
         self.lock_alone("lock-names")

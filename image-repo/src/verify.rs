@@ -2,6 +2,7 @@
 //! Proves that an image can be given out whole, before any disk is touched for it.
 
 use crate::error::RepoError;
+use crate::leases::LEASE;
 use crate::repository::Repository;
 use crate::store::Kind;
 use groundstate_api::image::{Blob, ImageRef, Manifest};
@@ -32,6 +33,7 @@ impl Repository {
     /// Reads every stored chunk and blob of the image and compares it with the manifest: run before a plan is given
     /// out, so that no disk is touched for an image that cannot be completed. An image that was read within a day, since
     /// this machine was started, and whose files are the same since as far as the file system tells, is not read again.
+    /// The image is leased for a day: gc does not clear it away under the plan.
     ///
     /// # Errors
     /// [`ReasonCode::ImageMissing`] or [`ReasonCode::ChunkCorrupt`], naming image, digest and file.
@@ -46,6 +48,10 @@ impl Repository {
                 }
                 error => unreadable(&title, &image.manifest, &error),
             })?;
+        // Whoever asks is about to make a plan with it.
+        if let Err(error) = self.lease(&image.manifest, LEASE) {
+            tracing::debug!(%error, "an image in use is not leased");
+        }
         let began = SystemTime::now();
         let before = self.state(&manifest).ok();
         if before.is_some_and(|state| self.is_remembered(&image.manifest, &state)) {
