@@ -71,8 +71,13 @@ fn https_port_default() -> u16 {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
-    /// The image's name in the repository; its newest version is used.
+    /// The image: `NAME`, the newest import of that name, signed or not; or `NAME@CHANNEL`, what the signed catalogue says
+    /// that the channel stands for, and never an image that is not signed ([`crate::trust::ImageChoice`]).
     pub image: String,
+    /// The file of the trust root that channels are checked with, relative to this file. Without it: the one that
+    /// `groundstate image trust init` or `pin` has pinned in the state directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust_root: Option<String>,
     /// How to hand over.
     pub hand_over: HandOver,
     /// Whether a machine that is not in this file is refused an address and a boot file. Closed is the default.

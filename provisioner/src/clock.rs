@@ -40,6 +40,11 @@ impl Clock {
         self.began_wall.plus(Millis(passed))
     }
 
+    /// For what carries a date: signatures and their expiry. It may step.
+    pub(crate) fn wall(&self) -> Millis {
+        (self.wall)()
+    }
+
     /// For the journal: what the wall clock says of this moment of the steady one.
     pub(crate) fn written(&self, steady: Millis) -> Millis {
         let wall = (self.wall)();
@@ -54,6 +59,12 @@ fn wall() -> Millis {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The wall clock, for what carries a date.
+#[must_use]
+pub fn now() -> Millis {
+    wall()
 }
 
 /// A moment for people: `2026-11-22 02:04:43 UTC`.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the provisioner asks of an image repository. The composing process implements it over the real one.
 
-use groundstate_api::Reason;
 use groundstate_api::image::ImageRef;
+use groundstate_api::trust::ImageChoice;
+use groundstate_api::{Millis, Reason, ReasonCode};
 
 /// An image repository, as far as plans need it. Calls may block: they are made outside the async threads.
 pub trait Images: Send + Sync {
@@ -11,6 +12,19 @@ pub trait Images: Send + Sync {
     /// # Errors
     /// Why the repository cannot say.
     fn newest(&self, name: &str) -> Result<Option<ImageRef>, Reason>;
+    /// The image that this channel stands for at `now` (by the wall clock), which those who may have signed. How far the
+    /// catalogue has come is durable before this returns, so that nobody rolls it back afterwards.
+    ///
+    /// # Errors
+    /// Why it is not deployed. A repository without channels refuses each of them.
+    fn of_channel(&self, choice: &ImageChoice, now: Millis) -> Result<ImageRef, Reason> {
+        let _ = now;
+        Err(Reason::new(
+            ReasonCode::ImageUntrusted,
+            format!("{choice} is not deployed: this repository has no channels"),
+            "use a repository that has, or name an image without a channel in policy.image",
+        ))
+    }
     /// Reads every stored byte of the image and compares digests, so that no disk is touched for a corrupt image.
     ///
     /// # Errors

@@ -10,8 +10,9 @@ use groundstate_api::plan::{
     DECIDED_AT_THE_ORDER, EarlierDisks, HandOver, OrderTerms, Plan, PlanPreview,
 };
 use groundstate_api::site::{Node, Policy, Site};
+use groundstate_api::trust::{ImageChoice, ParseChoiceError};
 use groundstate_api::view::Phase;
-use groundstate_api::{Digest, MacAddr, NodeId, Part, Reason, ReasonCode, RunId};
+use groundstate_api::{Digest, MacAddr, Millis, NodeId, Part, Reason, ReasonCode, RunId};
 use mos_core::plan::{PlanRequest, Rebuild, plan, plan_erase};
 use prov_core::{Input, reasons};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -48,6 +49,7 @@ impl Provisioner {
                 earlier: state.earlier.clone(),
                 site: self.site().name.clone(),
                 terms: current.terms.clone(),
+                now: self.wall(),
                 host: state.host.as_ref().map(|host| host.plan.clone()),
             })
         });
@@ -83,6 +85,7 @@ impl Provisioner {
                 earlier: state.earlier.clone(),
                 site: self.site().name.clone(),
                 terms,
+                now: self.wall(),
                 host: state.host.as_ref().map(|host| host.plan.clone()),
             })
         });
@@ -135,9 +138,47 @@ pub fn preview_offline(
             rebuild: None,
             erase: None,
         },
+        now: Millis(0),
         host: None,
     };
     mos_core::plan::preview(&job.request(image)?)
+}
+
+/// The image that the policy names: the newest of a name, or what its channel stands for and is signed.
+///
+/// # Errors
+/// There is none, or it is not to be believed.
+pub(crate) fn image_of(
+    policy: &Policy,
+    images: &dyn Images,
+    now: Millis,
+) -> Result<ImageRef, Reason> {
+    let text = &policy.image;
+    let choice: ImageChoice = text.parse().map_err(|error: ParseChoiceError| {
+        Reason::new(
+            ReasonCode::BadRequest,
+            format!("{text:?}: {error}"),
+            "correct it in the site file and restart groundstate",
+        )
+        .about(Part::Field {
+            path: "policy.image".to_owned(),
+        })
+    })?;
+    if choice.channel.is_some() {
+        return images.of_channel(&choice, now);
+    }
+    let name = &choice.name;
+    images.newest(name)?.ok_or_else(|| {
+        Reason::new(
+            ReasonCode::ImageMissing,
+            format!("the repository has no image {name:?}"),
+            "import it: groundstate image import --name NAME ..., then order again",
+        )
+        .about(Part::Image {
+            image: name.clone(),
+            digest: None,
+        })
+    })
 }
 
 /// Everything that a plan is made of.
@@ -150,6 +191,8 @@ pub(crate) struct Job {
     pub(crate) earlier: EarlierDisks,
     pub(crate) site: String,
     pub(crate) terms: OrderTerms,
+    /// By the wall clock: signatures expire by it.
+    pub(crate) now: Millis,
     /// The plan of the host that is there.
     pub(crate) host: Option<Box<Plan>>,
 }
@@ -174,25 +217,14 @@ impl Job {
         mos_core::plan::preview(&self.request(&image)?)
     }
 
-    /// The newest image of the policy's name; for a rebuild, the one that the host was made from.
+    /// The policy's image; for a rebuild, the one that the host was made from.
     fn image(&self, images: &dyn Images) -> Result<ImageRef, Reason> {
         if self.terms.rebuild.is_some()
             && let Some(host) = &self.host
         {
             return Ok(host.image.clone());
         }
-        let name = &self.policy.image;
-        images.newest(name)?.ok_or_else(|| {
-            Reason::new(
-                ReasonCode::ImageMissing,
-                format!("the repository has no image {name:?}"),
-                "import it: groundstate image import --name NAME ..., then order again",
-            )
-            .about(Part::Image {
-                image: name.clone(),
-                digest: None,
-            })
-        })
+        image_of(&self.policy, images, self.now)
     }
 
     fn request<'a>(&'a self, image: &'a ImageRef) -> Result<PlanRequest<'a>, Reason> {

@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::images::Images;
 use crate::journal::{Journal, JournalError, SqliteJournal, log_of_boot};
 use crate::pki::{Pki, PkiError};
+use crate::planner::image_of;
 use boot_service::Seen;
 use groundstate_api::boot::BootConfig;
 use groundstate_api::event::Event;
@@ -372,6 +373,10 @@ impl Provisioner {
         again: bool,
         terms: OrderTerms,
     ) -> Result<Option<Reply>, JournalError> {
+        let deploys = terms.rebuild.is_none() && terms.erase.is_none();
+        if let Some(refused) = self.refused_channel().filter(|_| deploys) {
+            return Ok(Some(Reply::Conflict(refused)));
+        }
         let runs = self.with_node(node, |n| n.runs).unwrap_or_default();
         // A node's name has at most 63 characters, so the id has at most 80.
         let id = format!("{node}-{:03}-{:x}", runs + 1, self.now().0 / 1_000);
@@ -387,6 +392,20 @@ impl Provisioner {
                 terms,
             },
         )
+    }
+
+    /// Why the policy's channel gives no image now. What a name without a channel gives is looked for when the plan is made:
+    /// an import may still come.
+    fn refused_channel(&self) -> Option<Reason> {
+        let policy = &self.site().policy;
+        let has_channel = policy.image.contains('@');
+        let image = || image_of(policy, self.images().as_ref(), self.wall());
+        has_channel.then(image)?.err()
+    }
+
+    /// The time that signatures expire by.
+    pub(crate) fn wall(&self) -> Millis {
+        self.inner.clock.wall()
     }
 
     /// A machine of no node asks to enrol.

@@ -137,6 +137,7 @@ fn planned(disks: Vec<Disk>) -> Plan {
     };
     let policy = Policy {
         image: "debian-host".to_owned(),
+        trust_root: None,
         hand_over: HandOver::Kexec,
         closed: true,
         disks: groundstate_api::disk_policy::DiskPolicy::default(),

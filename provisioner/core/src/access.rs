@@ -141,7 +141,7 @@ const fn route(method: &'static str, path: &'static str, who: Who) -> Route {
 
 impl Route {
     /// Every route of the API.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 30] = [
         route("GET", paths::HEALTHZ, Who::Anyone),
         route("GET", paths::NODES, Who::Operator),
         route("GET", paths::NODE, Who::Operator),
@@ -169,6 +169,9 @@ impl Route {
         route("GET", paths::IMAGE_MANIFEST, Who::NodeOrOperator),
         route("GET", paths::CHUNK, Who::NodeOrOperator),
         route("GET", paths::BLOB, Who::NodeOrOperator),
+        route("GET", paths::TRUST_ROOT, Who::NodeOrOperator),
+        route("GET", paths::TRUST_CATALOGUE, Who::NodeOrOperator),
+        route("GET", paths::TRUST_IMAGE, Who::NodeOrOperator),
     ];
 
     /// Who may call the path; `None` for a path that is not in the table.

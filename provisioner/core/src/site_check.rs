@@ -10,6 +10,7 @@ use core::net::Ipv4Addr;
 use groundstate_api::Bytes;
 use groundstate_api::disk_policy::{DataOnOs, DiskPolicy};
 use groundstate_api::site::{Hardware, Network, Policy, Site, VhdPolicy};
+use groundstate_api::trust::ImageChoice;
 use groundstate_api::units::MIB;
 
 /// Shorter prefixes would lease to more machines than one provisioner serves; longer ones hold no pool.
@@ -135,11 +136,23 @@ fn network(network: &Network, faults: &mut Faults) {
 }
 
 fn policy(policy: &Policy, faults: &mut Faults) {
-    if policy.image.trim().is_empty() {
-        faults.add(
-            "policy.image",
-            "the name of an image in the repository".to_string(),
-        );
+    match policy.image.parse::<ImageChoice>() {
+        Err(error) => faults.add("policy.image", format!("{:?}: {error}", policy.image)),
+        Ok(choice) if choice.channel.is_none() && policy.trust_root.is_some() => {
+            let text = format!(
+                "a trust root goes with a channel, {choice}@CHANNEL: {choice} alone is the newest import, signed or not"
+            );
+            faults.add("policy.trust_root", text);
+        }
+        Ok(_) => {}
+    }
+    if policy
+        .trust_root
+        .as_ref()
+        .is_some_and(|file| file.trim().is_empty())
+    {
+        let text = "the file of a trust root should not be empty".to_string();
+        faults.add("policy.trust_root", text);
     }
     disks("policy.disks", &policy.disks, faults);
     vhds("policy.vhd", &policy.vhds, faults);

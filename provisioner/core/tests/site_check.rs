@@ -11,13 +11,18 @@ use groundstate_api::site::{Network, Policy, Site, VhdPolicy};
 use prov_core::site_check::check;
 
 fn faults(counts: &[u16]) -> Vec<String> {
+    let site = site(counts);
+    check(&site).iter().map(ToString::to_string).collect()
+}
+
+fn site(counts: &[u16]) -> Site {
     let vhd = |(index, count): (usize, &u16)| VhdPolicy {
         name: format!("rule-{index}"),
         size: "64MiB".into(),
         count: *count,
         ..VhdPolicy::default()
     };
-    let site = Site {
+    Site {
         name: "lab".into(),
         network: Network {
             address: "10.0.0.1".parse().unwrap(),
@@ -32,6 +37,7 @@ fn faults(counts: &[u16]) -> Vec<String> {
         },
         policy: Policy {
             image: "debian".into(),
+            trust_root: None,
             hand_over: HandOver::Kexec,
             closed: true,
             disks: groundstate_api::disk_policy::DiskPolicy::default(),
@@ -39,8 +45,7 @@ fn faults(counts: &[u16]) -> Vec<String> {
         },
         boot: groundstate_api::boot_rules::BootRules::default(),
         nodes: vec![],
-    };
-    check(&site).iter().map(ToString::to_string).collect()
+    }
 }
 
 #[test]
@@ -233,4 +238,32 @@ fn what_is_said_of_booting_is_checked_by_its_path() {
     ] {
         assert!(read(&good.replacen(from, to, 1)).is_err(), "{from} -> {to}");
     }
+}
+
+#[test]
+fn an_image_is_a_name_or_a_name_and_a_channel() {
+    let faults = |image: &str, trust_root: Option<&str>| -> Vec<String> {
+        let mut site = site(&[1]);
+        site.policy.image = image.into();
+        site.policy.trust_root = trust_root.map(Into::into);
+        let paths = check(&site).into_iter().map(|fault| fault.path);
+        paths.collect()
+    };
+    for image in ["debian", "debian-host@stable", "a.b_c-1@x"] {
+        assert!(faults(image, None).is_empty(), "{image}");
+    }
+    for image in [
+        "",
+        "@stable",
+        "debian@",
+        "a@b@c",
+        "Debian",
+        "../x",
+        "debian stable",
+    ] {
+        assert_eq!(faults(image, None), ["policy.image"], "{image}");
+    }
+    assert!(faults("debian@stable", Some("root.json")).is_empty());
+    assert_eq!(faults("debian@stable", Some(" ")), ["policy.trust_root"]);
+    assert_eq!(faults("debian", Some("root.json")), ["policy.trust_root"]);
 }

@@ -7,6 +7,7 @@ use groundstate_api::event::Happened;
 use groundstate_api::image::ImageRef;
 use groundstate_api::plan::HandOver;
 use groundstate_api::site::{Network, Node as SiteNode, Policy};
+use groundstate_api::trust::ImageChoice;
 use groundstate_api::view::Phase;
 use groundstate_api::{Reason, ReasonCode};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +28,34 @@ struct BrokenImages;
 impl Images for BrokenImages {
     fn newest(&self, _: &str) -> Result<Option<ImageRef>, Reason> {
         panic!("a manifest that nobody understands")
+    }
+    fn verify(&self, _: &ImageRef) -> Result<(), Reason> {
+        Ok(())
+    }
+}
+
+/// A repository whose channel `debian-host@stable` is believed until [`EXPIRES`].
+struct ChannelImages;
+
+const EXPIRES: Millis = Millis(1_800_000_000_000 + 3_600_000);
+
+impl Images for ChannelImages {
+    fn newest(&self, _: &str) -> Result<Option<ImageRef>, Reason> {
+        panic!("an import without a signature is not asked for")
+    }
+    fn of_channel(&self, choice: &ImageChoice, now: Millis) -> Result<ImageRef, Reason> {
+        assert_eq!(choice.to_string(), "debian-host@stable");
+        if now >= EXPIRES {
+            return Err(Reason::new(ReasonCode::ImageUntrusted, "expired", "renew"));
+        }
+        Ok(ImageRef {
+            name: "debian-host".into(),
+            version: "12.1".into(),
+            kind: groundstate_api::image::ImageKind::RootFsExt4,
+            manifest: groundstate_api::Digest::of(b"manifest"),
+            size: groundstate_api::Bytes::gib(1),
+            sector_size: 512,
+        })
     }
     fn verify(&self, _: &ImageRef) -> Result<(), Reason> {
         Ok(())
@@ -95,6 +124,7 @@ fn site() -> Site {
         },
         policy: Policy {
             image: "debian-host".into(),
+            trust_root: None,
             hand_over: HandOver::Kexec,
             closed: true,
             disks: groundstate_api::disk_policy::DiskPolicy::default(),
@@ -127,6 +157,16 @@ fn open(
     let pki = Pki::open(dir, &site()).unwrap();
     let journal = SqliteJournal::open(&dir.join("journal.db")).unwrap();
     Provisioner::with_journal(clock, site(), pki, images, wrap(journal)).unwrap()
+}
+
+/// With `image` as the policy's.
+fn open_for(dir: &std::path::Path, clock: Clock, image: &str) -> Provisioner {
+    let mut site = site();
+    site.policy.image = image.into();
+    let pki = Pki::open(dir, &site).unwrap();
+    let journal = SqliteJournal::open(&dir.join("journal.db")).unwrap();
+    let images = Arc::new(ChannelImages);
+    Provisioner::with_journal(clock, site, pki, images, Box::new(journal)).unwrap()
 }
 
 fn phase(ours: &Provisioner) -> Phase {
@@ -173,6 +213,10 @@ fn a_step_of_the_wall_clock_holds_nobody_and_is_in_the_journal() {
 fn held_by_the_planner(ours: &Provisioner) -> Reason {
     ours.order(&node(), None, false, Default::default())
         .unwrap();
+    held_once_ordered(ours)
+}
+
+fn held_once_ordered(ours: &Provisioner) -> Reason {
     let request = serde_json::json!({
         "schema": 1, "macs": ["02:00:00:00:00:01"], "boot_mac": "02:00:00:00:00:01", "uuid": UUID, "serial": "GS1",
         "boot_id": BOOT, "uefi": true, "csr_pem": "",
@@ -232,4 +276,38 @@ fn a_plan_that_cannot_be_kept_holds_the_node() {
     let reason = held_by_the_planner(&ours);
     assert_eq!(reason.code, ReasonCode::Internal);
     assert!(reason.evidence[0].contains("of this test"), "{reason}");
+}
+
+static LATER: AtomicU64 = AtomicU64::new(1_800_000_000_000);
+
+#[test]
+fn a_channel_that_expires_after_the_order_holds_the_node() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::reading(|| Millis(LATER.load(Ordering::SeqCst)));
+    let ours = open_for(dir.path(), clock, "debian-host@stable");
+    let reply = ours.order(&node(), None, false, Default::default());
+    assert!(!matches!(reply.unwrap(), Some(Reply::Conflict(_))));
+    LATER.store(EXPIRES.0, Ordering::SeqCst);
+    let reason = held_once_ordered(&ours);
+    assert_eq!(reason.code, ReasonCode::ImageUntrusted);
+    assert_eq!(phase(&ours), Phase::Held);
+}
+
+#[test]
+fn an_order_from_a_channel_that_is_not_believed_is_refused_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let ours = open_for(dir.path(), Clock::reading(|| EXPIRES), "debian-host@stable");
+    let reply = ours.order(&node(), None, false, Default::default());
+    let Some(Reply::Conflict(reason)) = reply.unwrap() else {
+        panic!("the order was taken");
+    };
+    assert_eq!(reason.code, ReasonCode::ImageUntrusted);
+    assert_eq!(phase(&ours), Phase::Known, "no run was ordered");
+}
+
+#[test]
+fn a_repository_without_channels_refuses_every_channel() {
+    let choice = "debian-host@stable".parse().unwrap();
+    let refused = NoImages.of_channel(&choice, Millis(0)).unwrap_err();
+    assert_eq!(refused.code, ReasonCode::ImageUntrusted);
 }

@@ -94,6 +94,7 @@ pub(crate) fn site() -> Site {
         },
         policy: Policy {
             image: "debian-host".into(),
+            trust_root: None,
             hand_over: HandOver::Kexec,
             closed: true,
             disks: groundstate_api::disk_policy::DiskPolicy::default(),
@@ -146,7 +147,10 @@ impl World {
         let images = axum::Router::new()
             .route(groundstate_api::paths::IMAGE_MANIFEST, bytes())
             .route(groundstate_api::paths::CHUNK, bytes())
-            .route(groundstate_api::paths::BLOB, bytes());
+            .route(groundstate_api::paths::BLOB, bytes())
+            .route(groundstate_api::paths::TRUST_ROOT, bytes())
+            .route(groundstate_api::paths::TRUST_CATALOGUE, bytes())
+            .route(groundstate_api::paths::TRUST_IMAGE, bytes());
         let (router, tls) = (ours.api(images), ours.pki().server_config().unwrap());
         runtime.spawn(serve::serve_tls(api, router, tls, stopped.clone()));
         runtime.spawn(serve::serve_plain(page, ours.page(), stopped.clone()));

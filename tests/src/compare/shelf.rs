@@ -203,6 +203,7 @@ fn planned(disks: &[Disk]) -> Result<Plan> {
     };
     let policy = Policy {
         image: "debian-host".to_owned(),
+        trust_root: None,
         hand_over: HandOver::Kexec,
         closed: true,
         disks: DiskPolicy::default(),

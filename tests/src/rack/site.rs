@@ -33,6 +33,7 @@ pub fn site(nodes: &[NodeSpec]) -> Site {
         },
         policy: Policy {
             image: "debian-host".to_owned(),
+            trust_root: None,
             hand_over: HandOver::Kexec,
             closed: true,
             // The rack's disks hold what other systems left there, and all of it may go.

@@ -72,6 +72,7 @@ pub fn site() -> Site {
         },
         policy: Policy {
             image: "debian-host".into(),
+            trust_root: None,
             hand_over: HandOver::Kexec,
             closed: true,
             disks: groundstate_api::disk_policy::DiskPolicy {

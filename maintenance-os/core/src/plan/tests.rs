@@ -90,6 +90,7 @@ impl Case {
             },
             policy: Policy {
                 image: "debian-host".to_string(),
+                trust_root: None,
                 hand_over: HandOver::Kexec,
                 closed: true,
                 // Most tests are not about consent.

@@ -94,6 +94,7 @@ fn planned_layout(disks: Vec<Disk>, fs: VolumeFs, (format, kind): (VhdFormat, Vh
     };
     let policy = Policy {
         image: "debian-host".to_owned(),
+        trust_root: None,
         hand_over: HandOver::Kexec,
         closed: true,
         disks: DiskPolicy::default(),

@@ -4,8 +4,10 @@
 use groundstate_api::boot::{BootAnswer, BootQuestion, BootSighting};
 use groundstate_api::boot_session::{BootSessions, ForeignServer};
 use groundstate_api::image::ImageRef;
-use groundstate_api::{MacAddr, Part, Reason, ReasonCode};
+use groundstate_api::trust::ImageChoice;
+use groundstate_api::{MacAddr, Millis, Part, Reason, ReasonCode};
 use image_repo::Repository;
+use image_repo::trust::{Pin, resolve};
 use provisioner::{BootSource, Provisioner};
 use pxe_server::{BootLog, BootPolicy, Sightings};
 use std::sync::Arc;
@@ -43,12 +45,15 @@ impl BootSource for Log {
     }
 }
 
-/// The provisioner asks the image repository.
-pub(crate) struct Images(pub(crate) Arc<Repository>);
+/// The provisioner asks the image repository, and what is signed of it.
+pub(crate) struct Images {
+    pub(crate) repository: Arc<Repository>,
+    pub(crate) pin: Pin,
+}
 
 impl provisioner::Images for Images {
     fn newest(&self, name: &str) -> Result<Option<ImageRef>, Reason> {
-        self.0.newest(name).map_err(|error| {
+        self.repository.newest(name).map_err(|error| {
             Reason::new(
                 ReasonCode::ImageMissing,
                 "the image repository cannot be read",
@@ -62,7 +67,13 @@ impl provisioner::Images for Images {
         })
     }
 
+    fn of_channel(&self, choice: &ImageChoice, now: Millis) -> Result<ImageRef, Reason> {
+        resolve(&self.repository, choice, &self.pin, now)
+            .map(|verified| verified.image)
+            .map_err(|fault| fault.reason(&choice.to_string()))
+    }
+
     fn verify(&self, image: &ImageRef) -> Result<(), Reason> {
-        self.0.verify(image)
+        self.repository.verify(image)
     }
 }

@@ -10,8 +10,10 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use glue::Images;
 use groundstate_api::site::Site;
+use groundstate_api::trust::ImageChoice;
 use image_repo::Repository;
-use provisioner::{Options, Provisioner, serve};
+use image_repo::trust::Pin;
+use provisioner::{Images as _, Options, Provisioner, serve};
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -106,30 +108,53 @@ pub(crate) fn check_interface(interface: &str) -> Result<()> {
 }
 
 /// Says at the start what a machine would otherwise be held for.
-fn warn_of_missing_image(repository: &Repository, image: &str, state_dir: &Path) -> Result<()> {
-    if repository
-        .newest(image)
-        .context("the image repository")?
-        .is_none()
-    {
-        println!(
-            "WARNING     image \"{image}\" (policy.image) is not in the repository yet: nodes will be held. Bring it in with\n            groundstate image import --state-dir {} --name {image} ...",
-            state_dir.display()
-        );
+fn warn_of_image(images: &Images, image: &str, state_dir: &Path) {
+    let refused = match image.parse::<ImageChoice>() {
+        Ok(choice) if choice.channel.is_some() => {
+            images.of_channel(&choice, provisioner::clock::now()).err()
+        }
+        Ok(_) | Err(_) => match images.newest(image) {
+            Ok(Some(_)) => None,
+            Err(reason) => Some(reason),
+            Ok(None) => {
+                println!(
+                    "WARNING     image \"{image}\" (policy.image) is not in the repository yet: nodes will be held. Bring it in with\n            groundstate image import --state-dir {} --name {image} ...",
+                    state_dir.display()
+                );
+                None
+            }
+        },
+    };
+    if let Some(reason) = refused {
+        println!("WARNING     policy.image: nodes will be held.\n{reason}");
     }
-    Ok(())
+}
+
+/// The root that channels are checked with: the site file's, or the one that is pinned in the state directory.
+fn pin(args: &UpArgs, site: &Site) -> Result<Pin> {
+    let pin = Pin::of_state(&args.state_dir);
+    if let Some(file) = &site.policy.trust_root {
+        let beside = args.site.parent().unwrap_or(Path::new(""));
+        pin.set_from(&beside.join(file))
+            .with_context(|| format!("policy.trust_root {file:?}"))?;
+    }
+    Ok(pin)
 }
 
 async fn up(args: &UpArgs, interface: &str, site: Site) -> Result<()> {
     check_interface(interface)?;
     let repository =
         Arc::new(Repository::open(&image_dir(&args.state_dir)).context("the image repository")?);
+    let images = Arc::new(Images {
+        repository: repository.clone(),
+        pin: pin(args, &site)?,
+    });
     let network = site.network.clone();
     let image = site.policy.image.clone();
     let ours = Provisioner::open(Options {
         site,
         state_dir: args.state_dir.clone(),
-        images: Arc::new(Images(repository.clone())),
+        images: images.clone(),
     })?;
     let address = SocketAddr::from((network.address, network.https_port));
     let api = bind(address).await?;
@@ -137,11 +162,14 @@ async fn up(args: &UpArgs, interface: &str, site: Site) -> Result<()> {
     let page = page_listener(args.page).await?;
     let (stop_now, stop) = watch::channel(false);
     let tls = ours.pki().server_config()?;
-    let router = ours.api(image_repo::router(repository.clone()));
+    let router = ours.api(
+        image_repo::router(repository.clone())
+            .merge(image_repo::trust::trust_router(repository.clone())),
+    );
     let boot_service = boot::open(args, interface, &ours)?;
     // Every port is open: only now it is said that they are.
     greet(&ours, args, &page, &boot_service)?;
-    warn_of_missing_image(&repository, &image, &args.state_dir)?;
+    warn_of_image(&images, &image, &args.state_dir);
     let mut servers: JoinSet<Result<()>> = JoinSet::new();
     for listener in [Some(api), local].into_iter().flatten() {
         let (router, tls, stop) = (router.clone(), tls.clone(), stop.clone());

@@ -48,6 +48,7 @@ pub(crate) fn site() -> site::Site {
         },
         policy: site::Policy {
             image: "debian".into(),
+            trust_root: None,
             hand_over: HandOver::Kexec,
             closed: true,
             disks: groundstate_api::disk_policy::DiskPolicy::default(),
