@@ -26,6 +26,7 @@ pub mod serve;
 mod show;
 mod sparse;
 mod store;
+mod stored;
 pub mod trust;
 mod verified;
 mod verify;

@@ -3,6 +3,7 @@
 //!
 //! Nothing here decides: what may be written, where and in which order stands in the plan.
 
+pub mod customise;
 pub mod disk;
 pub mod erase;
 pub mod handover;

@@ -6,7 +6,7 @@
 
 mod fit;
 
-pub use fit::unusual;
+pub use fit::{fit_to_write, unusual};
 
 use crate::plan::{check_table, verify};
 use crate::signature::DAMAGED_GPT;

@@ -23,8 +23,11 @@ pub fn unusual(disk: &Disk) -> Option<&'static str> {
     }
 }
 
-/// Refuses a disk that is not fit to be written to.
-pub(super) fn guard_fit(planned: &DiskPlan, disk: &Disk, seen: &[Disk]) -> Result<(), Reason> {
+/// Whether a disk that a person names may be written to, whatever its kind. `seen` are all disks of the machine.
+///
+/// # Errors
+/// It has no size, is read-only, is in use, or more than one path leads to it.
+pub fn fit_to_write(disk: &Disk, seen: &[Disk]) -> Result<(), Reason> {
     let refused = |code, what: &str, next: &str| Reason::new(code, what, next).about(disk.part());
     if disk.size.0 == 0 {
         return Err(refused(
@@ -49,13 +52,19 @@ pub(super) fn guard_fit(planned: &DiskPlan, disk: &Disk, seen: &[Disk]) -> Resul
         reason.evidence.clone_from(&disk.attachment.used_by);
         return Err(reason);
     }
-    guard_one_path(disk, seen)?;
+    guard_one_path(disk, seen)
+}
+
+/// Refuses a disk that is not fit to be written to.
+pub(super) fn guard_fit(planned: &DiskPlan, disk: &Disk, seen: &[Disk]) -> Result<(), Reason> {
+    fit_to_write(disk, seen)?;
     match unusual(disk) {
-        Some(why) if !planned.named => Err(refused(
+        Some(why) if !planned.named => Err(Reason::new(
             ReasonCode::WrongDisk,
             "The disk is of a kind that is left alone unless it is named, and the plan does not say that it is.",
             "Take the disk out, or name its serial number in the site file, then order the run again.",
         )
+        .about(disk.part())
         .seen(why)),
         Some(_) | None => Ok(()),
     }

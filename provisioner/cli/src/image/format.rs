@@ -2,18 +2,54 @@
 //! The words for formats, kinds and architectures, and what they mean to the repository.
 
 use clap::ValueEnum;
-use groundstate_api::image::{ImageFormat, ImageKind};
+use groundstate_api::image::{Architecture, ImageFormat, ImageKind};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FormatArg {
     /// The bytes themselves.
+    #[value(alias = "img")]
     Raw,
+    /// The bytes as Zstandard frames.
+    #[value(aliases = ["raw.zst", "raw.zstd", "zstd", "zst"])]
+    RawZstd,
+    /// The bytes as gzip members.
+    #[value(aliases = ["raw.gz", "gzip", "gz"])]
+    RawGzip,
+    /// The bytes as an .xz file.
+    #[value(aliases = ["raw.xz", "xz"])]
+    RawXz,
+    /// QEMU copy-on-write, version 2 or 3.
+    Qcow2,
+    /// Virtual hard disk, fixed or dynamic.
+    #[value(alias = "vpc")]
+    Vhd,
+    /// Virtual hard disk version 2.
+    Vhdx,
+    /// VMware virtual disk: flat, sparse or stream-optimised.
+    Vmdk,
+    /// A root file system as a tar archive, plain or compressed, which is made into a bootable disk.
+    #[value(aliases = ["tar.gz", "tar.xz", "tar.zst"])]
+    Tar,
+    /// An OCI image layout with one artefact layer: a folder or a tar archive.
+    Oci,
+    /// Windows Imaging Format, through wimlib.
+    Wim,
 }
 
 impl From<FormatArg> for ImageFormat {
     fn from(format: FormatArg) -> Self {
         match format {
             FormatArg::Raw => Self::Raw,
+            FormatArg::RawZstd => Self::RawZstd,
+            FormatArg::RawGzip => Self::RawGzip,
+            FormatArg::RawXz => Self::RawXz,
+            FormatArg::Qcow2 => Self::Qcow2,
+            FormatArg::Vhd => Self::Vhd,
+            FormatArg::Vhdx => Self::Vhdx,
+            FormatArg::Vmdk => Self::Vmdk,
+            FormatArg::Tar => Self::Tar,
+            FormatArg::Oci => Self::Oci,
+            FormatArg::Wim => Self::Wim,
         }
     }
 }
@@ -31,6 +67,25 @@ impl From<KindArg> for ImageKind {
         match kind {
             KindArg::RootFs => Self::RootFsExt4,
             KindArg::WholeDisk => Self::WholeDisk,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ArchArg {
+    /// AMD64, Intel 64.
+    #[value(name = "x86_64", alias = "amd64")]
+    X86_64,
+    /// 64-bit Arm.
+    #[value(alias = "arm64")]
+    Aarch64,
+}
+
+impl From<ArchArg> for Architecture {
+    fn from(arch: ArchArg) -> Self {
+        match arch {
+            ArchArg::X86_64 => Self::X86_64,
+            ArchArg::Aarch64 => Self::Aarch64,
         }
     }
 }

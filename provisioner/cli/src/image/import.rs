@@ -1,32 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate image import`: one file of a stated format becomes an image.
+//!
+//! The format is stated, or proposed and confirmed by a person; it is never guessed.
 
-use super::format::{FormatArg, KindArg};
-use super::ls;
+use super::format::{ArchArg, FormatArg, KindArg, format_word};
 use super::progress::Progress;
+use super::show;
 use super::size::size;
 use super::state::StateArgs;
 use crate::End;
 use anyhow::{Result, bail};
 use clap::Args;
 use groundstate_api::Bytes;
-use groundstate_api::image::ImageKind;
-use image_repo::{BootPaths, ImportRequest, RawFile};
-use std::path::PathBuf;
+use groundstate_api::image::{ImageFormat, ImageKind};
+use image_repo::formats::{self, Input, Notes, Terms};
+use image_repo::{BootPaths, ImportOptions, ImportRequest, Imported, Repository};
+use serde::Serialize;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  groundstate image import disk.raw --format raw --name appliance --version 7
+  groundstate image import disk.qcow2 --format qcow2 --name appliance --version 7
+  xz -dc disk.raw.xz | groundstate image import - --format raw --name appliance --version 7
   groundstate image import root.ext4 --format raw --name debian-host --version 12.11-1 \\
-      --kernel vmlinuz --initrd initrd.img --boot-loader systemd-bootx64.efi --cmdline 'quiet'";
+      --kernel vmlinuz --initrd initrd.img --boot-loader systemd-bootx64.efi --cmdline 'quiet'
+
+Without --format, the command says what the file seems to be and why, and asks; off a terminal it
+prints the command that states it. A backing file, a data file or a parent is refused.";
 
 #[derive(Args)]
 pub(crate) struct ImportArgs {
-    /// The file.
+    /// The file; `-` is the standard input.
     file: PathBuf,
     /// What the file is. It is checked strictly and never guessed.
     #[arg(long, value_enum)]
-    format: FormatArg,
+    format: Option<FormatArg>,
     /// The image's name, as policies name it.
     #[arg(long)]
     name: String,
@@ -38,12 +47,27 @@ pub(crate) struct ImportArgs {
     kind: Option<KindArg>,
     #[command(flatten)]
     boot: BootArgs,
-    /// The logical sector size that the image is for: 512 or 4096.
+    /// The logical sector size in bytes that the image is for: 512 or 4096.
     #[arg(long, value_name = "BYTES", default_value_t = 512)]
     sector_size: u32,
+    /// What the image is for, where it does not tell itself.
+    #[arg(long, value_enum)]
+    arch: Option<ArchArg>,
     /// How much a chunk holds before compression: a power of two from 64KiB to 16MiB. Without it, chosen by the size.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     chunk_size: Option<Bytes>,
+    /// The level of zstd, 1 to 19.
+    #[arg(long, value_name = "N")]
+    level: Option<i32>,
+    /// Take the bytes themselves as a raw disk, whatever mark they bear.
+    #[arg(long)]
+    really: bool,
+    /// The largest disk that is taken. Where it is stated, nothing is taken for a bomb.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_size: Option<Bytes>,
+    /// Confirm the format that the command proposes.
+    #[arg(long, short = 'y')]
+    yes: bool,
     #[command(flatten)]
     state: StateArgs,
     /// Print JSON.
@@ -79,32 +103,122 @@ impl BootArgs {
     }
 }
 
+#[derive(Serialize)]
+struct Report {
+    #[serde(flatten)]
+    imported: Imported,
+    format: ImageFormat,
+    notes: Vec<String>,
+}
+
 pub(super) fn run(args: &ImportArgs) -> Result<End> {
+    let Some(format) = stated(args)? else {
+        eprintln!("Nothing was imported.");
+        return Ok(End::Held);
+    };
     let boot = args.boot.paths();
-    let kind = kind(args, boot.is_some())?;
     let request = ImportRequest {
         name: &args.name,
         version: &args.version,
-        kind,
-        format: args.format.into(),
+        kind: kind(args, boot.is_some())?,
+        format,
         sector_size: args.sector_size,
         chunk_size: args.chunk_size,
         boot,
     };
-    let mut content = RawFile::open(&args.file)?;
+    let report = bring_in(args, &request)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{}", text(&report));
+    }
+    Ok(End::Done)
+}
+
+fn bring_in(args: &ImportArgs, request: &ImportRequest<'_>) -> Result<Report> {
     let repository = args.state.make()?;
+    let terms = Terms {
+        really: args.really,
+        max_size: args.max_size,
+        spool: args.state.folder(),
+    };
+    let mut opened = formats::open(request.format, input(&args.file), &terms)?;
+    let mut notes = said(&opened.notes);
+    let imported = store(args, &repository, request, &mut *opened.content)?;
+    notes.extend(said(&opened.notes));
+    Ok(Report {
+        imported,
+        format: request.format,
+        notes,
+    })
+}
+
+fn input(file: &Path) -> Input {
+    if file == Path::new("-") {
+        Input::stdin()
+    } else {
+        Input::File(file.to_path_buf())
+    }
+}
+
+fn store(
+    args: &ImportArgs,
+    repository: &Repository,
+    request: &ImportRequest<'_>,
+    content: &mut dyn image_repo::Content,
+) -> Result<Imported> {
+    let mut options = ImportOptions {
+        architecture: args.arch.map(Into::into),
+        ..ImportOptions::default()
+    };
+    options.level = args.level.unwrap_or(options.level);
     let mut progress = Progress::new("importing")?;
-    let image = repository.import(&request, &mut content, &mut |done, total| {
+    let imported = repository.import_with(&options, request, content, &mut |done, total| {
         progress.set(done, total);
     });
     progress.clear();
-    let image = image?;
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&image)?);
-    } else {
-        println!("imported {}", ls::line(&image));
+    Ok(imported?)
+}
+
+fn said(notes: &Notes) -> Vec<String> {
+    notes.take().iter().map(ToString::to_string).collect()
+}
+
+/// The format that is stated, or confirmed; `None`: a person said no.
+fn stated(args: &ImportArgs) -> Result<Option<ImageFormat>> {
+    if let Some(format) = args.format {
+        return Ok(Some(format.into()));
     }
-    Ok(End::Done)
+    if args.file == Path::new("-") {
+        bail!("what comes in by the standard input has to be stated: --format raw, qcow2, tar, …");
+    }
+    let Some((format, evidence)) = formats::propose(&args.file) else {
+        std::fs::metadata(&args.file)
+            .map_err(|error| anyhow::anyhow!("{} cannot be read: {error}", args.file.display()))?;
+        bail!(
+            "{} bears no mark of a format; say what it is: --format raw takes its bytes as they are",
+            args.file.display()
+        );
+    };
+    let word = format_word(format);
+    let file = args.file.display();
+    if args.yes {
+        eprintln!("{file} is taken as {word}: {evidence}");
+        return Ok(Some(format));
+    }
+    if !std::io::stdin().is_terminal() {
+        bail!(
+            "the format has to be stated; {file} seems to be {word}: {evidence}. Say\n  groundstate image import {file} \
+             --format {word} --name {} --version {}",
+            args.name,
+            args.version
+        );
+    }
+    eprint!("{file} seems to be {word}: {evidence}. Import it as {word}? [y/N] ");
+    std::io::stderr().flush()?;
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes").then_some(format))
 }
 
 fn kind(args: &ImportArgs, has_boot_files: bool) -> Result<ImageKind> {
@@ -118,4 +232,48 @@ fn kind(args: &ImportArgs, has_boot_files: bool) -> Result<ImageKind> {
             "a whole disk has its boot loader inside: leave out --kernel, --initrd, --boot-loader and --cmdline"
         ),
     }
+}
+
+fn text(report: &Report) -> String {
+    let done = &report.imported;
+    let image = &done.image;
+    let mut lines = vec![
+        format!(
+            "imported {} {} from {}: {} ({} bytes)",
+            image.name,
+            image.version,
+            format_word(report.format),
+            image.size,
+            image.size.0
+        ),
+        format!("  manifest  {}", image.manifest),
+        format!(
+            "  chunks    {} of {}, {} of data; {} new, {} stored for them",
+            done.chunks, done.chunk_size, done.data, done.new_chunks, done.new_bytes
+        ),
+    ];
+    if done.healed > 0 {
+        lines.push(format!(
+            "  healed    {} chunks that were damaged or missing",
+            done.healed
+        ));
+    }
+    lines.extend(
+        report
+            .notes
+            .iter()
+            .map(|note| format!("  note      {note}")),
+    );
+    let is_noted = report
+        .notes
+        .iter()
+        .any(|note| note.contains("zeros were added"));
+    if done.padding.0 > 0 && !is_noted {
+        lines.push(format!(
+            "  note      {} zeros were added at the end, up to a whole sector",
+            done.padding.0
+        ));
+    }
+    lines.push(show::facts(&done.facts));
+    lines.join("\n")
 }

@@ -1,73 +1,128 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `groundstate image show`: everything that a manifest says, for people.
+//! `groundstate image show`: everything that is known of an image, for people.
 
 use super::format::{format_word, kind_word};
-use super::named::Named;
+use super::ls::signed_text;
+use super::named::{Named, now};
 use super::state::StateArgs;
 use crate::End;
 use anyhow::Result;
 use clap::Args;
 use groundstate_api::Bytes;
-use groundstate_api::image::{Architecture, BootEntry, ImageRef, Manifest, RequiredFirmware};
+use groundstate_api::image::{Architecture, BootEntry, RequiredFirmware};
+use groundstate_api::trust::SignedStatus;
+use image_repo::ImageShow;
+use image_repo::trust::{Pin, status};
+use serde::Serialize;
+use std::io::IsTerminal as _;
+
+/// Columns of the picture of partitions.
+const WIDTH: usize = 96;
+/// Other images with the same chunks that are listed.
+const LISTED: usize = 5;
 
 #[derive(Args)]
 pub(crate) struct ShowArgs {
-    /// The image: NAME, NAME:VERSION or sha256:DIGEST; without a version, the newest import.
+    /// The image: NAME, NAME:VERSION, NAME@CHANNEL or sha256:DIGEST; without a version, the newest import.
     #[arg(value_name = "NAME")]
     named: Named,
     /// The version, as a word of its own.
     version: Option<String>,
+    /// Print the manifest's own bytes, which its digest is of, and nothing else.
+    #[arg(long, conflicts_with = "json")]
+    manifest: bool,
     #[command(flatten)]
     state: StateArgs,
-    /// Print JSON: the manifest.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    show: ImageShow,
+    signed: SignedStatus,
 }
 
 pub(super) fn run(args: &ShowArgs) -> Result<End> {
     let repository = args.state.find()?;
     let named = args.named.with(args.version.as_deref())?;
-    let image = named.find(&repository)?;
-    let manifest = repository.manifest(&image.manifest)?;
+    let image = named.any(&args.state, &repository)?;
+    if args.manifest {
+        let manifest = repository.manifest(&image.manifest)?;
+        let bytes = image_core::manifest::canonical(&manifest);
+        std::io::Write::write_all(&mut std::io::stdout().lock(), &bytes)?;
+        return Ok(End::Done);
+    }
+    let pin = Pin::of_state(&args.state.state_dir);
+    let shown = Shown {
+        show: repository.show(&image)?,
+        signed: status(&repository, &image, &pin, now()),
+    };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&manifest)?);
+        println!("{}", serde_json::to_string_pretty(&shown)?);
     } else {
-        println!("{}", page(&image, &manifest));
+        println!("{}", page(&shown));
     }
     Ok(End::Done)
 }
 
-fn page(image: &ImageRef, manifest: &Manifest) -> String {
-    let held: u64 = manifest.chunks.iter().map(|chunk| chunk.length.0).sum();
-    let stored: u64 = manifest
-        .chunks
-        .iter()
-        .map(|chunk| chunk.stored_length.0)
-        .sum();
+fn page(shown: &Shown) -> String {
+    let (show, image) = (&shown.show, &shown.show.image);
+    let chunks = &show.chunks;
     let mut lines = vec![
-        format!("{} {}", manifest.name, manifest.version),
+        format!("{} {}", image.name, image.version),
         row("manifest", &image.manifest.to_string()),
-        row("kind", kind_word(manifest.kind)),
-        row("imported from", format_word(manifest.format)),
-        row("size", &exact(manifest.size)),
-        row("smallest disk", &exact(manifest.minimum_size)),
-        row("sector size", &format!("{} bytes", manifest.sector_size)),
-        row("architecture", architecture(manifest.architecture)),
-        row("firmware", firmware(manifest.firmware)),
-        row("boots by", &boot(&manifest.boot)),
+        row("merkle root", &show.merkle_root.to_string()),
+        row("kind", kind_word(image.kind)),
+        row("imported from", format_word(show.format)),
+        row("size", &exact(image.size)),
+        row("smallest disk", &exact(show.minimum_size)),
+        row("sector size", &format!("{} bytes", image.sector_size)),
+        row("architecture", architecture(show.architecture)),
+        row("firmware", firmware(show.firmware)),
+        row("boots by", &boot(&show.boot)),
+        row("signed", &signed_text(&shown.signed)),
         row(
             "chunks",
-            &format!("{} of {}", manifest.chunks.len(), manifest.chunk_size),
+            &format!(
+                "{} of {}, {} distinct; {} of data, {} of zeros",
+                chunks.count, show.chunk_size, chunks.distinct, chunks.data, chunks.zeros
+            ),
         ),
-        row("holds", &format!("{} that are not zero", Bytes(held))),
-        row("stored", &exact(Bytes(stored))),
+        row(
+            "stored",
+            &format!(
+                "{} ({} % of the data); {} shared with other images, {} its own",
+                chunks.stored,
+                chunks.stored_per_mille / 10,
+                chunks.shared_stored,
+                chunks.own_stored
+            ),
+        ),
     ];
-    lines.extend(
-        manifest
-            .boot_files()
-            .map(|files| row("command line", &files.cmdline)),
-    );
+    if let SignedStatus::Refused { reason } = &shown.signed {
+        lines.push(row("", &reason.what));
+    }
+    if let BootEntry::Files(files) = &show.boot {
+        lines.push(row("command line", &files.cmdline));
+    }
+    lines.extend(show.others.iter().take(LISTED).map(|other| {
+        row(
+            "shares with",
+            &format!("{}: {} chunks, {}", other.image, other.chunks, other.stored),
+        )
+    }));
+    lines.push(String::new());
+    lines.push(facts(&show.facts));
     lines.join("\n")
+}
+
+/// The facts as lines, with the partitions to scale.
+pub(super) fn facts(facts: &image_core::facts::ImageFacts) -> String {
+    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    facts.text(WIDTH, colour)
 }
 
 fn row(name: &str, value: &str) -> String {

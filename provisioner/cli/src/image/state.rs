@@ -44,6 +44,6 @@ impl StateArgs {
                 folder.display()
             );
         }
-        Ok(Repository::open(&folder)?)
+        Ok(Repository::open_existing(&folder)?)
     }
 }

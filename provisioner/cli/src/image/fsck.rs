@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `groundstate image fsck`: reads the whole repository and compares every byte with its name.
+
+use super::progress::Progress;
+use super::state::StateArgs;
+use crate::End;
+use anyhow::Result;
+use clap::Args;
+use image_repo::{Fault, FsckReport, FsckVerdict};
+
+/// Findings that are listed; `--json` has all of them.
+const LISTED: usize = 50;
+
+#[derive(Args)]
+pub(crate) struct FsckArgs {
+    /// Take what is damaged out of the way, so that the next import of the image stores it anew.
+    #[arg(long)]
+    heal: bool,
+    #[command(flatten)]
+    state: StateArgs,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &FsckArgs) -> Result<End> {
+    let repository = args.state.find()?;
+    let mut progress = Progress::new("reading")?;
+    let report = repository.fsck(args.heal, &mut |done| progress.set(done, None));
+    progress.clear();
+    let report = report?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{}", text(&report));
+    }
+    Ok(match report.verdict {
+        FsckVerdict::Clean | FsckVerdict::Healed => End::Done,
+        FsckVerdict::Hurt => End::Faults,
+    })
+}
+
+fn text(report: &FsckReport) -> String {
+    let mut lines: Vec<String> = report
+        .findings
+        .iter()
+        .take(LISTED)
+        .map(|one| {
+            let images = if one.images.is_empty() {
+                String::new()
+            } else {
+                format!(", needed by {}", one.images.join(", "))
+            };
+            let away = if one.quarantined {
+                "; taken out of the way"
+            } else {
+                ""
+            };
+            format!("{}: {}{images}{away}", one.path.display(), word(one.fault))
+        })
+        .collect();
+    if report.findings.len() > LISTED {
+        lines.push(format!(
+            "… and {} more (--json)",
+            report.findings.len() - LISTED
+        ));
+    }
+    lines.push(format!(
+        "{} manifests, {} chunks, {} boot files read, {}; {} files ({}) that no image names",
+        report.manifests,
+        report.chunks,
+        report.blobs,
+        report.bytes,
+        report.orphans,
+        report.orphan_bytes
+    ));
+    lines.push(
+        match report.verdict {
+            FsckVerdict::Clean => "nothing is wrong",
+            FsckVerdict::Healed => "what was wrong is out of the way, and no image is hurt",
+            FsckVerdict::Hurt => {
+                "an image is hurt: import it again from its file, with --heal run before; `groundstate image rm` drops it"
+            }
+        }
+        .to_owned(),
+    );
+    lines.join("\n")
+}
+
+const fn word(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Torn => "torn: it was being written when the power went",
+        Fault::Damaged => "damaged: it holds other bytes than its name says",
+        Fault::Misnamed => "its name is no digest, or it is in the wrong folder",
+        Fault::Missing => "missing",
+        Fault::OtherForm => "stored in another form than an image states",
+        Fault::Entry => "a name that cannot be read",
+        Fault::Orphan => "no image names it",
+    }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `groundstate image gc`: frees what no image needs any more.
+
+use super::state::StateArgs;
+use crate::End;
+use anyhow::Result;
+use clap::Args;
+use image_repo::{GcReport, GcRules};
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+/// A day.
+const DAY: u64 = 24;
+
+#[derive(Args)]
+pub(crate) struct GcArgs {
+    /// Only say what would be freed.
+    #[arg(long)]
+    dry_run: bool,
+    /// Keep only this many versions of each name, the newest. What a channel names stays.
+    #[arg(long, value_name = "COUNT")]
+    keep_newest: Option<usize>,
+    /// How long something stays that nobody names, in hours: a node may be fetching it.
+    #[arg(long, value_name = "HOURS", default_value_t = DAY)]
+    grace: u64,
+    /// Do not ask at the terminal.
+    #[arg(long, short = 'y')]
+    yes: bool,
+    #[command(flatten)]
+    state: StateArgs,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &GcArgs) -> Result<End> {
+    let repository = args.state.find()?;
+    let rules = |dry_run| GcRules {
+        dry_run,
+        grace: Duration::from_secs(args.grace.saturating_mul(3_600)),
+        keep_newest: args.keep_newest,
+    };
+    if !args.dry_run && !args.yes && std::io::stdin().is_terminal() {
+        eprintln!("{}", text(&repository.gc(&rules(true))?));
+        eprint!("Free it? [y/N] ");
+        std::io::stderr().flush()?;
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line)?;
+        if !matches!(line.trim(), "y" | "Y" | "yes") {
+            eprintln!("Nothing was freed.");
+            return Ok(End::Held);
+        }
+    }
+    let report = repository.gc(&rules(args.dry_run))?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{}", text(&report));
+    }
+    Ok(End::Done)
+}
+
+fn text(report: &GcReport) -> String {
+    let (free, gone) = if report.dry_run {
+        ("would be freed", "would go")
+    } else {
+        ("freed", "gone")
+    };
+    let mut lines: Vec<String> = report
+        .removed_images
+        .iter()
+        .map(|image| format!("{image}: {gone}"))
+        .collect();
+    lines.push(format!(
+        "{} {free}: {} manifests, {} chunks, {} boot files, {} others",
+        report.freed,
+        report.removed_manifests,
+        report.removed_chunks,
+        report.removed_blobs,
+        report.removed_others
+    ));
+    lines.push(format!(
+        "{} manifests and {} chunks are in use; {} files that nobody names are too young to go",
+        report.live_manifests, report.live_chunks, report.young
+    ));
+    lines.join("\n")
+}

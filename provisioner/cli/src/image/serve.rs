@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `groundstate image serve`: gives images out over HTTPS, without a provisioner.
+
+use super::size::size;
+use super::state::StateArgs;
+use crate::End;
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use groundstate_api::Bytes;
+use image_repo::ServeConfig;
+use image_repo::serve::{self, ServeOptions};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+#[derive(Args)]
+pub(crate) struct ServeArgs {
+    /// The address and port to listen on.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "[::]:8443")]
+    listen: SocketAddr,
+    /// The server's certificate with those above it, PEM. Without it, plain HTTP: every byte is proved by its digest all the
+    /// same, but everybody on the way sees it.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Serve only clients with a certificate of this authority.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    client_ca: Option<PathBuf>,
+    /// The most bytes a second to all clients together.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    rate: Option<Bytes>,
+    /// The most bytes a second to one client.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    client_rate: Option<Bytes>,
+    /// Let caches that several clients share keep what is immutable.
+    #[arg(long)]
+    shared_caches: bool,
+    #[command(flatten)]
+    state: StateArgs,
+}
+
+pub(super) fn run(args: &ServeArgs) -> Result<End> {
+    let repository = Arc::new(args.state.find()?);
+    let config = ServeConfig {
+        shared_caches: args.shared_caches,
+        total_rate: args.rate,
+        client_rate: args.client_rate,
+        ..ServeConfig::default()
+    };
+    let tls = match (&args.tls_cert, &args.tls_key) {
+        (Some(cert), Some(key)) => Some(serve::tls(cert, key, args.client_ca.as_deref())?),
+        (None, None) => None,
+        (Some(_), None) | (None, Some(_)) => bail!("--tls-cert and --tls-key belong together"),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the server's threads cannot be started")?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind(args.listen)
+            .await
+            .with_context(|| format!("{} cannot be listened on", args.listen))?;
+        let at = listener.local_addr()?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let count = repository.list()?.len();
+        eprintln!(
+            "serving {count} images of {} at {scheme}://{at}; numbers at /metrics; Ctrl-C ends it",
+            args.state.folder().display()
+        );
+        let options = ServeOptions {
+            repository,
+            config,
+            tls,
+        };
+        serve::run(listener, options, stopped()).await;
+        Ok::<_, anyhow::Error>(())
+    })?;
+    Ok(End::Done)
+}
+
+/// Until somebody ends it.
+async fn stopped() {
+    let terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    match terminated {
+        Ok(mut terminated) => {
+            tokio::select! {
+                _ = terminated.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
+        // Without it, Ctrl-C ends it.
+        Err(_) => {
+            let _ended = tokio::signal::ctrl_c().await;
+        }
+    }
+}
