@@ -34,8 +34,7 @@ impl Served {
             Ok(seat) => seat,
             Err(refusal) => return full(refusal),
         };
-        let path = self.repository.store.path(kind, &digest);
-        let given = match self.reading.files.open(path).await {
+        let given = match self.open(kind, &digest).await {
             Ok(opened) => self.give(kind, &digest, opened, request, seat).await,
             Err(error) => Err(error),
         };
@@ -53,6 +52,21 @@ impl Served {
             .about(part(kind, Some(&digest)));
             problem(StatusCode::INTERNAL_SERVER_ERROR, reason, &[])
         })
+    }
+
+    /// From the repository, or from the bucket behind it.
+    async fn open(&self, kind: Kind, digest: &Digest) -> io::Result<Opened> {
+        let path = self.repository.store.path(kind, digest);
+        let missing = match self.reading.files.open(path).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => error,
+            other => return other,
+        };
+        let Some(behind) = &self.behind else {
+            return Err(missing);
+        };
+        let file = behind.file(kind, digest, &self.metrics).await;
+        let file = file.map_err(io::Error::other)?;
+        file.map_or(Err(missing), Opened::of)
     }
 
     async fn give(

@@ -94,6 +94,12 @@ pub(super) fn read_waiting(file: &File, buffer: &mut [u8], at: u64) -> io::Resul
     file.read_exact_at(buffer, at)
 }
 
+impl Opened {
+    pub(super) fn of(file: File) -> io::Result<Self> {
+        measured(file)
+    }
+}
+
 fn measured(file: File) -> io::Result<Opened> {
     let about = file.metadata()?;
     if !about.is_file() {

@@ -21,6 +21,9 @@ pub use config::ServeConfig;
 pub use run::{ServeOptions, run};
 pub use tls::{ServeTlsError, tls};
 
+pub(crate) use metrics::{Count, Metrics};
+
+use crate::objects::ReadThrough;
 use crate::repository::Repository;
 use crate::store::Kind;
 use axum::Router;
@@ -29,7 +32,6 @@ use axum::routing::get;
 use body::Reading;
 use desk::Desk;
 use groundstate_api::paths;
-use metrics::Metrics;
 use std::sync::Arc;
 
 /// A repository as it is served: its routes, and the numbers of what went out by them.
@@ -40,6 +42,7 @@ pub struct Served {
     reading: Arc<Reading>,
     metrics: Arc<Metrics>,
     cache_control: &'static str,
+    behind: Option<Arc<ReadThrough>>,
 }
 
 /// The routes of [`paths::IMAGE_MANIFEST`], [`paths::CHUNK`] and [`paths::BLOB`] with the defaults of [`ServeConfig`].
@@ -64,7 +67,15 @@ impl Served {
             reading: Arc::new(Reading::default()),
             metrics,
             cache_control: config.cache_control(),
+            behind: None,
         }
+    }
+
+    /// What the repository has not is fetched from a bucket, and kept.
+    #[must_use]
+    pub fn behind(mut self, bucket: Arc<ReadThrough>) -> Self {
+        self.behind = Some(bucket);
+        self
     }
 
     /// Its routes.

@@ -6,6 +6,7 @@
 use super::Served;
 use super::client::{Client, HangUp};
 use super::config::ServeConfig;
+use crate::objects::ReadThrough;
 use crate::repository::Repository;
 use axum::Router;
 use axum::routing::get;
@@ -51,11 +52,14 @@ pub struct ServeOptions {
     pub config: ServeConfig,
     /// Certificate and key as [`super::tls()`] reads them; plain HTTP without.
     pub tls: Option<Arc<ServerConfig>>,
+    /// A bucket behind the repository.
+    pub behind: Option<Arc<ReadThrough>>,
 }
 
 /// Serves until `stop` is done. Its numbers are at `/metrics`.
 pub async fn run(listener: TcpListener, options: ServeOptions, stop: impl Future<Output = ()>) {
-    let served = Served::new(options.repository, &options.config);
+    let mut served = Served::new(options.repository, &options.config);
+    served.behind = options.behind;
     let numbers = served.clone();
     let router = served.router().route(
         "/metrics",
