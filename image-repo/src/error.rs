@@ -21,6 +21,9 @@ pub enum RepoError {
         /// What the system said.
         source: io::Error,
     },
+    /// No image comes out of an archive, a layout or a WIM file.
+    #[error(transparent)]
+    Roots(#[from] crate::roots::RootsError),
     /// The file is not taken as an image.
     #[error(transparent)]
     Format(#[from] crate::formats::FormatError),

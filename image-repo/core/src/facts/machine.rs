@@ -34,8 +34,9 @@ impl Machine {
         }
     }
 
-    /// From the first bytes of a program; `None` where they are neither's.
-    pub(super) fn of(head: &[u8]) -> Option<Self> {
+    /// From the first bytes of a program, 4 KiB of them to be sure; `None` where they are neither's.
+    #[must_use]
+    pub fn of(head: &[u8]) -> Option<Self> {
         if head.starts_with(b"\x7fELF") {
             Self::of_elf(head)
         } else if head.starts_with(b"MZ") {

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Puts an archive's entries into the tree, in order.
+
+use super::bomb::Allowance;
+use super::packed::{self, Count};
+use super::reader::{Archive, Entry};
+use super::spool::Spool;
+use super::tree::{Kind, Node, PATH_MAX, Tree, path};
+use crate::roots::{Progress, RootsError, shown};
+use groundstate_api::Bytes;
+use std::collections::BTreeMap;
+use std::io::Read;
+
+/// The largest time that the file system that is made keeps without a trick, in seconds since 1970.
+const TIME_MAX: i64 = 0x7fff_ffff;
+/// The longest name of an extended attribute, in bytes (Linux, `XATTR_NAME_MAX`).
+const ATTRIBUTE_NAME_MAX: usize = 255;
+
+/// Whether names of a kind take others away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whiteouts {
+    /// A plain archive: every name is a name.
+    No,
+    /// An OCI layer (OCI Image Specification 1.1, "Layer Filesystem Changeset").
+    Oci,
+}
+
+/// What was left out, for people.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LeftOut {
+    /// Entries whose access control lists are text.
+    pub(crate) lists: u64,
+    /// Sockets, which no program finds useful in an archive.
+    pub(crate) sockets: u64,
+}
+
+/// Puts the archive into the tree. `total` is the input's length, where it is known.
+pub(crate) fn unpack(
+    input: &mut dyn Read,
+    total: Option<Bytes>,
+    whiteouts: Whiteouts,
+    (tree, spool): (&mut Tree, &mut Spool),
+    allowance: &mut Allowance,
+    progress: Progress<'_>,
+) -> Result<LeftOut, RootsError> {
+    let (mut plain, count) = packed::open(input)?;
+    let mut archive = Archive::new(&mut *plain);
+    let mut left_out = LeftOut::default();
+    let mut entries = 0u64;
+    // Names that this layer itself brought: a whiteout in it does not mean them.
+    let mut own = std::collections::BTreeSet::new();
+    while let Some(entry) = archive.next()? {
+        entries += 1;
+        left_out.lists += u64::from(entry.has_lists);
+        let path = path(&entry.header.name)?;
+        if whiteouts == Whiteouts::Oci {
+            if let Some(gone) = whiteout(&path) {
+                match gone {
+                    Gone::Name(gone) => {
+                        tree.remove(&gone);
+                    }
+                    Gone::AllIn(folder) => {
+                        for name in tree.names_in(&folder) {
+                            let mut gone = folder.clone();
+                            gone.push(name);
+                            if !own.contains(&gone) {
+                                tree.remove(&gone);
+                            }
+                        }
+                    }
+                }
+                continue;
+            }
+            own.insert(path.clone());
+        }
+        let is_layer = whiteouts == Whiteouts::Oci;
+        place(
+            &mut archive,
+            entry,
+            &path,
+            (&mut *tree, &mut *spool, is_layer),
+            (&mut *allowance, &count),
+            &mut left_out,
+        )?;
+        progress(Bytes(count.value()), total);
+    }
+    if entries == 0 && whiteouts == Whiteouts::No {
+        return Err(RootsError::Empty);
+    }
+    Ok(left_out)
+}
+
+fn place(
+    archive: &mut Archive<'_>,
+    entry: Entry,
+    path: &[Vec<u8>],
+    (tree, spool, is_layer): (&mut Tree, &mut Spool, bool),
+    (allowance, count): (&mut Allowance, &Count),
+    left_out: &mut LeftOut,
+) -> Result<(), RootsError> {
+    let header = &entry.header;
+    let name = || shown(&header.name);
+    let device = |number: u64| {
+        u32::try_from(number).map_err(|_| RootsError::Field {
+            name: name(),
+            what: "the device number",
+        })
+    };
+    let is_old_folder = matches!(header.kind, b'0' | 0) && header.name.ends_with(b"/");
+    let kind = match header.kind {
+        b'5' => Kind::Folder(BTreeMap::new()),
+        _ if is_old_folder => Kind::Folder(BTreeMap::new()),
+        b'0' | 0 | b'7' => {
+            allowance.take(0, 0, count.value())?;
+            if entry.length > allowance.left() {
+                return Err(allowance.too_large());
+            }
+            let at = archive.at();
+            let failed = |source| RootsError::Archive { at, source };
+            Kind::File(spool.keep(archive, &failed, &mut |total, data| {
+                allowance.take(total, data, count.value())
+            })?)
+        }
+        b'1' => return tree.link(path, &super::tree::path(&header.link)?),
+        b'2' => Kind::Link(target(&header.name, &header.link)?),
+        b'3' => Kind::Char(device(header.major)?, device(header.minor)?),
+        b'4' => Kind::Block(device(header.major)?, device(header.minor)?),
+        b'6' => Kind::Fifo,
+        b's' => {
+            left_out.sockets += 1;
+            return Ok(());
+        }
+        other => {
+            return Err(RootsError::EntryKind {
+                name: name(),
+                kind: char::from(other),
+            });
+        }
+    };
+    tree.put(path, node(entry, kind)?, is_layer)
+}
+
+fn node(entry: Entry, kind: Kind) -> Result<Node, RootsError> {
+    let header = &entry.header;
+    let field = |value: u64, what| {
+        u32::try_from(value).map_err(|_| RootsError::Field {
+            name: shown(&header.name),
+            what,
+        })
+    };
+    let mut attributes = BTreeMap::new();
+    for (key, value) in entry.attributes {
+        let is_plain = key.len() <= ATTRIBUTE_NAME_MAX
+            && key
+                .iter()
+                .all(|byte| byte.is_ascii_graphic() && *byte != b'"');
+        if !is_plain {
+            return Err(RootsError::Field {
+                name: shown(&header.name),
+                what: "the name of an extended attribute",
+            });
+        }
+        attributes.insert(key, value);
+    }
+    Ok(Node {
+        kind,
+        mode: field(header.mode & 0o7777, "the mode")?,
+        uid: field(header.uid, "the owner")?,
+        gid: field(header.gid, "the group")?,
+        mtime: header.mtime.clamp(0, TIME_MAX),
+        attributes,
+    })
+}
+
+fn target(name: &[u8], target: &[u8]) -> Result<Vec<u8>, RootsError> {
+    let is_plain =
+        !target.is_empty() && target.len() <= PATH_MAX && !target.iter().any(u8::is_ascii_control);
+    if is_plain {
+        Ok(target.to_vec())
+    } else {
+        Err(RootsError::Field {
+            name: shown(name),
+            what: "the target of the symbolic link",
+        })
+    }
+}
+
+enum Gone {
+    Name(Vec<Vec<u8>>),
+    AllIn(Vec<Vec<u8>>),
+}
+
+fn whiteout(path: &[Vec<u8>]) -> Option<Gone> {
+    const PREFIX: &[u8] = b".wh.";
+    const OPAQUE: &[u8] = b".wh..wh..opq";
+    let (name, folder) = path.split_last()?;
+    if name == OPAQUE {
+        return Some(Gone::AllIn(folder.to_vec()));
+    }
+    let gone = name.strip_prefix(PREFIX)?;
+    let mut path = folder.to_vec();
+    path.push(gone.to_vec());
+    Some(Gone::Name(path))
+}
