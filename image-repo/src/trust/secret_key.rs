@@ -163,7 +163,10 @@ impl SecretKey {
     /// A signature file over `document`; `comment` is one line that is signed with it.
     #[must_use]
     pub fn sign(&self, document: &[u8], comment: &str) -> String {
-        let comment: String = comment.chars().filter(|c| !c.is_control()).collect();
+        let comment: String = comment
+            .chars()
+            .filter(|c| *c == '\t' || !c.is_control())
+            .collect();
         let signature = self.key.sign(&prehash(document)).to_bytes();
         let global = self
             .key

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate image`: the image repository of a state directory, on the machine that has it. No server is needed.
 
+mod channels;
 mod diff;
+mod finish;
 mod export;
 mod format;
 mod fsck;
@@ -10,11 +12,17 @@ mod import;
 mod ls;
 mod named;
 mod progress;
+mod promote;
+mod revoke;
 mod rm;
 mod serve;
 mod show;
+mod sign;
+mod signer;
 mod size;
 mod state;
+mod trust;
+mod verify;
 mod write;
 
 use crate::End;
@@ -47,6 +55,22 @@ pub(crate) enum ImageCommand {
     Gc(gc::GcArgs),
     /// Read the whole repository and compare every byte with its name.
     Fsck(fsck::FsckArgs),
+    /// Say who may sign: make, pin, rotate and show the trust root.
+    #[command(subcommand)]
+    Trust(Box<trust::TrustCommand>),
+    /// Sign an image with a key of minisign.
+    #[command(after_long_help = sign::EXAMPLES)]
+    Sign(Box<sign::Args>),
+    /// Read every byte of an image, and say who signed it until when.
+    Verify(verify::Args),
+    /// Let a channel stand for an image.
+    #[command(after_long_help = promote::EXAMPLES)]
+    Promote(Box<promote::Args>),
+    /// Let an image or a key not be believed any more.
+    #[command(after_long_help = revoke::EXAMPLES)]
+    Revoke(Box<revoke::Args>),
+    /// Show what each channel stands for, and what is revoked.
+    Channels(channels::Args),
 }
 
 pub(crate) fn run(command: &ImageCommand) -> Result<End> {
@@ -61,5 +85,11 @@ pub(crate) fn run(command: &ImageCommand) -> Result<End> {
         ImageCommand::Rm(args) => rm::run(args),
         ImageCommand::Gc(args) => gc::run(args),
         ImageCommand::Fsck(args) => fsck::run(args),
+        ImageCommand::Trust(command) => trust::run(command),
+        ImageCommand::Sign(args) => sign::run(args),
+        ImageCommand::Verify(args) => verify::run(args),
+        ImageCommand::Promote(args) => promote::run(args),
+        ImageCommand::Revoke(args) => revoke::run(args),
+        ImageCommand::Channels(args) => channels::run(args),
     }
 }

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `groundstate image channels`: what each channel stands for, and what is revoked, as far as it is believed.
+
+use super::finish::{describe_catalogue, refused};
+use super::named::now;
+use super::state::StateArgs;
+use crate::End;
+use anyhow::Result;
+use image_core::trust::moment;
+use image_repo::trust::{Pin, peek};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    state: StateArgs,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<End> {
+    let repository = args.state.find()?;
+    let pin = Pin::of_state(&args.state.state_dir);
+    let trusted = peek(&repository, &pin, now()).map_err(refused("the catalogue"))?;
+    let catalogue = trusted.catalogue();
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(catalogue)?);
+        return Ok(End::Done);
+    }
+    println!("{}", describe_catalogue(catalogue));
+    if catalogue.channels.is_empty() {
+        println!("no channels; groundstate image promote NAME VERSION --channel CHANNEL makes one");
+    }
+    let signers: Vec<String> = trusted.signers().iter().map(ToString::to_string).collect();
+    println!("  signed by {}", signers.join(", "));
+    println!(
+        "  trust root {}, until {}",
+        trusted.root().version,
+        moment(trusted.root().expires)
+    );
+    Ok(End::Done)
+}

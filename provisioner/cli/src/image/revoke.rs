@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `groundstate image revoke`: an image or a key is not believed any more, nor what the key signed before.
+
+use super::finish::{HowArgs, life, refused};
+use super::named::{Named, now};
+use super::promote::same_that_waits;
+use super::state::StateArgs;
+use crate::End;
+use anyhow::{Result, bail};
+use groundstate_api::Millis;
+use groundstate_api::trust::{KeyId, RevokedPart};
+use image_core::trust::next;
+use image_repo::trust::{Offer, Pin, catalogue_to_change};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  groundstate image revoke debian-host 12.11-1 --why 'CVE-2026-1234' --key me.key
+  groundstate image revoke --key-id 02080044B1E77DC9 --why 'laptop lost' --key other.key
+
+A root key is taken out with groundstate image trust rotate --remove-key ID instead.";
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    state: StateArgs,
+    /// The image: NAME, NAME:VERSION, or the digest of its manifest.
+    #[arg(required_unless_present_any = ["add", "key_id"])]
+    image: Option<Named>,
+    /// Its version, as a word of its own.
+    version: Option<String>,
+    /// A key, by its id as minisign prints it, in place of an image.
+    #[arg(long, value_name = "ID", value_parser = key_id, conflicts_with = "image")]
+    key_id: Option<KeyId>,
+    /// Why, in one line.
+    #[arg(long, value_name = "TEXT", required_unless_present = "add")]
+    why: Option<String>,
+    /// For how long the catalogue holds.
+    #[arg(long, value_name = "TIME", value_parser = life, default_value = "30d")]
+    expires: Millis,
+    #[command(flatten)]
+    how: HowArgs,
+}
+
+/// Minisign leaves out leading zeros.
+pub(super) fn key_id(text: &str) -> Result<KeyId, String> {
+    format!("{:0>16}", text.to_ascii_uppercase())
+        .parse()
+        .map_err(|error: groundstate_api::trust::ParseKeyIdError| error.to_string())
+}
+
+pub(crate) fn run(args: &Args) -> Result<End> {
+    let repository = args.state.find()?;
+    if !args.how.add.is_empty() {
+        return args.how.add(&args.state, &repository);
+    }
+    let part = match (&args.image, args.key_id) {
+        (Some(named), None) => {
+            let image = named.with(args.version.as_deref())?.find(&repository)?;
+            RevokedPart::Manifest(image.manifest)
+        }
+        (None, Some(id)) => RevokedPart::Key(id),
+        (None, None) | (Some(_), Some(_)) => bail!("which one: NAME VERSION, or --key-id ID"),
+    };
+    let why = args.why.clone().unwrap_or_default();
+    if why.trim().is_empty() || why.chars().any(char::is_control) {
+        bail!("--why says in one line why");
+    }
+    let pin = Pin::of_state(&args.state.state_dir);
+    let (before, sequence) =
+        catalogue_to_change(&repository, &pin).map_err(refused("the catalogue"))?;
+    let next = next::renewed(before.as_ref(), sequence, now(), Some(now().plus(args.expires)));
+    let offer = Offer::Catalogue(next::revoked(next, part, why));
+    let document = if args.how.anew {
+        offer
+    } else {
+        same_that_waits(&repository, offer)?
+    };
+    args.how.put(&args.state, &repository, &document)
+}

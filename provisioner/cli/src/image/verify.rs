@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `groundstate image verify`: reads every byte of an image, and says exactly what is signed by whom until when. It believes
+//! nothing that it has not read now.
+
+use super::finish::refused;
+use super::named::{Named, now};
+use super::state::StateArgs;
+use crate::End;
+use crate::client::Refused;
+use anyhow::Result;
+use groundstate_api::image::ImageRef;
+use groundstate_api::trust::{KeyId, TrustRoot};
+use image_core::trust::{Verified, moment};
+use image_repo::Repository;
+use image_repo::trust::{Pin, peek, verify};
+use serde_json::json;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    state: StateArgs,
+    /// The image: NAME, NAME:VERSION, NAME@CHANNEL, or the digest of its manifest.
+    image: Named,
+    /// Its version, as a word of its own.
+    version: Option<String>,
+    /// Only the bytes: an image that nobody signed is in order too.
+    #[arg(long)]
+    allow_unsigned: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<End> {
+    let repository = args.state.find()?;
+    let named = args.image.with(args.version.as_deref())?;
+    let image = named.any(&args.state, &repository)?;
+    bytes(&repository, &image)?;
+    let pin = Pin::of_state(&args.state.state_dir);
+    let title = format!("{} {}", image.name, image.version);
+    let verified = if args.allow_unsigned {
+        verify(&repository, &image, &pin, now()).ok()
+    } else {
+        Some(verify(&repository, &image, &pin, now()).map_err(refused(&title))?)
+    };
+    if args.json {
+        println!("{}", in_json(&image, verified.as_ref())?);
+        return Ok(End::Done);
+    }
+    println!("{title}: every byte is what the manifest says");
+    println!("  manifest   {}", image.manifest);
+    println!("  size       {}", image.size);
+    match verified {
+        None => println!("  signed     not believed, or not at all"),
+        Some(verified) => {
+            let trusted = peek(&repository, &pin, now()).map_err(refused(&title))?;
+            say(&verified, trusted.root());
+            let rows = trusted.catalogue().channels.iter();
+            let channels: Vec<String> = rows
+                .filter(|row| row.manifest == image.manifest)
+                .map(|row| format!("{}@{}", row.image, row.channel))
+                .collect();
+            if !channels.is_empty() {
+                println!(
+                    "  channels   {}, until {} (catalogue {})",
+                    channels.join(", "),
+                    moment(trusted.catalogue().expires),
+                    trusted.catalogue().sequence
+                );
+            }
+        }
+    }
+    Ok(End::Done)
+}
+
+fn bytes(repository: &Repository, image: &ImageRef) -> Result<()> {
+    repository
+        .verify(image)
+        .map_err(|reason| Refused { reason }.into())
+}
+
+fn say(verified: &Verified, root: &TrustRoot) {
+    for id in &verified.signers {
+        println!("  signed by  {id}  {}", whose(root, *id));
+    }
+    let until = verified
+        .expires
+        .map_or_else(|| "no end".to_owned(), moment);
+    println!(
+        "  signed at  {}, until {until}; trust root {} needs {}",
+        moment(verified.signed_at),
+        root.version,
+        root.roles.images.threshold
+    );
+}
+
+fn whose(root: &TrustRoot, id: KeyId) -> String {
+    root.key(id).map(|key| key.comment.clone()).unwrap_or_default()
+}
+
+fn in_json(image: &ImageRef, verified: Option<&Verified>) -> Result<String> {
+    let signed = verified.map(|verified| {
+        json!({
+            "signers": verified.signers,
+            "signed_at": verified.signed_at,
+            "expires": verified.expires,
+        })
+    });
+    let said = json!({"image": image, "bytes": "verified", "signed": signed});
+    Ok(serde_json::to_string_pretty(&said)?)
+}
