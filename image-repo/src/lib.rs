@@ -6,11 +6,13 @@
 
 mod content;
 mod describe;
+mod disk_image;
 mod diff;
 mod error;
 mod export;
 mod export_sink;
 mod ext4;
+pub mod facts;
 pub mod formats;
 mod fsck;
 mod fsck_files;
@@ -19,18 +21,22 @@ mod heal;
 mod import;
 mod leases;
 pub mod objects;
+mod oci;
 mod pack;
 mod pipeline;
 mod reader;
 mod repository;
+pub mod roots;
 pub mod serve;
 mod show;
 mod sparse;
 mod store;
+mod tar;
 mod stored;
 pub mod trust;
 mod verified;
 mod verify;
+mod wim;
 
 pub use content::{Content, GRAIN, Piece, RawFile};
 pub use diff::{Change, DiffRange, DiffReport, PartitionDiff};
