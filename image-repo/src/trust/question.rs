@@ -8,9 +8,7 @@ use groundstate_api::image::ImageRef;
 use groundstate_api::trust::{Catalogue, ImageChoice, SignedStatus, TrustRoot};
 use groundstate_api::{Digest, Millis};
 use image_core::manifest::reference;
-use image_core::trust::{
-    TrustError, Trusted, Verified, advance, catalogue_of, newest_root, parse, trusted,
-};
+use image_core::trust::{Trusted, Verified, advance, catalogue_of, newest_root, parse, trusted};
 
 /// The newest trust root that this machine believes.
 ///
@@ -49,7 +47,7 @@ pub fn believed(repository: &Repository, pin: &Pin, now: Millis) -> Result<Trust
 /// hold, or if this machine believed it before its root was rotated.
 ///
 /// # Errors
-/// The one that is there is not what its signers signed, or is behind what this machine has seen.
+/// The one that is there is not what its signers signed.
 pub fn catalogue_to_change(
     repository: &Repository,
     pin: &Pin,
@@ -67,14 +65,8 @@ pub fn catalogue_to_change(
     } else {
         catalogue_of(&root, &signed)?.0
     };
-    if catalogue.sequence < seen.sequence {
-        return Err(TrustError::CatalogueRollback {
-            found: catalogue.sequence,
-            seen: seen.sequence,
-        }
-        .into());
-    }
-    let next = catalogue.sequence + 1;
+    // One that is behind what was seen is built upon all the same: its rows are refused until they are promoted anew.
+    let next = catalogue.sequence.max(seen.sequence) + 1;
     Ok((Some(catalogue), next))
 }
 

@@ -173,3 +173,19 @@ fn a_rotated_root_lets_the_catalogue_be_signed_anew() {
     world.publish(&next, &[9]);
     assert_eq!(world.resolve(NOW).unwrap().image.version, "1");
 }
+
+#[test]
+fn a_lost_catalogue_is_followed_by_one_on_top_of_what_was_seen() {
+    let world = World::new();
+    let before = world.backup();
+    world.promote(&world.image("2"), NOW, &[5]);
+    world.resolve(NOW).unwrap();
+    world.restore(&before);
+    let next = world.next(NOW);
+    assert_eq!((next.sequence, next.channels[0].version.as_str()), (3, "1"));
+    // The row of the old one is a rollback still, until it is promoted anew.
+    world.publish(&next, &[5]);
+    assert!(world.refused(NOW).contains("rolled it back"));
+    world.promote(&world.image("2"), NOW, &[5]);
+    assert_eq!(world.resolve(NOW).unwrap().image.version, "2");
+}

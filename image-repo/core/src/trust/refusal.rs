@@ -302,7 +302,7 @@ pub enum TrustError {
 const SIGN: &str = "have it signed by those who may: groundstate image trust show names them; groundstate image sign --add-signature FILE adds a signature that was made elsewhere";
 const LOOK: &str = "do not deploy from it; find out who changed the repository, and bring back what its signers signed";
 const RENEW: &str = "if the signers stand by it, renew it: groundstate image promote NAME VERSION --channel CHANNEL; if they did already, this repository is held back: copy theirs";
-const BEHIND: &str = "bring the repository up to date from the one that has the newest; if it was restored from a backup, promote once more on top of what was seen";
+const BEHIND: &str = "bring the repository up to date from the one that has the newest; if the newest is lost, promote every channel once more, and revoke again what it revoked";
 const CLOCKS: &str = "set this machine's clock, and look at the signer's; then try again";
 
 impl TrustError {
@@ -331,7 +331,31 @@ impl TrustError {
             Self::ClockBack { .. } | Self::FromTheFuture { .. } => ReasonCode::ClockWrong,
             Self::NoChannel { .. } => ReasonCode::ImageMissing,
             Self::RevokedImage { .. } | Self::RevokedKey { .. } => ReasonCode::ImageRevoked,
-            _ => ReasonCode::ImageUntrusted,
+            Self::Of { .. }
+            | Self::TooLong { .. }
+            | Self::TooManySignatures { .. }
+            | Self::TooManyRoots { .. }
+            | Self::Json { .. }
+            | Self::NotCanonical { .. }
+            | Self::OtherType { .. }
+            | Self::Schema { .. }
+            | Self::Unsigned { .. }
+            | Self::RootInvalid { .. }
+            | Self::RootOrder { .. }
+            | Self::RootRollback { .. }
+            | Self::RootExpired { .. }
+            | Self::NoCatalogue { .. }
+            | Self::CatalogueInvalid { .. }
+            | Self::CatalogueExpired { .. }
+            | Self::CatalogueRollback { .. }
+            | Self::CatalogueOther { .. }
+            | Self::ChannelRollback { .. }
+            | Self::VersionRollback { .. }
+            | Self::Mixed { .. }
+            | Self::StatementExpired { .. }
+            | Self::TooFew { .. }
+            | Self::OtherKey { .. }
+            | Self::BadSignature { .. } => ReasonCode::ImageUntrusted,
         }
     }
 
@@ -369,7 +393,31 @@ impl TrustError {
                 Vec::from(["the catalogue has no channels".to_string()])
             }
             Self::NoChannel { there, .. } => Vec::from([format!("channels: {}", there.join(", "))]),
-            _ => Vec::new(),
+            Self::Of { .. }
+            | Self::TooLong { .. }
+            | Self::TooManySignatures { .. }
+            | Self::TooManyRoots { .. }
+            | Self::Json { .. }
+            | Self::NotCanonical { .. }
+            | Self::OtherType { .. }
+            | Self::Schema { .. }
+            | Self::Unsigned { .. }
+            | Self::RootInvalid { .. }
+            | Self::RootOrder { .. }
+            | Self::RootRollback { .. }
+            | Self::RootExpired { .. }
+            | Self::NoCatalogue { .. }
+            | Self::CatalogueInvalid { .. }
+            | Self::CatalogueExpired { .. }
+            | Self::CatalogueRollback { .. }
+            | Self::CatalogueOther { .. }
+            | Self::ChannelRollback { .. }
+            | Self::VersionRollback { .. }
+            | Self::Mixed { .. }
+            | Self::StatementExpired { .. }
+            | Self::RevokedImage { .. }
+            | Self::FromTheFuture { .. }
+            | Self::ClockBack { .. } => Vec::new(),
         }
     }
 

@@ -220,7 +220,11 @@ pub(super) fn describe_catalogue(catalogue: &Catalogue) -> String {
             row.version,
             moment(row.promoted_at),
             row.manifest.short(),
-            if row.step_back { "  (stepped back)" } else { "" }
+            if row.step_back {
+                "  (stepped back)"
+            } else {
+                ""
+            }
         )
     });
     lines.extend(rows);
@@ -236,9 +240,10 @@ pub(super) fn describe_catalogue(catalogue: &Catalogue) -> String {
 }
 
 fn describe_image(image: &ImageSigned) -> String {
-    let until = image
-        .expires
-        .map_or_else(|| "as long as its keys hold".to_owned(), |at| format!("until {}", moment(at)));
+    let until = image.expires.map_or_else(
+        || "as long as its keys hold".to_owned(),
+        |at| format!("until {}", moment(at)),
+    );
     format!(
         "{} {}, {}, {until}\n  manifest {}",
         image.name, image.version, image.size, image.manifest
@@ -273,7 +278,16 @@ mod tests {
         assert_eq!(life("30d"), Ok(Millis::secs(30 * 86_400)));
         assert_eq!(life("12h"), Ok(Millis::secs(12 * 3_600)));
         assert_eq!(life("1y"), Ok(Millis::secs(365 * 86_400)));
-        for wrong in ["", "d", "0d", "5", "5m", "-1d", "99999999999999999999d", "18446744073709551615y"] {
+        for wrong in [
+            "",
+            "d",
+            "0d",
+            "5",
+            "5m",
+            "-1d",
+            "99999999999999999999d",
+            "18446744073709551615y",
+        ] {
             assert!(life(wrong).is_err(), "{wrong}");
         }
     }

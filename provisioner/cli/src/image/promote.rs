@@ -54,7 +54,13 @@ pub(crate) fn run(args: &Args) -> Result<End> {
     let pin = Pin::of_state(&args.state.state_dir);
     let (before, sequence) =
         catalogue_to_change(&repository, &pin).map_err(refused("the catalogue"))?;
-    let renewed = next::renewed(before.as_ref(), sequence, now(), Some(now().plus(args.expires)));
+    warn_of_loss(before.as_ref(), sequence);
+    let renewed = next::renewed(
+        before.as_ref(),
+        sequence,
+        now(),
+        Some(now().plus(args.expires)),
+    );
     let next = match (&args.image, &args.channel) {
         (Some(named), Some(channel)) => {
             let image = named.with(args.version.as_deref())?.find(&repository)?;
@@ -65,6 +71,17 @@ pub(crate) fn run(args: &Args) -> Result<End> {
     };
     let document = waiting(&repository, args, next)?;
     args.how.put(&args.state, &repository, &document)
+}
+
+/// Says that the catalogue that was seen last is not there: what it alone said is lost with it.
+pub(super) fn warn_of_loss(before: Option<&Catalogue>, next: u64) {
+    let there = before.map_or(0, |before| before.sequence);
+    if there + 1 < next {
+        eprintln!(
+            "WARNING: catalogue {} was believed before, and the newest here is {there}. Promote every channel once more, and revoke again what was revoked since.",
+            next - 1
+        );
+    }
 }
 
 /// Whether nodes would take it: what would be refused there is refused here.
@@ -90,9 +107,9 @@ fn check(
     let revoked = before.map_or(&[][..], |before| &before.revoked);
     statement_of(&root, revoked, image, &statement, now())
         .map_err(|error| refused(&choice)(error.into()))?;
-    let is_revoked = revoked.iter().find(|each| {
-        each.part == groundstate_api::trust::RevokedPart::Manifest(image.manifest)
-    });
+    let is_revoked = revoked
+        .iter()
+        .find(|each| each.part == groundstate_api::trust::RevokedPart::Manifest(image.manifest));
     if let Some(revoked) = is_revoked {
         bail!(
             "{} {} was revoked {}: {}",
@@ -102,8 +119,12 @@ fn check(
             revoked.why
         );
     }
-    let row = before
-        .and_then(|before| before.channels.iter().find(|row| row.image == image.name && row.channel == channel));
+    let row = before.and_then(|before| {
+        before
+            .channels
+            .iter()
+            .find(|row| row.image == image.name && row.channel == channel)
+    });
     if let Some(row) = row.filter(|_| !args.step_back)
         && version::compare(&image.version, &row.version).is_lt()
     {

@@ -3,7 +3,7 @@
 
 use super::finish::{HowArgs, life, refused};
 use super::named::{Named, now};
-use super::promote::same_that_waits;
+use super::promote::{same_that_waits, warn_of_loss};
 use super::state::StateArgs;
 use crate::End;
 use anyhow::{Result, bail};
@@ -68,7 +68,13 @@ pub(crate) fn run(args: &Args) -> Result<End> {
     let pin = Pin::of_state(&args.state.state_dir);
     let (before, sequence) =
         catalogue_to_change(&repository, &pin).map_err(refused("the catalogue"))?;
-    let next = next::renewed(before.as_ref(), sequence, now(), Some(now().plus(args.expires)));
+    warn_of_loss(before.as_ref(), sequence);
+    let next = next::renewed(
+        before.as_ref(),
+        sequence,
+        now(),
+        Some(now().plus(args.expires)),
+    );
     let offer = Offer::Catalogue(next::revoked(next, part, why));
     let document = if args.how.anew {
         offer

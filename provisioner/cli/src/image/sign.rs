@@ -5,8 +5,8 @@
 use super::finish::{HowArgs, life, refused};
 use super::named::{Named, now};
 use super::state::StateArgs;
+use super::verify::bytes;
 use crate::End;
-use crate::client::Refused;
 use anyhow::{Result, bail};
 use groundstate_api::Millis;
 use groundstate_api::image::ImageRef;
@@ -48,9 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<End> {
         bail!("which image: NAME VERSION");
     };
     let image = named.with(args.version.as_deref())?.find(&repository)?;
-    repository
-        .verify(&image)
-        .map_err(|reason| Refused { reason })?;
+    bytes(&repository, &image)?;
     let document = statement(args, &repository, &image)?;
     args.how.put(&args.state, &repository, &document)
 }
@@ -65,9 +63,7 @@ fn statement(args: &Args, repository: &Repository, image: &ImageRef) -> Result<O
     let files = repository.trust();
     let title = format!("{} {}", image.name, image.version);
     for at in [files.pending(), files] {
-        let signed = at
-            .statement(&image.manifest)
-            .map_err(refused(&title))?;
+        let signed = at.statement(&image.manifest).map_err(refused(&title))?;
         let before = signed.and_then(|signed| Offer::parse(&signed.document).ok());
         if let Some(Offer::Image(before)) = before {
             let mut same = fresh.clone();

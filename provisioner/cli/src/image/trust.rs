@@ -10,9 +10,7 @@ use crate::End;
 use anyhow::{Context as _, Result, bail};
 use clap::{Subcommand, ValueEnum};
 use groundstate_api::Millis;
-use groundstate_api::trust::{
-    DocumentType, KeyId, Role, Roles, TRUST_SCHEMA, TrustKey, TrustRoot,
-};
+use groundstate_api::trust::{DocumentType, KeyId, Role, Roles, TRUST_SCHEMA, TrustKey, TrustRoot};
 use image_core::trust::{canonical, check_root, moment};
 use image_repo::Repository;
 use image_repo::trust::{Offer, Pin, TrustFault};
@@ -369,11 +367,7 @@ fn show(args: &ShowArgs) -> Result<End> {
         pin.root_path().display()
     );
     if seen.sequence > 0 {
-        println!(
-            "seen: catalogue {}, {}",
-            seen.sequence,
-            moment(seen.at)
-        );
+        println!("seen: catalogue {}, {}", seen.sequence, moment(seen.at));
     }
     for (path, document, signed) in &waits {
         println!(

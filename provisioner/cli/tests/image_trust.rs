@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Signing, promoting and revoking as people type them, on several machines, with keys of minisign's form.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that unwraps what is not there has failed"
+)]
+
+use groundstate_api::trust::KeyId;
+use image_repo::trust::SecretKey;
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+struct Machine(TempDir);
+
+impl Machine {
+    /// With secret keys a, b, c (`a.key`, `a.pub`) and two raw disks.
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for (number, name) in (1u8..).zip(["a", "b", "c"]) {
+            let key = SecretKey::of(KeyId(0x0A00 + u64::from(number)), &[number; 32]);
+            let at = |ending: &str| dir.path().join(format!("{name}.{ending}"));
+            std::fs::write(at("key"), key.file_without_password()).unwrap();
+            std::fs::write(at("pub"), key.public_file()).unwrap();
+        }
+        for version in ["1", "2"] {
+            let bytes = format!("disk {version} ").repeat(64 * 1024);
+            std::fs::write(dir.path().join(format!("{version}.raw")), bytes).unwrap();
+        }
+        Self(dir)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn image(&self, line: &str) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_groundstate"))
+            .arg("image")
+            .args(line.split_whitespace())
+            .current_dir(self.path())
+            .env("GROUNDSTATE_STATE_DIR", "state")
+            .output()
+            .unwrap()
+    }
+
+    fn done(&self, line: &str) -> String {
+        let output = self.image(line);
+        assert!(output.status.success(), "{line}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, line: &str) -> Value {
+        let said = self.done(&format!("{line} --json"));
+        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{line}: {error}: {said}"))
+    }
+
+    fn fails(&self, line: &str) -> String {
+        let output = self.image(line);
+        assert!(!output.status.success(), "{line}: {output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    fn import_both(&self) {
+        for version in ["1", "2"] {
+            self.done(&format!(
+                "import {version}.raw --format raw --name debian --version {version} --json"
+            ));
+        }
+    }
+}
+
+#[test]
+fn one_person_signs_promotes_and_revokes() {
+    let here = Machine::new();
+    here.import_both();
+    let said = here.fails("sign debian 1 --key a.key");
+    assert!(said.contains("no trust root is pinned"), "{said}");
+    let said = here.done("trust init --key a.pub");
+    assert!(
+        said.contains("1 of 0000000000000A01") && said.contains("pinned"),
+        "{said}"
+    );
+    assert!(
+        here.fails("trust init --key b.pub")
+            .contains("pinned already")
+    );
+
+    assert!(
+        here.fails("verify debian@stable")
+            .contains("no signed catalogue")
+    );
+    let said = here.fails("promote debian 1 --channel stable --key a.key");
+    assert!(said.contains("is not signed"), "{said}");
+    let said = here.done("sign debian 1 --key a.key --dry-run");
+    assert!(
+        said.contains("debian 1") && said.contains("sha256:"),
+        "{said}"
+    );
+    assert!(
+        here.fails("promote debian 1 --channel stable --key a.key")
+            .contains("not signed")
+    );
+    here.done("sign debian 1 --key a.key");
+    here.done("promote debian 1 --channel stable --key a.key --expires 7d");
+
+    let said = here.done("verify debian@stable");
+    for wants in [
+        "every byte",
+        "signed by  0000000000000A01",
+        "debian@stable, until",
+    ] {
+        assert!(said.contains(wants), "{wants}: {said}");
+    }
+    assert_eq!(
+        here.json("verify debian@stable")["signed"]["signers"][0],
+        "0000000000000A01"
+    );
+    assert!(here.fails("verify debian 2").contains("not signed"));
+    here.done("verify debian 2 --allow-unsigned");
+
+    here.done("sign debian 2 --key a.key --expires 1y");
+    here.done("promote debian 2 --channel stable --key a.key");
+    let said = here.fails("promote debian 1 --channel stable --key a.key");
+    assert!(said.contains("--step-back"), "{said}");
+    here.done("revoke debian 2 --why CVE-2026-1 --key a.key");
+    let said = here.fails("verify debian@stable");
+    assert!(
+        said.contains("CVE-2026-1") && said.contains("image-revoked"),
+        "{said}"
+    );
+    assert!(
+        here.fails("promote debian 2 --channel stable --key a.key")
+            .contains("was revoked")
+    );
+    here.done("promote debian 1 --channel stable --step-back --key a.key");
+    here.done("verify debian@stable");
+    here.done("promote --renew --expires 60d --key a.key");
+    let said = here.done("channels");
+    for wants in [
+        "catalogue 5",
+        "debian@stable",
+        "stepped back",
+        "revoked image",
+        "signed by",
+    ] {
+        assert!(said.contains(wants), "{wants}: {said}");
+    }
+    assert_eq!(here.json("channels")["sequence"], 5);
+    assert_eq!(here.json("ls")[0]["signed"]["state"], "signed");
+}
+
+#[test]
+fn two_of_three_sign_each_on_their_own_machine() {
+    let here = Machine::new();
+    here.import_both();
+    here.done("trust init --key a.pub --key b.pub --key c.pub --threshold 2 --out root.json");
+    let waits = here.json("sign debian 1 --key a.key");
+    assert_eq!(
+        (&waits["state"], &waits["have"], &waits["needed"]),
+        (&"waits".into(), &1.into(), &2.into())
+    );
+    // b is elsewhere and has only the file.
+    let there = Machine::new();
+    std::fs::copy(
+        waits["path"]
+            .as_str()
+            .map(|path| here.path().join(path))
+            .unwrap(),
+        there.path().join("statement.json"),
+    )
+    .unwrap();
+    let said = there.done("trust sign statement.json --key b.key");
+    assert!(
+        said.contains("debian 1") && said.contains("statement.json.0000000000000A02.minisig"),
+        "{said}"
+    );
+    let name = "statement.json.0000000000000A02.minisig";
+    std::fs::copy(there.path().join(name), here.path().join(name)).unwrap();
+    assert!(
+        here.done("trust show")
+            .contains("waits: the signature of debian 1 with 1 signatures")
+    );
+    assert!(
+        here.done(&format!("sign --add-signature {name}"))
+            .contains("holds now")
+    );
+    // The same command typed by the second person signs the same bytes.
+    here.done("promote debian 1 --channel stable --key a.key --out catalogue.json");
+    assert!(
+        here.fails("verify debian@stable")
+            .contains("no signed catalogue")
+    );
+    let said = here.fails("revoke --key-id A03 --why lost --key a.key");
+    assert!(said.contains("waits for signatures already"), "{said}");
+    here.done("promote debian 1 --channel stable --key c.key");
+    here.done("verify debian@stable");
+    // Other people's machine: pins the root, has the repository.
+    let said = here.fails("trust pin a.pub");
+    assert!(said.contains("pinned") || said.contains("not"), "{said}");
+    // Rotation: c goes, needs two of the old ones.
+    here.done("trust rotate --remove-key A03 --key a.key");
+    assert!(here.done("trust show").contains("waits: trust root 2"));
+    here.done("trust rotate --remove-key A03 --key b.key");
+    let said = here.done("trust show");
+    assert!(
+        said.contains("trust root 2") && !said.contains("A03"),
+        "{said}"
+    );
+    // c's signature on the catalogue counts no more.
+    let said = here.fails("verify debian@stable");
+    assert!(said.contains("1 of the 2 keys"), "{said}");
+    here.done("promote --renew --key a.key --key b.key");
+    here.done("verify debian@stable");
+}
+
+#[test]
+fn a_restored_repository_is_refused_and_brought_up_by_promoting() {
+    let here = Machine::new();
+    here.import_both();
+    here.done("trust init --key a.pub");
+    here.done("sign debian 1 --key a.key");
+    here.done("promote debian 1 --channel stable --key a.key");
+    here.done("sign debian 2 --key a.key");
+    here.done("promote debian 2 --channel stable --key a.key");
+    here.done("verify debian@stable");
+    let newest = here.path().join("state/images/trust/catalogue/2.json");
+    std::fs::remove_file(newest).unwrap();
+    let said = here.fails("verify debian@stable");
+    assert!(said.contains("rolled it back"), "{said}");
+    // The newest is lost: everything is promoted once more, on top of what was seen.
+    here.done("promote debian 2 --channel stable --key a.key");
+    here.done("verify debian@stable");
+    assert_eq!(here.json("channels")["sequence"], 3);
+}
+
+#[test]
+fn wrong_keys_and_words_are_refused() {
+    let here = Machine::new();
+    here.import_both();
+    here.done("trust init --key a.pub --image-key b.pub");
+    let said = here.fails("sign debian 1 --key a.key");
+    assert!(said.contains("may not sign"), "{said}");
+    here.done("sign debian 1 --key b.key");
+    let said = here.fails("promote debian 1 --channel stable --key b.key");
+    assert!(said.contains("may not sign"), "{said}");
+    for (line, wants) in [
+        ("promote debian 1 --channel Stable --key a.key", "--channel"),
+        (
+            "promote debian 1 --channel stable --key a.key --expires 30",
+            "should be a number and h, d, w or y",
+        ),
+        ("revoke --key-id XYZ --why x --key a.key", "hexadecimal"),
+        ("sign debian 9 --key b.key", "no version 9"),
+        ("sign debian 1 --key a.pub", "no secret key"),
+        ("trust sign 1.raw --key a.key", "1.raw"),
+        ("trust add-signature a.pub", "no signature file"),
+        ("trust init --key nobody.pub --yes", "neither a public key"),
+    ] {
+        let said = here.fails(line);
+        assert!(said.contains(wants), "{line}: {said}");
+    }
+}
