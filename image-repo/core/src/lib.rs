@@ -13,7 +13,6 @@ pub mod deploy;
 pub mod disk_file;
 pub mod facts;
 pub mod fan_out;
-pub mod fetch;
 pub mod limits;
 pub mod manifest;
 pub mod merkle;
@@ -25,5 +24,5 @@ pub mod refusal;
 pub mod trust;
 pub mod vmdk;
 
-pub use fetch::{Action, Event, Fetch};
+pub use deploy::Deploy;
 pub use refusal::ManifestError;

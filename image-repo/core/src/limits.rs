@@ -24,25 +24,10 @@ pub const LOADER_PATH_MAX: usize = 255;
 pub const NAME_MAX: usize = 64;
 /// How often a corrupt chunk is asked for again. A memory or cable error does not come four times at the same place.
 pub const CORRUPT_REFETCHES_MAX: u32 = 3;
-/// The most chunks between the question and the disk.
-pub const FLIGHT_MAX: usize = 4;
-/// The most bytes of chunks, compressed and plain together, between the question and the disk: PID 1 lives in 64 MiB.
-pub const FLIGHT_BYTES_MAX: Bytes = Bytes::mib(34);
-/// The most questions that wait for the wire: one under way and one behind it, so that the wire is never idle.
-pub const WIRE_MAX: usize = 2;
 /// The first pause after a network fault.
 pub const RETRY_FIRST: Millis = Millis(500);
 /// The longest pause between two questions while the server is away: a person who restarts it should see the effect.
 pub const RETRY_MAX: Millis = Millis::secs(8);
-
-/// How many chunks of `chunk_size` may be between the question and the disk, 1 to [`FLIGHT_MAX`].
-#[must_use]
-pub fn flight(chunk_size: Bytes) -> usize {
-    let each = chunk_size.0.saturating_add(stored_max(chunk_size).0).max(1);
-    usize::try_from(FLIGHT_BYTES_MAX.0 / each)
-        .unwrap_or(FLIGHT_MAX)
-        .clamp(1, FLIGHT_MAX)
-}
 
 /// The chunk size of an image of `size` bytes, where nobody says another: small chunks for a small update, and doubled
 /// until the manifest of a full image fits a node. `None`: not known before the end.
@@ -67,19 +52,4 @@ pub const LEVEL_MAX: i32 = 19;
 #[must_use]
 pub const fn stored_max(length: Bytes) -> Bytes {
     Bytes(length.0 + (length.0 >> 8) + 64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_in_flight_fits_into_pid_1() {
-        assert_eq!(flight(CHUNK_SIZE), FLIGHT_MAX);
-        assert_eq!(flight(CHUNK_SIZE_MAX), 1);
-        for size in [CHUNK_SIZE_MIN, CHUNK_SIZE, Bytes::mib(8), CHUNK_SIZE_MAX] {
-            let held = flight(size) as u64 * (size.0 + stored_max(size).0);
-            assert!(held <= FLIGHT_BYTES_MAX.0, "{size}: {held}");
-        }
-    }
 }

@@ -34,9 +34,16 @@ impl Aligned {
     }
 }
 
+/// What waits to be used again, and how many more may be made.
+struct Spare {
+    buffers: Vec<Aligned>,
+    more: usize,
+    is_over: bool,
+}
+
 /// Plain buffers of one length, and no more of them than a number: who wants another waits until one comes back.
 pub(super) struct Plain {
-    spare: Mutex<(Vec<Aligned>, usize)>,
+    spare: Mutex<Spare>,
     back: Condvar,
     length: usize,
 }
@@ -44,23 +51,30 @@ pub(super) struct Plain {
 impl Plain {
     pub(super) fn new(length: usize, count: usize) -> Self {
         Self {
-            spare: Mutex::new((Vec::new(), count)),
+            spare: Mutex::new(Spare {
+                buffers: Vec::new(),
+                more: count,
+                is_over: false,
+            }),
             back: Condvar::new(),
             length,
         }
     }
 
-    /// A buffer, once there is one.
-    pub(super) fn take(&self, count: &Count) -> Aligned {
+    /// A buffer, once there is one; none when it is over.
+    pub(super) fn take(&self, count: &Count) -> Option<Aligned> {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if let Some(buffer) = spare.0.pop() {
-                return buffer;
+            if spare.is_over {
+                return None;
             }
-            if spare.1 > 0 {
-                spare.1 -= 1;
+            if let Some(buffer) = spare.buffers.pop() {
+                return Some(buffer);
+            }
+            if spare.more > 0 {
+                spare.more -= 1;
                 count.grew(self.length + ALIGNMENT);
-                return Aligned::zeroed(self.length);
+                return Some(Aligned::zeroed(self.length));
             }
             spare = self
                 .back
@@ -69,9 +83,16 @@ impl Plain {
         }
     }
 
+    /// Nobody waits any more.
+    pub(super) fn end(&self) {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.is_over = true;
+        self.back.notify_all();
+    }
+
     pub(super) fn give_back(&self, buffer: Aligned) {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        spare.0.push(buffer);
+        spare.buffers.push(buffer);
         self.back.notify_one();
     }
 }
@@ -154,14 +175,15 @@ mod tests {
             assert_eq!(buffer.bytes().len(), length);
         }
         let pool = Pool::new(1 << 20, 3);
-        let one = pool.plain.take(&pool.count);
+        let take = || pool.plain.take(&pool.count).unwrap();
+        let one = take();
         pool.plain.give_back(one);
-        let two = pool.plain.take(&pool.count);
+        let two = take();
         assert_eq!(pool.count.peak(), (1 << 20) + 4096);
-        let three = pool.plain.take(&pool.count);
+        let three = take();
         assert_eq!(pool.count.peak(), 2 * ((1 << 20) + 4096));
         std::thread::scope(|scope| {
-            let waits = scope.spawn(|| pool.plain.take(&pool.count));
+            let waits = scope.spawn(take);
             pool.plain.give_back(three);
             drop(waits.join().unwrap());
         });
@@ -171,6 +193,12 @@ mod tests {
             2 * ((1 << 20) + 4096),
             "no third was made"
         );
+        std::thread::scope(|scope| {
+            let _ = (take(), take());
+            let waits = scope.spawn(|| pool.plain.take(&pool.count).is_none());
+            pool.plain.end();
+            assert!(waits.join().unwrap(), "it is over");
+        });
         let stored = pool.stored(1000);
         assert!(stored.is_empty() && stored.capacity() >= 1000);
     }

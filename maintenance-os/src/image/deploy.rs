@@ -582,9 +582,15 @@ impl Actor<'_> {
             length: usize::try_from(place.length().0).unwrap_or(usize::MAX),
             at: place.from.0,
         };
-        let buffer = self.pool.reads.take(&self.pool.count);
+        let buffer = self.reads()?;
         let done = format!("read at byte {}", place.from.0);
         self.order(Doing::Read(span), done, Order::Read(buffer, vec![piece]))
+    }
+
+    /// There is one: the machine counts them.
+    fn reads(&self) -> Result<Aligned, Reason> {
+        let buffer = self.pool.reads.take(&self.pool.count);
+        buffer.ok_or_else(|| broken("a span was to be read after the end"))
     }
 
     fn borrow(&mut self, span: usize, from: &[(usize, Bytes)]) -> Result<(), Reason> {
@@ -608,7 +614,7 @@ impl Actor<'_> {
             });
         }
         self.borrowed.insert(span, ());
-        let buffer = self.pool.reads.take(&self.pool.count);
+        let buffer = self.reads()?;
         let done = format!("read for byte {}", place.from.0);
         self.order(
             Doing::Borrow(span, chunks),
@@ -670,6 +676,7 @@ impl Actor<'_> {
     /// Ends the threads.
     fn end(&mut self) {
         self.work = None;
+        self.pool.plain.end();
         self.lanes.iter_mut().for_each(LaneEnd::close);
     }
 

@@ -10,6 +10,7 @@ use super::buffer::Aligned;
 use crate::medium::{self, Access, Medium};
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -78,6 +79,8 @@ pub(super) struct Hand {
     /// None where nobody listens any more.
     orders: Option<Sender<(u64, Order)>>,
     closed: Receiver<()>,
+    /// Orders that nobody began with are forgotten.
+    is_over: Arc<AtomicBool>,
     patience: Duration,
 }
 
@@ -96,6 +99,8 @@ impl Hand {
         let (end, closed) = channel();
         let path = path.to_path_buf();
         let ordered = Arc::new(Mutex::new(ordered));
+        let is_over: Arc<AtomicBool> = Arc::default();
+        let over = Arc::clone(&is_over);
         thread::spawn(move || {
             let opened = medium::open(&path, access).map_err(|error| ("opened", error));
             let opened = opened.and_then(|medium| {
@@ -110,10 +115,10 @@ impl Hand {
                     }
                     for _ in 1..threads.max(1) {
                         let (medium, ordered) = (Arc::clone(&medium), Arc::clone(&ordered));
-                        let (tell, end) = (tell.clone(), end.clone());
-                        thread::spawn(move || obey(medium, &ordered, tell, end));
+                        let (tell, end, over) = (tell.clone(), end.clone(), Arc::clone(&over));
+                        thread::spawn(move || obey(medium, &ordered, &over, tell, end));
                     }
-                    obey(medium, &ordered, tell, end);
+                    obey(medium, &ordered, &over, tell, end);
                 }
                 // Nobody listens any more where it took too long.
                 Err(error) => drop(tell_measured.send(Err(error))),
@@ -124,6 +129,7 @@ impl Hand {
                 let hand = Self {
                     orders: Some(orders),
                     closed,
+                    is_over,
                     patience,
                 };
                 Ok((hand, measured))
@@ -147,6 +153,7 @@ impl Hand {
 
     /// The disk does not answer: its threads are left behind.
     pub(super) fn leave(&mut self) -> Trouble {
+        self.is_over.store(true, Ordering::Relaxed);
         self.orders = None;
         let (_, closed) = channel();
         self.closed = closed;
@@ -157,6 +164,7 @@ impl Hand {
 /// Waits until the medium is closed: it was opened alone, and the next step opens it again.
 impl Drop for Hand {
     fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
         if self.orders.take().is_some() {
             // Nothing is ever sent: the channel ends with the last thread.
             while self.closed.recv_timeout(self.patience).is_ok() {}
@@ -176,6 +184,7 @@ fn measure(medium: &dyn Medium) -> io::Result<Measured> {
 fn obey(
     medium: Arc<dyn Medium>,
     ordered: &Mutex<Receiver<(u64, Order)>>,
+    is_over: &AtomicBool,
     tell: impl Fn(u64, Answer),
     end: Sender<()>,
 ) {
@@ -186,6 +195,9 @@ fn obey(
             .unwrap_or_else(PoisonError::into_inner)
             .recv();
         let Ok((number, order)) = next else { break };
+        if is_over.load(Ordering::Relaxed) {
+            break;
+        }
         tell(number, obey_one(medium.as_ref(), order, &mut scratch));
     }
     drop(medium);

@@ -75,7 +75,10 @@ impl Bench<'_> {
         loop {
             let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let verdict = match next {
-                Ok(Job::Parcel(parcel)) => self.parcel(&mut zstd, parcel),
+                Ok(Job::Parcel(parcel)) => match self.parcel(&mut zstd, parcel) {
+                    Some(verdict) => verdict,
+                    None => return,
+                },
                 Ok(Job::Place(span, buffer)) => {
                     let all = self.spans.get(span).map_or(0, Span::all);
                     let kept = self.right(span, all, buffer.bytes());
@@ -96,8 +99,9 @@ impl Bench<'_> {
         }
     }
 
-    fn parcel(&self, zstd: &mut zstd::bulk::Decompressor<'_>, parcel: Parcel) -> Verdict {
-        let mut buffer = self.pool.plain.take(&self.pool.count);
+    /// None when it is over.
+    fn parcel(&self, zstd: &mut zstd::bulk::Decompressor<'_>, parcel: Parcel) -> Option<Verdict> {
+        let mut buffer = self.pool.plain.take(&self.pool.count)?;
         let base = self.spans.get(parcel.span).map_or(0, |span| span.from.0);
         let (mut good, mut bad) = (0, parcel.bad);
         for (row, start, length) in &parcel.rows {
@@ -113,12 +117,12 @@ impl Bench<'_> {
             }
         }
         self.pool.stored_back(parcel.bytes);
-        Verdict::Proved {
+        Some(Verdict::Proved {
             span: parcel.span,
             buffer,
             good,
             bad,
-        }
+        })
     }
 
     /// Puts the chunk's plain bytes at the start of `room`. Not one byte more than the manifest says is written there.

@@ -175,7 +175,9 @@ impl Reader<'_> {
                 length: usize::try_from(part.to - part.from).unwrap_or(usize::MAX),
                 at: part.from,
             };
-            Order::Read(self.pool.plain.take(&self.pool.count), vec![piece])
+            let buffer = self.pool.plain.take(&self.pool.count);
+            let buffer = buffer.ok_or_else(|| self.target.silent())?;
+            Order::Read(buffer, vec![piece])
         };
         let number = self.target.order(doing, order)?;
         self.parts.insert(number, part);

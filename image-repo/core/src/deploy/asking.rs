@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What is asked of whom: every source gets its next span when it has brought one, so that the fast bring more.
 
+use super::health::too_slow;
 use super::limits::{HEDGE_AFTER, LANE_MAX, SLOWER_MAX};
 use super::source::{Health, Lane, Source, lanes};
 use super::span::{Chunks, members};
@@ -192,6 +193,26 @@ impl Deploy<'_> {
         self.held += 1;
         self.from.insert(span, source);
         out.push(Action::Prove { lane, span });
+        self.outrun(now, span, out);
+    }
+
+    /// Another source brought what these were asked for first: one that gave no byte meanwhile is not asked again soon.
+    fn outrun(&mut self, now: Millis, span: usize, out: &mut Vec<Action>) {
+        let late = |lane: &Lane| {
+            let asked = lane.out.iter().any(|(one, _)| *one == span);
+            (asked && now.since(lane.moved) >= HEDGE_AFTER).then_some(lane.source)
+        };
+        let late: Vec<usize> = self.lanes.iter().filter_map(late).collect();
+        for at in late {
+            let Some(source) = self.sources.get(at).filter(|source| !source.last) else {
+                continue;
+            };
+            let reason = too_slow(
+                &source.name,
+                "another source was faster with all of the same",
+            );
+            self.drop_source(now, at, reason, false, out);
+        }
     }
 
     /// Whether a span is asked of any lane.

@@ -199,13 +199,18 @@ impl Deploy<'_> {
             }
             self.away(now, at, &said, out);
         } else {
-            let reason = Reason::new(
-                ReasonCode::ProvisionerUnreachable,
-                format!("{} is too slow", source.name),
-                "nothing, as long as other sources give the image",
-            )
-            .seen(said);
+            let reason = too_slow(&source.name, &said);
             self.drop_source(now, at, reason, false, out);
         }
     }
+}
+
+/// Why a source is not waited for.
+pub(super) fn too_slow(name: &str, said: &str) -> Reason {
+    Reason::new(
+        ReasonCode::ProvisionerUnreachable,
+        format!("{name} is too slow"),
+        "nothing, as long as other sources give the image",
+    )
+    .seen(said)
 }

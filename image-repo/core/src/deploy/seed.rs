@@ -111,10 +111,9 @@ impl Deploy<'_> {
         if kept == 0 {
             self.seeding.misses = self.seeding.misses.saturating_add(1);
         } else {
-            let was_off = !self.seeding.is_on();
             (self.seeding.misses, self.seeding.hits) = (0, self.seeding.hits + 1);
-            if was_off {
-                self.look_back();
+            if span.is_multiple_of(PROBE_EVERY) {
+                self.look_around(span);
             }
             // The head counts when it is whole at the end: it may have to be written again.
             if !is_head {
@@ -140,9 +139,10 @@ impl Deploy<'_> {
         }
     }
 
-    /// An old image begins here or before: what was passed over is looked at after all, where nobody was asked for it.
-    fn look_back(&mut self) {
-        let passed: Vec<usize> = self.wanted.iter().copied().collect();
+    /// What stands around a probe that hit is looked at after all, where nobody was asked for it.
+    fn look_around(&mut self, probe: usize) {
+        let near = probe.saturating_sub(PROBE_EVERY - 1)..probe.saturating_add(PROBE_EVERY);
+        let passed: Vec<usize> = self.wanted.range(near).copied().collect();
         for span in passed {
             let Some((work, place)) = self.work(span) else {
                 continue;

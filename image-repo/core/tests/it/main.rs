@@ -3,5 +3,5 @@
 #![allow(clippy::unwrap_used)]
 
 mod admission;
-mod fetch;
+mod deploy;
 mod manifest;

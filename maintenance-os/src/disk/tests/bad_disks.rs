@@ -367,7 +367,7 @@ fn a_disk_one_sector_short_is_refused_alone() {
 
 #[test]
 fn an_error_at_any_call_of_the_image_is_the_os_disks() {
-    let bytes = [7u8; 700 << 10];
+    let bytes = vec![7u8; 6 << 20];
     let made = crate::image::stand_in::made(&bytes, 64 << 10);
     let shelf = Shelf::new("image", 6, 512);
     shelf.right();
@@ -405,7 +405,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 #[test]
 fn an_os_disk_that_hangs_at_any_request_of_the_image_is_named() {
-    let bytes = [7u8; 300 << 10];
+    let bytes = vec![7u8; 6 << 20];
     let made = crate::image::stand_in::made(&bytes, 64 << 10);
     // A write in the middle of the image, the flush at its end, and a read of it.
     for (name, call, after) in [

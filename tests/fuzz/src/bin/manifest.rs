@@ -5,7 +5,8 @@
 use groundstate_api::Digest;
 use groundstate_api::units::Bytes;
 use groundstate_fuzz::{MIB, bounded};
-use image_core::{Fetch, manifest};
+use image_core::deploy::{Deploy, Seed};
+use image_core::manifest;
 use libfuzzer_sys::fuzz_target;
 
 /// Heap, in bytes, for an input of 64 KiB at most.
@@ -30,7 +31,7 @@ fuzz_target!(|input: &[u8]| {
                 }
                 assert!(manifest::data(&read) <= read.size);
                 let _ = manifest::title(&read);
-                let _ = Fetch::new(&read, 7);
+                let _ = Deploy::new(&read, None, Seed::Auto, 7);
             }
             Err(error) => {
                 let _ = error.field();
