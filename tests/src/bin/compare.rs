@@ -4,9 +4,10 @@
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
 use groundstate_tests::compare::{
-    Figure, Ground, Line, MAKE_ONE, convert_raw, dhcp_100k, dhcp_500, dhcp_burst, dhcp_max,
-    dhcp_memory, dhcp_overload, dynamic, first_writes, fixed, http, make_one, many, shelf, storm,
-    storm_with_loss, tftp_500, tftp_loss, tftp_memory, tftp_one,
+    Figure, Ground, Line, MAKE_ONE, SERVE_IMAGES, convert_raw, dhcp_100k, dhcp_500, dhcp_burst,
+    dhcp_max, dhcp_memory, dhcp_overload, dynamic, first_writes, fixed, http, image_serve,
+    make_one, many, serve_images, shelf, storm, storm_with_loss, tftp_500, tftp_loss, tftp_memory,
+    tftp_one,
 };
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -65,6 +66,8 @@ enum What {
     TftpMemory,
     /// TFTP: a wire that loses datagrams
     TftpLoss,
+    /// Chunks by HTTP and HTTPS, against nginx
+    ImageServe,
 }
 
 fn main() -> ExitCode {
@@ -80,7 +83,12 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     // The timed side of a pair: a process that makes one VHD and nothing else.
     let mut words = std::env::args().skip(1);
-    if words.next().as_deref() == Some(MAKE_ONE) {
+    let first = words.next();
+    // The server of a comparison, on a core of its own.
+    if first.as_deref() == Some(SERVE_IMAGES) {
+        return serve_images(words);
+    }
+    if first.as_deref() == Some(MAKE_ONE) {
         let path = words.next().context("no path")?;
         let size = words.next().context("no size")?.parse()?;
         return make_one(&PathBuf::from(path), size);
@@ -109,6 +117,7 @@ fn run() -> Result<()> {
         What::Tftp500 => tftp_500,
         What::TftpMemory => tftp_memory,
         What::TftpLoss => tftp_loss,
+        What::ImageServe => image_serve,
     };
     for figure in take(&ground)? {
         print(&Line::Figure(figure));

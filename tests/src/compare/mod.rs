@@ -30,6 +30,10 @@ mod ground;
 #[cfg(feature = "compare")]
 mod http;
 #[cfg(feature = "compare")]
+mod image_client;
+#[cfg(feature = "compare")]
+mod image_serve;
+#[cfg(feature = "compare")]
 mod machine;
 #[cfg(feature = "compare")]
 mod shelf;
@@ -58,6 +62,8 @@ pub use first_write::first_writes;
 pub use ground::Ground;
 #[cfg(feature = "compare")]
 pub use http::http;
+#[cfg(feature = "compare")]
+pub use image_serve::{SERVE_IMAGES, image_serve, serve_images};
 #[cfg(feature = "compare")]
 pub use shelf::shelf;
 #[cfg(feature = "compare")]
