@@ -71,7 +71,12 @@ impl World {
 
     /// With images 1 and 2, both signed by key 3, and `debian@stable` standing for 1, signed by key 5.
     pub(crate) fn new() -> Self {
-        let world = Self::with_root(&root(1));
+        Self::of_root(&root(1))
+    }
+
+    /// The same under this root.
+    pub(crate) fn of_root(root: &TrustRoot) -> Self {
+        let world = Self::with_root(root);
         let first = world.import("debian", "1");
         let second = world.import("debian", "2");
         world.sign_image(&first, &[3]);

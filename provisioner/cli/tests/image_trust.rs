@@ -120,7 +120,15 @@ fn one_person_signs_promotes_and_revokes() {
     );
     assert!(here.fails("verify debian 2").contains("not signed"));
     here.done("verify debian 2 --allow-unsigned");
+}
 
+#[test]
+fn a_channel_steps_back_only_when_that_is_said_and_never_to_what_is_revoked() {
+    let here = Machine::new();
+    here.import_both();
+    here.done("trust init --key a.pub");
+    here.done("sign debian 1 --key a.key");
+    here.done("promote debian 1 --channel stable --key a.key --expires 7d");
     here.done("sign debian 2 --key a.key --expires 1y");
     here.done("promote debian 2 --channel stable --key a.key");
     let said = here.fails("promote debian 1 --channel stable --key a.key");

@@ -258,7 +258,7 @@ J1DJF2dcykxppYcgAn1Pv2EJhE2kgtknAIKqwz0VsbJF6mCqe5dn5ue987If9tzywuV676qswykM9Tjf
         for at in (0..SIGNATURE.len()).filter(|at| !comment.contains(at)) {
             for bit in 0..8 {
                 let mut bytes = SIGNATURE.as_bytes().to_vec();
-                bytes[at] ^= 1 << bit;
+                *bytes.get_mut(at).unwrap() ^= 1 << bit;
                 let taken = String::from_utf8(bytes)
                     .ok()
                     .and_then(|text| Signature::parse(&text).ok())

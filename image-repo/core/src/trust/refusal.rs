@@ -318,10 +318,10 @@ impl TrustError {
     /// The cause itself, without what it is about.
     #[must_use]
     pub fn cause(&self) -> &Self {
-        match self {
-            Self::Of { error, .. } => error.cause(),
-            other => other,
+        if let Self::Of { error, .. } = self {
+            return error.cause();
         }
+        self
     }
 
     /// What kind of reason it is.

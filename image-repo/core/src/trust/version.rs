@@ -56,8 +56,8 @@ mod tests {
         let rising = [
             "1", "1.2", "1.10", "1.10-1", "1.10-2", "1.10-10", "2", "12.9", "12.11-1", "20261122",
         ];
-        for pair in rising.windows(2) {
-            assert_eq!(compare(pair[0], pair[1]), Ordering::Less, "{pair:?}");
+        for (older, newer) in rising.iter().zip(rising.iter().skip(1)) {
+            assert_eq!(compare(older, newer), Ordering::Less, "{older} {newer}");
         }
         assert_eq!(compare("1.02", "1.2"), Ordering::Equal);
         assert_eq!(
