@@ -10,7 +10,7 @@ use crate::units::{Bytes, Millis};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::ops::Range;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -329,6 +329,88 @@ impl Share {
     }
 }
 
+/// How a site gives images out (`[images]` in the site file).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageRules {
+    /// Whether nodes give each other what they have. On is the default: every chunk is verified by who fetches it.
+    #[serde(default = "peers_default")]
+    pub peers: bool,
+    /// The most that a node sends to others in a second, for example `100MiB`; without it as much as it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_rate: Option<String>,
+    /// The racks. A node of none of them shares one with all such nodes.
+    #[serde(default, rename = "rack", skip_serializing_if = "Vec::is_empty")]
+    pub racks: Vec<Rack>,
+}
+
+impl Default for ImageRules {
+    fn default() -> Self {
+        Self {
+            peers: peers_default(),
+            peer_rate: None,
+            racks: Vec::new(),
+        }
+    }
+}
+
+impl ImageRules {
+    /// Whether this is what holds where nothing is said.
+    #[must_use]
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The rack of a node at this address: the one that names it, else the one whose network it is in, else the nameless one.
+    #[must_use]
+    pub fn rack_of(&self, node: &NodeId, address: IpAddr) -> &str {
+        let named = self.racks.iter().find(|rack| rack.nodes.contains(node));
+        let near = || self.racks.iter().find(|rack| rack.has(address));
+        named.or_else(near).map_or("", |rack| &rack.name)
+    }
+
+    /// [`ImageRules::peer_rate`] in bytes a second.
+    #[must_use]
+    pub fn rate(&self) -> Option<Bytes> {
+        self.peer_rate.as_deref().and_then(Bytes::parse)
+    }
+}
+
+/// Machines behind one switch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rack {
+    /// Its name.
+    pub name: String,
+    /// The nodes that stand in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<NodeId>,
+    /// Its network, where a relay agent gives it one of its own: `10.4.0.0/24`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+}
+
+impl Rack {
+    /// The network's first address and the length of its prefix; `None` where it is none or says none.
+    #[must_use]
+    pub fn prefix(&self) -> Option<(Ipv4Addr, u32)> {
+        let (address, length) = self.network.as_deref()?.split_once('/')?;
+        let length = length.parse().ok().filter(|length| (1..=32).contains(length))?;
+        Some((address.parse().ok()?, length))
+    }
+
+    fn has(&self, address: IpAddr) -> bool {
+        let (IpAddr::V4(address), Some((network, length))) = (address, self.prefix()) else {
+            return false;
+        };
+        (u32::from(address) ^ u32::from(network)) >> (32 - length) == 0
+    }
+}
+
+fn peers_default() -> bool {
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -374,6 +456,32 @@ mod tests {
         }
         for bad in ["\"x\"".to_string(), format!("\"{}\"", "0".repeat(1_025))] {
             assert!(serde_json::from_str::<PieceSet>(&bad).is_err());
+        }
+    }
+
+    #[test]
+    fn a_rack_is_named_or_is_where_the_address_is() {
+        let rack = |name: &str, nodes: &[&str], network: Option<&str>| Rack {
+            name: name.to_string(),
+            nodes: nodes.iter().map(|node| node.parse().unwrap()).collect(),
+            network: network.map(ToString::to_string),
+        };
+        let rules = ImageRules {
+            racks: alloc::vec![
+                rack("a", &["n1"], Some("10.4.0.0/24")),
+                rack("b", &[], Some("10.4.1.0/24")),
+            ],
+            ..ImageRules::default()
+        };
+        for (node, address, expected) in [
+            ("n1", "10.4.1.9", "a"),
+            ("n2", "10.4.1.9", "b"),
+            ("n2", "10.4.0.255", "a"),
+            ("n2", "10.4.2.0", ""),
+            ("n2", "fe80::1", ""),
+        ] {
+            let found = rules.rack_of(&node.parse().unwrap(), address.parse().unwrap());
+            assert_eq!(found, expected, "{node} at {address}");
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::boot_rules::{BootRules, LocalDisk};
 use crate::disk_policy::DiskPolicy;
+use crate::fan_out::ImageRules;
 use crate::ids::{MacAddr, NodeId, SystemUuid};
 use crate::plan::{EarlierDisks, HandOver, VhdFormat, VhdKind};
 use alloc::string::String;
@@ -23,6 +24,9 @@ pub struct Site {
     /// What machines boot where no run is ordered.
     #[serde(default, skip_serializing_if = "BootRules::is_empty")]
     pub boot: BootRules,
+    /// How images are given out.
+    #[serde(default, skip_serializing_if = "ImageRules::is_usual")]
+    pub images: ImageRules,
     /// The nodes.
     #[serde(default, rename = "node")]
     pub nodes: Vec<Node>,

@@ -11,6 +11,7 @@ pub mod image;
 mod medium;
 mod mount;
 mod patience;
+pub mod peer;
 pub mod pid1;
 pub mod virtual_disk;
 pub mod whole_disk;

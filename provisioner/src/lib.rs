@@ -9,6 +9,7 @@ pub mod api;
 mod boots;
 pub mod clock;
 pub mod erase;
+mod fan_out;
 mod hardware;
 mod images;
 pub mod journal;

@@ -4,6 +4,7 @@
 //! Of a certificate signing request only the public key is taken: every name in a certificate is ours.
 
 use groundstate_api::erase::SignedErase;
+use groundstate_api::fan_out::peer_name;
 use groundstate_api::site::Site;
 use groundstate_api::{Digest, NodeId, PlanId, RunId};
 use prov_core::Peer;
@@ -253,7 +254,10 @@ impl Pki {
     }
 
     fn sign(&self, peer: &Peer, life: Duration, key: &ProvenKey) -> Result<String, PkiError> {
-        let params = client_params(peer, life);
+        let params = match peer {
+            Peer::Node { node, .. } => node_params(peer, node, life)?,
+            Peer::Anyone | Peer::Host { .. } | Peer::Operator { .. } => client_params(peer, life),
+        };
         let certificate = params
             .signed_by(&key.key, &self.issuer)
             .map_err(PkiError::Make)?;
@@ -337,6 +341,17 @@ fn client_params(peer: &Peer, life: Duration) -> CertificateParams {
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     params.use_authority_key_identifier_extension = true;
     params
+}
+
+/// A maintenance OS calls, and serves what it has of an image to the others: they know it by the name of its node.
+fn node_params(peer: &Peer, node: &NodeId, life: Duration) -> Result<CertificateParams, PkiError> {
+    let mut params = client_params(peer, life);
+    let name = peer_name(node).try_into().map_err(PkiError::Make)?;
+    params.subject_alt_names = vec![SanType::DnsName(name)];
+    params
+        .extended_key_usages
+        .push(ExtendedKeyUsagePurpose::ServerAuth);
+    Ok(params)
 }
 
 /// Makes a key and its certificate.

@@ -5,6 +5,7 @@ mod boot_service;
 
 use crate::boots::Boots;
 use crate::clock::Clock;
+use crate::fan_out::Sources;
 use crate::images::Images;
 use crate::journal::{Journal, JournalError, SqliteJournal, log_of_boot};
 use crate::pki::{Pki, PkiError};
@@ -12,12 +13,14 @@ use crate::planner::image_of;
 use boot_service::Seen;
 use groundstate_api::boot::BootConfig;
 use groundstate_api::event::Event;
+use groundstate_api::fan_out::{SourcesAnswer, SourcesQuestion};
 use groundstate_api::inventory::Inventory;
 use groundstate_api::plan::OrderTerms;
 use groundstate_api::site::Site;
 use groundstate_api::view::{NodeList, NodeReport, NodeView};
 use groundstate_api::{MacAddr, Millis, NodeId, Reason, RunId, SCHEMA};
 use prov_core::{Fleet, Input, Node, Reply, Wish};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
@@ -55,6 +58,7 @@ struct Inner {
     fleet: RwLock<Fleet>,
     newest: watch::Sender<u64>,
     boots: Boots,
+    sources: Sources,
     sightings: mpsc::Sender<Seen>,
     plans: mpsc::UnboundedSender<(NodeId, RunId)>,
     work: Mutex<Option<Work>>,
@@ -139,6 +143,7 @@ impl Provisioner {
         images: Arc<dyn Images>,
         journal: Box<dyn Journal>,
     ) -> Result<Self, OpenError> {
+        let sources = Sources::new(&site.images);
         let (fleet, book) = Book::replay(&site, journal, clock.steady())?;
         let (sightings, sightings_out) = mpsc::channel(boot_service::SIGHTINGS_MAX);
         // At most one plan per node's run is asked for, so the number of nodes bounds this queue.
@@ -158,6 +163,7 @@ impl Provisioner {
                 fleet: RwLock::new(fleet),
                 newest,
                 boots: Boots::default(),
+                sources,
                 sightings,
                 plans,
                 work: Mutex::new(Some(work)),
@@ -268,6 +274,19 @@ impl Provisioner {
             report.hardware = crate::hardware::of(node, &report);
             report
         })
+    }
+
+    /// Where a node gets the next pieces of its image. Nothing of it is durable: every question tells the whole.
+    pub(crate) fn sources(
+        &self,
+        node: &NodeId,
+        from: IpAddr,
+        question: SourcesQuestion,
+    ) -> SourcesAnswer {
+        let site = &self.inner.site;
+        self.inner
+            .sources
+            .answer(self.now(), &site.images, node, from, question)
     }
 
     /// Reads a node's state.

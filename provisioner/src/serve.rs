@@ -34,6 +34,10 @@ const STOP_MAX: Duration = Duration::from_secs(3);
 /// How long to wait after the kernel refused a connection (out of file descriptors).
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
+/// The address that a request came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller(pub(crate) IpAddr);
+
 /// Serves over TLS until `stop` is true. Who calls is put into each request as a [`Peer`].
 pub async fn serve_tls(
     listener: TcpListener,
@@ -146,6 +150,7 @@ where
     let inner = TowerToHyperService::new(router);
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
+        request.extensions_mut().insert(Caller(from.ip()));
         hyper::service::Service::call(&inner, request)
     });
     let connection = http1::Builder::new()

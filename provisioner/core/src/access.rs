@@ -141,7 +141,7 @@ const fn route(method: &'static str, path: &'static str, who: Who) -> Route {
 
 impl Route {
     /// Every route of the API.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         route("GET", paths::HEALTHZ, Who::Anyone),
         route("GET", paths::NODES, Who::Operator),
         route("GET", paths::NODE, Who::Operator),
@@ -162,6 +162,7 @@ impl Route {
         route("GET", paths::RUN_INSTRUCTION, Who::Node),
         route("POST", paths::RUN_PROGRESS, Who::Node),
         route("POST", paths::RUN_LOG, Who::Node),
+        route("POST", paths::RUN_SOURCES, Who::Node),
         route("POST", paths::RUN_HOST_CREDENTIAL, Who::Node),
         route("POST", paths::RUN_ERASED, Who::Node),
         route("POST", paths::HOST_REGISTER, Who::Host),

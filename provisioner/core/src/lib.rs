@@ -22,6 +22,7 @@ mod fleet;
 pub mod fold;
 mod host;
 mod node;
+mod rack_check;
 pub mod reasons;
 mod run;
 pub mod site_check;

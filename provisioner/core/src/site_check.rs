@@ -52,6 +52,7 @@ pub fn check(site: &Site) -> Vec<Fault> {
     network(&site.network, &mut faults);
     policy(&site.policy, &mut faults);
     crate::boot_check::check(site, &mut |path, should| faults.add(path, should));
+    crate::rack_check::check(site, &mut |path, should| faults.add(path, should));
     nodes(site, &mut faults);
     faults.0
 }

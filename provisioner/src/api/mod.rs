@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The HTTPS API, version 1: routes, and who may call them.
 
-mod body;
+pub(crate) mod body;
 mod boots;
 mod disks;
 mod enrol;
@@ -9,7 +9,7 @@ mod erase;
 mod events;
 mod guard;
 mod host;
-mod node;
+pub(crate) mod node;
 mod operator;
 mod problem;
 mod text;
@@ -47,6 +47,7 @@ impl Provisioner {
             .route(paths::RUN_INSTRUCTION, get(node::instruction))
             .route(paths::RUN_PROGRESS, post(node::progress))
             .route(paths::RUN_LOG, post(node::log))
+            .route(paths::RUN_SOURCES, post(crate::fan_out::sources))
             .route(paths::RUN_HOST_CREDENTIAL, post(node::host_credential))
             .route(paths::HOST_REGISTER, post(host::register))
             .route(paths::HOST_HEARTBEAT, post(host::heartbeat))

@@ -131,6 +131,7 @@ fn site() -> Site {
             vhds: vec![],
         },
         boot: groundstate_api::boot_rules::BootRules::default(),
+        images: groundstate_api::fan_out::ImageRules::default(),
         nodes: vec![SiteNode {
             name: node(),
             mac: MacAddr([2, 0, 0, 0, 0, 1]),

@@ -14,5 +14,6 @@ mod erase;
 mod follow;
 mod pki;
 mod resume;
+mod sources;
 mod way;
 mod world;

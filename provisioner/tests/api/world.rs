@@ -101,6 +101,7 @@ pub(crate) fn site() -> Site {
             vhds: vec![],
         },
         boot: groundstate_api::boot_rules::BootRules::default(),
+        images: groundstate_api::fan_out::ImageRules::default(),
         nodes: vec![node(1), node(2)],
     }
 }

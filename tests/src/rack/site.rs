@@ -49,6 +49,7 @@ pub fn site(nodes: &[NodeSpec]) -> Site {
             }],
         },
         boot: groundstate_api::boot_rules::BootRules::default(),
+        images: groundstate_api::fan_out::ImageRules::default(),
         nodes: nodes.iter().map(node).collect(),
     }
 }

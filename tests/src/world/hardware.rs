@@ -87,6 +87,7 @@ pub fn site() -> Site {
             }],
         },
         boot: groundstate_api::boot_rules::BootRules::default(),
+        images: groundstate_api::fan_out::ImageRules::default(),
         nodes: vec![Node {
             name: "node-1".parse().expect("a node name"),
             mac: MAC,

@@ -347,8 +347,9 @@ const OVERDUE_MAX: Millis = Millis::secs(60);
 /// How soon one asks again who is not planned for.
 const UNPLANNED_AGAIN: Millis = Millis::secs(1);
 
-/// For whom there is no plan: as before there were peers.
-pub(super) fn everything_from_the_repository(
+/// The answer to one for whom there is no plan: as before there were peers.
+#[must_use]
+pub fn everything_from_the_repository(
     question: &SourcesQuestion,
     rate: Option<Bytes>,
 ) -> SourcesAnswer {

@@ -23,6 +23,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use groundstate_api::fan_out::{SourcesAnswer, SourcesQuestion, Traffic};
 use groundstate_api::{Bytes, Digest, Millis, NodeId, RunId};
+pub use group::everything_from_the_repository;
 use group::{Group, Key};
 
 /// A member that was not heard for so long is forgotten.
