@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-/// Between whom bytes are shared out. A request without this extension is [`Client::Anyone`]'s.
+/// Between whom bytes are shared out. A request without this extension is [`Client::Anyone`]'s: it is shared out to by
+/// itself, and the bounds on one client are then bounds on one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Client {
-    /// Nobody said; all such requests are one client's.
+    /// Nobody said.
     #[default]
     Anyone,
     /// An address.

@@ -23,9 +23,17 @@ pub(super) struct Desk {
     clock: OnceLock<()>,
 }
 
+/// Between whom the machine shares out.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Sharer {
+    Client(Client),
+    /// A request of which nobody said whose it is: it stands for itself, so that strangers are not held for one.
+    Alone(Ticket),
+}
+
 #[derive(Debug)]
 struct Inner {
-    machine: Admission<Client>,
+    machine: Admission<Sharer>,
     seats: HashMap<Ticket, Place>,
     next: u64,
     /// What the clock waits for.
@@ -103,6 +111,10 @@ impl Desk {
             hang_up,
         };
         inner.seats.insert(ticket, place);
+        let client = match client {
+            Client::Anyone => Sharer::Alone(ticket),
+            client => Sharer::Client(client),
+        };
         let refused = self.handle(inner, Event::Arrives { ticket, client });
         match refused {
             None => Ok(Arc::new(Seat {
@@ -128,7 +140,7 @@ impl Desk {
     }
 
     /// Takes an event and does what the machine says. Nobody is woken while the lock is held.
-    fn handle(&self, mut inner: MutexGuard<'_, Inner>, event: Event<Client>) -> Option<Refusal> {
+    fn handle(&self, mut inner: MutexGuard<'_, Inner>, event: Event<Sharer>) -> Option<Refusal> {
         let now = self.clock();
         let Inner {
             machine,

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+//! An image in an object store in memory, and a server that has nothing of its own in front of it.
+
+use crate::server::{Bench, Server};
+use groundstate_api::Bytes;
+use image_repo::objects::{Bucket, ReadThrough};
+use object_store::memory::InMemory;
+use object_store::path::Path as Key;
+use object_store::{ObjectStore, ObjectStoreExt as _};
+use std::sync::Arc;
+
+const FETCHED: &str = "groundstate_image_fetched_total";
+
+pub(crate) fn publish(bench: &Bench, bucket: &Bucket) -> image_repo::objects::Published {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let mut heard = Vec::new();
+    let mut hear = |done, all| heard.push((done, all));
+    let published = bench.repository.publish_to(&bench.image, bucket, &mut hear);
+    let published = runtime.block_on(published).unwrap();
+    assert_eq!(heard.last(), Some(&(published.objects, published.objects)));
+    published
+}
+
+#[test]
+fn what_is_published_is_served_from_there_and_fetched_once() {
+    let bench = Bench::new();
+    let store = Arc::new(InMemory::new());
+    let bucket = Bucket::over(Arc::clone(&store) as Arc<dyn ObjectStore>, "site/");
+    let objects = bench.objects();
+    let first = publish(&bench, &bucket);
+    assert_eq!(
+        (first.objects, first.sent),
+        (objects.len() as u64, first.objects)
+    );
+    let bytes: usize = objects.iter().map(|(_, bytes)| bytes.len()).sum();
+    assert_eq!(first.sent_bytes.0, bytes as u64);
+    let again = publish(&bench, &bucket);
+    assert_eq!((again.objects, again.sent), (first.objects, 0));
+
+    let (dir, empty) = (
+        bench.dir.path().join("cache"),
+        bench.dir.path().join("empty"),
+    );
+    let most = Bytes::mib(100);
+    let cache = Arc::new(ReadThrough::open(bucket.clone(), &dir, most).unwrap());
+    let server = Server::before(Arc::clone(&cache), &empty);
+    for _ in 0..2 {
+        for (path, bytes) in &objects {
+            let answer = server.get(path, &[]);
+            assert!(answer.status == 200 && answer.body == *bytes, "{path}");
+        }
+        assert_eq!(server.number(FETCHED), first.objects);
+    }
+    assert_eq!(cache.kept().0, bytes as u64);
+    let part = server.get(&objects[0].0, &["Range: bytes=10-19"]);
+    assert!(part.status == 206 && part.body == objects[0].1[10..20]);
+    let absent = "/v1/chunks/".to_owned() + &"0".repeat(64);
+    assert_eq!(server.get(&absent, &[]).status, 404);
+    drop(server);
+
+    // Another process takes over what was kept; what was damaged meanwhile is fetched again.
+    let chunk = &bench.manifest.chunks[0].digest.hex();
+    let damaged = dir.join("chunks").join(&chunk[..2]).join(chunk);
+    let mut bytes = std::fs::read(&damaged).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&damaged, bytes).unwrap();
+    let cache = Arc::new(ReadThrough::open(bucket, &dir, most).unwrap());
+    let server = Server::before(cache, &empty);
+    for (path, bytes) in &objects {
+        assert!(server.get(path, &[]).body == *bytes, "{path}");
+    }
+    assert_eq!(server.number(FETCHED), 1);
+}
+
+#[test]
+fn what_is_not_what_its_digest_says_is_not_given_out() {
+    let bench = Bench::new();
+    let store = Arc::new(InMemory::new());
+    let bucket = Bucket::over(Arc::clone(&store) as Arc<dyn ObjectStore>, "");
+    publish(&bench, &bucket);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    // A flipped bit, another chunk's bytes, half of it, and nothing.
+    let chunks = &bench.manifest.chunks;
+    let whole = |at: usize| std::fs::read(bench.stored("chunks", &chunks[at].digest)).unwrap();
+    let mut flipped = whole(0);
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 0x10;
+    let lies = [flipped, whole(0), whole(2)[..5000].to_vec(), Vec::new()];
+    for (at, lie) in lies.into_iter().enumerate() {
+        let hex = chunks[at].digest.hex();
+        let key = Key::from(format!("chunks/{}/{hex}", &hex[..2]));
+        runtime.block_on(store.put(&key, lie.into())).unwrap();
+    }
+    let (dir, empty) = (
+        bench.dir.path().join("cache"),
+        bench.dir.path().join("empty"),
+    );
+    let cache = Arc::new(ReadThrough::open(bucket, &dir, Bytes::mib(100)).unwrap());
+    let server = Server::before(Arc::clone(&cache), &empty);
+    for chunk in chunks.iter().take(4) {
+        let answer = server.get(&format!("/v1/chunks/{}", chunk.digest.hex()), &[]);
+        assert_eq!(answer.status, 500);
+        assert_eq!(answer.fields["cache-control"], "no-store");
+    }
+    assert_eq!(server.number("groundstate_image_fetch_failed_total"), 4);
+    assert_eq!(cache.kept(), Bytes(0));
+    assert!(std::fs::read_dir(dir.join("tmp")).unwrap().next().is_none());
+}
+
+#[test]
+fn what_is_kept_stays_within_its_bound() {
+    let bench = Bench::new();
+    let bucket = Bucket::over(Arc::new(InMemory::new()), "");
+    publish(&bench, &bucket);
+    let (dir, empty) = (
+        bench.dir.path().join("cache"),
+        bench.dir.path().join("empty"),
+    );
+    // Two chunks of 256 KiB and a bit.
+    let most = Bytes(600 << 10);
+    let cache = Arc::new(ReadThrough::open(bucket, &dir, most).unwrap());
+    let server = Server::before(Arc::clone(&cache), &empty);
+    let objects = bench.objects();
+    for (path, bytes) in objects.iter().chain(&objects) {
+        assert!(server.get(path, &[]).body == *bytes, "{path}");
+        assert!(cache.kept() <= most);
+    }
+    let on_disk: u64 = walk(&dir);
+    assert_eq!(on_disk, cache.kept().0);
+}
+
+fn walk(dir: &std::path::Path) -> u64 {
+    let entries = std::fs::read_dir(dir).unwrap().map(Result::unwrap);
+    entries
+        .map(|entry| {
+            let about = entry.metadata().unwrap();
+            if about.is_dir() {
+                walk(&entry.path())
+            } else {
+                about.len()
+            }
+        })
+        .sum()
+}
