@@ -91,6 +91,11 @@ pub(super) const NEEDS: &[Need] = &[
         "file systems, on the node and in the host image",
     ),
     need(&["zstd"], "zstd", "packs the initramfs"),
+    need(
+        &["bzip2"],
+        "bzip2",
+        "unpacks disk images of the corpus in tests",
+    ),
     need(&["xz"], "xz-utils", "unpacks drivers of newer kernels"),
     need(&["modinfo"], "kmod", "second opinion on drivers in tests"),
     need(&["ip"], "iproute2", "the virtual rack's network"),
@@ -158,4 +163,15 @@ pub(super) const NEEDS: &[Need] = &[
     need(&["parted"], "parted", FOREIGN),
     need(&["perfdhcp"], "kea-admin", "DHCP peer in tests and benches"),
     need(&["minisign"], "minisign", "signature peer in tests"),
+    need(
+        &["wimlib-imagex"],
+        "wimtools",
+        "Windows images, and their peer in tests",
+    ),
+    need(&["umoci"], "umoci", "OCI layouts in tests"),
+    need(
+        &["mformat"],
+        "mtools",
+        "EFI system partitions of images that are made",
+    ),
 ];

@@ -90,8 +90,13 @@ impl Raw {
             let what = "cluster";
             return Err(Qcow2Error::Unaligned { what, at, cluster });
         }
-        // The last one may end with the disk, and the file within a sector.
-        let used = cluster.min(header.size - guest);
+        // The last one may end with the disk or with the last part that was written, and the file within a sector.
+        let part = if header.extended_l2 {
+            u64::from(64 - allocated.leading_zeros()) * (cluster / PARTS)
+        } else {
+            cluster
+        };
+        let used = part.min(header.size - guest);
         let there = len.next_multiple_of(512);
         if at.checked_add(used).is_none_or(|end| end > there) {
             return Err(Qcow2Error::ClusterOutside { guest, at, len });

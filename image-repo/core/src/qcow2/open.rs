@@ -180,9 +180,12 @@ fn first_level(file: &mut dyn DiskFile, header: &Header) -> Result<Vec<u64>, Qco
         });
     }
     let (at, length) = (header.l1_at, u64::from(entries) * 8);
-    if !at.is_multiple_of(cluster) || (at == 0 && entries > 0) {
-        let what = "first-level table";
+    let what = "first-level table";
+    if !at.is_multiple_of(cluster) {
         return Err(Qcow2Error::Unaligned { what, at, cluster });
+    }
+    if at == 0 && entries > 0 {
+        return Err(Qcow2Error::Overlap { what, at });
     }
     if at.checked_add(length).is_none_or(|end| end > len) {
         return Err(Qcow2Error::L1Outside { at, length, len });

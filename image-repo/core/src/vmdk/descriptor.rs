@@ -73,7 +73,7 @@ impl Descriptor {
             if text.is_empty() || text.starts_with('#') {
                 continue;
             }
-            if let Some(extent) = extent(text, extents.len() + 1)? {
+            if let Some(extent) = extent(text, line, extents.len() + 1)? {
                 extents.push(extent);
                 let count = extents.len();
                 if count > EXTENTS_MAX {
@@ -246,7 +246,7 @@ impl Values {
 }
 
 /// An extent, where the line begins as one does: access, sectors, type, name in quotes, offset in sectors.
-fn extent(text: &str, number: usize) -> Result<Option<ExtentLine>, VmdkError> {
+fn extent(text: &str, line: usize, number: usize) -> Result<Option<ExtentLine>, VmdkError> {
     let mut words = text.splitn(4, char::is_whitespace);
     let access = words.next().unwrap_or_default();
     if !matches!(access, "RW" | "RDONLY" | "NOACCESS") {
@@ -256,26 +256,23 @@ fn extent(text: &str, number: usize) -> Result<Option<ExtentLine>, VmdkError> {
         let access = access.to_string();
         return Err(VmdkError::Access { number, access });
     }
-    let line = || VmdkError::Line {
-        line: number,
+    let unread = || VmdkError::Line {
+        line,
         text: text.chars().take(80).collect(),
     };
     let sectors: u64 = words
         .next()
         .and_then(|word| word.parse().ok())
-        .ok_or_else(line)?;
+        .ok_or_else(unread)?;
     let kind = words.next().unwrap_or_default();
-    let (name, offset) = name_and_offset(words.next().unwrap_or_default()).ok_or_else(line)?;
+    let (name, offset) = name_and_offset(words.next().unwrap_or_default()).ok_or_else(unread)?;
     let kind = match kind {
         "FLAT" | "VMFS" => ExtentKind::Flat,
         "SPARSE" => ExtentKind::Sparse,
         "ZERO" => ExtentKind::Zero,
         other => {
-            return Err(VmdkError::ExtentKind {
-                number,
-                kind: other.into(),
-                create: String::new(),
-            });
+            let kind = other.into();
+            return Err(VmdkError::ExtentType { number, kind });
         }
     };
     let bytes = |sectors: u64| sectors.checked_mul(SECTOR).ok_or(VmdkError::ExtentSum);

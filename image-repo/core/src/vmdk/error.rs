@@ -78,6 +78,8 @@ pub enum VmdkError {
         kind: String,
         create: String,
     },
+    #[error("extent {number} is of type {kind:?}; FLAT, VMFS, SPARSE and ZERO are taken")]
+    ExtentType { number: usize, kind: String },
     #[error("extent {number} may not be accessed: it says {access:?}")]
     Access { number: usize, access: String },
     #[error(
