@@ -110,23 +110,31 @@ mod tests {
             placement(2, Fs::Vfat, "/user-data"),
         ];
         let extents = [extent(1, 1, 16), extent(2, 20, 16)];
-        match put(&path, &extents, &placements) {
-            Ok(facts) => assert_eq!(facts.len(), 2, "{facts:?}"),
+        // Each for itself: a machine may have the driver of one and not of the other.
+        let is_put = |which: usize| match put(&path, &extents, &placements[which..=which]) {
+            Ok(facts) => {
+                assert_eq!(facts.len(), 1, "{facts:?}");
+                true
+            }
             Err(reason) if reason.code == ReasonCode::Internal => {
                 eprintln!("not tried: {reason}");
-                return;
+                false
             }
             Err(reason) => panic!("{reason}"),
+        };
+        if is_put(1) {
+            let fat = ["-i", &format!("{text}@@20M"), "::user-data"];
+            assert_eq!(run("mtype", &fat), "hello");
         }
-        let fat = ["-i", &format!("{text}@@20M"), "::user-data"];
-        assert_eq!(run("mtype", &fat), "hello");
-        let ext4 = [
-            "-R",
-            "cat /etc/credstore/token",
-            &format!("{text}?offset=1048576"),
-        ];
-        assert_eq!(run("debugfs", &ext4), "hello");
-        let missing = put(&path, &extents[..1], &placements).unwrap_err();
+        if is_put(0) {
+            let ext4 = [
+                "-R",
+                "cat /etc/credstore/token",
+                &format!("{text}?offset=1048576"),
+            ];
+            assert_eq!(run("debugfs", &ext4), "hello");
+        }
+        let missing = put(&path, &[], &placements).unwrap_err();
         assert_eq!(missing.code, ReasonCode::PlanRefused);
     }
 }

@@ -9,7 +9,7 @@ use crate::medium::Access;
 use groundstate_api::Bytes;
 use groundstate_api::image::Manifest;
 use mos_core::random_access::ReadAt;
-use mos_core::whole_disk::{FixUp, Identity, Refusal, Request, Table, fix_up, look};
+use mos_core::whole_disk::{FixUp, Identity, Refusal, Request, Table, Write, fix_up, look};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -124,6 +124,21 @@ pub fn fit(
     Ok(Fit {
         facts: fix.facts(),
         fix_up: Some(fix),
+    })
+}
+
+/// Clears the first sector, so that no firmware starts what is not complete. For who has written an image and could not
+/// finish what belongs to it.
+///
+/// # Errors
+/// The disk failed.
+pub fn shut(device: &Path, file_sector: u32) -> Result<(), FitError> {
+    let disk = OpenDisk::open(device, Access::WriteAlone, file_sector)?;
+    let sector = usize::try_from(disk.sector()).unwrap_or(0);
+    disk.write(&Write {
+        at: Bytes(0),
+        bytes: vec![0; sector],
+        what: "the first sector is cleared",
     })
 }
 

@@ -11,7 +11,7 @@ mod names;
 mod open_disk;
 
 pub use error::FitError;
-pub use fit::{Fit, fit, look_at_disk, look_at_image};
+pub use fit::{Fit, fit, look_at_disk, look_at_image, shut};
 
 #[cfg(test)]
 mod tests;

@@ -189,6 +189,9 @@ fn a_root_that_names_itself_keeps_its_guid_and_so_says_the_fact() {
     let said = fit.facts.last().unwrap();
     assert!(said.contains("of partition 2 stays"), "{said}");
     assert!(said.contains("2 times"), "{said}");
+    // What is shut is no disk that boots.
+    shut(&disk, 512).unwrap();
+    assert_eq!(look_at_disk(&disk, 512).unwrap(), Table::None);
     // Asked to keep all, it keeps all.
     let disk = on_a_larger_disk(dir, &bytes, 80 * MIB);
     super::fit(&disk, &manifest, 512, None, &mut |_, _| {}).unwrap();

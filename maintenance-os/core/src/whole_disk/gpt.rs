@@ -291,7 +291,9 @@ pub(super) fn protective(first: &[u8], sectors: u64) -> Vec<u8> {
     let mut mbr = first.to_vec();
     let size = u32::try_from(sectors.saturating_sub(1)).unwrap_or(u32::MAX);
     for entry in MBR_ENTRIES.step_by(16) {
-        if mbr.get(entry + 4) == Some(&PROTECTS) {
+        // One that is right already stays as it was made: tools differ in what they say of cylinders.
+        let is_right = field32(&mbr, entry + 8) == 1 && field32(&mbr, entry + 12) == size;
+        if mbr.get(entry + 4) == Some(&PROTECTS) && !is_right {
             put(&mut mbr, entry + 5, &[0xff; 3]);
             put(&mut mbr, entry + 8, &1u32.to_le_bytes());
             put(&mut mbr, entry + 12, &size.to_le_bytes());

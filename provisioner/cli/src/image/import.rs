@@ -4,6 +4,7 @@
 //! The format is stated, or proposed and confirmed by a person; it is never guessed.
 
 use super::format::{ArchArg, FormatArg, KindArg, format_word};
+use super::made::{self, MadeArgs};
 use super::progress::Progress;
 use super::show;
 use super::size::size;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 pub(super) const EXAMPLES: &str = "\
 Examples:
   groundstate image import disk.qcow2 --format qcow2 --name appliance --version 7
+  groundstate image import rootfs.tar.zst --format tar --name appliance --version 7
   xz -dc disk.raw.xz | groundstate image import - --format raw --name appliance --version 7
   groundstate image import root.ext4 --format raw --name debian-host --version 12.11-1 \\
       --kernel vmlinuz --initrd initrd.img --boot-loader systemd-bootx64.efi --cmdline 'quiet'
@@ -32,7 +34,7 @@ prints the command that states it. A backing file, a data file or a parent is re
 #[derive(Args)]
 pub(crate) struct ImportArgs {
     /// The file; `-` is the standard input.
-    file: PathBuf,
+    pub(super) file: PathBuf,
     /// What the file is. It is checked strictly and never guessed.
     #[arg(long, value_enum)]
     format: Option<FormatArg>,
@@ -44,12 +46,14 @@ pub(crate) struct ImportArgs {
     version: String,
     /// What the image is; without it, a root file system where boot files are given, else a whole disk.
     #[arg(long, value_enum)]
-    kind: Option<KindArg>,
+    pub(super) kind: Option<KindArg>,
     #[command(flatten)]
-    boot: BootArgs,
+    pub(super) boot: BootArgs,
+    #[command(flatten)]
+    pub(super) made: MadeArgs,
     /// The logical sector size in bytes that the image is for: 512 or 4096.
     #[arg(long, value_name = "BYTES", default_value_t = 512)]
-    sector_size: u32,
+    pub(super) sector_size: u32,
     /// What the image is for, where it does not tell itself.
     #[arg(long, value_enum)]
     arch: Option<ArchArg>,
@@ -61,15 +65,15 @@ pub(crate) struct ImportArgs {
     level: Option<i32>,
     /// Take the bytes themselves as a raw disk, whatever mark they bear.
     #[arg(long)]
-    really: bool,
+    pub(super) really: bool,
     /// The largest disk that is taken. Where it is stated, nothing is taken for a bomb.
     #[arg(long, value_name = "SIZE", value_parser = size)]
-    max_size: Option<Bytes>,
+    pub(super) max_size: Option<Bytes>,
     /// Confirm the format that the command proposes.
     #[arg(long, short = 'y')]
     yes: bool,
     #[command(flatten)]
-    state: StateArgs,
+    pub(super) state: StateArgs,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -77,38 +81,67 @@ pub(crate) struct ImportArgs {
 
 /// What boots a root file system.
 #[derive(Args)]
-struct BootArgs {
+pub(super) struct BootArgs {
     /// The kernel of a root file system.
-    #[arg(long, value_name = "FILE", requires_all = ["initrd", "boot_loader"])]
-    kernel: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    pub(super) kernel: Option<PathBuf>,
     /// Its initial RAM file system.
-    #[arg(long, value_name = "FILE", requires = "kernel")]
-    initrd: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    pub(super) initrd: Option<PathBuf>,
     /// Its UEFI boot loader (systemd-boot).
-    #[arg(long, value_name = "FILE", requires = "kernel")]
-    boot_loader: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    pub(super) boot_loader: Option<PathBuf>,
     /// Its kernel command line, without root=.
-    #[arg(long, value_name = "TEXT", requires = "kernel")]
-    cmdline: Option<String>,
+    #[arg(long, value_name = "TEXT")]
+    pub(super) cmdline: Option<String>,
 }
 
 impl BootArgs {
-    fn paths(&self) -> Option<BootPaths<'_>> {
-        Some(BootPaths {
-            kernel: self.kernel.as_deref()?,
-            initrd: self.initrd.as_deref()?,
-            boot_loader: self.boot_loader.as_deref()?,
-            cmdline: self.cmdline.as_deref().unwrap_or(""),
-        })
+    /// All three files, or none.
+    fn paths(&self) -> Result<Option<BootPaths<'_>>> {
+        match (&self.kernel, &self.initrd, &self.boot_loader) {
+            (Some(kernel), Some(initrd), Some(boot_loader)) => Ok(Some(BootPaths {
+                kernel,
+                initrd,
+                boot_loader,
+                cmdline: self.cmdline.as_deref().unwrap_or(""),
+            })),
+            (None, None, None) if self.cmdline.is_none() => Ok(None),
+            (None, None, None) => {
+                bail!(
+                    "--cmdline is for a root file system: give --kernel, --initrd and --boot-loader too"
+                )
+            }
+            _ => bail!("--kernel, --initrd and --boot-loader belong together"),
+        }
+    }
+}
+
+impl ImportArgs {
+    pub(super) const fn request<'a>(
+        &'a self,
+        format: ImageFormat,
+        kind: ImageKind,
+        boot: Option<BootPaths<'a>>,
+    ) -> ImportRequest<'a> {
+        ImportRequest {
+            name: self.name.as_str(),
+            version: self.version.as_str(),
+            kind,
+            format,
+            sector_size: self.sector_size,
+            chunk_size: self.chunk_size,
+            boot,
+        }
     }
 }
 
 #[derive(Serialize)]
-struct Report {
+pub(super) struct Report {
     #[serde(flatten)]
-    imported: Imported,
-    format: ImageFormat,
-    notes: Vec<String>,
+    pub(super) imported: Imported,
+    pub(super) format: ImageFormat,
+    pub(super) notes: Vec<String>,
 }
 
 pub(super) fn run(args: &ImportArgs) -> Result<End> {
@@ -116,17 +149,15 @@ pub(super) fn run(args: &ImportArgs) -> Result<End> {
         eprintln!("Nothing was imported.");
         return Ok(End::Held);
     };
-    let boot = args.boot.paths();
-    let request = ImportRequest {
-        name: &args.name,
-        version: &args.version,
-        kind: kind(args, boot.is_some())?,
-        format,
-        sector_size: args.sector_size,
-        chunk_size: args.chunk_size,
-        boot,
+    let report = if made::is_made(format) {
+        made::bring_in(args, format)?
+    } else {
+        let boot = args.boot.paths()?;
+        bring_in(
+            args,
+            &args.request(format, kind(args, boot.is_some())?, boot),
+        )?
     };
-    let report = bring_in(args, &request)?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
@@ -161,7 +192,7 @@ fn input(file: &Path) -> Input {
     }
 }
 
-fn store(
+pub(super) fn store(
     args: &ImportArgs,
     repository: &Repository,
     request: &ImportRequest<'_>,
@@ -180,7 +211,7 @@ fn store(
     Ok(imported?)
 }
 
-fn said(notes: &Notes) -> Vec<String> {
+pub(super) fn said(notes: &Notes) -> Vec<String> {
     notes.take().iter().map(ToString::to_string).collect()
 }
 

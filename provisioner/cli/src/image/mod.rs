@@ -10,6 +10,7 @@ mod fsck;
 mod gc;
 mod import;
 mod ls;
+mod made;
 mod named;
 mod progress;
 mod promote;

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use groundstate_api::Bytes;
 use image_repo::ServeConfig;
+use image_repo::objects::{Bucket, BucketConfig, ReadThrough};
 use image_repo::serve::{self, ServeOptions};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -37,12 +38,40 @@ pub(crate) struct ServeArgs {
     /// Let caches that several clients share keep what is immutable.
     #[arg(long)]
     shared_caches: bool,
+    /// What is not in the repository comes out of an S3-compatible bucket, which this TOML file names; what was asked for is
+    /// kept in the state directory's folder `images-cache`.
+    #[arg(long, value_name = "FILE")]
+    s3: Option<PathBuf>,
     #[command(flatten)]
     state: StateArgs,
 }
 
+impl ServeArgs {
+    fn behind(&self) -> Result<Option<Arc<ReadThrough>>> {
+        let Some(path) = &self.s3 else {
+            return Ok(None);
+        };
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("{} cannot be read", path.display()))?;
+        let config: BucketConfig = toml::from_str(&text)
+            .with_context(|| format!("{} is not a bucket's settings", path.display()))?;
+        let bucket =
+            Bucket::open(&config).with_context(|| format!("the bucket of {}", path.display()))?;
+        let cache = self.state.state_dir.join("images-cache");
+        let cache = ReadThrough::open(bucket, &cache, config.cache_size)?;
+        Ok(Some(Arc::new(cache)))
+    }
+}
+
 pub(super) fn run(args: &ServeArgs) -> Result<End> {
-    let repository = Arc::new(args.state.find()?);
+    let behind = args.behind()?;
+    // A cache of a bucket begins with nothing of its own.
+    let repository = if behind.is_some() {
+        args.state.make()?
+    } else {
+        args.state.find()?
+    };
+    let repository = Arc::new(repository);
     let config = ServeConfig {
         shared_caches: args.shared_caches,
         total_rate: args.rate,
@@ -73,6 +102,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<End> {
             repository,
             config,
             tls,
+            behind,
         };
         serve::run(listener, options, stopped()).await;
         Ok::<_, anyhow::Error>(())

@@ -6,6 +6,7 @@ use super::order::{Plan, placed};
 use super::source::Given;
 use super::target::Target;
 use super::{WriteArgs, refused};
+use crate::client::Refused;
 use crate::image::progress::Progress;
 use anyhow::{Context as _, Result};
 use groundstate_api::image::ImageKind;
@@ -157,19 +158,9 @@ pub(super) fn write(
         progress.clear();
         facts.extend(back.map_err(refused)?);
     }
-    // Files come before the table: nothing boots that is not complete.
-    let placed = if plan.placed.is_none() && !plan.order.is_empty() {
-        Some(placed(&plan.order, &on_disk(target, manifest.size)?)?)
-    } else {
-        None
-    };
-    if let Some(placed) = plan.placed.as_ref().or(placed.as_ref()) {
-        facts.extend(
-            customise::put(&target.path, &placed.extents, &placed.placements).map_err(refused)?,
-        );
-    }
-    if manifest.kind == ImageKind::WholeDisk && !target.is_partition() {
-        facts.extend(fit(args, given, target)?);
+    match finish(args, given, target, plan) {
+        Ok(more) => facts.extend(more),
+        Err(error) => return Err(shut(given, target, error)),
     }
     Ok(Written {
         image: title(manifest),
@@ -181,6 +172,47 @@ pub(super) fn write(
         read_back: !args.no_read_back,
         facts,
     })
+}
+
+/// What comes after the image's own bytes. Files come before the table: nothing boots that is not complete.
+fn finish(args: &WriteArgs, given: &Given, target: &Target, plan: &Plan) -> Result<Vec<String>> {
+    let manifest = &given.manifest;
+    let mut facts = Vec::new();
+    let placed = if plan.placed.is_none() && !plan.order.is_empty() {
+        Some(placed(&plan.order, &on_disk(target, manifest.size)?)?)
+    } else {
+        None
+    };
+    if let Some(placed) = plan.placed.as_ref().or(placed.as_ref()) {
+        facts.extend(
+            customise::put(&target.path, &placed.extents, &placed.placements).map_err(refused)?,
+        );
+    }
+    if is_whole_disk(given, target) {
+        facts.extend(fit(args, given, target)?);
+    }
+    Ok(facts)
+}
+
+fn is_whole_disk(given: &Given, target: &Target) -> bool {
+    given.manifest.kind == ImageKind::WholeDisk && !target.is_partition()
+}
+
+/// The image stands there, and what belongs to it does not: it must not boot, and a person must know.
+fn shut(given: &Given, target: &Target, error: anyhow::Error) -> anyhow::Error {
+    let path = target.path.display();
+    let state = if is_whole_disk(given, target) {
+        match whole_disk::shut(&target.path, target.sector) {
+            Ok(()) => format!("the image is on {path}, which was made not to boot; write it again"),
+            Err(error) => format!("the image is on {path}, and is not complete ({error})"),
+        }
+    } else {
+        format!("the image is on {path}, and is not complete; write it again")
+    };
+    match error.downcast::<Refused>() {
+        Ok(Refused { reason }) => refused(reason.seen(state)),
+        Err(error) => error.context(state),
+    }
 }
 
 fn fit(args: &WriteArgs, given: &Given, target: &Target) -> Result<Vec<String>> {

@@ -185,10 +185,7 @@ fn local(state: &StateArgs, named: &Named, allow_unsigned: bool) -> Result<Given
                 Ok(verified) => signers(&verified.signers),
                 Err(fault) if allow_unsigned => {
                     let why = fault.reason(&format!("{} {}", image.name, image.version));
-                    format!(
-                        "no; taken all the same ({})",
-                        why.what
-                    )
+                    format!("no; taken all the same ({})", why.what)
                 }
                 Err(fault) => {
                     let mut reason = fault.reason(&format!("{} {}", image.name, image.version));

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Import of every disk format against `qemu-img convert`, and what has to be stated.
+
+use crate::world::{World, has};
+use std::fs;
+use std::process::Stdio;
+
+/// Data with holes, no table; not a whole number of chunks.
+fn pattern(mib: usize) -> Vec<u8> {
+    let mut bytes = vec![0; mib << 20];
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        let piece = index / 40_000;
+        if piece % 3 == 1 {
+            *byte = u8::try_from(index % 251).unwrap();
+        }
+    }
+    bytes
+}
+
+#[test]
+fn every_format_comes_out_as_qemu_img_converts_it() {
+    let world = World::new();
+    fs::write(world.path("d.raw"), pattern(9)).unwrap();
+    for (format, to, words) in [
+        ("qcow2", "qcow2", &["qcow2"][..]),
+        ("qcow2", "qcow2 -c", &["qcow2"]),
+        (
+            "vpc",
+            "vpc -o subformat=dynamic,force_size=on",
+            &["vhd", "vpc"],
+        ),
+        ("vpc", "vpc -o subformat=fixed,force_size=on", &["vhd"]),
+        ("vhdx", "vhdx", &["vhdx"]),
+        ("vmdk", "vmdk -o subformat=streamOptimized", &["vmdk"]),
+    ] {
+        world.tool("qemu-img", &format!("convert -f raw -O {to} d.raw d.img"));
+        world.tool(
+            "qemu-img",
+            &format!("convert -f {format} -O raw d.img want.raw"),
+        );
+        for word in words {
+            world.done(&format!(
+                "import d.img --format {word} --name d --version {word}"
+            ));
+            world.done(&format!("export d {word} --output got.raw --force"));
+            assert!(world.read("got.raw") == world.read("want.raw"), "{to}");
+        }
+    }
+    for (program, line, words) in [
+        ("zstd", "-q -f d.raw -o d.packed", ["raw-zstd", "zst"]),
+        ("gzip", "-k -f -S .packed d.raw", ["raw-gzip", "raw.gz"]),
+        ("xz", "-k -f -S .packed -0 d.raw", ["raw-xz", "xz"]),
+    ] {
+        world.tool(program, line);
+        let _moved = fs::rename(world.path("d.raw.packed"), world.path("d.packed"));
+        for word in words {
+            world.done(&format!(
+                "import d.packed --format {word} --name p --version {word}"
+            ));
+            world.done(&format!("export p:{word} --output got.raw --force"));
+            assert!(world.read("got.raw") == world.read("d.raw"), "{word}");
+        }
+    }
+    // All of them are the same bytes: what is stored is stored once.
+    let shown = world.json("show p:xz");
+    assert_eq!(shown["chunks"]["own_stored"], 0);
+}
+
+#[test]
+fn a_stream_comes_in_and_goes_out() {
+    let world = World::new();
+    let bytes = pattern(3);
+    fs::write(world.path("d.raw"), &bytes).unwrap();
+    let mut command = world.command("import - --format raw --name d --version 1");
+    command.stdin(Stdio::from(fs::File::open(world.path("d.raw")).unwrap()));
+    assert!(command.output().unwrap().status.success());
+    let out = world.run("export d --output -");
+    assert!(out.stdout == bytes);
+    has(
+        &world.refused("import - --name d --version 1", 1),
+        &["has to be stated"],
+    );
+}
+
+#[test]
+fn a_format_is_stated_or_confirmed_and_never_guessed() {
+    let world = World::new();
+    world.disk("disk.raw");
+    world.tool("qemu-img", "convert -f raw -O qcow2 disk.raw disk.img");
+    let said = world.refused("import disk.img --name d --version 1", 1);
+    has(
+        &said,
+        &[
+            "seems to be qcow2",
+            "groundstate image import disk.img --format qcow2 --name d --version 1",
+        ],
+    );
+    assert!(
+        !world.path("state").exists(),
+        "a refusal leaves nothing behind"
+    );
+    has(
+        &world.refused("import disk.img --format vhdx --name d --version 1", 1),
+        &["qcow2", "say --format qcow2"],
+    );
+    has(
+        &world.refused("import disk.img --format raw --name d --version 1", 1),
+        &["--really"],
+    );
+    has(
+        &world.done("import disk.img --name d --version 1 --yes"),
+        &["imported d 1 from qcow2", "EFI system", "Debian for a test"],
+    );
+    world.done("import disk.img --format raw --really --name q --version 1");
+    world.done("export q --output same");
+    assert!(world.read("same") == world.read("disk.img"));
+}
+
+#[test]
+fn a_root_file_system_needs_what_boots_it() {
+    let world = World::new();
+    world.disk("disk.raw");
+    for name in ["vmlinuz", "initrd", "loader.efi"] {
+        fs::write(world.path(name), name).unwrap();
+    }
+    let files = "--kernel vmlinuz --initrd initrd --boot-loader loader.efi";
+    has(
+        &world.refused(
+            "import root.ext4 --format raw --name r --version 1 --kernel vmlinuz",
+            1,
+        ),
+        &["belong together"],
+    );
+    has(
+        &world.refused(
+            "import root.ext4 --format raw --kind root-fs --name r --version 1",
+            1,
+        ),
+        &["give --kernel"],
+    );
+    has(
+        &world.refused(
+            &format!(
+                "import root.ext4 --format raw --kind whole-disk --name r --version 1 {files}"
+            ),
+            1,
+        ),
+        &["leave out --kernel"],
+    );
+    let image = world.json(&format!(
+        "import root.ext4 --format raw --name r --version 1 {files} --cmdline quiet"
+    ));
+    assert!(image["image"].get("kind").is_none(), "{image}");
+    has(&world.done("show r"), &["root-fs", "command line    quiet"]);
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Lists, differences, names that go, and what is cleared up.
+
+use crate::world::{MIB, World, has};
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+
+#[test]
+fn who_only_looks_makes_no_folder() {
+    let world = World::new();
+    has(
+        &world.done("ls"),
+        &["no images in", "groundstate image import"],
+    );
+    assert_eq!(world.json("list"), serde_json::json!([]));
+    for line in [
+        "show d",
+        "gc --yes",
+        "fsck",
+        "diff a b",
+        "rm a 1",
+        "export a --output x",
+    ] {
+        has(
+            &world.refused(line, 1),
+            &["there is no repository", "--state-dir"],
+        );
+    }
+    assert!(!world.path("state").exists());
+}
+
+#[test]
+fn a_disk_is_listed_shown_compared_removed_and_cleared_up() {
+    let world = World::new();
+    world.import_disk("d", "1");
+    let disk = File::options()
+        .write(true)
+        .open(world.path("made.raw"))
+        .unwrap();
+    disk.write_all_at(b"changed", 60 * MIB).unwrap();
+    world.done("import made.raw --format raw --name d --version 2");
+    has(
+        &world.done("ls"),
+        &["NAME", "STORED", "CHANNELS", "whole-disk", "no trust root"],
+    );
+    let rows = world.json("ls");
+    assert_eq!(
+        (&rows[0]["version"], &rows[1]["version"]),
+        (&"1".into(), &"2".into())
+    );
+    let digest = rows[0]["manifest"].as_str().unwrap().to_owned();
+    for line in ["show d 1", "show d:1", &format!("show {digest}")] {
+        has(
+            &world.done(line),
+            &[digest.as_str(), "Debian for a test", "EFI system"],
+        );
+    }
+    let printed = world.run("show d:1 --manifest").stdout;
+    assert_eq!(groundstate_api::Digest::of(&printed).to_string(), digest);
+    has(&world.refused("show d:9", 1), &["no version 9", "1, 2"]);
+    has(&world.refused("show e", 1), &["no image e"]);
+    has(&world.refused("show d@stable", 3), &["do now:"]);
+    has(&world.refused("show d:1 2", 1), &["two versions"]);
+    let diff = world.json("diff d:1 d:2");
+    assert_eq!(
+        (&diff["fetch_chunks"], &diff["write"]),
+        (&1.into(), &4_096.into())
+    );
+    has(
+        &world.done("diff d:1 d:2"),
+        &["partition 2 root: 4 KiB", "added"],
+    );
+    assert_eq!(world.json("diff d:2 d:2")["fetch"], 0);
+    world.done("rm d 2");
+    has(&world.refused("show d:2", 1), &["no version 2"]);
+    let kept = world.json("gc --yes");
+    assert_eq!(kept["removed_chunks"], 0, "young: {kept}");
+    let told = world.json("gc --dry-run --grace 0");
+    assert!(told["removed_chunks"].as_u64() > Some(0), "{told}");
+    let gone = world.json("gc --yes --grace 0");
+    assert_eq!(gone["removed_chunks"], told["removed_chunks"]);
+    world.done("export d:1 --output one.raw");
+    has(&world.done("fsck"), &["nothing is wrong"]);
+}
+
+#[test]
+fn a_damaged_repository_is_named_and_healed_by_the_next_import() {
+    let world = World::new();
+    world.import_disk("d", "1");
+    // The first chunk that is found gets another byte.
+    let chunk = walk(&world.path("state/images/chunks")).unwrap();
+    let file = File::options().read(true).write(true).open(&chunk).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, 20).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], 20).unwrap();
+    has(
+        &world.refused("fsck", 1),
+        &["damaged", "needed by d 1", "an image is hurt"],
+    );
+    has(&world.refused("export d --output x.raw", 1), &["chunk"]);
+    assert!(!world.path("x.raw").exists());
+    world.refused("fsck --heal", 1);
+    world.done("import made.raw --format raw --name d --version 1");
+    has(&world.done("fsck"), &["nothing is wrong"]);
+}
+
+fn walk(dir: &std::path::Path) -> Option<std::path::PathBuf> {
+    let mut entries: Vec<_> = std::fs::read_dir(dir).ok()?.flatten().collect();
+    entries.sort_by_key(std::fs::DirEntry::path);
+    entries.into_iter().find_map(|entry| {
+        let path = entry.path();
+        if path.is_dir() {
+            walk(&path)
+        } else {
+            (entry.metadata().ok()?.len() > 40).then_some(path)
+        }
+    })
+}
