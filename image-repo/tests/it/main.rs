@@ -2,8 +2,14 @@
 //! The repository with real ext4 images, and its server with curl as the peer.
 #![allow(clippy::unwrap_used)]
 
+mod crash;
+mod disk;
+mod export;
+mod fsck;
+mod gc;
 mod import;
 mod serve;
+mod update;
 
 use groundstate_api::Bytes;
 use groundstate_api::image::{ImageFormat, ImageKind};
