@@ -204,3 +204,52 @@ fn vmdk_goes_on_in_the_next_file() {
         );
     }
 }
+
+/// As VMware writes a stream: the directory's place is only known at the end, in a footer between two markers.
+#[test]
+fn a_stream_whose_directory_is_told_in_its_footer() {
+    let dir = TempDir::new().unwrap();
+    let (_, raw) = disks(dir.path()).swap_remove(1);
+    let file = dir.path().join("stream.vmdk");
+    let option = "subformat=streamOptimized";
+    run(
+        "qemu-img",
+        &[
+            "convert",
+            "-f",
+            "raw",
+            "-O",
+            "vmdk",
+            "-o",
+            option,
+            text(&raw),
+            text(&file),
+        ],
+    );
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes.resize(bytes.len().next_multiple_of(512), 0);
+    let footer = bytes[..512].to_vec();
+    bytes[56..64].copy_from_slice(&u64::MAX.to_le_bytes());
+    let mut marker = [0; 512];
+    marker[0] = 1;
+    marker[12] = 3;
+    bytes.extend([&marker[..], &footer, &[0; 512]].concat());
+    std::fs::write(&file, &bytes).unwrap();
+    let theirs = qemu_raw("vmdk", &file);
+    let (ours, _) = read_file(ImageFormat::Vmdk, &file).unwrap();
+    assert_same("with a footer", &ours, &theirs);
+    for (cut, reason) in [
+        (512, "has no footer"),
+        (1, "has no footer"),
+        (0, "differ in capacity"),
+    ] {
+        let mut bytes = bytes[..bytes.len() - cut].to_vec();
+        if cut == 0 {
+            let at = bytes.len() - 1024 + 12;
+            bytes[at] ^= 0x80;
+        }
+        std::fs::write(&file, bytes).unwrap();
+        let error = read_file(ImageFormat::Vmdk, &file).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+}
