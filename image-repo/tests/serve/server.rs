@@ -101,7 +101,7 @@ impl Bench {
 }
 
 pub(crate) struct Server {
-    pub(crate) runtime: Runtime,
+    _runtime: Runtime,
     pub(crate) address: SocketAddr,
 }
 
@@ -136,7 +136,10 @@ impl Server {
         let listener = runtime.block_on(bind).unwrap();
         let address = listener.local_addr().unwrap();
         runtime.spawn(run(listener, options, std::future::pending()));
-        Self { runtime, address }
+        Self {
+            _runtime: runtime,
+            address,
+        }
     }
 
     pub(crate) fn get(&self, path: &str, fields: &[&str]) -> Answer {
