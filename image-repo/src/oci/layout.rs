@@ -19,6 +19,8 @@ const PIECE: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Layout {
     folder: PathBuf,
+    /// Whether nobody else can change it.
+    is_private: bool,
 }
 
 #[derive(Deserialize)]
@@ -31,6 +33,7 @@ impl Layout {
     pub(super) fn folder(path: &Path) -> Result<Self, RootsError> {
         let layout = Self {
             folder: path.to_path_buf(),
+            is_private: false,
         };
         let bytes = layout.small("oci-layout")?;
         let marker: Marker =
@@ -61,13 +64,18 @@ impl Layout {
             }
         };
         files(input, allowance, progress, &place)?;
-        Self::folder(&folder).map_err(|error| match error {
-            RootsError::File { source, .. } => RootsError::NotOci {
+        match Self::folder(&folder) {
+            Ok(layout) => Ok(Self {
+                is_private: true,
+                ..layout
+            }),
+            // The folder is ours; the archive is what the reader knows.
+            Err(RootsError::NotOci { why, .. }) => Err(RootsError::NotOci {
                 path: path.to_path_buf(),
-                why: format!("oci-layout could not be read: {source}"),
-            },
-            other => other,
-        })
+                why,
+            }),
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) fn index(&self) -> Result<Vec<u8>, RootsError> {
@@ -93,8 +101,23 @@ impl Layout {
         Ok(path)
     }
 
+    /// The file of a layer that nobody else can change, compared with its descriptor: the layout's own, or a copy.
+    pub(super) fn own_blob(
+        &self,
+        descriptor: &Descriptor,
+        copy: PathBuf,
+    ) -> Result<PathBuf, RootsError> {
+        if self.is_private {
+            return self.blob(descriptor);
+        }
+        let path = self.path(descriptor)?;
+        fs::copy(&path, &copy).map_err(RootsError::file("copied", &path))?;
+        self.compare(descriptor, &copy)?;
+        Ok(copy)
+    }
+
     /// Compares a file with a descriptor.
-    pub(super) fn compare(&self, descriptor: &Descriptor, path: &Path) -> Result<(), RootsError> {
+    fn compare(&self, descriptor: &Descriptor, path: &Path) -> Result<(), RootsError> {
         let mut file = open(path)?;
         let (mut hash, mut length) = (sha2::Sha256::new(), 0u64);
         let mut piece = vec![0; PIECE];

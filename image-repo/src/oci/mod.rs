@@ -26,15 +26,25 @@ pub(crate) fn prepare(
 ) -> Result<Prepared, RootsError> {
     let is_stated = options.max_size != PrepareOptions::MAX_SIZE;
     let mut allowance = Allowance::new(options.max_size, is_stated, scratch);
+    // An archive is read once as a whole and then layer by layer: the second goes on where the first ended.
+    let mut read = Bytes(0);
+    let mut reading = |at: Bytes, total| {
+        read = at;
+        progress(at, total);
+    };
     let layout = match input {
         RootsInput::Path(path) if path.is_dir() => Layout::folder(path)?,
         RootsInput::Path(path) => {
             let mut file = File::open(path).map_err(RootsError::file("opened", path))?;
-            Layout::archive(&mut file, path, scratch, &mut allowance, progress)?
+            Layout::archive(&mut file, path, scratch, &mut allowance, &mut reading)?
         }
-        RootsInput::Stream(stream) => {
-            Layout::archive(stream, Path::new("-"), scratch, &mut allowance, progress)?
-        }
+        RootsInput::Stream(stream) => Layout::archive(
+            stream,
+            Path::new("-"),
+            scratch,
+            &mut allowance,
+            &mut reading,
+        )?,
     };
     let manifest = choose(&layout, options)?;
     let kinds: Vec<_> = manifest
@@ -44,20 +54,28 @@ pub(crate) fn prepare(
         .collect::<Result<_, _>>()?;
     let is_container = !kinds.is_empty() && kinds.iter().all(|kind| *kind == Layer::Archive);
     if is_container {
-        return container(&layout, &manifest, options, scratch, allowance, progress);
+        let mut applying = |at: Bytes, total: Option<Bytes>| {
+            progress(
+                Bytes(read.0 + at.0),
+                total.map(|total| Bytes(read.0 + total.0)),
+            );
+        };
+        return container(
+            &layout,
+            &manifest,
+            options,
+            scratch,
+            allowance,
+            &mut applying,
+        );
     }
     let ([layer], [Layer::Disk(format)]) = (manifest.layers.as_slice(), kinds.as_slice()) else {
         return Err(RootsError::OciLayers {
             count: manifest.layers.len(),
         });
     };
-    let path = layout.blob(layer)?;
+    let kept = layout.own_blob(layer, scratch.join("layer"))?;
     let total = Bytes(layer.size);
-    progress(total, Some(total));
-    // The layout may be changed by others; what was compared is what is read from here on.
-    let kept = scratch.join("layer");
-    std::fs::copy(&path, &kept).map_err(RootsError::file("copied", &path))?;
-    layout.compare(layer, &kept)?;
     Ok(Prepared {
         path: kept,
         format: *format,

@@ -37,6 +37,7 @@ pub(super) struct Archive<'a> {
     pieces: Vec<(u64, u64)>,
     position: u64,
     length: u64,
+    needs_mark: bool,
 }
 
 impl<'a> Archive<'a> {
@@ -50,7 +51,15 @@ impl<'a> Archive<'a> {
             pieces: Vec::new(),
             position: 0,
             length: 0,
+            needs_mark: true,
         }
+    }
+
+    /// The same where the input's end behind an entry is the archive's end too: some tools leave out the end mark, and the
+    /// last block's filling, of layers whose length and digest are stated elsewhere.
+    pub(super) fn without_mark(mut self) -> Self {
+        self.needs_mark = false;
+        self
     }
 
     /// How many plain bytes were read.
@@ -64,7 +73,14 @@ impl<'a> Archive<'a> {
         let mut pax = self.global.clone();
         let (mut name, mut link) = (None, None);
         loop {
-            let block = self.block()?;
+            let mut block = [0; BLOCK];
+            let count = self.fill_most(&mut block)?;
+            if count == 0 && !self.needs_mark {
+                return Ok(None);
+            }
+            if count < BLOCK {
+                return Err(RootsError::CutOff { at: self.at() });
+            }
             if block == [0; BLOCK] {
                 return self.end();
             }
@@ -273,12 +289,17 @@ impl<'a> Archive<'a> {
 
     /// Passes over what is left of the entry.
     fn skip(&mut self) -> Result<(), RootsError> {
-        let mut left = std::mem::take(&mut self.left) + std::mem::take(&mut self.padding);
+        let mut left = std::mem::take(&mut self.left);
         let mut piece = vec![0; 1 << 16];
         while left > 0 {
             let count = usize::try_from(left).map_or(piece.len(), |left| left.min(piece.len()));
             self.fill(&mut piece[..count])?;
             left -= count as u64;
+        }
+        let padding = usize::try_from(std::mem::take(&mut self.padding)).unwrap_or(0);
+        let count = self.fill_most(&mut piece[..padding])?;
+        if count < padding && (count > 0 || self.needs_mark) {
+            return Err(RootsError::CutOff { at: self.at() });
         }
         Ok(())
     }
@@ -290,17 +311,25 @@ impl<'a> Archive<'a> {
     }
 
     fn fill(&mut self, buffer: &mut [u8]) -> Result<(), RootsError> {
+        if self.fill_most(buffer)? < buffer.len() {
+            return Err(RootsError::CutOff { at: self.at() });
+        }
+        Ok(())
+    }
+
+    /// Fills the buffer, or as much of it as there is before the input's end.
+    fn fill_most(&mut self, buffer: &mut [u8]) -> Result<usize, RootsError> {
         let mut filled = 0;
         while filled < buffer.len() {
             let count =
                 read(self.input, &mut buffer[filled..]).map_err(|source| self.failed(source))?;
             if count == 0 {
-                return Err(RootsError::CutOff { at: self.at() });
+                break;
             }
             filled += count;
             self.at += count as u64;
         }
-        Ok(())
+        Ok(filled)
     }
 
     fn failed(&self, source: io::Error) -> RootsError {

@@ -318,6 +318,16 @@ pub(crate) fn joined(path: &[Vec<u8>]) -> String {
     shown(&path.join(&b'/'))
 }
 
+/// A layer's name as a path within the tree: tools write some names of layers with a slash before them, which here can
+/// mean nothing but the tree's root.
+pub(crate) fn layer_path(name: &[u8]) -> Result<Vec<Vec<u8>>, RootsError> {
+    let start = name.iter().take_while(|byte| **byte == b'/').count();
+    match name.get(start..) {
+        Some([]) if start > 0 => Ok(Vec::new()),
+        rest => path(rest.unwrap_or_default()),
+    }
+}
+
 /// An archive's name as a path within the tree.
 pub(crate) fn path(name: &[u8]) -> Result<Vec<Vec<u8>>, RootsError> {
     let refused = |why| {
@@ -379,6 +389,9 @@ mod tests {
                 "{bad:?}"
             );
         }
+        assert_eq!(layer_path(b"//").unwrap(), Vec::<Vec<u8>>::new());
+        assert_eq!(layer_path(b"/a/b").unwrap(), path(b"a/b").unwrap());
+        assert!(layer_path(b"/a/../b").is_err() && layer_path(b"").is_err());
         put(&mut tree, "./lib", link("/etc")).unwrap();
         let through = put(&mut tree, "lib/shadow", file());
         assert!(matches!(through, Err(RootsError::ThroughLink { .. })));

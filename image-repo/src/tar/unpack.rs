@@ -5,7 +5,7 @@ use super::bomb::Allowance;
 use super::packed::{self, Count};
 use super::reader::{Archive, Entry};
 use super::spool::Spool;
-use super::tree::{Kind, Node, PATH_MAX, Tree, path};
+use super::tree::{Kind, Node, PATH_MAX, Tree, layer_path, path};
 use crate::roots::{Progress, RootsError, shown};
 use groundstate_api::Bytes;
 use std::collections::BTreeMap;
@@ -23,6 +23,15 @@ pub(crate) enum Whiteouts {
     No,
     /// An OCI layer (OCI Image Specification 1.1, "Layer Filesystem Changeset").
     Oci,
+}
+
+impl Whiteouts {
+    fn path(self, name: &[u8]) -> Result<Vec<Vec<u8>>, RootsError> {
+        match self {
+            Self::No => path(name),
+            Self::Oci => layer_path(name),
+        }
+    }
 }
 
 /// What was left out, for people.
@@ -45,6 +54,9 @@ pub(crate) fn unpack(
 ) -> Result<LeftOut, RootsError> {
     let (mut plain, count) = packed::open(input)?;
     let mut archive = Archive::new(&mut *plain);
+    if whiteouts == Whiteouts::Oci {
+        archive = archive.without_mark();
+    }
     let mut left_out = LeftOut::default();
     let mut entries = 0u64;
     // Names that this layer itself brought: a whiteout in it does not mean them.
@@ -52,7 +64,7 @@ pub(crate) fn unpack(
     while let Some(entry) = archive.next()? {
         entries += 1;
         left_out.lists += u64::from(entry.has_lists);
-        let path = path(&entry.header.name)?;
+        let path = whiteouts.path(&entry.header.name)?;
         if whiteouts == Whiteouts::Oci {
             if let Some(gone) = whiteout(&path) {
                 match gone {
@@ -121,7 +133,8 @@ fn place(
                 allowance.take(total, data, count.value())
             })?)
         }
-        b'1' => return tree.link(path, &super::tree::path(&header.link)?),
+        b'1' if is_layer => return tree.link(path, &layer_path(&header.link)?),
+        b'1' => return tree.link(path, &self::path(&header.link)?),
         b'2' => Kind::Link(target(&header.name, &header.link)?),
         b'3' => Kind::Char(device(header.major)?, device(header.minor)?),
         b'4' => Kind::Block(device(header.major)?, device(header.minor)?),

@@ -237,12 +237,22 @@ impl LongName {
     }
 }
 
+/// The name of eight and three letters. Two bits say which part is shown in small letters: Windows NT and mtools set
+/// them, Linux obeys them.
 fn short_name(entry: &[u8]) -> String {
-    let text = |range: core::ops::Range<usize>| {
+    const SMALL_NAME: u8 = 0x08;
+    const SMALL_EXTENSION: u8 = 0x10;
+    let cases = entry.get(12).copied().unwrap_or(0);
+    let text = |range: core::ops::Range<usize>, small: u8| {
         let bytes = entry.get(range).unwrap_or(&[]);
-        printable(&String::from_utf8_lossy(bytes), NAME_MAX)
+        let text = printable(&String::from_utf8_lossy(bytes), NAME_MAX);
+        if cases & small == 0 {
+            text
+        } else {
+            text.to_ascii_lowercase()
+        }
     };
-    let (name, extension) = (text(0..8), text(8..11));
+    let (name, extension) = (text(0..8, SMALL_NAME), text(8..11, SMALL_EXTENSION));
     if extension.is_empty() {
         name
     } else {

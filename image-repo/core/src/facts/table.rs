@@ -8,6 +8,7 @@ use super::tree::{LABEL_MAX, printable};
 use super::types;
 use alloc::format;
 use alloc::string::{String, ToString as _};
+use alloc::vec;
 use alloc::vec::Vec;
 use groundstate_api::{Bytes, SystemUuid};
 
@@ -284,6 +285,13 @@ fn mbr(source: &mut Source<'_>, first: &[u8]) -> Found<Table> {
     let Some(found) = primaries(first).filter(|found| !found.is_empty() && !is_file_system) else {
         return Ok(Table::default());
     };
+    if found.iter().all(|entry| entry.kind == types::PROTECTIVE) {
+        return Ok(Table {
+            kind: TableKind::DamagedGpt,
+            notes: vec!["a DOS table protects a GPT, and there is none at either end".into()],
+            ..Table::default()
+        });
+    }
     let sector_size = dos_sector_size(source, &found)?;
     let sector = u64::from(sector_size.unwrap_or(512));
     let mut table = Table {
