@@ -5,9 +5,9 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
 use groundstate_tests::compare::{
     Figure, Ground, Line, MAKE_ONE, SERVE_IMAGES, convert_raw, dhcp_100k, dhcp_500, dhcp_burst,
-    dhcp_max, dhcp_memory, dhcp_overload, dynamic, first_writes, fixed, http, image_serve,
-    make_one, many, serve_images, shelf, storm, storm_with_loss, tftp_500, tftp_loss, tftp_memory,
-    tftp_one,
+    dhcp_max, dhcp_memory, dhcp_overload, dynamic, first_writes, fixed, http, image_publish,
+    image_serve, make_one, many, serve_images, shelf, storm, storm_with_loss, tftp_500, tftp_loss,
+    tftp_memory, tftp_one,
 };
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -66,6 +66,8 @@ enum What {
     TftpMemory,
     /// TFTP: a wire that loses datagrams
     TftpLoss,
+    /// An image published, against zstd and casync
+    ImagePublish,
     /// Chunks by HTTP and HTTPS, against nginx
     ImageServe,
 }
@@ -117,6 +119,7 @@ fn run() -> Result<()> {
         What::Tftp500 => tftp_500,
         What::TftpMemory => tftp_memory,
         What::TftpLoss => tftp_loss,
+        What::ImagePublish => image_publish,
         What::ImageServe => image_serve,
     };
     for figure in take(&ground)? {

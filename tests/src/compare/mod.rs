@@ -32,6 +32,10 @@ mod http;
 #[cfg(feature = "compare")]
 mod image_client;
 #[cfg(feature = "compare")]
+mod image_content;
+#[cfg(feature = "compare")]
+mod image_publish;
+#[cfg(feature = "compare")]
 mod image_serve;
 #[cfg(feature = "compare")]
 mod machine;
@@ -62,6 +66,8 @@ pub use first_write::first_writes;
 pub use ground::Ground;
 #[cfg(feature = "compare")]
 pub use http::http;
+#[cfg(feature = "compare")]
+pub use image_publish::image_publish;
 #[cfg(feature = "compare")]
 pub use image_serve::{SERVE_IMAGES, image_serve, serve_images};
 #[cfg(feature = "compare")]
