@@ -41,8 +41,9 @@ pub fn chunk_size_of(size: Option<Bytes>) -> Bytes {
     chunk_size
 }
 
-/// zstd's level where nobody says another: an image is made once and sent many times.
-pub const LEVEL: i32 = 12;
+/// zstd's level where nobody says another. Of chunks of 256 KiB level 9 makes 6 % less in 7 times the time, and what level
+/// 3 makes is also decompressed fastest: a node waits for its disk, not for the wire. Measured in `image-repo/README.md`.
+pub const LEVEL: i32 = 3;
 /// The lowest level.
 pub const LEVEL_MIN: i32 = 1;
 /// The highest level: those above need hundreds of MiB on the reader's side, too.
