@@ -58,10 +58,11 @@ pub struct ServeOptions {
 
 /// Serves until `stop` is done. Its numbers are at `/metrics`.
 pub async fn run(listener: TcpListener, options: ServeOptions, stop: impl Future<Output = ()>) {
+    let signatures = crate::trust::trust_router(options.repository.clone());
     let mut served = Served::new(options.repository, &options.config);
     served.behind = options.behind;
     let numbers = served.clone();
-    let router = served.router().route(
+    let router = served.router().merge(signatures).route(
         "/metrics",
         get(move || {
             let text = numbers.metrics_text();

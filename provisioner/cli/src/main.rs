@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The `groundstate` command. `up` composes the servers in one process; `image` fills the repository; `vhd`
+//! The `groundstate` command. `up` composes the servers in one process; `image` keeps images and writes them; `vhd`
 //! works on files; everything else is a client that knows the public HTTPS API and nothing more.
 //!
-//! Exit status: 0 done, 1 an error, 2 wrong usage, 3 held or refused by the provisioner.
+//! Exit status: 0 done, 1 an error, 2 wrong usage, 3 held or refused: by the provisioner, a guard, signatures or a person.
 
 mod client;
 mod image;
@@ -15,7 +15,7 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 const EXIT_ERROR: u8 = 1;
-/// Held, or refused by the provisioner: the command was right, and a person has to look.
+/// Held or refused: the command was right, and a person has to look.
 const EXIT_HELD: u8 = 3;
 
 /// Brings bare-metal servers to a known ground state: checked, laid out, imaged, handed over.
@@ -34,7 +34,7 @@ enum Command {
     Up(up::UpArgs),
     /// Run the boot service alone: DHCP, TFTP and HTTP boot files from a folder; needs no provisioner.
     PxeServer(Box<pxe_server::PxeServerArgs>),
-    /// Fill and list the image repository of this machine.
+    /// Import, show, sign, serve and write images; needs no provisioner.
     #[command(subcommand)]
     Image(image::ImageCommand),
     /// Make, show, check, convert and map virtual disks (VHD, VHDX); needs no server.

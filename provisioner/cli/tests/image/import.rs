@@ -153,3 +153,60 @@ fn a_root_file_system_needs_what_boots_it() {
     assert!(image["image"].get("kind").is_none(), "{image}");
     has(&world.done("show r"), &["root-fs", "command line    quiet"]);
 }
+
+/// A root file system's archive becomes a disk that starts by itself: with a kernel, an initrd and a boot loader in it.
+#[test]
+fn an_archive_of_a_root_file_system_becomes_a_disk_that_boots() {
+    let loader = std::path::Path::new("/usr/lib/systemd/boot/efi/systemd-bootx64.efi");
+    if !loader.is_file() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{} is not there",
+            loader.display()
+        );
+        eprintln!("not tried: {} is not there", loader.display());
+        return;
+    }
+    let world = World::new();
+    for folder in ["t/boot", "t/etc", "t/usr/lib/modules/6.1.0-1-amd64"] {
+        fs::create_dir_all(world.path(folder)).unwrap();
+    }
+    fs::write(
+        world.path("t/etc/os-release"),
+        "ID=debian\nVERSION_ID=12\nPRETTY_NAME=\"Debian in an archive\"\n",
+    )
+    .unwrap();
+    // The boot loader is a UEFI application, as a kernel with a stub is.
+    fs::copy(loader, world.path("t/boot/vmlinuz-6.1.0-1-amd64")).unwrap();
+    fs::write(world.path("t/boot/initrd.img-6.1.0-1-amd64"), "initrd").unwrap();
+    world.tool("tar", "-C t -czf t.tar.gz .");
+    has(
+        &world.refused("import t.tar.gz --name t --version 1", 1),
+        &["seems to be tar", "--format tar"],
+    );
+    let said = world.done(&format!(
+        "import t.tar.gz --format tar --name t --version 1 --boot-loader {}",
+        loader.display()
+    ));
+    has(
+        &said,
+        &[
+            "imported t 1 from tar",
+            "EFI system",
+            "BOOTX64.EFI",
+            "Debian in an archive",
+        ],
+    );
+    assert!(
+        fs::read_dir(world.path("state/scratch"))
+            .unwrap()
+            .next()
+            .is_none()
+    );
+    world.done("write t lab.img --size 2GiB --allow-unsigned --no-read-back");
+    has(&world.tool("sgdisk", "-v lab.img"), &["No problems found"]);
+    has(
+        &world.refused("import t.tar.gz --format wim --name w --version 1", 1),
+        &["t.tar.gz"],
+    );
+}

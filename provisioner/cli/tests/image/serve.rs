@@ -2,6 +2,8 @@
 //! An image from another machine's `image serve`, by the digest of its manifest.
 
 use crate::world::{World, has};
+use groundstate_api::trust::KeyId;
+use image_repo::trust::SecretKey;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 
@@ -65,7 +67,7 @@ fn an_image_is_written_from_a_server_by_its_digest() {
                 &format!("write d {name} --size 100MiB {from} --allow-unsigned"),
                 1,
             ),
-            &["by the digest of its manifest"],
+            &["NAME@CHANNEL, or by the digest"],
         );
         let line = format!("write {digest} {name} --size 100MiB {from} --allow-unsigned");
         let written = world.json(&line);
@@ -79,4 +81,45 @@ fn an_image_is_written_from_a_server_by_its_digest() {
             has(&world.refused(&format!("{line} --yes"), 1), &["--ca FILE"]);
         }
     }
+}
+
+/// Signed by a key of minisign's form, promoted on the server's machine, and believed on another by the root it has pinned.
+#[test]
+fn a_channel_is_followed_on_another_machine_by_the_root_that_it_has_pinned() {
+    let (here, there) = (World::new(), World::new());
+    let key = SecretKey::of(KeyId(0x0A01), &[1; 32]);
+    std::fs::write(here.path("a.key"), key.file_without_password()).unwrap();
+    std::fs::write(here.path("a.pub"), key.public_file()).unwrap();
+    here.import_disk("d", "1");
+    here.done("trust init --key a.pub");
+    here.done("sign d 1 --key a.key");
+    here.done("promote d 1 --channel stable --key a.key --expires 7d");
+    // Without a fleet, on the machine itself.
+    has(
+        &here.done("write d@stable own.img --size 100MiB --no-read-back"),
+        &["d 1 stands on own.img"],
+    );
+    let server = Server::new(&here, "");
+    let line = format!("write d@stable lab.img --size 100MiB --from {}", server.url);
+    has(&there.refused(&line, 3), &["no trust root"]);
+    std::fs::create_dir_all(there.path("state/trust")).unwrap();
+    std::fs::copy(
+        here.path("state/trust/root.json"),
+        there.path("state/trust/root.json"),
+    )
+    .unwrap();
+    has(&there.done(&line), &["d 1 stands on lab.img"]);
+    has(&there.tool("sgdisk", "-v lab.img"), &["No problems found"]);
+    let other = line.replace("stable", "none").replace("lab", "none");
+    has(&there.refused(&other, 3), &["do now:"]);
+    // What was signed and is then revoked is not written, wherever it is asked for.
+    here.done("revoke d 1 --why CVE-2026-1 --key a.key");
+    has(
+        &there.refused(&line.replace("lab", "late"), 3),
+        &["CVE-2026-1"],
+    );
+    has(
+        &here.refused("write d 1 late.img --size 100MiB", 3),
+        &["CVE-2026-1"],
+    );
 }

@@ -8,6 +8,7 @@ mod consent;
 mod head;
 mod onto;
 mod order;
+mod server;
 mod source;
 mod target;
 
@@ -26,6 +27,7 @@ Examples:
   groundstate image write appliance /dev/sdb
   groundstate image write appliance@stable /dev/sdb --wipe 4C530001
   groundstate image write appliance 7 lab.img --size 16GiB --allow-unsigned
+  groundstate image write appliance@stable /dev/sdb --from https://10.0.0.1:8443 --ca ca.crt
   groundstate image write sha256:… /dev/sdb --from https://10.0.0.1:8443 --ca ca.crt --allow-unsigned
   groundstate image write debian /dev/sdb --user-data user-data --credential token=token.txt
 
