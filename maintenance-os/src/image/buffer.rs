@@ -194,7 +194,6 @@ mod tests {
             "no third was made"
         );
         std::thread::scope(|scope| {
-            let _ = (take(), take());
             let waits = scope.spawn(|| pool.plain.take(&pool.count).is_none());
             pool.plain.end();
             assert!(waits.join().unwrap(), "it is over");

@@ -428,6 +428,11 @@ impl Actor<'_> {
                     self.pool.stored_back(parcel.bytes);
                 }
             }
+            Action::Forget { span } => {
+                if let Some(buffer) = self.proved.remove(&span) {
+                    self.buffer_back(span, buffer);
+                }
+            }
             Action::Read { span } => self.read(span)?,
             Action::Borrow { span, from } => self.borrow(span, &from)?,
             Action::Look { span, from, to } => {

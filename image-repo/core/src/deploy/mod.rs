@@ -300,14 +300,41 @@ impl<'m> Deploy<'m> {
         if self.stage == Stage::Ended {
             return;
         }
-        if proved == 0 {
+        let part_of_head = self.stage == Stage::Head && proved != self.missing(span);
+        if part_of_head && proved != 0 {
+            out.push(Action::Forget { span });
+        }
+        if proved == 0 || part_of_head {
             self.let_go(span);
             self.want(span);
         } else {
             if let Some(source) = from {
                 self.gave(source, out);
             }
-            self.when_shut(span, out);
+            if self.stage == Stage::Head {
+                self.head_proved(span, out);
+            } else {
+                self.when_shut(span, out);
+            }
+        }
+    }
+
+    fn missing(&self, span: usize) -> Chunks {
+        self.works.get(span).map_or(0, |work| work.missing)
+    }
+
+    /// The head is written when all of it is proved, so that no part of it stands there without the rest; its start goes
+    /// last.
+    fn head_proved(&mut self, span: usize, out: &mut Vec<Action>) {
+        if let Some((work, _)) = self.work(span) {
+            work.place = Place::Ready;
+        }
+        let heads = self.works.iter().zip(0..).filter(|(work, _)| work.head);
+        let heads: Vec<(Place, usize)> = heads.map(|(work, span)| (work.place, span)).collect();
+        if heads.iter().all(|(place, _)| *place == Place::Ready) {
+            for (_, span) in heads.into_iter().rev() {
+                self.put(span, out);
+            }
         }
     }
 

@@ -164,6 +164,11 @@ pub enum Action {
         /// Which span.
         span: usize,
     },
+    /// Forget the proved chunks of a span: they come again, all together.
+    Forget {
+        /// Which span.
+        span: usize,
+    },
     /// Make the head of the target read as zero and flush; report [`Event::Shut`].
     Shut,
     /// Write the proved chunks of a span; report [`Event::Wrote`].

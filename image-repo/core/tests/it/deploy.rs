@@ -156,6 +156,7 @@ impl World<'_> {
             Action::Discard { lane, span } => {
                 self.arrived.remove(&(lane, span));
             }
+            Action::Forget { .. } => {}
             Action::Shut => {
                 assert!(!self.head_is_clear, "once is enough");
                 self.head_is_clear = true;
