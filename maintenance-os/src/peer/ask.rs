@@ -29,6 +29,7 @@ pub(super) fn ask(room: &Weak<Room>, ask: &Ask) {
                 room.pace.set(answer.rate.map(|rate| rate.0));
                 room.shelf().shed(room.pieces(), &answer.shed);
                 room.ledger().take(room.now(), &answer);
+                room.tell();
             }
             Err(said) => {
                 room.failures.fetch_add(1, Ordering::Relaxed);

@@ -20,6 +20,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// How long the first answer is waited for.
+const FIRST_ANSWER: Duration = Duration::from_millis(500);
+
 /// Asks the provisioner; the error says why there is no answer.
 pub type Ask = Box<dyn Fn(&SourcesQuestion) -> Result<SourcesAnswer, Reason> + Send>;
 
@@ -71,6 +74,9 @@ pub struct Room {
 /// The sources as they are planned, for [`crate::image::deploy`]. Clones are the same one.
 #[derive(Clone)]
 pub struct Book(Arc<Room>);
+
+/// The room that is open after its deploy.
+static STAYING: Mutex<Option<Book>> = Mutex::new(None);
 
 impl Book {
     /// Opens a room on a port of the kernel's choice, and begins to ask.
@@ -139,6 +145,14 @@ impl Book {
         )
     }
 
+    /// Serves on until this process ends, or another image is to be served: what comes late is fetched from who is done.
+    pub fn stay(self) {
+        let mut staying = STAYING.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = staying.replace(self);
+        drop(staying);
+        drop(before);
+    }
+
     /// Why the provisioner did not answer last, where it did not.
     #[must_use]
     pub fn said(&self) -> Option<Reason> {
@@ -188,6 +202,11 @@ impl Room {
         let ledger = self.ledger();
         // Whatever woke it up, it looks again.
         let _woken = self.changed.wait_timeout(ledger, most);
+    }
+
+    /// Something changed.
+    pub(super) fn tell(&self) {
+        self.changed.notify_all();
     }
 
     pub(super) fn question(&self) -> SourcesQuestion {
@@ -297,6 +316,10 @@ impl Room {
 impl SourceBook for Book {
     fn sources(&self) -> Vec<SourceEntry> {
         let room = &self.0;
+        // The deploy opens the book once a second: its first look shall not come a moment too soon.
+        if room.ledger().is_new() {
+            room.sleep(FIRST_ANSWER);
+        }
         let ledger = room.ledger();
         let mut repository = SourceEntry::repository(room.repository.clone());
         repository.holds = Some(Arc::clone(&ledger.repository));

@@ -104,6 +104,11 @@ impl Ledger {
         self.traffic
     }
 
+    /// Whether no question has ended yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.answered == Millis(0)
+    }
+
     pub(super) fn under_way(&self) -> PieceSet {
         self.told.keys().copied().collect()
     }

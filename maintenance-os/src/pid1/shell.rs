@@ -241,8 +241,11 @@ impl Shell {
 
     fn carry_out(&self, plan: Box<Plan>, step: Step) {
         let provisioner = Provisioner::new(&self.config, self.credential.as_ref());
-        let (Ok(provisioner), Some((node, run))) = (provisioner, self.phases.identity().cloned())
-        else {
+        let (Ok(provisioner), Some((node, run)), Some(credential)) = (
+            provisioner,
+            self.phases.identity().cloned(),
+            self.credential.clone(),
+        ) else {
             let reason = fault("a step was to be carried out without an enrolment");
             drop(self.words.send(Word::Event(Event::StepFailed { reason })));
             return;
@@ -250,6 +253,7 @@ impl Shell {
         let workshop = Workshop {
             config: self.config.clone(),
             provisioner,
+            credential,
             node,
             run,
             firmware: self.firmware,

@@ -7,7 +7,8 @@ use crate::disk::{self, FILES_MAX, OPEN_MAX, on_os_disk};
 use crate::erase;
 use crate::handover;
 use crate::image;
-use crate::pid1::call::{Provisioner, Refusal};
+use crate::peer;
+use crate::pid1::call::{Credential, Provisioner, Refusal};
 use crate::pid1::drivers::Drivers;
 use crate::pid1::{Word, clock, look};
 use groundstate_api::boot::{BootConfig, Firmware};
@@ -25,6 +26,7 @@ use mos_core::loader_entry::starts_from;
 use mos_core::phases::Event;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -45,6 +47,8 @@ pub(super) struct Workshop {
     pub(super) config: BootConfig,
     /// The provisioner, with this run's credential.
     pub(super) provisioner: Provisioner,
+    /// The same credential, for other nodes.
+    pub(super) credential: Credential,
     /// Who this is.
     pub(super) node: NodeId,
     /// The run.
@@ -128,8 +132,9 @@ impl Workshop {
             return load_host_that_stays(plan);
         }
         let source = self.source();
-        let manifest = self.manifest(plan)?;
+        let manifest = Arc::new(self.manifest(plan)?);
         let target = partition(plan, is_root)?;
+        let room = self.open_room(plan, &manifest, &target);
         std::thread::scope(|scope| {
             let loading = (plan.hand_over == HandOver::Kexec)
                 .then(|| scope.spawn(|| self.load_host_kernel(plan, &manifest)));
@@ -139,9 +144,20 @@ impl Workshop {
                 proof: image::Proof::Stored,
                 ..image::Options::default()
             };
-            let sources = image::Fixed::one(source);
+            let alone = image::Fixed::one(source);
+            let sources: &dyn image::SourceBook = match &room {
+                Ok(book) => book,
+                Err(_) => &alone,
+            };
             let mut facts =
-                image::deploy(&manifest, &target, &sources, &options, &mut listener)?.facts;
+                image::deploy(&manifest, &target, sources, &options, &mut listener)?.facts;
+            match room {
+                Ok(book) => {
+                    facts.push(book.fact());
+                    book.stay();
+                }
+                Err(reason) => facts.push(format!("all from the repository: {}", reason.what)),
+            }
             if let Some(loading) = loading {
                 facts.push(
                     loading
@@ -150,6 +166,31 @@ impl Workshop {
                 );
             }
             Ok(facts)
+        })
+    }
+
+    /// Follows the provisioner's plan of sources, and serves what this node has of the image to its rack.
+    fn open_room(
+        &self,
+        plan: &Plan,
+        manifest: &Arc<Manifest>,
+        target: &Path,
+    ) -> Result<peer::Book, Reason> {
+        let provisioner = self.provisioner.clone();
+        peer::Book::open(peer::Setting {
+            run: self.run.clone(),
+            image: plan.image.manifest,
+            manifest: Arc::clone(manifest),
+            repository: self.source(),
+            target: Some(target.to_owned()),
+            ca_pem: self.config.ca_pem.clone(),
+            certificate_pem: self.credential.certificate_pem.clone(),
+            key_pem: self.credential.key_pem.clone(),
+            ask: Box::new(move |question| {
+                provisioner
+                    .post(paths::RUN_SOURCES, question)
+                    .map_err(Refusal::reason)
+            }),
         })
     }
 

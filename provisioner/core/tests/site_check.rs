@@ -44,6 +44,7 @@ fn site(counts: &[u16]) -> Site {
             vhds: counts.iter().enumerate().map(vhd).collect(),
         },
         boot: groundstate_api::boot_rules::BootRules::default(),
+        images: groundstate_api::fan_out::ImageRules::default(),
         nodes: vec![],
     }
 }
@@ -266,4 +267,41 @@ fn an_image_is_a_name_or_a_name_and_a_channel() {
     assert!(faults("debian@stable", Some("root.json")).is_empty());
     assert_eq!(faults("debian@stable", Some(" ")), ["policy.trust_root"]);
     assert_eq!(faults("debian", Some("root.json")), ["policy.trust_root"]);
+}
+
+#[test]
+fn racks_name_nodes_of_the_site_once_and_networks_that_are_some() {
+    use groundstate_api::fan_out::Rack;
+    let rack = |name: &str, nodes: &[&str], network: Option<&str>| Rack {
+        name: name.to_owned(),
+        nodes: nodes.iter().map(|node| node.parse().unwrap()).collect(),
+        network: network.map(str::to_owned),
+    };
+    let paths = |site: &Site| -> Vec<String> {
+        let faults = check(site).into_iter();
+        faults.map(|fault| fault.path).collect()
+    };
+    let mut site = site(&[1]);
+    site.images.peer_rate = Some("100MiB".to_owned());
+    site.images.racks = vec![rack("b", &[], Some("10.4.0.0/24"))];
+    assert_eq!(paths(&site), Vec::<String>::new());
+    site.images.peer_rate = Some("fast".to_owned());
+    site.images.racks = vec![
+        rack("a", &["nobody"], None),
+        rack("a", &["nobody"], Some("10.4.0.0/40")),
+        rack("", &[], None),
+    ];
+    assert_eq!(
+        paths(&site),
+        [
+            "images.peer_rate",
+            "images.rack[0].nodes[0]",
+            "images.rack[1].name",
+            "images.rack[1].network",
+            "images.rack[1].nodes[0]",
+            "images.rack[1].nodes[0]",
+            "images.rack[2].name",
+            "images.rack[2]",
+        ]
+    );
 }

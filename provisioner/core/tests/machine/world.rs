@@ -55,6 +55,7 @@ pub(crate) fn site() -> site::Site {
             vhds: vec![],
         },
         boot: groundstate_api::boot_rules::BootRules::default(),
+        images: groundstate_api::fan_out::ImageRules::default(),
         nodes: vec![site::Node {
             name: node(),
             mac: MAC,
