@@ -11,7 +11,7 @@ use crate::tls;
 use groundstate_api::boot_session::{BootStep, Via};
 use groundstate_api::{MacAddr, Millis};
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -235,6 +235,11 @@ impl Reply {
         }
     }
 
+    fn validated(self, ours: &Validators) -> Self {
+        self.with(header::ETAG, &ours.tag)
+            .with(header::LAST_MODIFIED, &ours.modified)
+    }
+
     fn with(mut self, name: HeaderName, value: &str) -> Self {
         self.more
             .extend(HeaderValue::try_from(value).ok().map(|value| (name, value)));
@@ -265,8 +270,11 @@ impl Reply {
         let mut response = Response::new(body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.kind));
+        // RFC 9110 section 8.6: not the length of what is not sent.
+        if self.status != StatusCode::NOT_MODIFIED {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.kind));
+        }
         headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.extend(self.more);
@@ -277,6 +285,12 @@ impl Reply {
 fn file(request: &Request<Incoming>, content: Content, told: Told) -> Reply {
     let length = content.length();
     let validators = Validators::of(&content);
+    if let Some(ours) = validators
+        .as_ref()
+        .filter(|ours| ours.are_known(request.headers()))
+    {
+        return Reply::text(StatusCode::NOT_MODIFIED, "").validated(ours);
+    }
     // A range is only for the file that the client began with.
     let range = request.headers().get(header::RANGE).filter(|_| {
         let known = request.headers().get(header::IF_RANGE);
@@ -311,9 +325,8 @@ fn file(request: &Request<Incoming>, content: Content, told: Told) -> Reply {
             &format!("bytes {}-{}/{length}", range.start, range.end - 1),
         ),
     };
-    if let Some(Validators { tag, modified }) = validators {
-        reply = reply.with(header::ETAG, &tag);
-        reply = reply.with(header::LAST_MODIFIED, &modified);
+    if let Some(ours) = validators {
+        reply = reply.validated(&ours);
     }
     reply
 }
@@ -348,6 +361,23 @@ impl Validators {
         );
         let modified = httpdate::fmt_http_date(about.modified().ok()?);
         Some(Self { tag, modified })
+    }
+
+    /// Whether the client has this version whole (RFC 9110 section 13.2.2): a tag counts before a date.
+    fn are_known(&self, asked: &HeaderMap) -> bool {
+        let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
+        let mut tags = asked.get_all(header::IF_NONE_MATCH).iter().peekable();
+        if tags.peek().is_some() {
+            let ours = |tag: &str| {
+                let tag = tag.trim();
+                tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.tag
+            };
+            return tags.filter_map(text).any(|tags| tags.split(',').any(ours));
+        }
+        let date = |text: &str| httpdate::parse_http_date(text).ok();
+        let since = asked.get(header::IF_MODIFIED_SINCE).and_then(text);
+        let since = since.and_then(|text| date(&text));
+        since.is_some_and(|since| date(&self.modified).is_some_and(|ours| ours <= since))
     }
 
     /// Whether the client's copy is of this version (RFC 9110 section 13.1.5; a weak tag never is).

@@ -91,6 +91,22 @@ fn a_folder_is_served_to_clients_that_nobody_here_wrote() {
             "http://10.55.0.1/late",
         ];
         assert_eq!(client.run("curl", &late), "late");
+        let kept = world.dir.path().join("etag");
+        let kept = kept.to_str().unwrap();
+        let url = "http://10.55.0.1/late";
+        client.run("curl", &["-sSf", "--etag-save", kept, "-o", got, url]);
+        for (condition, code) in [
+            (["--etag-compare", kept], "304"),
+            (["-z", got], "304"),
+            (["-z", "1 Jan 2001"], "200"),
+            (["-H", "If-None-Match: \"other\", *"], "304"),
+            (["-H", "If-None-Match: \"other\""], "200"),
+        ] {
+            let mut asked = vec!["-sS", "-o", "/dev/null", "-w", "%{http_code}"];
+            asked.extend(condition);
+            asked.push(url);
+            assert_eq!(client.run("curl", &asked), code, "{condition:?}");
+        }
         served.stop();
     });
 }

@@ -122,6 +122,17 @@ impl Net {
         self.taps.get(index).map(String::as_str).ok_or(missing)
     }
 
+    /// Pulls a node's cable out of the switch, or plugs it in again.
+    ///
+    /// # Errors
+    /// There is no such node, or `ip` fails.
+    pub fn plug(&self, index: usize, is_in: bool) -> Result<(), RackError> {
+        let tap = self.tap(index)?;
+        let state = if is_in { "up" } else { "down" };
+        let mut ip = Command::new(Parts::program("ip", "iproute2")?);
+        run(ip.args(["link", "set", tap, state])).map(drop)
+    }
+
     /// The interface that the servers listen on.
     #[must_use]
     pub fn bridge(&self) -> &'static str {
