@@ -56,7 +56,7 @@ fn power_goes_at_any_write_of_the_image() {
         let (states, _) = rig.cut(
             &|rig| rig.run(&|_| Ok(())).unwrap(),
             // The image has three flushes: its head is cleared first and written last.
-            subsets(150),
+            subsets(220),
             &write,
             &check,
         );
