@@ -108,8 +108,8 @@ impl<Tell: Fn(News) -> bool> Lane<Tell> {
     /// Brings what `orders` asks for until it is closed.
     pub(super) fn run(mut self, place: &Place, orders: &Receiver<Wanted>) {
         match place {
-            Place::Http(source) => self.from_server(source, orders),
-            Place::Local(chunks) => self.from_here(chunks.as_ref(), orders),
+            Place::Http(source) => self.bring_from(source, orders),
+            Place::Local(chunks) => self.bring_local(chunks.as_ref(), orders),
         }
     }
 
@@ -134,7 +134,7 @@ impl<Tell: Fn(News) -> bool> Lane<Tell> {
         }
     }
 
-    fn from_here(&mut self, chunks: &dyn ChunkSource, orders: &Receiver<Wanted>) {
+    fn bring_local(&mut self, chunks: &dyn ChunkSource, orders: &Receiver<Wanted>) {
         for wanted in orders {
             let mut job = self.job(wanted);
             while let Some(row) = job.rows.pop_front() {
@@ -173,7 +173,7 @@ impl<Tell: Fn(News) -> bool> Lane<Tell> {
         }
     }
 
-    fn from_server(&mut self, source: &Source, orders: &Receiver<Wanted>) {
+    fn bring_from(&mut self, source: &Source, orders: &Receiver<Wanted>) {
         let mut jobs: VecDeque<Job> = VecDeque::new();
         let mut open: Option<Connection> = None;
         loop {
