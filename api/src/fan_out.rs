@@ -339,9 +339,23 @@ pub struct ImageRules {
     /// The most that a node sends to others in a second, for example `100MiB`; without it as much as it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer_rate: Option<String>,
+    /// The most that the repository sends to all nodes together in a second, for example `1GiB`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_rate: Option<String>,
+    /// The most that the repository sends to one node in a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_rate: Option<String>,
+    /// Whether a cache that others share may keep what is served: where images are no secret.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub shared_caches: bool,
     /// The racks. A node of none of them shares one with all such nodes.
     #[serde(default, rename = "rack", skip_serializing_if = "Vec::is_empty")]
     pub racks: Vec<Rack>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 impl Default for ImageRules {
@@ -349,6 +363,9 @@ impl Default for ImageRules {
         Self {
             peers: peers_default(),
             peer_rate: None,
+            total_rate: None,
+            node_rate: None,
+            shared_caches: false,
             racks: Vec::new(),
         }
     }
@@ -395,7 +412,10 @@ impl Rack {
     #[must_use]
     pub fn prefix(&self) -> Option<(Ipv4Addr, u32)> {
         let (address, length) = self.network.as_deref()?.split_once('/')?;
-        let length = length.parse().ok().filter(|length| (1..=32).contains(length))?;
+        let length = length
+            .parse()
+            .ok()
+            .filter(|length| (1..=32).contains(length))?;
         Some((address.parse().ok()?, length))
     }
 

@@ -402,7 +402,12 @@ mod tests {
         let id = KeyId(0x0208_0044_B1E7_7DC9);
         assert_eq!(id.to_string(), "02080044B1E77DC9");
         assert_eq!("02080044B1E77DC9".parse(), Ok(id));
-        for wrong in ["2080044B1E77DC9", "02080044b1e77dc9", "+2080044B1E77DC9", ""] {
+        for wrong in [
+            "2080044B1E77DC9",
+            "02080044b1e77dc9",
+            "+2080044B1E77DC9",
+            "",
+        ] {
             assert_eq!(wrong.parse::<KeyId>(), Err(ParseKeyIdError), "{wrong}");
         }
     }
@@ -415,13 +420,21 @@ mod tests {
             assert_eq!(choice.channel.is_some(), text.contains('@'));
         }
         for wrong in ["", "@", "a@", "@b", "a@b@c", "A", "a b", "../x", "a@../x"] {
-            assert_eq!(wrong.parse::<ImageChoice>(), Err(ParseChoiceError), "{wrong}");
+            assert_eq!(
+                wrong.parse::<ImageChoice>(),
+                Err(ParseChoiceError),
+                "{wrong}"
+            );
         }
     }
 
     #[test]
     fn the_type_comes_first_and_prints_as_it_is_in_json() {
-        for document in [DocumentType::Root, DocumentType::Image, DocumentType::Catalogue] {
+        for document in [
+            DocumentType::Root,
+            DocumentType::Image,
+            DocumentType::Catalogue,
+        ] {
             let text = serde_json::to_string(&document).unwrap();
             assert_eq!(text, alloc::format!("\"{document}\""));
         }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
@@ -148,8 +148,11 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let inner = TowerToHyperService::new(router);
+    let bell = Bell(Arc::new(Notify::new()));
+    let rung = bell.0.clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
+        request.extensions_mut().insert(bell.clone());
         request.extensions_mut().insert(Caller(from.ip()));
         hyper::service::Service::call(&inner, request)
     });
@@ -158,10 +161,19 @@ where
         .header_read_timeout(HEAD_MAX)
         .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%from, %error, "a connection ended early");
+    tokio::select! {
+        ended = watcher.watch(connection) => {
+            if let Err(error) = ended {
+                tracing::debug!(%from, %error, "a connection ended early");
+            }
+        }
+        () = rung.notified() => tracing::debug!(%from, "a connection is closed: its reader takes too little"),
     }
 }
+
+/// Rung to close the connection that a request came on. It is an extension of each request.
+#[derive(Clone, Debug)]
+pub struct Bell(pub Arc<Notify>);
 
 /// The connections that are open, by address.
 #[derive(Clone, Default)]

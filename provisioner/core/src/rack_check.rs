@@ -16,15 +16,20 @@ const NAME_MAX: usize = 64;
 /// Names every fault through `add`.
 pub(crate) fn check(site: &Site, add: &mut dyn FnMut(String, String)) {
     let rules = &site.images;
-    if let Some(rate) = &rules.peer_rate
-        && Bytes::parse(rate).is_none_or(|rate| rate < RATE_MIN)
-    {
-        add(
-            "images.peer_rate".to_string(),
-            format!(
-                "{rate} should be the bytes of a second, {RATE_MIN} at least, for example 100MiB"
-            ),
-        );
+    for (key, rate) in [
+        ("peer_rate", &rules.peer_rate),
+        ("total_rate", &rules.total_rate),
+        ("node_rate", &rules.node_rate),
+    ] {
+        let Some(rate) = rate else { continue };
+        if Bytes::parse(rate).is_none_or(|rate| rate < RATE_MIN) {
+            add(
+                format!("images.{key}"),
+                format!(
+                    "{rate} should be the bytes of a second, {RATE_MIN} at least, for example 100MiB"
+                ),
+            );
+        }
     }
     let mut names = BTreeMap::new();
     let mut places = BTreeMap::new();

@@ -3,8 +3,8 @@
 
 mod channels;
 mod diff;
-mod finish;
 mod export;
+mod finish;
 mod format;
 mod fsck;
 mod gc;

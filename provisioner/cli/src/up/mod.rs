@@ -2,12 +2,14 @@
 //! `groundstate up`: the composition. Each server stays what it is; only here they meet.
 
 mod boot;
+mod gallery;
 mod glue;
 pub(crate) mod site_file;
 
 use crate::End;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use gallery::Gallery;
 use glue::Images;
 use groundstate_api::site::Site;
 use groundstate_api::trust::ImageChoice;
@@ -162,10 +164,8 @@ async fn up(args: &UpArgs, interface: &str, site: Site) -> Result<()> {
     let page = page_listener(args.page).await?;
     let (stop_now, stop) = watch::channel(false);
     let tls = ours.pki().server_config()?;
-    let router = ours.api(
-        image_repo::router(repository.clone())
-            .merge(image_repo::trust::trust_router(repository.clone())),
-    );
+    let gallery = Gallery::new(&repository, &ours.site().images);
+    let router = ours.api(gallery.router());
     let boot_service = boot::open(args, interface, &ours)?;
     // Every port is open: only now it is said that they are.
     greet(&ours, args, &page, &boot_service)?;
@@ -179,7 +179,7 @@ async fn up(args: &UpArgs, interface: &str, site: Site) -> Result<()> {
         });
     }
     servers.spawn({
-        let (router, stop) = (ours.page(), stop.clone());
+        let (router, stop) = (ours.page().merge(gallery.numbers()), stop.clone());
         async move {
             serve::serve_plain(page, router, stop).await;
             Ok(())
