@@ -4,9 +4,10 @@
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
 use groundstate_tests::compare::{
-    Figure, Ground, Line, MAKE_ONE, SERVE_IMAGES, convert_raw, dhcp_100k, dhcp_500, dhcp_burst,
-    dhcp_max, dhcp_memory, dhcp_overload, dynamic, first_writes, fixed, http, image_publish,
-    image_serve, make_one, many, serve_images, shelf, storm, storm_with_loss, tftp_500, tftp_loss,
+    DEPLOY_IMAGE, Figure, Ground, Line, MAKE_ONE, RECEIVE_IMAGE, SERVE_IMAGES, convert_raw,
+    deploy_image, dhcp_100k, dhcp_500, dhcp_burst, dhcp_max, dhcp_memory, dhcp_overload, dynamic,
+    first_writes, fixed, http, image_deploy, image_fan_out, image_publish, image_serve, make_one,
+    many, receive_image, serve_images, shelf, storm, storm_with_loss, tftp_500, tftp_loss,
     tftp_memory, tftp_one,
 };
 use std::path::PathBuf;
@@ -66,10 +67,14 @@ enum What {
     TftpMemory,
     /// TFTP: a wire that loses datagrams
     TftpLoss,
+    /// An image onto a disk, against pipes, bmaptool, qemu-img and casync
+    ImageDeploy,
     /// An image published, against zstd and casync
     ImagePublish,
     /// Chunks by HTTP and HTTPS, against nginx
     ImageServe,
+    /// An image for 32 receivers, against udpcast
+    ImageFanOut,
 }
 
 fn main() -> ExitCode {
@@ -89,6 +94,14 @@ fn run() -> Result<()> {
     // The server of a comparison, on a core of its own.
     if first.as_deref() == Some(SERVE_IMAGES) {
         return serve_images(words);
+    }
+    // A receiver of a comparison, in a network namespace of its own.
+    if first.as_deref() == Some(RECEIVE_IMAGE) {
+        return receive_image(words);
+    }
+    // The node of a comparison, whose memory counts.
+    if first.as_deref() == Some(DEPLOY_IMAGE) {
+        return deploy_image(words);
     }
     if first.as_deref() == Some(MAKE_ONE) {
         let path = words.next().context("no path")?;
@@ -119,8 +132,10 @@ fn run() -> Result<()> {
         What::Tftp500 => tftp_500,
         What::TftpMemory => tftp_memory,
         What::TftpLoss => tftp_loss,
+        What::ImageDeploy => image_deploy,
         What::ImagePublish => image_publish,
         What::ImageServe => image_serve,
+        What::ImageFanOut => image_fan_out,
     };
     for figure in take(&ground)? {
         print(&Line::Figure(figure));

@@ -34,6 +34,12 @@ mod image_client;
 #[cfg(feature = "compare")]
 mod image_content;
 #[cfg(feature = "compare")]
+mod image_deploy;
+#[cfg(feature = "compare")]
+mod image_disk;
+#[cfg(feature = "compare")]
+mod image_fan_out;
+#[cfg(feature = "compare")]
 mod image_publish;
 #[cfg(feature = "compare")]
 mod image_serve;
@@ -66,6 +72,10 @@ pub use first_write::first_writes;
 pub use ground::Ground;
 #[cfg(feature = "compare")]
 pub use http::http;
+#[cfg(feature = "compare")]
+pub use image_deploy::{DEPLOY_IMAGE, deploy_image, image_deploy};
+#[cfg(feature = "compare")]
+pub use image_fan_out::{RECEIVE_IMAGE, image_fan_out, receive_image};
 #[cfg(feature = "compare")]
 pub use image_publish::image_publish;
 #[cfg(feature = "compare")]
