@@ -36,6 +36,7 @@ fn leaf(chunk: &Chunk) -> Digest {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)] // A test may panic.
 mod tests {
     use super::*;
     use groundstate_api::Bytes;
