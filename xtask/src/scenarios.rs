@@ -4,6 +4,7 @@
 //! Each runs on a thread of its own, since a rack's network belongs to the thread that made it.
 
 mod beside_os;
+mod breaks;
 mod clients;
 mod erase;
 mod examine;
@@ -40,7 +41,7 @@ const AWAY: Duration = Duration::from_secs(5);
 const AGENT_LINE: &str = "groundstate: host";
 
 /// Every scenario, in the order in which they are run.
-pub(crate) const ALL: [crate::test::Scenario; 15] = [
+pub(crate) const ALL: [crate::test::Scenario; 16] = [
     ("PID 1 without a site says so and stays", without_a_site),
     (
         "every client of the matrix has what it asks for",
@@ -73,6 +74,10 @@ pub(crate) const ALL: [crate::test::Scenario; 15] = [
     (
         "bios with the servers killed in the image, then a power cycle",
         bios,
+    ),
+    (
+        "power, repository and network break in the image",
+        breaks::in_the_image,
     ),
     (
         "power goes at random times, and the run comes to its end",

@@ -79,6 +79,19 @@ fn a_folder_is_served_to_clients_that_nobody_here_wrote() {
             let code = ["-sS", "--path-as-is", "-o", got, "-w", "%{http_code}", &url];
             assert_eq!(client.run("curl", &code), "404", "{path}");
         }
+        served.stop();
+    });
+}
+
+#[test]
+fn a_file_that_is_dropped_in_is_found_and_a_kept_copy_is_known() {
+    in_two_namespaces(|client| {
+        let world = World::new(&[]);
+        let mut served = world.serve(&[]);
+        served.said_until("iPXE ");
+        run(&mut client.command("ip", &["addr", "add", "10.55.0.7/24", "dev", "cli"]));
+        let out = world.dir.path().join("got");
+        let got = out.to_str().unwrap();
         // A file that is dropped in is found, and a kept copy is known by its tag.
         fs::write(world.boot().join("late"), "late").unwrap();
         let late = [

@@ -70,7 +70,7 @@ impl Suite {
         let groundstate = product::build(layout)?.groundstate;
         environment.push(("GROUNDSTATE", groundstate.into_os_string()));
         let program = measure::build(layout)?;
-        let made = layout.made(&format!("bench/{}", self.name));
+        let made = layout.made(format!("bench/{}", self.name));
         let folder = options.folder.clone().unwrap_or_else(|| made.clone());
         std::fs::create_dir_all(&folder)?;
         let folder = folder.canonicalize()?;

@@ -20,7 +20,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 /// How often power goes, where `GROUNDSTATE_POWER_CUTS` says nothing else.
-const CUTS: usize = 3;
+const CUTS: usize = 2;
 /// The most cuts in one run: one for each aim, and fewer than the provisioner lets a run go on after. More cuts take more runs.
 const CUTS_PER_RUN: usize = Aim::ALL.len();
 

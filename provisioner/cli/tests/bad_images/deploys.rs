@@ -183,7 +183,11 @@ fn what_is_not_signed_as_it_must_be_touches_no_disk() {
         bench.refused(&format!("one bit of {name}"), "lab@stable", &[], &[]);
         fs::write(&path, &good).unwrap();
     }
+}
 
+#[test]
+fn what_was_believed_once_is_not_believed_for_ever() {
+    let bench = signed();
     // An older catalogue, after a newer one was seen.
     bench.keep("old");
     bench.done(&["promote", "--renew", "--key", "me.key", "--yes"]);
