@@ -13,6 +13,8 @@ use std::sync::atomic::Ordering;
 pub struct Counts {
     /// Bytes that came from sources.
     pub fetched: Bytes,
+    /// Stored bytes of the chunks that were proved once they were here: what had to come.
+    pub needed: Bytes,
     /// Bytes of the image that stood on the target before, zeros included.
     pub kept: Bytes,
     /// Bytes that were written to the target; ranges that the device itself cleared are none.
@@ -34,6 +36,14 @@ pub struct Deployed {
     pub dropped: Vec<(String, Reason)>,
     /// What is true of it now, a line each.
     pub facts: Vec<String>,
+}
+
+impl Counts {
+    /// Bytes that came and were of no use: what was under way when a connection broke, and what was corrupt.
+    #[must_use]
+    pub const fn in_vain(&self) -> Bytes {
+        Bytes(self.fetched.0.saturating_sub(self.needed.0))
+    }
 }
 
 impl Actor<'_> {
@@ -88,12 +98,13 @@ impl Actor<'_> {
                 manifest.chunks.len(),
             ),
             format!(
-                "fetched {} bytes in {} chunks, kept {} bytes in {} chunks and zeros, written {} bytes",
+                "fetched {} bytes in {} chunks, kept {} bytes in {} chunks and zeros, written {} bytes, {} bytes in vain",
                 counts.fetched.0,
                 counts.chunks_fetched,
                 counts.kept.0,
                 counts.chunks_kept,
-                counts.written.0
+                counts.written.0,
+                counts.in_vain().0
             ),
             format!("manifest {}", digest(manifest)),
             "each chunk was proved before it was written or kept; flushed to the disk".to_owned(),
