@@ -21,8 +21,10 @@ pub(super) const SUITE: Suite = Suite {
 /// The parts, in order: `compare` has a word for each. Add yours at the end.
 const PARTS: &[Part] = &[
     Part::new("image-publish", "publish an image, against zstd and casync"),
-    Part::new("image-deploy", "deploy from server to verified disk"),
-    Part::new("image-redeploy", "the second version over the first"),
+    Part::new(
+        "image-deploy",
+        "an image onto a disk, its second version, the same again",
+    ),
     Part::new("image-serve", "serve chunks, plain and TLS"),
     Part::new("image-fan-out", "32 machines at once, with peers"),
 ];
