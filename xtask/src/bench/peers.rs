@@ -19,6 +19,9 @@ const PROGRAMS: [&str; 4] = ["usr/sbin", "usr/bin", "sbin", "bin"];
 /// Where Debian puts libraries of this processor.
 const LIBRARIES: [&str; 2] = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"];
 
+/// Where Debian puts modules of Python.
+const MODULES: [&str; 1] = ["usr/lib/python3/dist-packages"];
+
 /// A peer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer {
@@ -112,8 +115,8 @@ impl Peers {
         self
     }
 
-    /// The environment in which the peers are found: PATH, and the libraries that the machine lacks.
-    pub(crate) fn environment(&self) -> Result<[(&'static str, OsString); 2]> {
+    /// The environment in which the peers are found: PATH, and the libraries and modules that the machine lacks.
+    pub(crate) fn environment(&self) -> Result<[(&'static str, OsString); 3]> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
         // What the machine has goes first, so that a peer of its own is not shadowed.
@@ -127,6 +130,7 @@ impl Peers {
         Ok([
             ("PATH", std::env::join_paths(programs)?),
             ("LD_LIBRARY_PATH", std::env::join_paths(libraries)?),
+            ("PYTHONPATH", std::env::join_paths(self.below(&MODULES))?),
         ])
     }
 }
@@ -206,7 +210,7 @@ mod tests {
         fs::create_dir_all(folder.path().join("usr/sbin")).unwrap();
         fs::write(folder.path().join("usr/sbin/no-such-program"), b"x").unwrap();
         assert!(has(folder.path(), "no-such-program"));
-        let [(_, path), (_, libraries)] = peers.environment().unwrap();
+        let [(_, path), (_, libraries), _] = peers.environment().unwrap();
         let folders: Vec<_> = std::env::split_paths(&path).collect();
         let at = |wanted: &Path| folders.iter().position(|folder| folder == wanted);
         assert!(at(Path::new("/usr/sbin")) < at(&folder.path().join("usr/sbin")));
