@@ -241,6 +241,12 @@ fn chunks_that_moved_are_found_where_the_image_before_had_them() {
         "{:?}",
         deployed.counts
     );
+    // What came from another place of the disk came from no source.
+    let heads = second.manifest.chunks.iter();
+    let heads = heads.filter(|chunk| chunk.offset.0 < HEAD.0);
+    let stored: u64 = heads.map(|chunk| chunk.stored_length.0).sum();
+    assert_eq!(deployed.counts.needed, Bytes(stored));
+    assert_eq!(deployed.counts.in_vain(), Bytes(0));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod faults;
+mod restart;
 mod rig;
 mod tls;
 mod trouble;

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 pub struct Counts {
     /// Bytes that came from sources.
     pub fetched: Bytes,
-    /// Stored bytes of the chunks that were proved once they were here: what had to come.
+    /// Stored bytes of the chunks that came and were written: what had to come.
     pub needed: Bytes,
     /// Bytes of the image that stood on the target before, zeros included.
     pub kept: Bytes,
@@ -39,7 +39,7 @@ pub struct Deployed {
 }
 
 impl Counts {
-    /// Bytes that came and were of no use: what was under way when a connection broke, and what was corrupt.
+    /// Bytes that came and were not written: what was under way when a connection broke, what came twice, what was corrupt.
     #[must_use]
     pub const fn in_vain(&self) -> Bytes {
         Bytes(self.fetched.0.saturating_sub(self.needed.0))

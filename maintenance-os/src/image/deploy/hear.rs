@@ -8,7 +8,7 @@ use crate::image::hand::{Answer, Effect, Order};
 use crate::image::lane::News;
 use crate::image::prove::{Job, Verdict};
 use groundstate_api::Reason;
-use image_core::deploy::{Event, members};
+use image_core::deploy::Event;
 
 impl Actor<'_> {
     pub(super) fn news(&mut self, news: News) -> Event {
@@ -42,11 +42,6 @@ impl Actor<'_> {
                 good,
                 bad,
             } => {
-                if let Some(place) = self.spans.get(span) {
-                    let chunks =
-                        members(*place, good).filter_map(|at| self.manifest.chunks.get(at));
-                    self.counts.needed.0 += chunks.map(|chunk| chunk.stored_length.0).sum::<u64>();
-                }
                 if good == 0 {
                     self.buffer_back(span, buffer);
                 } else {

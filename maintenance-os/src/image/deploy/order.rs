@@ -78,11 +78,15 @@ impl Actor<'_> {
         else {
             return Err(broken("a span was to be written that was not proved"));
         };
+        let came = !self.borrowed.contains_key(&span);
         let mut pieces: Vec<Piece> = Vec::new();
         for index in members(place, chunks) {
             let Some(chunk) = self.manifest.chunks.get(index) else {
                 continue;
             };
+            if came {
+                self.counts.needed.0 += chunk.stored_length.0;
+            }
             let length = usize::try_from(chunk.length.0).unwrap_or(usize::MAX);
             match pieces.last_mut() {
                 Some(last) if last.at + last.length as u64 == chunk.offset.0 => {
