@@ -6,13 +6,13 @@ use crate::describe::{Description, describe};
 use crate::error::RepoError;
 use crate::ext4;
 use crate::heal::Wanted;
-use crate::pack::Packing;
+use crate::pack::{Known, Packing};
 use crate::pipeline::{Made, make};
 use crate::repository::Repository;
 use crate::store::{Importing, Kind};
 use groundstate_api::image::{
-    Architecture, Blob, BootEntry, BootFiles, ImageFormat, ImageKind, ImageRef, MANIFEST_SCHEMA,
-    Manifest,
+    Architecture, Blob, BootEntry, BootFiles, Chunk, ImageFormat, ImageKind, ImageRef,
+    MANIFEST_SCHEMA, Manifest,
 };
 use groundstate_api::{Bytes, Digest};
 use image_core::facts::ImageFacts;
@@ -21,7 +21,6 @@ use image_core::manifest::{canonical, check, check_cmdline, check_name, referenc
 use image_core::{ManifestError, merkle};
 use serde::Serialize;
 use sha2::Digest as _;
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -138,14 +137,13 @@ impl Repository {
         let importing = self.store.importing()?;
         let boot = request
             .boot
-            .map(|boot| self.import_boot(&boot))
+            .map(|boot| self.import_boot(&importing, &boot))
             .transpose()?;
-        let (known, is_proven) = self.known(request.name)?;
         let packing = Packing {
             repository: self,
+            importing: &importing,
             level: options.level,
-            known,
-            is_proven,
+            known: self.known(request.name)?,
             wanted: Wanted::of(self)?,
         };
         let made = make(&packing, content, chunk_size, progress)?;
@@ -173,7 +171,7 @@ impl Repository {
     /// All that the manifest names, and itself, is durable before anybody can learn of it.
     fn publish(&self, importing: &Importing, manifest: &Manifest) -> Result<ImageRef, RepoError> {
         let image = reference(manifest);
-        let mut draft = self.store.draft()?;
+        let mut draft = importing.draft()?;
         draft.write(&canonical(manifest))?;
         draft.replace(&self.store.path(Kind::Manifest, &image.manifest))?;
         importing.settle()?;
@@ -181,32 +179,35 @@ impl Repository {
         Ok(image)
     }
 
-    /// The stored forms of the chunks of the newest image of that name, and whether they were proved not long ago. An
-    /// image that cannot be read is none.
-    fn known(&self, name: &str) -> Result<(HashMap<Digest, (Bytes, Digest)>, bool), RepoError> {
+    /// An image that cannot be read is none.
+    fn known(&self, name: &str) -> Result<Known, RepoError> {
         let Ok(Some(image)) = self.newest(name) else {
-            return Ok((HashMap::new(), false));
+            return Ok(Known::default());
         };
         let manifest = self.manifest(&image.manifest)?;
-        let is_proven = self.is_proven(&image.manifest, &manifest);
-        let form = |chunk: &groundstate_api::image::Chunk| {
-            (chunk.digest, (chunk.stored_length, chunk.stored_digest))
-        };
-        Ok((manifest.chunks.iter().map(form).collect(), is_proven))
+        let form = |chunk: &Chunk| (chunk.digest, (chunk.stored_length, chunk.stored_digest));
+        Ok(Known {
+            forms: manifest.chunks.iter().map(form).collect(),
+            is_proven: self.is_proven(&image.manifest, &manifest),
+        })
     }
 
-    fn import_boot(&self, boot: &BootPaths<'_>) -> Result<BootFiles, RepoError> {
+    fn import_boot(
+        &self,
+        importing: &Importing,
+        boot: &BootPaths<'_>,
+    ) -> Result<BootFiles, RepoError> {
         Ok(BootFiles {
-            kernel: self.import_blob(boot.kernel)?,
-            initrd: self.import_blob(boot.initrd)?,
-            boot_loader: self.import_blob(boot.boot_loader)?,
+            kernel: self.import_blob(importing, boot.kernel)?,
+            initrd: self.import_blob(importing, boot.initrd)?,
+            boot_loader: self.import_blob(importing, boot.boot_loader)?,
             cmdline: boot.cmdline.into(),
         })
     }
 
-    fn import_blob(&self, path: &Path) -> Result<Blob, RepoError> {
+    fn import_blob(&self, importing: &Importing, path: &Path) -> Result<Blob, RepoError> {
         let mut from = File::open(path).map_err(RepoError::file("opened", path))?;
-        let mut draft = self.store.draft()?;
+        let mut draft = importing.draft()?;
         let mut hash = sha2::Sha256::new();
         let mut piece = vec![0; PIECE];
         let mut length = 0u64;

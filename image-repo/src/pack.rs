@@ -4,7 +4,7 @@
 use crate::error::RepoError;
 use crate::heal::Wanted;
 use crate::repository::Repository;
-use crate::store::Kind;
+use crate::store::{Importing, Kind};
 use groundstate_api::image::Chunk;
 use groundstate_api::{Bytes, Digest};
 use image_core::limits::{LEVEL, LEVEL_MAX, LEVEL_MIN, stored_max};
@@ -16,14 +16,21 @@ use std::path::Path;
 /// A chunk's stored form: its length and its digest.
 pub(crate) type Form = (Bytes, Digest);
 
+/// What is known of the newest image of the same name.
+#[derive(Default)]
+pub(crate) struct Known {
+    /// The stored forms of its chunks.
+    pub(crate) forms: HashMap<Digest, Form>,
+    /// Whether all of them were read and found right not long ago, and are unchanged since.
+    pub(crate) is_proven: bool,
+}
+
 /// What all packers of one import know.
 pub(crate) struct Packing<'a> {
     pub(crate) repository: &'a Repository,
+    pub(crate) importing: &'a Importing,
     pub(crate) level: i32,
-    /// The stored forms of the chunks of the newest image of that name.
-    pub(crate) known: HashMap<Digest, Form>,
-    /// Whether all of them were read and found right not long ago, and are unchanged since.
-    pub(crate) is_proven: bool,
+    pub(crate) known: Known,
     /// Which stored forms are asked for by manifests whose chunks are damaged or missing.
     pub(crate) wanted: Wanted,
 }
@@ -104,7 +111,7 @@ impl<'a> Packer<'a> {
         bytes: &[u8],
     ) -> Result<(bool, Form), RepoError> {
         self.squeeze(offset, bytes)?;
-        let mut draft = self.shared.repository.store.draft()?;
+        let mut draft = self.shared.importing.draft()?;
         draft.write(&self.stored)?;
         draft.begin_writeback();
         let form = self.form();
@@ -146,7 +153,7 @@ impl<'a> Packer<'a> {
                 self.squeeze(offset, bytes)?;
             }
         }
-        let mut draft = shared.repository.store.draft()?;
+        let mut draft = shared.importing.draft()?;
         draft.write(&self.stored)?;
         draft.replace(path)?;
         shared.wanted.healed(digest);
@@ -190,8 +197,8 @@ impl<'a> Packer<'a> {
             }
             Err(error) => return Err(RepoError::file("opened", path)(error)),
         };
-        let known = self.shared.known.get(digest).copied();
-        if let Some(form) = known.filter(|_| self.shared.is_proven) {
+        let known = self.shared.known.forms.get(digest).copied();
+        if let Some(form) = known.filter(|_| self.shared.known.is_proven) {
             return Ok(There::Good(form));
         }
         self.stored.clear();
