@@ -38,6 +38,14 @@ pub(super) struct Wanted {
     pub(super) rows: Vec<Row>,
 }
 
+/// What a lane is told.
+pub(super) enum Errand {
+    /// Bring these.
+    Bring(Wanted),
+    /// It was heard that what it was told before is lost: what it is told from here on is new.
+    Heard,
+}
+
 /// What a lane brought.
 pub(super) struct Parcel {
     pub(super) lane: usize,
@@ -106,7 +114,7 @@ enum Stop {
 
 impl<Tell: Fn(News) -> bool> Lane<Tell> {
     /// Brings what `orders` asks for until it is closed.
-    pub(super) fn run(mut self, place: &Place, orders: &Receiver<Wanted>) {
+    pub(super) fn run(mut self, place: &Place, orders: &Receiver<Errand>) {
         match place {
             Place::Http(source) => self.bring_from(source, orders),
             Place::Local(chunks) => self.bring_local(chunks.as_ref(), orders),
@@ -134,8 +142,11 @@ impl<Tell: Fn(News) -> bool> Lane<Tell> {
         }
     }
 
-    fn bring_local(&mut self, chunks: &dyn ChunkSource, orders: &Receiver<Wanted>) {
-        for wanted in orders {
+    fn bring_local(&mut self, chunks: &dyn ChunkSource, orders: &Receiver<Errand>) {
+        'orders: for errand in orders {
+            let Errand::Bring(wanted) = errand else {
+                continue;
+            };
             let mut job = self.job(wanted);
             while let Some(row) = job.rows.pop_front() {
                 let start = job.parcel.bytes.len();
@@ -147,20 +158,19 @@ impl<Tell: Fn(News) -> bool> Lane<Tell> {
                     }
                     Err(error) => {
                         job.parcel.bytes.truncate(start);
-                        let heard = if error.kind() == io::ErrorKind::NotFound {
-                            (self.tell)(News::Refused {
-                                lane: self.lane,
-                                chunk: row.index,
-                                lacks: true,
-                                reason: missing(&self.what(&row), &row.chunk, &error),
-                            })
-                        } else {
-                            let said = error.to_string();
-                            (self.tell)(News::Lost {
-                                lane: self.lane,
-                                said,
-                            })
-                        };
+                        if error.kind() != io::ErrorKind::NotFound {
+                            let lost = Stop::Lost(error.to_string());
+                            if self.stopped(lost, &mut VecDeque::from([job]), orders) {
+                                continue 'orders;
+                            }
+                            return;
+                        }
+                        let heard = (self.tell)(News::Refused {
+                            lane: self.lane,
+                            chunk: row.index,
+                            lacks: true,
+                            reason: missing(&self.what(&row), &row.chunk, &error),
+                        });
                         if !heard {
                             return;
                         }
@@ -173,13 +183,14 @@ impl<Tell: Fn(News) -> bool> Lane<Tell> {
         }
     }
 
-    fn bring_from(&mut self, source: &Source, orders: &Receiver<Wanted>) {
+    fn bring_from(&mut self, source: &Source, orders: &Receiver<Errand>) {
         let mut jobs: VecDeque<Job> = VecDeque::new();
         let mut open: Option<Connection> = None;
         loop {
             if jobs.is_empty() {
                 match orders.recv() {
-                    Ok(wanted) => jobs.push_back(self.job(wanted)),
+                    Ok(Errand::Bring(wanted)) => jobs.push_back(self.job(wanted)),
+                    Ok(Errand::Heard) => continue,
                     Err(_) => return,
                 }
             }
@@ -192,8 +203,8 @@ impl<Tell: Fn(News) -> bool> Lane<Tell> {
         }
     }
 
-    /// Tells why it stopped; what was asked for until now is not coming.
-    fn stopped(&mut self, stop: Stop, jobs: &mut VecDeque<Job>, orders: &Receiver<Wanted>) -> bool {
+    /// Tells why it stopped; what was asked for until that is heard is not coming, and somebody else may be asked for it.
+    fn stopped(&mut self, stop: Stop, jobs: &mut VecDeque<Job>, orders: &Receiver<Errand>) -> bool {
         let mut told = true;
         for mut job in std::mem::take(jobs) {
             if job.parcel.chunks == 0 {
@@ -204,23 +215,24 @@ impl<Tell: Fn(News) -> bool> Lane<Tell> {
                 told &= (self.tell)(News::Arrived(job.parcel));
             }
         }
-        while orders.try_recv().is_ok() {}
         let lane = self.lane;
-        told && match stop {
-            Stop::Over => false,
-            Stop::Lost(said) => (self.tell)(News::Lost { lane, said }),
-            Stop::Refused { chunk, reason } => {
-                (self.tell)(News::Refused {
-                    lane,
-                    chunk,
-                    lacks: false,
-                    reason,
-                }) && (self.tell)(News::Lost {
-                    lane,
-                    said: "it refuses".to_owned(),
-                })
-            }
-        }
+        let told = told
+            && match stop {
+                Stop::Over => false,
+                Stop::Lost(said) => (self.tell)(News::Lost { lane, said }),
+                Stop::Refused { chunk, reason } => {
+                    (self.tell)(News::Refused {
+                        lane,
+                        chunk,
+                        lacks: false,
+                        reason,
+                    }) && (self.tell)(News::Lost {
+                        lane,
+                        said: "it refuses".to_owned(),
+                    })
+                }
+            };
+        told && orders.iter().any(|errand| matches!(errand, Errand::Heard))
     }
 
     /// Asks and takes answers until something goes wrong.
@@ -229,21 +241,23 @@ impl<Tell: Fn(News) -> bool> Lane<Tell> {
         source: &Source,
         open: &mut Option<Connection>,
         jobs: &mut VecDeque<Job>,
-        orders: &Receiver<Wanted>,
+        orders: &Receiver<Errand>,
     ) -> Stop {
         let mut answers = 0u64;
         loop {
             // Everything that is wanted by now is asked for before the next answer is read.
             loop {
                 match orders.try_recv() {
-                    Ok(wanted) => jobs.push_back(self.job(wanted)),
+                    Ok(Errand::Bring(wanted)) => jobs.push_back(self.job(wanted)),
+                    Ok(Errand::Heard) => {}
                     Err(TryRecvError::Empty) => break,
                     Err(TryRecvError::Disconnected) => return Stop::Over,
                 }
             }
             if jobs.is_empty() {
                 match orders.recv() {
-                    Ok(wanted) => jobs.push_back(self.job(wanted)),
+                    Ok(Errand::Bring(wanted)) => jobs.push_back(self.job(wanted)),
+                    Ok(Errand::Heard) => continue,
                     Err(_) => return Stop::Over,
                 }
             }

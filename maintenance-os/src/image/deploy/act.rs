@@ -4,7 +4,7 @@
 use super::{Actor, Doing, LaneEnd, Message};
 use crate::image::Moved;
 use crate::image::hand::Order;
-use crate::image::lane::{Lane, News, Row, Wanted, break_off, teller};
+use crate::image::lane::{Errand, Lane, News, Row, Wanted, break_off, teller};
 use crate::image::prove::Job;
 use crate::image::source::Outcome;
 use groundstate_api::Reason;
@@ -157,7 +157,7 @@ impl Actor<'_> {
             rows: rows.collect(),
         };
         let orders = self.lanes.get(lane).and_then(|end| end.orders.as_ref());
-        if orders.is_none_or(|orders| orders.send(wanted).is_err()) {
+        if orders.is_none_or(|orders| orders.send(Errand::Bring(wanted)).is_err()) {
             let said = "its thread has ended".to_owned();
             let _ = self.tell.send(Message::News(News::Lost { lane, said }));
         }

@@ -5,7 +5,7 @@ use super::order::broken;
 use super::{Actor, Doing};
 use crate::image::buffer::Aligned;
 use crate::image::hand::{Answer, Effect, Order};
-use crate::image::lane::News;
+use crate::image::lane::{Errand, News};
 use crate::image::prove::{Job, Verdict};
 use groundstate_api::Reason;
 use image_core::deploy::Event;
@@ -19,7 +19,13 @@ impl Actor<'_> {
                 self.arrived.insert((lane, span), parcel);
                 Event::Arrived { lane, span, chunks }
             }
-            News::Lost { lane, said } => Event::Lost { lane, said },
+            News::Lost { lane, said } => {
+                // A lane that has ended hears nothing.
+                if let Some(orders) = self.lanes.get(lane).and_then(|end| end.orders.as_ref()) {
+                    let _ = orders.send(Errand::Heard);
+                }
+                Event::Lost { lane, said }
+            }
             News::Refused {
                 lane,
                 chunk,

@@ -13,7 +13,7 @@ use super::Moved;
 use super::buffer::{Aligned, Pool};
 use super::clock::{Clock, seed};
 use super::hand::Answer;
-use super::lane::{Breaker, News, Parcel, Shared, Wanted, break_off};
+use super::lane::{Breaker, Errand, News, Parcel, Shared, break_off};
 use super::prove::{Bench, Job, Proof, Verdict};
 use super::rate::Rate;
 use super::source::{Place, SourceBook, SourceEntry};
@@ -151,7 +151,7 @@ enum Message {
 
 /// A lane, from the side of who gives it orders.
 struct LaneEnd {
-    orders: Option<Sender<Wanted>>,
+    orders: Option<Sender<Errand>>,
     received: Arc<AtomicU64>,
     breaker: Breaker,
 }
