@@ -228,6 +228,12 @@ fn what_a_killed_import_left_is_cleared() {
     drop(bench.repository());
     let left = bench.dir.path().join("repository/tmp/1-1");
     std::fs::write(&left, b"half a chunk").unwrap();
+    let folder = bench.dir.path().join("repository/tmp/1-2");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("1-3"), b"half a chunk").unwrap();
     bench.import("1", |_| {}).unwrap();
-    assert!(!left.exists());
+    assert!(!left.exists() && !folder.exists());
+    // Nor does the import that went well leave anything.
+    let tmp = bench.dir.path().join("repository/tmp");
+    assert_eq!(std::fs::read_dir(tmp).unwrap().count(), 0);
 }
