@@ -6,8 +6,8 @@
 
 mod content;
 mod describe;
-mod disk_image;
 mod diff;
+mod disk_image;
 mod error;
 mod export;
 mod export_sink;
@@ -31,8 +31,8 @@ pub mod serve;
 mod show;
 mod sparse;
 mod store;
-mod tar;
 mod stored;
+mod tar;
 pub mod trust;
 mod verified;
 mod verify;
