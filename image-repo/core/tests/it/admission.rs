@@ -438,7 +438,8 @@ fn follow(live: &mut BTreeMap<Ticket, (u64, u64)>, out: &mut Vec<Action>) {
                 (*wants, *held) = (0, *held + bytes);
             }
             Action::CutOff { ticket, held, .. } => {
-                assert_eq!(live.remove(&ticket).unwrap().1, held);
+                // Its time may be over before what it takes just now is counted.
+                assert!(live.remove(&ticket).unwrap().1 <= held);
             }
         }
     }

@@ -10,7 +10,7 @@ use groundstate_api::{Bytes, Digest, Millis, NodeId};
 use std::collections::{BTreeMap, VecDeque};
 
 /// One step of the simulated time.
-const STEP: u64 = 20;
+const STEP: u64 = 10;
 /// No byte for so long: the peer is given up.
 const STALL: u64 = 2_000;
 /// A fetch that takes so long, and four times as long as usual, is given up.
