@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn records_are_read_and_nonsense_is_refused() {
         let mut pax = Pax::default();
-        pax.extend(b"30 mtime=1321711775.972059463\n31 SCHILY.xattr.user.a=\0\n=x y z\n")
+        pax.extend(b"30 mtime=1321711775.972059463\n32 SCHILY.xattr.user.a=\0\n=x y z\n")
             .unwrap();
         assert_eq!(pax.number("mtime"), Some(Some(1_321_711_775)));
         let attributes: Vec<_> = pax.attributes().collect();
