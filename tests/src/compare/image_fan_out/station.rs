@@ -135,10 +135,14 @@ impl Station {
             "addr",
             "add",
             &format!("{}/16", address(number)),
+            "brd",
+            "+",
             "dev",
             "eth0",
         ])?;
-        inside(&["link", "set", "eth0", "up"])
+        inside(&["link", "set", "eth0", "up"])?;
+        // udpcast's multicasts need a way out.
+        inside(&["route", "add", "default", "dev", "eth0"])
     }
 }
 
