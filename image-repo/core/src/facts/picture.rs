@@ -91,7 +91,11 @@ impl ImageFacts {
                 .map(|name| format!("BIOS boot code ({name})")),
         );
         if ways.is_empty() {
-            "nothing that firmware starts was found".to_string()
+            if self.table == TableKind::None && self.file_system.is_some() {
+                "from files beside it; firmware starts no file system by itself".to_string()
+            } else {
+                "nothing that firmware starts was found".to_string()
+            }
         } else {
             ways.join(", ")
         }
