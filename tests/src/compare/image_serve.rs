@@ -374,7 +374,7 @@ fn write_image(path: &Path) -> Result<()> {
 
 /// Bytes that zstd cannot make smaller; the same for the same seed.
 fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x1000_0001_b3);
+    let mut state = seed.wrapping_mul(0x0010_0000_01b3);
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
