@@ -71,9 +71,14 @@ fn an_import_that_is_killed_leaves_a_clean_repository() {
         let report = repository.fsck(false, &mut |_| {}).unwrap();
         assert_eq!(report.verdict, FsckVerdict::Clean, "{report:?}");
         let images = repository.list().unwrap();
-        assert_eq!(images.len(), 1 + usize::from(done));
+        // One that says it is done has its image; one that was killed between the name and its own end has it too.
+        let named = images.len() == 2;
+        assert!(images.len() == 1 || named, "{images:?}");
+        assert!(named || !done);
         repository.verify(&kept).unwrap();
-        if done {
+        if named {
+            let whole = images.iter().find(|one| one.version == "large").unwrap();
+            repository.verify(whole).unwrap();
             repository.remove("disk", "large").unwrap();
         }
         if round == 5 {
