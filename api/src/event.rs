@@ -3,12 +3,17 @@
 //!
 //! A node's state is the fold of its events; a fabric controller follows the same events over the API.
 
+use crate::action::{Action, ActionId, Outcome};
+use crate::audit::Audit;
 use crate::boot::BootSighting;
 use crate::boot_session::ForeignServer;
+use crate::digest::Digest;
 use crate::erase::SignedErase;
+use crate::healing::Trouble;
 use crate::host::Change;
-use crate::ids::{BootId, NodeId, PlanId, RunId};
+use crate::ids::{BootId, MacAddr, NodeId, PlanId, RunId};
 use crate::inventory::{Finding, Inventory};
+use crate::machine::{Left, Machine};
 use crate::plan::{HandOver, OrderTerms, Plan, Step};
 use crate::reason::Reason;
 use crate::run::StepState;
@@ -142,6 +147,94 @@ pub enum Happened {
         os: String,
         /// What first boot changed.
         changes: Vec<Change>,
+    },
+    /// Another site is in force.
+    SiteApplied {
+        /// 1, 2, 3, …; the entity tag of the site.
+        version: u64,
+        /// SHA-256 of the site's canonical JSON, which the journal keeps as a document of this name.
+        digest: Digest,
+        /// Who: `operator:ana`, `up` for the file that the process was started with.
+        by: String,
+        /// What changed, for people; at most 200 lines.
+        changes: Vec<String>,
+    },
+    /// A machine of no node asked to enrol for the first time, or says something else of itself than before.
+    MachineSeen {
+        /// What is known of it.
+        machine: Box<Machine>,
+    },
+    /// A machine left the waiting room.
+    MachineLeft {
+        /// The MAC address it booted from.
+        mac: MacAddr,
+        /// Why.
+        left: Left,
+        /// Who wanted it.
+        by: String,
+    },
+    /// The plan was approved by who must approve it.
+    PlanApproved {
+        /// The run.
+        run: RunId,
+        /// Who.
+        by: String,
+    },
+    /// An action was begun; it is carried out only after this is durable.
+    ActionBegun {
+        /// The action.
+        action: Box<Action>,
+    },
+    /// An action ended.
+    ActionEnded {
+        /// The action.
+        id: ActionId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// What is wrong with the host changed, as its agent or the fabric controller says; nothing where the trouble is over.
+    HealthReported {
+        /// Who says so: `host-agent`, `fabric:fc-1`.
+        by: String,
+        /// All that is wrong now.
+        troubles: Vec<Trouble>,
+    },
+    /// The brake was set or let go, for the whole site.
+    Braked {
+        /// Whether it is on now.
+        on: bool,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: Option<Reason>,
+    },
+    /// A running host was taken in as it is: nothing was written to it.
+    Adopted {
+        /// Operating system and kernel.
+        os: String,
+        /// What its agent's probes saw.
+        inventory: Box<Inventory>,
+        /// SHA-256 of its public key, `sha256:…`.
+        key: String,
+    },
+    /// A person or the fabric controller wrote something down about the node.
+    Remarked {
+        /// Who.
+        by: String,
+        /// What; at most 2,048 bytes.
+        text: String,
+    },
+    /// A call over the API that was to change something.
+    Audited {
+        /// Who, what, and what came of it.
+        audit: Audit,
+    },
+    /// Another provisioner leads.
+    LeaderChanged {
+        /// Its name.
+        leader: String,
+        /// 1, 2, 3, …: the fencing token that its appends carry.
+        term: u64,
     },
     /// The node moved to another phase.
     PhaseChanged {

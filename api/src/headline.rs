@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One line of text for an event, the same on every terminal and in every transcript.
 
+use crate::action::{ActionId, Outcome};
 use crate::boot::{BootSighting, Firmware};
 use crate::event::Happened;
+use crate::machine::Left;
 use crate::plan::Step;
 use crate::reason::Reason;
 use crate::run::StepState;
@@ -49,6 +51,46 @@ pub fn headline(what: &Happened) -> String {
         }
         Happened::HostCredentialIssued { .. } => "host certificate issued".to_string(),
         Happened::HostRegistered { os, .. } => format!("host registered: {os}"),
+        Happened::SiteApplied {
+            version,
+            by,
+            changes,
+            ..
+        } => format!("site {version} by {by}: {} changes", changes.len()),
+        Happened::MachineSeen { machine } => format!("machine {} waits", machine.mac),
+        Happened::MachineLeft {
+            mac,
+            left: Left::Accepted { node },
+            by,
+        } => format!("machine {mac} is {node} now, by {by}"),
+        Happened::MachineLeft { mac, by, .. } => format!("machine {mac} was sent away by {by}"),
+        Happened::PlanApproved { by, .. } => format!("plan approved by {by}"),
+        Happened::ActionBegun { action } => {
+            format!(
+                "{} begun by {} (action {})",
+                action.act.says(),
+                action.by,
+                action.id
+            )
+        }
+        Happened::ActionEnded { id, outcome } => ended(*id, outcome),
+        Happened::HealthReported { by, troubles } => match troubles.as_slice() {
+            [] => format!("in health again, says {by}"),
+            [first, rest @ ..] => {
+                let more = rest.len();
+                let more = (more > 0).then(|| format!(" and {more} more"));
+                format!("trouble: {}{}", first.what, more.unwrap_or_default())
+            }
+        },
+        Happened::Braked { on, by, reason } => {
+            let why = reason.as_ref().map(|r| format!(": {}", short(r)));
+            let what = if *on { "BRAKE set" } else { "brake let go" };
+            format!("{what} by {by}{}", why.unwrap_or_default())
+        }
+        Happened::Adopted { os, .. } => format!("adopted as it is: {os}"),
+        Happened::Remarked { by, text } => format!("remark of {by}: {text}"),
+        Happened::Audited { audit } => format!("{} {} -> {}", audit.by, audit.did, audit.status),
+        Happened::LeaderChanged { leader, term } => format!("{leader} leads, term {term}"),
         Happened::PhaseChanged { from, to, reason } => {
             let why = reason.as_ref().map(|r| format!(": {}", short(r)));
             format!(
@@ -58,6 +100,14 @@ pub fn headline(what: &Happened) -> String {
                 why.unwrap_or_default()
             )
         }
+    }
+}
+
+fn ended(id: ActionId, outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Done { by, .. } => format!("action {id} done by {by}"),
+        Outcome::Failed { reason } => format!("action {id} failed: {}", short(reason)),
+        Outcome::Vetoed { by, why } => format!("action {id} vetoed by {by}: {why}"),
     }
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the maintenance OS leaves for the host, and what the host's agent says to the provisioner.
 
+use crate::action::ActionId;
 use crate::boot::Firmware;
+use crate::healing::Trouble;
 use crate::ids::{BootId, MacAddr, NodeId, PlanId, RunId};
 use crate::plan::VolumeFs;
 use alloc::string::String;
@@ -121,6 +123,15 @@ pub struct Heartbeat {
     pub number: u64,
     /// Seconds since the host's kernel started.
     pub uptime_secs: u64,
+    /// The epoch that the seed names: how many runs its node had when it was made. A host of an earlier epoch is fenced off.
+    #[serde(default)]
+    pub epoch: u64,
+    /// All that is wrong with the host now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub troubles: Vec<Trouble>,
+    /// An action that ended since the last call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<HostActed>,
 }
 
 /// What the provisioner answers to a register or a heartbeat.
@@ -131,4 +142,37 @@ pub enum HostInstruction {
     CarryOn,
     /// Set the next boot to the network and restart: a new run is ordered.
     RebootToNetwork,
+    /// Do this, and say with a later call how it ended ([`Heartbeat::ended`]). It comes again until that was heard; who has
+    /// done it already does it no second time.
+    Act {
+        /// The action.
+        action: ActionId,
+        /// What.
+        act: HostAct,
+    },
+}
+
+/// What a host's agent can be asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostAct {
+    /// Start the services again that failed.
+    RestartServices,
+    /// Pack logs and states and send them.
+    CollectDiagnostics,
+    /// Restart, in order.
+    Reboot,
+    /// Give the work away: the site's drain command is run, where the image has one.
+    Drain,
+}
+
+/// How an action of a host ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostActed {
+    /// The action.
+    pub action: ActionId,
+    /// What was done, or why not.
+    pub facts: Vec<String>,
+    /// Whether it worked.
+    pub done: bool,
 }

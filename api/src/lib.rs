@@ -7,6 +7,9 @@
 #![cfg_attr(not(test), no_std)]
 extern crate alloc;
 
+pub mod action;
+pub mod audit;
+pub mod bmc;
 pub mod boot;
 pub mod boot_answers;
 pub mod boot_rules;
@@ -17,20 +20,25 @@ pub mod enrol;
 pub mod erase;
 pub mod event;
 pub mod fan_out;
+pub mod fleet;
 pub mod glob;
 pub mod headline;
+pub mod healing;
 pub mod health;
 pub mod host;
 pub mod ids;
 pub mod image;
 pub mod inventory;
 pub mod limits;
+pub mod machine;
 pub mod metrics;
 pub mod paths;
 pub mod plan;
 pub mod reason;
 pub mod run;
 pub mod site;
+pub mod site_parts;
+pub mod site_plan;
 pub mod trust;
 pub mod units;
 pub mod view;

@@ -74,3 +74,67 @@ pub const TRUST_ROOT: &str = "/v1/trust/root/{version}";
 pub const TRUST_CATALOGUE: &str = "/v1/trust/catalogue";
 /// GET [`crate::trust::Signed`]: what was signed of the image with that manifest: `/v1/trust/images/<64 hex digits>`. Node.
 pub const TRUST_IMAGE: &str = "/v1/trust/images/{digest}";
+/// GET: whether this provisioner leads or follows and its journal is current; 503 with the reason where not. Anyone.
+pub const READYZ: &str = "/readyz";
+/// GET: figures in the text format of Prometheus. Viewer.
+pub const METRICS: &str = "/metrics";
+/// GET: this API as OpenAPI 3.1. Anyone.
+pub const OPENAPI: &str = "/openapi.json";
+/// GET [`crate::site::Site`] with an entity tag; PUT another one with `If-Match` (`?dry_run=true` only says what would change:
+/// [`crate::site_plan::SitePlan`]). Viewer; Admin.
+pub const SITE: &str = "/v1/site";
+/// GET [`crate::site_plan::Drift`]: where machines differ from the site. Viewer.
+pub const SITE_DRIFT: &str = "/v1/site/drift";
+/// GET [`crate::machine::MachineList`]: the waiting room. Viewer.
+pub const MACHINES: &str = "/v1/machines";
+/// POST [`crate::machine::Accept`], answers [`crate::view::NodeView`]. Technician.
+pub const MACHINE_ACCEPT: &str = "/v1/machines/{mac}/accept";
+/// DELETE: out of the waiting room, answers 204. Technician.
+pub const MACHINE: &str = "/v1/machines/{mac}";
+/// POST [`crate::healing::Because`]: the host gives its work away. Operator, Fabric.
+pub const DRAIN: &str = "/v1/nodes/{node}/drain";
+/// POST [`crate::healing::Because`]: out of use. Operator, Fabric.
+pub const QUARANTINE: &str = "/v1/nodes/{node}/quarantine";
+/// POST [`crate::healing::Because`]: a person begins to work at it. Technician.
+pub const REPAIR: &str = "/v1/nodes/{node}/repair";
+/// POST [`crate::healing::Because`]: out of drain, quarantine, repair or rescue. Technician from repair; Operator, Fabric.
+pub const RELEASE: &str = "/v1/nodes/{node}/release";
+/// POST [`crate::healing::Because`]: out of the fleet. Admin.
+pub const RETIRE: &str = "/v1/nodes/{node}/retire";
+/// POST [`crate::healing::Because`]: the maintenance OS with a shell. Operator.
+pub const RESCUE: &str = "/v1/nodes/{node}/rescue";
+/// POST `{"run": ID}`: the plan of that run may go on. Operator, Fabric.
+pub const APPROVE_PLAN: &str = "/v1/nodes/{node}/approve";
+/// POST [`crate::action::Act`], answers [`crate::action::ActionView`]: power, next boot, LED, host actions. Operator; Technician
+/// for the LED.
+pub const NODE_ACTIONS: &str = "/v1/nodes/{node}/actions";
+/// GET [`crate::bmc::BmcReport`]: what the BMC says. Viewer.
+pub const NODE_BMC: &str = "/v1/nodes/{node}/bmc";
+/// GET: the serial console as far as the BMC keeps it, `text/plain`. Viewer.
+pub const NODE_CONSOLE: &str = "/v1/nodes/{node}/console";
+/// POST `{"troubles": [...]}`: what the fabric controller sees wrong with the host. Fabric.
+pub const NODE_TROUBLES: &str = "/v1/nodes/{node}/troubles";
+/// POST `{"text": ...}`: a remark. Technician.
+pub const NODE_REMARKS: &str = "/v1/nodes/{node}/remarks";
+/// GET: the repair ticket, `text/html` to print or `application/json`. Viewer.
+pub const NODE_TICKET: &str = "/v1/nodes/{node}/ticket";
+/// GET: the diagnostics that the host sent last, `application/gzip`. Viewer.
+pub const NODE_DIAGNOSTICS: &str = "/v1/nodes/{node}/diagnostics";
+/// GET [`crate::action::ActionList`]: `?node=NAME&open=true`. Viewer.
+pub const ACTIONS: &str = "/v1/actions";
+/// POST [`crate::healing::Because`]. Fabric, Operator.
+pub const ACTION_VETO: &str = "/v1/actions/{action}/veto";
+/// POST [`crate::healing::Because`]. Fabric, Operator.
+pub const ACTION_APPROVE: &str = "/v1/actions/{action}/approve";
+/// GET [`crate::healing::BrakeView`]; POST [`crate::healing::BrakeOrder`]. Viewer; Operator, Fabric.
+pub const BRAKE: &str = "/v1/brake";
+/// GET [`crate::fleet::FleetView`]: counts by phase, racks, ETA, leader, brake. Viewer.
+pub const FLEET: &str = "/v1/fleet";
+/// GET events of the audit trail, paged as [`EVENTS`]. Admin.
+pub const AUDIT: &str = "/v1/audit";
+/// GET how each webhook stands. Admin.
+pub const WEBHOOKS: &str = "/v1/webhooks";
+/// POST a host's diagnostics (gzip), `?action=ID`, answers 204. Host.
+pub const HOST_DIAGNOSTICS: &str = "/v1/host/diagnostics";
+/// POST what `groundstate node adopt` found on a running host, answers the host's certificate. Operator, on behalf of a running host.
+pub const ADOPT: &str = "/v1/nodes/{node}/adopt";

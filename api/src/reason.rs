@@ -80,6 +80,52 @@ pub enum ReasonCode {
     BadRequest,
     /// Something in Groundstate itself is wrong.
     Internal,
+    /// The host, its agent or the fabric controller reports trouble.
+    HostTrouble,
+    /// The node is out of use; only a person or the fabric controller lets it out.
+    Quarantined,
+    /// A person works at it.
+    InRepair,
+    /// It is out of the fleet.
+    Retired,
+    /// It runs the maintenance OS with a shell, by order.
+    Rescue,
+    /// The host gives its work away.
+    Draining,
+    /// A host or a maintenance OS of an earlier epoch speaks: nothing of it is believed.
+    Fenced,
+    /// The fabric controller or a person must approve.
+    WaitsForApproval,
+    /// As many as the site allows are at it already.
+    WaitsForPlace,
+    /// The brake is on: too many failed, or somebody set it.
+    Brake,
+    /// It was forbidden by who may.
+    Vetoed,
+    /// An action was tried as often as the policy says, and failed.
+    ActionFailed,
+    /// Somebody must switch the machine on, off or off and on: it has no BMC that can.
+    PowerNeeded,
+    /// The BMC does not answer.
+    BmcUnreachable,
+    /// The BMC refuses, for example the credential.
+    BmcRefused,
+    /// The BMC said yes and did something else.
+    BmcIgnored,
+    /// The BMC shows another certificate than the pinned one.
+    BmcCertificate,
+    /// A credential that the site file names is not there or cannot be read.
+    CredentialMissing,
+    /// Another provisioner leads; this one serves reads.
+    NotLeader,
+    /// The journal is full, gone, older than what was seen, or written by another: nothing is guessed.
+    JournalUnusable,
+    /// The entity tag does not fit: somebody changed it in between (412).
+    Precondition,
+    /// The idempotency key was used for another request (422).
+    KeyReused,
+    /// The site cannot be applied as it is.
+    SiteRefused,
 }
 
 impl ReasonCode {
@@ -121,6 +167,29 @@ impl ReasonCode {
             Self::NotAllowed => "not-allowed",
             Self::BadRequest => "bad-request",
             Self::Internal => "internal",
+            Self::HostTrouble => "host-trouble",
+            Self::Quarantined => "quarantined",
+            Self::InRepair => "in-repair",
+            Self::Retired => "retired",
+            Self::Rescue => "rescue",
+            Self::Draining => "draining",
+            Self::Fenced => "fenced",
+            Self::WaitsForApproval => "waits-for-approval",
+            Self::WaitsForPlace => "waits-for-place",
+            Self::Brake => "brake",
+            Self::Vetoed => "vetoed",
+            Self::ActionFailed => "action-failed",
+            Self::PowerNeeded => "power-needed",
+            Self::BmcUnreachable => "bmc-unreachable",
+            Self::BmcRefused => "bmc-refused",
+            Self::BmcIgnored => "bmc-ignored",
+            Self::BmcCertificate => "bmc-certificate",
+            Self::CredentialMissing => "credential-missing",
+            Self::NotLeader => "not-leader",
+            Self::JournalUnusable => "journal-unusable",
+            Self::Precondition => "precondition",
+            Self::KeyReused => "key-reused",
+            Self::SiteRefused => "site-refused",
         }
     }
 }

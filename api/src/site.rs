@@ -4,8 +4,10 @@
 use crate::boot_rules::{BootRules, LocalDisk};
 use crate::disk_policy::DiskPolicy;
 use crate::fan_out::ImageRules;
+use crate::healing::HealingPolicy;
 use crate::ids::{MacAddr, NodeId, SystemUuid};
 use crate::plan::{EarlierDisks, HandOver, VhdFormat, VhdKind};
+use crate::site_parts::{Access, BmcSite, Fixture, Profile, Rack, RescueSite, Slot, Webhook};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
@@ -27,6 +29,30 @@ pub struct Site {
     /// How images are given out.
     #[serde(default, skip_serializing_if = "ImageRules::is_usual")]
     pub images: ImageRules,
+    /// What is done about hosts in trouble.
+    #[serde(default, skip_serializing_if = "HealingPolicy::is_usual")]
+    pub healing: HealingPolicy,
+    /// Who may open a shell in a rescue.
+    #[serde(default, skip_serializing_if = "RescueSite::is_empty")]
+    pub rescue: RescueSite,
+    /// The racks.
+    #[serde(default, rename = "rack", skip_serializing_if = "Vec::is_empty")]
+    pub racks: Vec<Rack>,
+    /// The switches.
+    #[serde(default, rename = "switch", skip_serializing_if = "Vec::is_empty")]
+    pub switches: Vec<Fixture>,
+    /// The PDUs.
+    #[serde(default, rename = "pdu", skip_serializing_if = "Vec::is_empty")]
+    pub pdus: Vec<Fixture>,
+    /// The hardware profiles.
+    #[serde(default, rename = "profile", skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<Profile>,
+    /// What callers may do where.
+    #[serde(default, rename = "access", skip_serializing_if = "Vec::is_empty")]
+    pub access: Vec<Access>,
+    /// Who is told of events.
+    #[serde(default, rename = "webhook", skip_serializing_if = "Vec::is_empty")]
+    pub webhooks: Vec<Webhook>,
     /// The nodes.
     #[serde(default, rename = "node")]
     pub nodes: Vec<Node>,
@@ -192,7 +218,16 @@ pub struct Node {
     /// Its VHDs; where there are any, the policy's are not made.
     #[serde(default, rename = "vhd", skip_serializing_if = "Vec::is_empty")]
     pub vhds: Vec<VhdPolicy>,
-    /// The hardware it should have. Without it: what its last good report had.
+    /// Where it sits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<Slot>,
+    /// Its BMC. Without one a person is asked for what needs hands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bmc: Option<BmcSite>,
+    /// The hardware profile that it is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// The hardware it should have. Without it: its profile's; without one: what its last good report had.
     #[serde(default)]
     pub hardware: Option<Hardware>,
 }

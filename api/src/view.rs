@@ -15,44 +15,90 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-/// Where a node is on its way.
+/// Where a node is on its way. A machine that is no node yet is *discovered*: it stands in the waiting room
+/// ([`crate::machine::Machine`]), not here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// In the site file; nothing is ordered.
-    Known,
+    /// In the site; nothing is ordered.
+    #[serde(alias = "known")]
+    Enrolled,
     /// A run is ordered; waiting for the machine to boot from the network.
     Ordered,
     /// The boot service serves it; waiting for the maintenance OS to enrol.
     Booting,
     /// The maintenance OS is enrolled and looks at the hardware.
     Checking,
+    /// The plan is written and is not given out yet: it waits for a person or the fabric controller to approve it, or for a
+    /// place among the runs that may go on at once.
+    Planned,
     /// The plan is being carried out.
-    Deploying,
+    #[serde(alias = "deploying")]
+    Provisioning,
+    /// The order is to erase disks, and that goes on.
+    Erasing,
     /// The host was started; waiting for its agent.
     HandedOver,
     /// The host's agent of this plan has called.
     Ready,
-    /// A Ready host has stopped reporting.
-    Silent,
-    /// Stopped; a person is needed.
+    /// A Ready host is silent, or it or its hardware reports trouble; the policy decides what comes next.
+    #[serde(alias = "silent")]
+    Suspect,
+    /// The host gives its work away, before something that stops it.
+    Draining,
+    /// Taken out of use with a reason. Only a person or the fabric controller lets it out.
+    Quarantined,
+    /// A person works at it.
+    InRepair,
+    /// Stopped in its run; a person is needed.
     Held,
+    /// The maintenance OS runs with a shell for the keys of the site file; nothing is written by itself.
+    Rescue,
+    /// Out of the fleet. It boots nothing of ours.
+    Retired,
 }
 
 impl Phase {
+    /// Every phase, in the order of a node's life.
+    pub const ALL: [Self; 16] = [
+        Self::Enrolled,
+        Self::Ordered,
+        Self::Booting,
+        Self::Checking,
+        Self::Planned,
+        Self::Provisioning,
+        Self::Erasing,
+        Self::HandedOver,
+        Self::Ready,
+        Self::Suspect,
+        Self::Draining,
+        Self::Quarantined,
+        Self::InRepair,
+        Self::Held,
+        Self::Rescue,
+        Self::Retired,
+    ];
+
     /// As it stands in JSON, for example `handed-over`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Known => "known",
+            Self::Enrolled => "enrolled",
             Self::Ordered => "ordered",
             Self::Booting => "booting",
             Self::Checking => "checking",
-            Self::Deploying => "deploying",
+            Self::Planned => "planned",
+            Self::Provisioning => "provisioning",
+            Self::Erasing => "erasing",
             Self::HandedOver => "handed-over",
             Self::Ready => "ready",
-            Self::Silent => "silent",
+            Self::Suspect => "suspect",
+            Self::Draining => "draining",
+            Self::Quarantined => "quarantined",
+            Self::InRepair => "in-repair",
             Self::Held => "held",
+            Self::Rescue => "rescue",
+            Self::Retired => "retired",
         }
     }
 }

@@ -126,7 +126,7 @@ fn check(output: &Output, status: i32, wants: &[&str]) {
 #[test]
 fn a_session_of_an_operator() {
     let world = World::new();
-    check(&world.run(&["node", "list"]), 0, &["node-1", "known"]);
+    check(&world.run(&["node", "list"]), 0, &["node-1", "enrolled"]);
     check(
         &world.run(&["node", "plan", "node-1"]),
         3,
@@ -189,7 +189,7 @@ fn reprovision_without_a_terminal_orders_nothing() {
     let world = World::new();
     let output = world.run(&["node", "reprovision", "node-1"]);
     check(&output, 1, &["--yes orders without asking"]);
-    check(&world.run(&["node", "list"]), 0, &["known"]);
+    check(&world.run(&["node", "list"]), 0, &["enrolled"]);
 }
 
 #[test]

@@ -63,14 +63,24 @@ fn local(how: Option<LocalDisk>) -> BootAnswer {
 impl Node {
     fn boot(&self, asked: Option<Firmware>, rules: &BootRules) -> BootAnswer {
         match self.phase {
-            Phase::Ordered | Phase::Booting | Phase::Checking | Phase::Deploying => {
-                BootAnswer::MaintenanceOs
-            }
+            Phase::Ordered
+            | Phase::Booting
+            | Phase::Checking
+            | Phase::Planned
+            | Phase::Provisioning
+            | Phase::Erasing
+            | Phase::Rescue => BootAnswer::MaintenanceOs,
             // The host is starting for the first time: nothing comes between.
             Phase::HandedOver => self.to_the_host(asked, rules),
-            Phase::Ready | Phase::Silent => self.instead(asked, rules),
-            Phase::Held if self.host.is_some() => self.instead(asked, rules),
-            Phase::Held | Phase::Known => self.of_the_site(rules),
+            Phase::Ready | Phase::Suspect | Phase::Draining => self.instead(asked, rules),
+            Phase::Held | Phase::Quarantined | Phase::InRepair if self.host.is_some() => {
+                self.instead(asked, rules)
+            }
+            Phase::Held
+            | Phase::Quarantined
+            | Phase::InRepair
+            | Phase::Enrolled
+            | Phase::Retired => self.of_the_site(rules),
         }
     }
 

@@ -66,14 +66,22 @@ impl Node {
         // After a restart of ours nobody could have reached us: silence counts from when we began to listen.
         let base = self.counts_from();
         match self.phase {
-            Phase::Known | Phase::Silent | Phase::Held => None,
+            Phase::Enrolled
+            | Phase::Suspect
+            | Phase::Draining
+            | Phase::Quarantined
+            | Phase::InRepair
+            | Phase::Held
+            | Phase::Rescue
+            | Phase::Retired
+            | Phase::Planned => None,
             Phase::Ordered | Phase::Booting => self.run.as_ref().map(|run| run.window_closes),
             Phase::Checking => {
                 let silent = self.last_sign(base).plus(CHECKING_SILENCE_MAX);
                 let again = self.plan_is_due(base).unwrap_or(silent);
                 Some(silent.min(again).min(base.plus(CHECKING_MAX)))
             }
-            Phase::Deploying => {
+            Phase::Provisioning | Phase::Erasing => {
                 let silent = self.last_sign(base).plus(DEPLOYING_SILENCE_MAX);
                 Some(silent.min(self.last_moved(base).plus(DEPLOYING_STILL_MAX)))
             }

@@ -290,18 +290,30 @@ impl Node {
             terms,
         } = order;
         let refusal = match self.phase {
-            Phase::Known => {
+            Phase::Enrolled
+            | Phase::Quarantined
+            | Phase::InRepair
+            | Phase::Retired
+            | Phase::Rescue => {
                 (again && terms.erase.is_none()).then(|| reasons::nothing_to_do_again(self.id()))
             }
             Phase::Held => {
                 (!again && self.host.is_some()).then(|| reasons::host_is_there(self.id()))
             }
-            Phase::Ready | Phase::Silent => (!again).then(|| reasons::host_is_there(self.id())),
-            Phase::Checking | Phase::Deploying if again && self.has_restarted(now) => None,
+            Phase::Ready | Phase::Suspect | Phase::Draining => {
+                (!again).then(|| reasons::host_is_there(self.id()))
+            }
+            Phase::Checking | Phase::Planned | Phase::Provisioning | Phase::Erasing
+                if again && self.has_restarted(now) =>
+            {
+                None
+            }
             Phase::Ordered
             | Phase::Booting
             | Phase::Checking
-            | Phase::Deploying
+            | Phase::Planned
+            | Phase::Provisioning
+            | Phase::Erasing
             | Phase::HandedOver => Some(reasons::run_under_way(
                 self.id(),
                 self.phase,
@@ -359,17 +371,25 @@ impl Node {
             return;
         }
         match self.phase {
-            Phase::Known | Phase::Silent | Phase::Held => {}
+            Phase::Enrolled
+            | Phase::Planned
+            | Phase::Suspect
+            | Phase::Draining
+            | Phase::Quarantined
+            | Phase::InRepair
+            | Phase::Held
+            | Phase::Rescue
+            | Phase::Retired => {}
             Phase::Ordered | Phase::Booting => {
                 let closed = self.run.as_ref().map_or(now, |run| run.window_closes);
                 self.hold(now, reasons::window_closed(closed, self.phase), out);
             }
             Phase::Checking => self.checking_timeout(now, out),
-            Phase::Deploying => self.deploying_timeout(now, out),
+            Phase::Provisioning | Phase::Erasing => self.deploying_timeout(now, out),
             Phase::HandedOver => self.hold(now, reasons::host_never_called(self.since, now), out),
             Phase::Ready => {
                 let reason = reasons::host_silent(self.live.heard, now);
-                self.go(Phase::Silent, Some(reason), out);
+                self.go(Phase::Suspect, Some(reason), out);
             }
         }
     }

@@ -27,14 +27,23 @@ impl Node {
             return;
         }
         match self.phase {
-            Phase::Known => self.refuse(now, reasons::nothing_ordered(self.phase), out),
-            Phase::Ordered | Phase::Booting | Phase::Checking | Phase::Deploying => {
-                match &self.run {
-                    Some(run) => self.bind(now, run, request, key, out),
-                    None => self.refuse(now, reasons::nothing_ordered(self.phase), out),
-                }
+            Phase::Enrolled
+            | Phase::Quarantined
+            | Phase::InRepair
+            | Phase::Retired
+            | Phase::Rescue => self.refuse(now, reasons::nothing_ordered(self.phase), out),
+            Phase::Ordered
+            | Phase::Booting
+            | Phase::Checking
+            | Phase::Planned
+            | Phase::Provisioning
+            | Phase::Erasing => match &self.run {
+                Some(run) => self.bind(now, run, request, key, out),
+                None => self.refuse(now, reasons::nothing_ordered(self.phase), out),
+            },
+            Phase::HandedOver | Phase::Ready | Phase::Suspect | Phase::Draining => {
+                self.local_or_nothing(now, out)
             }
-            Phase::HandedOver | Phase::Ready | Phase::Silent => self.local_or_nothing(now, out),
             Phase::Held => self.held(now, request, out),
         }
     }

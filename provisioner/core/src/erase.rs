@@ -32,7 +32,7 @@ impl Node {
         out: &mut Vec<Wish>,
     ) {
         self.spoke(run, out);
-        let open = self.phase == Phase::Deploying;
+        let open = self.phase == Phase::Provisioning;
         let current = self.run.as_ref().filter(|one| open && one.id == *run);
         let plan = current.and_then(|current| current.plan.as_deref());
         let named = plan.is_some_and(|plan| erased_by(plan).any(|disk| disk.serial == serial));
@@ -92,7 +92,7 @@ impl Node {
     /// The erase step is done: the node is known again, or a disk of it is in quarantine.
     pub(crate) fn erase_ended(&self, now: Millis, unproved: Vec<String>, out: &mut Vec<Wish>) {
         if unproved.is_empty() {
-            self.go(Phase::Known, None, out);
+            self.go(Phase::Enrolled, None, out);
         } else {
             self.hold(now, reasons::not_proved(self.id(), &unproved), out);
         }

@@ -39,8 +39,20 @@ impl Node {
                 self.run = Some(new);
             }
             Happened::BootSeen { sighting } => self.saw(at, sighting),
-            // It is about the network, and stands at no node.
-            Happened::ForeignDhcp { .. } => {}
+            // It is about the network or the whole site, and stands at no node.
+            Happened::ForeignDhcp { .. }
+            | Happened::SiteApplied { .. }
+            | Happened::MachineSeen { .. }
+            | Happened::MachineLeft { .. }
+            | Happened::Braked { .. }
+            | Happened::Audited { .. }
+            | Happened::LeaderChanged { .. } => {}
+            Happened::PlanApproved { .. }
+            | Happened::ActionBegun { .. }
+            | Happened::ActionEnded { .. }
+            | Happened::HealthReported { .. }
+            | Happened::Adopted { .. }
+            | Happened::Remarked { .. } => {}
             Happened::Enrolled { run, boot_id, key } => self.in_run(run, |run| {
                 run.key.get_or_insert_with(|| BoundKey::new(boot_id, key));
                 run.boots = run.boots.max(1);
@@ -301,12 +313,19 @@ impl Node {
             }
             Phase::Ready => run.end("host boot and agent call", at),
             Phase::Held => run.end_all(at),
-            Phase::Known
+            Phase::Enrolled
             | Phase::Ordered
             | Phase::Booting
             | Phase::Checking
-            | Phase::Deploying
-            | Phase::Silent => {}
+            | Phase::Planned
+            | Phase::Provisioning
+            | Phase::Erasing
+            | Phase::Suspect
+            | Phase::Draining
+            | Phase::Quarantined
+            | Phase::InRepair
+            | Phase::Rescue
+            | Phase::Retired => {}
         }
     }
 }

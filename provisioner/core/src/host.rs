@@ -101,7 +101,7 @@ impl Node {
             return;
         }
         out.push(Wish::Note(Note::Heard));
-        if matches!(self.phase, Phase::Silent | Phase::Held) {
+        if matches!(self.phase, Phase::Suspect | Phase::Held) {
             self.come_back(now, false, out);
         }
         out.push(Wish::Reply(Reply::Host(self.host_instruction(now))));
@@ -131,25 +131,34 @@ impl Node {
             Phase::Ordered | Phase::Booting if self.host.is_some() => {
                 HostInstruction::RebootToNetwork
             }
-            Phase::Checking | Phase::Deploying if self.key_is_quiet(now) => {
+            Phase::Checking | Phase::Planned | Phase::Provisioning | Phase::Erasing
+                if self.key_is_quiet(now) =>
+            {
                 HostInstruction::RebootToNetwork
             }
             Phase::Ordered
             | Phase::Booting
-            | Phase::Known
+            | Phase::Enrolled
             | Phase::Checking
-            | Phase::Deploying
+            | Phase::Planned
+            | Phase::Provisioning
+            | Phase::Erasing
             | Phase::HandedOver
             | Phase::Ready
-            | Phase::Silent
-            | Phase::Held => HostInstruction::CarryOn,
+            | Phase::Suspect
+            | Phase::Draining
+            | Phase::Quarantined
+            | Phase::InRepair
+            | Phase::Held
+            | Phase::Rescue
+            | Phase::Retired => HostInstruction::CarryOn,
         }
     }
 
     fn come_back(&self, now: Millis, left: bool, out: &mut Vec<Wish>) {
         match self.phase {
-            Phase::HandedOver | Phase::Silent => self.go(Phase::Ready, None, out),
-            Phase::Deploying if left => out.push(Wish::Append(Happened::PhaseChanged {
+            Phase::HandedOver | Phase::Suspect => self.go(Phase::Ready, None, out),
+            Phase::Provisioning if left => out.push(Wish::Append(Happened::PhaseChanged {
                 from: Phase::HandedOver,
                 to: Phase::Ready,
                 reason: None,
@@ -157,13 +166,20 @@ impl Node {
             Phase::Held if self.order_has_lapsed() => {
                 self.go(Phase::Ready, Some(reasons::order_lapsed(now)), out);
             }
-            Phase::Known
+            Phase::Enrolled
             | Phase::Ordered
             | Phase::Booting
             | Phase::Checking
-            | Phase::Deploying
+            | Phase::Planned
+            | Phase::Provisioning
+            | Phase::Erasing
             | Phase::Ready
-            | Phase::Held => {}
+            | Phase::Draining
+            | Phase::Quarantined
+            | Phase::InRepair
+            | Phase::Held
+            | Phase::Rescue
+            | Phase::Retired => {}
         }
     }
 
@@ -183,6 +199,7 @@ impl Node {
         let leaves = begun && run.facts.contains_key(&Step::BootEntry);
         let placed = run.facts.contains_key(&Step::FirstBoot) && self.key_is_quiet(now);
         let issued = run.host_key.as_deref() == Some(who.key);
-        (self.phase == Phase::Deploying && issued && !failed && (leaves || placed)).then_some(plan)
+        (self.phase == Phase::Provisioning && issued && !failed && (leaves || placed))
+            .then_some(plan)
     }
 }

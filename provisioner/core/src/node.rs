@@ -158,7 +158,7 @@ impl Node {
         Self {
             site,
             policy_hand_over,
-            phase: Phase::Known,
+            phase: Phase::Enrolled,
             since: began,
             reason: None,
             run: None,
@@ -209,7 +209,10 @@ impl Node {
     /// Whether the run's key has said nothing for so long that its boot may be gone.
     #[must_use]
     pub fn key_is_quiet(&self, now: Millis) -> bool {
-        let in_run = matches!(self.phase, Phase::Checking | Phase::Deploying);
+        let in_run = matches!(
+            self.phase,
+            Phase::Checking | Phase::Planned | Phase::Provisioning | Phase::Erasing
+        );
         in_run && now.since(self.last_spoke(self.counts_from())) >= FIRST_KEY_QUIET
     }
 
@@ -244,8 +247,22 @@ impl Node {
     #[must_use]
     pub fn run_is_open(&self) -> bool {
         match self.phase {
-            Phase::Ordered | Phase::Booting | Phase::Checking | Phase::Deploying => true,
-            Phase::Known | Phase::HandedOver | Phase::Ready | Phase::Silent | Phase::Held => false,
+            Phase::Ordered
+            | Phase::Booting
+            | Phase::Checking
+            | Phase::Planned
+            | Phase::Provisioning
+            | Phase::Erasing => true,
+            Phase::Enrolled
+            | Phase::HandedOver
+            | Phase::Ready
+            | Phase::Suspect
+            | Phase::Draining
+            | Phase::Quarantined
+            | Phase::InRepair
+            | Phase::Held
+            | Phase::Rescue
+            | Phase::Retired => false,
         }
     }
 }

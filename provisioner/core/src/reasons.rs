@@ -76,14 +76,21 @@ pub fn window_closed(closed: Millis, phase: Phase) -> Reason {
         Phase::Booting => {
             "the boot service saw the machine, but its maintenance OS did not enrol in time"
         }
-        Phase::Known
+        Phase::Enrolled
         | Phase::Ordered
         | Phase::Checking
-        | Phase::Deploying
+        | Phase::Planned
+        | Phase::Provisioning
+        | Phase::Erasing
         | Phase::HandedOver
         | Phase::Ready
-        | Phase::Silent
-        | Phase::Held => "the machine did not enrol in time",
+        | Phase::Suspect
+        | Phase::Draining
+        | Phase::Quarantined
+        | Phase::InRepair
+        | Phase::Held
+        | Phase::Rescue
+        | Phase::Retired => "the machine did not enrol in time",
     };
     let mut reason = Reason::new(
         ReasonCode::EnrolmentExpired,

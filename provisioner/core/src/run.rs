@@ -25,21 +25,30 @@ impl Node {
             return self.after(run);
         };
         match self.phase {
-            Phase::Known | Phase::Ordered | Phase::Booting => Instruction::Hold {
+            Phase::Enrolled
+            | Phase::Ordered
+            | Phase::Booting
+            | Phase::Quarantined
+            | Phase::InRepair
+            | Phase::Rescue
+            | Phase::Retired => Instruction::Hold {
                 reason: reasons::run_is_over(run),
             },
             Phase::Checking if current.inventory.is_none() => Instruction::SendInventory,
-            Phase::Checking => Instruction::Wait {
+            Phase::Checking | Phase::Planned => Instruction::Wait {
                 reason: reasons::planning(self.since),
             },
-            Phase::Deploying | Phase::HandedOver | Phase::Ready | Phase::Silent => {
-                match &current.plan {
-                    Some(plan) => Instruction::CarryOut { plan: plan.clone() },
-                    None => Instruction::Wait {
-                        reason: reasons::planning(self.since),
-                    },
-                }
-            }
+            Phase::Provisioning
+            | Phase::Erasing
+            | Phase::HandedOver
+            | Phase::Ready
+            | Phase::Suspect
+            | Phase::Draining => match &current.plan {
+                Some(plan) => Instruction::CarryOut { plan: plan.clone() },
+                None => Instruction::Wait {
+                    reason: reasons::planning(self.since),
+                },
+            },
             Phase::Held => Instruction::Hold {
                 reason: self
                     .reason
@@ -127,7 +136,7 @@ impl Node {
     ) {
         self.spoke(run, out);
         let in_run = |phase| self.open_run(run, phase);
-        let Some(current) = in_run(Phase::Checking).or(in_run(Phase::Deploying)) else {
+        let Some(current) = in_run(Phase::Checking).or(in_run(Phase::Provisioning)) else {
             return;
         };
         if let Some(first) = &current.inventory {
@@ -175,7 +184,7 @@ impl Node {
         match plan {
             Ok(plan) if plan.run == *run && plan.node == *self.id() => {
                 out.push(Wish::Append(Happened::Planned { plan }));
-                self.go(Phase::Deploying, None, out);
+                self.go(Phase::Provisioning, None, out);
             }
             Ok(_) => self.hold(now, reasons::plan_of_another(run), out),
             Err(reason) => self.hold(now, reason, out),
@@ -190,7 +199,7 @@ impl Node {
         let phase = if could_not_leave && self.phase == Phase::HandedOver {
             Phase::HandedOver
         } else {
-            Phase::Deploying
+            Phase::Provisioning
         };
         let Some(run) = self.open_run(&progress.run, phase) else {
             return;
@@ -250,7 +259,7 @@ impl Node {
         self.spoke(run, out);
         // The wish above is a note and an answer; this one's answer comes in its place.
         out.retain(|wish| !matches!(wish, Wish::Reply(_)));
-        let asked = self.open_run(run, Phase::Deploying);
+        let asked = self.open_run(run, Phase::Provisioning);
         let Some((current, plan)) = asked.and_then(|r| r.plan.as_ref().map(|plan| (r, plan)))
         else {
             out.push(Wish::Reply(Reply::Conflict(reasons::no_plan_for_host(run))));

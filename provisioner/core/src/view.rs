@@ -63,7 +63,7 @@ impl Node {
     /// A step that waits says why; that is then the node's reason.
     fn reason_now(&self) -> Option<groundstate_api::Reason> {
         let waits = match (&self.phase, self.step_now()) {
-            (Phase::Deploying, Some((_, StepState::Waiting { reason }))) => Some(reason),
+            (Phase::Provisioning, Some((_, StepState::Waiting { reason }))) => Some(reason),
             _ => None,
         };
         waits.or_else(|| self.reason.clone())
@@ -72,14 +72,14 @@ impl Node {
     fn step_now(&self) -> Option<(Step, StepState)> {
         let shown = matches!(
             self.phase,
-            Phase::Deploying | Phase::HandedOver | Phase::Held
+            Phase::Provisioning | Phase::HandedOver | Phase::Held
         );
         let run = self.run.as_ref().filter(|_| shown)?;
         let running = self
             .live
             .running
             .as_ref()
-            .filter(|(number, ..)| *number > run.reports && self.phase == Phase::Deploying)
+            .filter(|(number, ..)| *number > run.reports && self.phase == Phase::Provisioning)
             .map(|(_, step, state)| (*step, state.clone()));
         running.or_else(|| run.step.clone())
     }

@@ -45,6 +45,14 @@ fn site(counts: &[u16]) -> Site {
         },
         boot: groundstate_api::boot_rules::BootRules::default(),
         images: groundstate_api::fan_out::ImageRules::default(),
+        healing: groundstate_api::healing::HealingPolicy::default(),
+        rescue: groundstate_api::site_parts::RescueSite::default(),
+        racks: Vec::new(),
+        switches: Vec::new(),
+        pdus: Vec::new(),
+        profiles: Vec::new(),
+        access: Vec::new(),
+        webhooks: Vec::new(),
         nodes: vec![],
     }
 }

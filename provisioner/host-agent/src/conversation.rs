@@ -179,6 +179,9 @@ impl Conversation {
                 }
             }
             HostInstruction::RebootToNetwork => out.push(Action::RestartToNetwork),
+            HostInstruction::Act { action, .. } => out.push(Action::Say {
+                line: format!("action {action} is asked for, which this agent does not know"),
+            }),
         }
     }
 

@@ -140,6 +140,9 @@ impl<H: Host> Service<'_, H> {
                     boot_id: self.facts.boot_id.clone(),
                     number,
                     uptime_secs: uptime_secs(self.root),
+                    epoch: 0,
+                    troubles: Vec::new(),
+                    ended: None,
                 };
                 let outcome = self.provisioner.heartbeat(&heartbeat);
                 Some(self.heard(outcome))

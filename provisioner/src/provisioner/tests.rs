@@ -132,6 +132,14 @@ fn site() -> Site {
         },
         boot: groundstate_api::boot_rules::BootRules::default(),
         images: groundstate_api::fan_out::ImageRules::default(),
+        healing: groundstate_api::healing::HealingPolicy::default(),
+        rescue: groundstate_api::site_parts::RescueSite::default(),
+        racks: Vec::new(),
+        switches: Vec::new(),
+        pdus: Vec::new(),
+        profiles: Vec::new(),
+        access: Vec::new(),
+        webhooks: Vec::new(),
         nodes: vec![SiteNode {
             name: node(),
             mac: MacAddr([2, 0, 0, 0, 0, 1]),
@@ -144,6 +152,9 @@ fn site() -> Site {
             keep: vec![],
             disks: groundstate_api::disk_policy::DiskPolicy::default(),
             vhds: Vec::new(),
+            slot: None,
+            bmc: None,
+            profile: None,
             hardware: None,
         }],
     }
@@ -303,7 +314,7 @@ fn an_order_from_a_channel_that_is_not_believed_is_refused_at_once() {
         panic!("the order was taken");
     };
     assert_eq!(reason.code, ReasonCode::ImageUntrusted);
-    assert_eq!(phase(&ours), Phase::Known, "no run was ordered");
+    assert_eq!(phase(&ours), Phase::Enrolled, "no run was ordered");
 }
 
 #[test]

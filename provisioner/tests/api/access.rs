@@ -189,7 +189,7 @@ fn curl_lists_orders_and_follows_as_the_guide_shows_it() {
             .unwrap();
         String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
     };
-    assert!(curl(&[], "/v1/nodes").contains(r#""phase":"known""#));
+    assert!(curl(&[], "/v1/nodes").contains(r#""phase":"enrolled""#));
     assert!(
         curl(&["--request", "POST"], "/v1/nodes/node-1/provision").contains(r#""phase":"ordered""#)
     );

@@ -112,7 +112,7 @@ fn a_window_that_closed_stays_closed() {
             terms: groundstate_api::plan::OrderTerms::default(),
         },
         Happened::PhaseChanged {
-            from: Phase::Known,
+            from: Phase::Enrolled,
             to: Phase::Ordered,
             reason: None,
         },

@@ -112,7 +112,7 @@ fn erased_disks_get_certificates_that_other_programs_verify_and_the_node_is_know
     );
     let done = json!({"state": "done", "facts": ["DATA-1: erased"]});
     progress(&node, &run, 4, Step::Erase, &done);
-    assert_eq!(phase(&world), "known");
+    assert_eq!(phase(&world), "enrolled");
     assert!(matches!(instruction(&node), Instruction::Hold { .. }));
 
     let all = certificates(&world);
@@ -153,7 +153,7 @@ fn erased_disks_get_certificates_that_other_programs_verify_and_the_node_is_know
     ));
     let world = world.restart();
     assert_eq!(certificates(&world), all, "the journal keeps them");
-    assert_eq!(phase(&world), "known");
+    assert_eq!(phase(&world), "enrolled");
 }
 
 /// openssl verifies the files beside the journal.
@@ -239,7 +239,7 @@ fn a_disk_that_is_not_proved_is_in_quarantine_however_often_a_run_is_ordered() {
         Step::Erase,
         &json!({"state": "done", "facts": []}),
     );
-    assert_eq!(phase(&world), "known");
+    assert_eq!(phase(&world), "enrolled");
     let (node, run) = world.enrolled();
     let report = json!({"run": run, "inventory": inventory()});
     node.post("/v1/run/inventory", &report).ok();

@@ -77,6 +77,9 @@ pub(crate) fn site() -> Site {
         keep: vec![],
         disks: groundstate_api::disk_policy::DiskPolicy::default(),
         vhds: Vec::new(),
+        slot: None,
+        bmc: None,
+        profile: None,
         hardware: None,
     };
     Site {
@@ -102,6 +105,14 @@ pub(crate) fn site() -> Site {
         },
         boot: groundstate_api::boot_rules::BootRules::default(),
         images: groundstate_api::fan_out::ImageRules::default(),
+        healing: groundstate_api::healing::HealingPolicy::default(),
+        rescue: groundstate_api::site_parts::RescueSite::default(),
+        racks: Vec::new(),
+        switches: Vec::new(),
+        pdus: Vec::new(),
+        profiles: Vec::new(),
+        access: Vec::new(),
+        webhooks: Vec::new(),
         nodes: vec![node(1), node(2)],
     }
 }

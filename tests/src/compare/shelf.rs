@@ -199,6 +199,9 @@ fn planned(disks: &[Disk]) -> Result<Plan> {
         keep: Vec::new(),
         disks: DiskPolicy::default(),
         vhds: Vec::new(),
+        slot: None,
+        bmc: None,
+        profile: None,
         hardware: None,
     };
     let policy = Policy {

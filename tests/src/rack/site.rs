@@ -50,6 +50,14 @@ pub fn site(nodes: &[NodeSpec]) -> Site {
         },
         boot: groundstate_api::boot_rules::BootRules::default(),
         images: groundstate_api::fan_out::ImageRules::default(),
+        healing: groundstate_api::healing::HealingPolicy::default(),
+        rescue: groundstate_api::site_parts::RescueSite::default(),
+        racks: Vec::new(),
+        switches: Vec::new(),
+        pdus: Vec::new(),
+        profiles: Vec::new(),
+        access: Vec::new(),
+        webhooks: Vec::new(),
         nodes: nodes.iter().map(node).collect(),
     }
 }
@@ -77,6 +85,9 @@ fn node(spec: &NodeSpec) -> Node {
         keep: Vec::new(),
         disks: DiskPolicy::default(),
         vhds: Vec::new(),
+        slot: None,
+        bmc: None,
+        profile: None,
         hardware: Some(Hardware {
             dimms: dimms
                 .map(|d| ExpectedDimm {

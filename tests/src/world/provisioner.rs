@@ -203,7 +203,7 @@ impl Provisioner {
         } else {
             self.fleet
                 .node(&self.node)
-                .map_or(Phase::Known, |node| node.phase)
+                .map_or(Phase::Enrolled, |node| node.phase)
         }
     }
 

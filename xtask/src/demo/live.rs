@@ -115,10 +115,10 @@ fn doing(report: &NodeReport) -> (String, Option<(u64, u64)>) {
             _,
             Some(BootSighting::FileProgress { file, done, length }),
         ) => (format!("sending {file}"), Some((done.0, length.0))),
-        (Phase::Deploying, Some((step, StepState::Running { done, total })), _) => {
+        (Phase::Provisioning, Some((step, StepState::Running { done, total })), _) => {
             (step.says().to_owned(), Some((done.0, total.0)))
         }
-        (Phase::Deploying, Some((step, _)), _) => (step.says().to_owned(), None),
+        (Phase::Provisioning, Some((step, _)), _) => (step.says().to_owned(), None),
         _ => {
             let open = report
                 .timings

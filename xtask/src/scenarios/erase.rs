@@ -39,11 +39,11 @@ pub(super) fn canaries(layout: &Layout) -> Result<()> {
         stage.nodes[0].power_on(&PowerOn::FIRMWARE)?;
         let is_over = |report: &NodeReport| {
             let erases = report.plan.as_ref().is_some_and(|plan| plan.erases());
-            report.view.phase == Phase::Held || erases && report.view.phase == Phase::Known
+            report.view.phase == Phase::Held || erases && report.view.phase == Phase::Enrolled
         };
         let report = stage.watch(RUN, is_over, |_, _| Ok(()))?.remove(0);
         ensure!(
-            report.view.phase == Phase::Known,
+            report.view.phase == Phase::Enrolled,
             "the erase ended {}: {:?}",
             report.view.phase.as_str(),
             report.view.reason

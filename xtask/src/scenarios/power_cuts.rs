@@ -214,7 +214,7 @@ impl Aim {
 
     /// Whether the run has come to this part, or past it.
     fn is_reached(self, report: &NodeReport) -> bool {
-        let deploying = report.view.phase == Phase::Deploying;
+        let deploying = report.view.phase == Phase::Provisioning;
         let step = report.view.step.as_ref().map(|(step, _)| *step);
         let from = |first: Step| deploying && step.is_some_and(|step| step >= first);
         match self {

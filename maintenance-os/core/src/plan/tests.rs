@@ -86,6 +86,9 @@ impl Case {
                 keep: Vec::new(),
                 disks: DiskPolicy::default(),
                 vhds: Vec::new(),
+                slot: None,
+                bmc: None,
+                profile: None,
                 hardware: None,
             },
             policy: Policy {

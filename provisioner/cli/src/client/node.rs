@@ -285,7 +285,7 @@ fn wait(args: &WaitArgs) -> Result<End> {
     loop {
         let report: NodeReport = client.get(&node_path(paths::NODE, &args.node))?;
         let view = &report.view;
-        let settled = matches!(view.phase, Phase::Ready | Phase::Held | Phase::Known);
+        let settled = matches!(view.phase, Phase::Ready | Phase::Held | Phase::Enrolled);
         if settled {
             print(args.json, view, || {
                 view.reason.as_ref().map_or_else(

@@ -114,7 +114,7 @@ fn an_order_that_lapsed_leaves_the_host_in_its_place() {
         let lapsed = || {
             let (mut world, plan) = World::ready();
             world.later(READY_SILENCE_MAX);
-            assert_eq!(world.phase(), Phase::Silent);
+            assert_eq!(world.phase(), Phase::Suspect);
             world.put(ordered(2, true));
             world.later(ENROLMENT_WINDOW_MAX);
             assert_eq!(
@@ -156,7 +156,7 @@ fn an_order_that_lapsed_leaves_the_host_in_its_place() {
         world.put(beat(&plan.id, BOOT_B));
         assert_eq!(world.phase(), Phase::Ready);
         world.later(READY_SILENCE_MAX);
-        assert_eq!(world.phase(), Phase::Silent);
+        assert_eq!(world.phase(), Phase::Suspect);
     }
     // Held for anything else, a host's report changes nothing.
     let (mut world, plan) = World::ready();

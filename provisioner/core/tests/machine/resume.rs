@@ -269,7 +269,7 @@ fn a_machine_that_comes_back_too_often_is_held() {
     for number in 0..RETURNS_MAX {
         comes_back(&mut world, &boot_number(number), &format!("key-{number}b"));
         world.put(progress(&plan.run, 1, Step::Guard, StepState::Started));
-        assert_eq!(world.phase(), Phase::Deploying);
+        assert_eq!(world.phase(), Phase::Provisioning);
     }
     world.later(FIRST_KEY_QUIET);
     let last = enrol(&boot_number(99), "key-99");
@@ -321,7 +321,7 @@ fn a_run_that_is_over_or_held_does_not_go_on_by_itself() {
 fn a_machine_that_boots_from_the_network_is_not_silent_for_ever_and_not_called_silent_too_soon() {
     let (mut world, plan) = in_the_image();
     world.later(Millis(DEPLOYING_SILENCE_MAX.0 - 1_000));
-    assert_eq!(world.phase(), Phase::Deploying);
+    assert_eq!(world.phase(), Phase::Provisioning);
     world.put(Input::Sighted(BootSighting::Leased {
         address: "10.77.0.100".into(),
         firmware: Some(Firmware::UefiHttp),
@@ -329,7 +329,7 @@ fn a_machine_that_boots_from_the_network_is_not_silent_for_ever_and_not_called_s
     world.later(Millis::secs(60));
     assert_eq!(
         world.phase(),
-        Phase::Deploying,
+        Phase::Provisioning,
         "its firmware took its time, and it is on its way"
     );
     comes_back(&mut world, BOOT_B, "key-b");
@@ -376,7 +376,11 @@ fn what_broke_while_the_power_was_off_holds_the_node() {
             }
         };
         world.put(looked(BOOT_A));
-        assert_eq!(world.phase(), Phase::Deploying, "a retry of the first boot");
+        assert_eq!(
+            world.phase(),
+            Phase::Provisioning,
+            "a retry of the first boot"
+        );
         world.put(looked(BOOT_B));
         assert_eq!(world.phase() == Phase::Held, holds, "{code}");
         world.check_replay();
@@ -416,7 +420,7 @@ fn a_host_that_firmware_starts_in_the_middle_of_a_run_brings_the_machine_back() 
         world.put(register(&plan, BOOT_C)),
         Some(Reply::Host(HostInstruction::RebootToNetwork))
     );
-    assert_eq!(world.phase(), Phase::Deploying);
+    assert_eq!(world.phase(), Phase::Provisioning);
     comes_back(&mut world, BOOT_B, "key-b");
     world.hand_over(&plan);
     world.check_replay();
@@ -460,7 +464,7 @@ fn a_host_speaks_for_a_run_whose_machine_lost_power_with_everything_in_place() {
         world.put(register(&plan, BOOT_C)),
         Some(Reply::Host(HostInstruction::RebootToNetwork))
     );
-    assert_eq!(world.phase(), Phase::Deploying);
+    assert_eq!(world.phase(), Phase::Provisioning);
     world.check_replay();
 }
 

@@ -137,12 +137,12 @@ fn running_figures_are_seen_and_not_journalled() {
 fn silence_ends_each_phase_in_its_own_way() {
     let (mut world, _) = World::deploying(1);
     world.later(Millis(DEPLOYING_SILENCE_MAX.0 - 1));
-    assert_eq!(world.phase(), Phase::Deploying);
+    assert_eq!(world.phase(), Phase::Provisioning);
     world.put(Input::Spoke { run: run_id(1) });
     world.later(Millis(DEPLOYING_SILENCE_MAX.0 - 1));
     assert_eq!(
         world.phase(),
-        Phase::Deploying,
+        Phase::Provisioning,
         "a node that waits for us keeps its run"
     );
     world.later(Millis(1));
@@ -167,7 +167,7 @@ fn silence_ends_each_phase_in_its_own_way() {
 
     let (mut world, plan) = World::ready();
     world.later(Millis(3 * HEARTBEAT.0));
-    assert_eq!(world.phase(), Phase::Silent);
+    assert_eq!(world.phase(), Phase::Suspect);
     world.put(beat(&plan.id, BOOT_B));
     assert_eq!(world.phase(), Phase::Ready);
 }
@@ -241,7 +241,7 @@ fn a_plan_that_stands_still_ends_though_the_machine_calls() {
     world.later(Millis::secs(300));
     world.put(progress(&plan.run, 2, Step::Image, running(1)));
     let moved = world.now;
-    while world.phase() == Phase::Deploying {
+    while world.phase() == Phase::Provisioning {
         world.later(Millis::secs(60));
         world.put(Input::Spoke { run: run_id(1) });
         // The same number again is acknowledged and is no step forward.

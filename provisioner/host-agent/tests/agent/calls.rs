@@ -163,6 +163,9 @@ fn heartbeat() -> Heartbeat {
         boot_id: boot(1),
         number: 7,
         uptime_secs: 50,
+        epoch: 0,
+        troubles: Vec::new(),
+        ended: None,
     }
 }
 

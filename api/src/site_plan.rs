@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What another site file would change, and where machines differ from the one in force.
+
+use crate::ids::NodeId;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// What applying a site would do. Nothing is done by asking.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SitePlan {
+    /// Version of the site that it was compared with; 0 where there is none.
+    pub from: u64,
+    /// The changes, by resource.
+    pub changes: Vec<SiteChange>,
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteChange {
+    /// What it is about: `node r1-07`, `rack r1`, `policy.image`.
+    pub resource: String,
+    /// What happens to it.
+    pub kind: ChangeKind,
+    /// The keys that change, each with its values before and after; never a secret.
+    pub keys: Vec<KeyChange>,
+    /// What follows for machines, in words: `from its next run on`, `at once`; empty where nothing does.
+    pub effect: String,
+    /// What stands in the way: then nothing of the site is applied.
+    pub refused: Option<String>,
+}
+
+/// What happens to a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChangeKind {
+    /// It is new.
+    Added,
+    /// It differs.
+    Changed,
+    /// It is gone.
+    Removed,
+}
+
+/// One key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyChange {
+    /// Its path: `network.pool_last`.
+    pub key: String,
+    /// Before; empty where it was not there.
+    pub before: String,
+    /// After; empty where it is gone.
+    pub after: String,
+}
+
+/// Where machines differ from the site: `GET /v1/site/drift`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    /// Version of the site.
+    pub version: u64,
+    /// Each difference.
+    pub drifts: Vec<Drifted>,
+}
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drifted {
+    /// The node.
+    pub node: NodeId,
+    /// What differs: `image`, `serial`, `dimm A3`, `disk SERIAL`.
+    pub what: String,
+    /// What the site says.
+    pub wanted: String,
+    /// What was seen.
+    pub seen: String,
+    /// What a person can do.
+    pub next_step: String,
+}
