@@ -130,6 +130,9 @@ fn planned(disks: Vec<Disk>) -> Plan {
         keep: Vec::new(),
         disks: groundstate_api::disk_policy::DiskPolicy::default(),
         vhds: Vec::new(),
+        slot: None,
+        bmc: None,
+        profile: None,
         hardware: Some(Hardware {
             dimms: Vec::new(),
             disks: expected.collect(),

@@ -358,6 +358,9 @@ fn a_disk_that_nobody_named_is_told_and_left_alone() {
         keep: vec![],
         disks: groundstate_api::disk_policy::DiskPolicy::default(),
         vhds: Vec::new(),
+        slot: None,
+        bmc: None,
+        profile: None,
         hardware,
     };
     let lines = |node: &Node, earlier: &EarlierDisks| {

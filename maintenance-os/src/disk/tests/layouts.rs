@@ -90,6 +90,9 @@ fn planned_layout(disks: Vec<Disk>, fs: VolumeFs, (format, kind): (VhdFormat, Vh
             ..DiskPolicy::default()
         },
         vhds: Vec::new(),
+        slot: None,
+        bmc: None,
+        profile: None,
         hardware: None,
     };
     let policy = Policy {

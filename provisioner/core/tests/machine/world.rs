@@ -191,6 +191,9 @@ pub(crate) fn beat(plan: &PlanId, boot: &str) -> Input {
             boot_id: boot.parse().unwrap(),
             number: 1,
             uptime_secs: 9,
+            epoch: 0,
+            troubles: Vec::new(),
+            ended: None,
         },
     }
 }
