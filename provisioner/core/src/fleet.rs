@@ -22,10 +22,10 @@ use groundstate_api::{MacAddr, Millis, NodeId, Reason};
 /// The nodes of one site.
 #[derive(Clone, Debug)]
 pub struct Fleet {
-    nodes: BTreeMap<NodeId, Node>,
+    pub(crate) nodes: BTreeMap<NodeId, Node>,
     /// Whose boot address it is; the site file names no address twice.
-    by_mac: BTreeMap<MacAddr, NodeId>,
-    closed: bool,
+    pub(crate) by_mac: BTreeMap<MacAddr, NodeId>,
+    pub(crate) closed: bool,
     /// What the site says about booting.
     pub(crate) boot: BootRules,
     foreign: BTreeMap<String, Millis>,
@@ -46,12 +46,12 @@ impl Fleet {
     #[must_use]
     pub fn new(site: &Site, began: Millis) -> Self {
         let node = |node: &groundstate_api::site::Node| {
-            let value = Node::new(node.clone(), site.policy.hand_over, began);
+            let effective = crate::profile::effective(node, &site.profiles);
+            let value = Node::new(effective, site.policy.hand_over, began);
             (node.name.clone(), value)
         };
-        let owner = |node: &groundstate_api::site::Node| (node.mac, node.name.clone());
         Self {
-            by_mac: site.nodes.iter().rev().map(owner).collect(),
+            by_mac: crate::reconcile::owners(site),
             nodes: site.nodes.iter().map(node).collect(),
             closed: site.policy.closed,
             boot: site.boot.clone(),
