@@ -22,14 +22,37 @@ use std::sync::{Mutex, PoisonError};
 /// The plan; none where the site switched it off.
 #[derive(Debug)]
 pub(crate) struct Sources {
-    plan: Option<Mutex<FanOut>>,
+    plan: Mutex<Planned>,
+}
+
+#[derive(Debug)]
+struct Planned {
+    rules: ImageRules,
+    plan: Option<FanOut>,
+}
+
+impl Planned {
+    fn new(rules: &ImageRules) -> Self {
+        let settings = Settings { rate: rules.rate() };
+        Self {
+            rules: rules.clone(),
+            plan: rules.peers.then(|| FanOut::new(settings)),
+        }
+    }
 }
 
 impl Sources {
     pub(crate) fn new(rules: &ImageRules) -> Self {
-        let settings = Settings { rate: rules.rate() };
         Self {
-            plan: rules.peers.then(|| Mutex::new(FanOut::new(settings))),
+            plan: Mutex::new(Planned::new(rules)),
+        }
+    }
+
+    /// Other rules hold from now on: the plan begins anew, since every node tells the whole with its next question.
+    pub(crate) fn renew(&self, rules: &ImageRules) {
+        let mut planned = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        if planned.rules != *rules {
+            *planned = Planned::new(rules);
         }
     }
 
@@ -43,9 +66,6 @@ impl Sources {
         mut question: SourcesQuestion,
     ) -> SourcesAnswer {
         let everything = image_core::fan_out::everything_from_the_repository(&question, None);
-        let Some(plan) = &self.plan else {
-            return everything;
-        };
         let rack = rules.rack_of(node, from).to_owned();
         question
             .troubles
@@ -53,7 +73,10 @@ impl Sources {
         let mut actions = Vec::new();
         {
             // A panic in the plan cannot leave it half changed in a way that the next questions do not put right.
-            let mut plan = plan.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut planned = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(plan) = &mut planned.plan else {
+                return everything;
+            };
             if plan.deadline().is_some_and(|at| at <= now) {
                 plan.handle(now, Event::Timeout, &mut actions);
             }

@@ -2,6 +2,7 @@
 //! The provisioner as one value: inputs go in, events become durable, and only then somebody hears of it.
 
 mod boot_service;
+mod in_force;
 
 use crate::boots::Boots;
 use crate::clock::Clock;
@@ -18,7 +19,8 @@ use groundstate_api::inventory::Inventory;
 use groundstate_api::plan::OrderTerms;
 use groundstate_api::site::Site;
 use groundstate_api::view::{NodeList, NodeReport, NodeView};
-use groundstate_api::{MacAddr, Millis, NodeId, Reason, RunId, SCHEMA};
+use groundstate_api::{Digest, MacAddr, Millis, NodeId, Reason, RunId, SCHEMA};
+use in_force::{BY_START, InForce};
 use prov_core::{Fleet, Input, Node, Reply, Wish};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -49,7 +51,8 @@ pub struct Provisioner {
 
 struct Inner {
     clock: Clock,
-    site: Site,
+    /// Which site holds. Locked for moments only.
+    in_force: RwLock<InForce>,
     pki: Pki,
     images: Arc<dyn Images>,
     /// The writer's lock: decide, make durable, fold in. Held while the disk is written.
@@ -143,8 +146,9 @@ impl Provisioner {
         images: Arc<dyn Images>,
         journal: Box<dyn Journal>,
     ) -> Result<Self, OpenError> {
-        let sources = Sources::new(&site.images);
-        let (fleet, book) = Book::replay(&site, journal, clock.steady())?;
+        let file = site.clone();
+        let (fleet, in_force, book) = Book::replay(site, journal, clock.steady())?;
+        let sources = Sources::new(&in_force.site.images);
         let (sightings, sightings_out) = mpsc::channel(boot_service::SIGHTINGS_MAX);
         // At most one plan per node's run is asked for, so the number of nodes bounds this queue.
         let (plans, plans_out) = mpsc::unbounded_channel();
@@ -156,7 +160,7 @@ impl Provisioner {
         let this = Self {
             inner: Arc::new(Inner {
                 clock,
-                site,
+                in_force: RwLock::new(in_force),
                 pki,
                 images,
                 book: Mutex::new(book),
@@ -169,23 +173,27 @@ impl Provisioner {
                 work: Mutex::new(Some(work)),
             }),
         };
-        let names: Vec<NodeId> = this.fleet().nodes().map(|n| n.id().clone()).collect();
+        this.begin_with(file)?;
+        Ok(this)
+    }
+
+    /// Applies the file of the start where it is another one than at the start before, and tells every node that we are there.
+    fn begin_with(&self, file: Site) -> Result<(), JournalError> {
+        let json = serde_json::to_vec(&file).map_err(JournalError::Encode)?;
+        if self.in_force().of_start != Some(Digest::of(&json)) {
+            self.apply_site(file, BY_START)?;
+        }
+        let names: Vec<NodeId> = self.fleet().nodes().map(|n| n.id().clone()).collect();
         for name in names {
-            let is_new = this.fleet().node(&name).is_some_and(|n| n.version == 0);
+            let is_new = self.fleet().node(&name).is_some_and(|n| n.version == 0);
             let input = if is_new {
                 Input::Added
             } else {
                 Input::Restarted
             };
-            this.submit(&name, input)?;
+            self.submit(&name, input)?;
         }
-        Ok(this)
-    }
-
-    /// The site.
-    #[must_use]
-    pub fn site(&self) -> &Site {
-        &self.inner.site
+        Ok(())
     }
 
     /// The certificates.
@@ -203,7 +211,7 @@ impl Provisioner {
     /// Where the API is for nodes: `https://address:port`.
     #[must_use]
     pub fn address(&self) -> String {
-        let network = &self.inner.site.network;
+        let network = &self.site().network;
         format!("https://{}:{}", network.address, network.https_port)
     }
 
@@ -212,7 +220,7 @@ impl Provisioner {
     pub fn boot_config(&self) -> BootConfig {
         BootConfig {
             schema: SCHEMA,
-            site: self.inner.site.name.clone(),
+            site: self.site().name.clone(),
             provisioner: self.address(),
             ca_pem: self.inner.pki.ca_pem().to_owned(),
         }
@@ -283,7 +291,7 @@ impl Provisioner {
         from: IpAddr,
         question: SourcesQuestion,
     ) -> SourcesAnswer {
-        let site = &self.inner.site;
+        let site = self.site();
         self.inner
             .sources
             .answer(self.now(), &site.images, node, from, question)
@@ -450,10 +458,11 @@ impl Provisioner {
         from: &Speaker,
         inventory: Box<Inventory>,
     ) -> Result<Option<Reply>, Unheard> {
+        let site = self.site();
         let findings = self.with_node(&from.node, |n| {
             let findings =
                 hw_core::judge_node(&n.site, n.last_good.as_deref(), &n.earlier, &inventory);
-            prov_core::allowance::allow(n, &self.inner.site.policy, &inventory, findings)
+            prov_core::allowance::allow(n, &site.policy, &inventory, findings)
         });
         let findings = findings.unwrap_or_default();
         self.submit_from(
@@ -552,24 +561,6 @@ impl Provisioner {
                 tracing::error!(%node, %error, "a deadline is not in the journal; it is tried again");
             }
         }
-    }
-}
-
-impl Book {
-    fn replay(
-        site: &Site,
-        journal: Box<dyn Journal>,
-        began: Millis,
-    ) -> Result<(Fleet, Self), JournalError> {
-        let mut fleet = Fleet::new(site, began);
-        let mut newest = 0;
-        loop {
-            let page = journal.read(newest, REPLAY_PAGE, None)?;
-            let Some(last) = page.last() else { break };
-            newest = last.number;
-            page.iter().for_each(|event| fleet.apply(event));
-        }
-        Ok((fleet, Self { journal, newest }))
     }
 }
 

@@ -48,6 +48,16 @@ pub trait Journal: Send {
     /// # Errors
     /// Where the journal cannot be read.
     fn log(&self, node: &NodeId, run: &RunId) -> Result<Option<String>, JournalError>;
+    /// Keeps a document under a name, in the place of what was there under it.
+    ///
+    /// # Errors
+    /// Where it could not be made durable.
+    fn put_document(&mut self, key: &str, bytes: &[u8]) -> Result<(), JournalError>;
+    /// A document; `None` where there is none of this name.
+    ///
+    /// # Errors
+    /// Where the journal cannot be read.
+    fn document(&self, key: &str) -> Result<Option<Vec<u8>>, JournalError>;
 }
 
 /// A boot's log within its run begins at a multiple of this many bytes, so that the logs of a run's boots follow one another
@@ -97,6 +107,26 @@ pub enum JournalError {
     /// An event cannot be written as JSON.
     #[error("an event cannot be encoded: {0}")]
     Encode(#[source] serde_json::Error),
+    /// An event names a document that is not there.
+    #[error("the journal has no document {key:?}, and an event names it")]
+    NoDocument {
+        /// Its name.
+        key: String,
+    },
+    /// A document is not what its name says.
+    #[error("the journal's document {key:?} has another digest than its name")]
+    WrongDocument {
+        /// Its name.
+        key: String,
+    },
+    /// A document is not what we write.
+    #[error("the journal's document {key:?} cannot be understood: {source}")]
+    Document {
+        /// Its name.
+        key: String,
+        /// Why.
+        source: serde_json::Error,
+    },
     /// A number is outside of what the file can hold.
     #[error("{0} is out of the journal's range")]
     Range(&'static str),

@@ -37,6 +37,10 @@ CREATE TABLE IF NOT EXISTS log_ends (
     kept   INTEGER NOT NULL,
     lost   INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS documents (
+    key    TEXT PRIMARY KEY,
+    body   BLOB NOT NULL
+) STRICT;
 ";
 
 /// The embedded journal.
@@ -273,6 +277,25 @@ impl Journal for SqliteJournal {
             text.push_str(&format!("[{lost} bytes came after the log was full]\n"));
         }
         Ok(Some(text))
+    }
+
+    fn put_document(&mut self, key: &str, bytes: &[u8]) -> Result<(), JournalError> {
+        self.db
+            .execute(
+                "INSERT INTO documents (key, body) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET body = ?2",
+                params![key, bytes],
+            )
+            .map(|_| ())
+            .map_err(JournalError::Write)
+    }
+
+    fn document(&self, key: &str) -> Result<Option<Vec<u8>>, JournalError> {
+        self.db
+            .query_row("SELECT body FROM documents WHERE key = ?1", [key], |row| {
+                row.get(0)
+            })
+            .optional()
+            .map_err(JournalError::Read)
     }
 }
 

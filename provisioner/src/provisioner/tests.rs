@@ -99,6 +99,12 @@ impl Journal for Picky {
     fn log(&self, node: &NodeId, run: &RunId) -> Result<Option<String>, JournalError> {
         self.0.log(node, run)
     }
+    fn put_document(&mut self, key: &str, bytes: &[u8]) -> Result<(), JournalError> {
+        self.0.put_document(key, bytes)
+    }
+    fn document(&self, key: &str) -> Result<Option<Vec<u8>>, JournalError> {
+        self.0.document(key)
+    }
 }
 
 const UUID: &str = "564d1234-5678-9abc-def0-123456789abc";

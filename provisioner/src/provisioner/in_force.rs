@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The site that is in force: it may change while we run, and the journal says which one holds.
+//!
+//! Whether a site may be put in force is asked before, in `prov-core`: nothing is refused here.
+
+use super::{Book, Provisioner, REPLAY_PAGE};
+use crate::journal::{Journal, JournalError};
+use groundstate_api::event::{Event, Happened};
+use groundstate_api::site::Site;
+use groundstate_api::{Digest, Millis, NodeId};
+use prov_core::{Fleet, Input, Reconciled};
+use std::sync::{Arc, PoisonError};
+
+/// Who applies the file that the process is started with.
+pub(crate) const BY_START: &str = "up";
+/// Lines of a change that are journalled; more are counted.
+const CHANGES_MAX: usize = 200;
+
+/// Which site is in force.
+#[derive(Clone, Debug)]
+pub(super) struct InForce {
+    pub(super) site: Arc<Site>,
+    /// 0 before any site is in the journal.
+    pub(super) version: u64,
+    /// The last one that came with a start: a file that was not edited since does not undo what was applied after it.
+    pub(super) of_start: Option<Digest>,
+}
+
+impl InForce {
+    /// The file of the start, as long as the journal says nothing else.
+    pub(super) fn of_file(site: Site) -> Self {
+        Self {
+            site: Arc::new(site),
+            version: 0,
+            of_start: None,
+        }
+    }
+
+    /// Takes in what the journal says.
+    pub(super) fn applied(&mut self, site: Site, version: u64, digest: Digest, by: &str) {
+        self.site = Arc::new(site);
+        self.version = version;
+        if by == BY_START {
+            self.of_start = Some(digest);
+        }
+    }
+}
+
+impl Provisioner {
+    /// The site in force.
+    #[must_use]
+    pub fn site(&self) -> Arc<Site> {
+        self.in_force().site
+    }
+
+    /// Its version: 1, 2, 3, …
+    #[must_use]
+    pub fn site_version(&self) -> u64 {
+        self.in_force().version
+    }
+
+    pub(super) fn in_force(&self) -> InForce {
+        self.inner
+            .in_force
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Puts a site in force that was checked before, and says its version. Nodes that are new are added. The same site again
+    /// changes nothing. Blocks for the journal.
+    ///
+    /// # Errors
+    /// Where the journal cannot be written: then the site before stays in force.
+    pub fn apply_site(&self, site: Site, by: &str) -> Result<u64, JournalError> {
+        self.apply_site_saying(site, by, Vec::new())
+    }
+
+    /// The same, with what changed in words. Where `changes` is empty, the nodes that come, change and go are named.
+    ///
+    /// # Errors
+    /// Where the journal cannot be written: then the site before stays in force.
+    pub fn apply_site_saying(
+        &self,
+        site: Site,
+        by: &str,
+        mut changes: Vec<String>,
+    ) -> Result<u64, JournalError> {
+        let added = {
+            let mut book = self.book();
+            let old = self.in_force();
+            let begins = by == BY_START && old.version == 0;
+            if *old.site == site && !begins {
+                return Ok(old.version);
+            }
+            let json = serde_json::to_vec(&site).map_err(JournalError::Encode)?;
+            let digest = Digest::of(&json);
+            let now = self.now();
+            if changes.is_empty() {
+                changes = words(&self.fleet().clone().reconcile(&site, now));
+            }
+            shorten(&mut changes);
+            // The document first: an event that names one which is not there would stop every later start.
+            book.journal.put_document(&digest.to_string(), &json)?;
+            let version = old.version + 1;
+            let event = Event {
+                number: book.newest + 1,
+                at: now,
+                node: None,
+                what: Happened::SiteApplied {
+                    version,
+                    digest,
+                    by: by.to_owned(),
+                    changes,
+                },
+            };
+            self.write(&mut book, std::slice::from_ref(&event))?;
+            book.newest = event.number;
+            let added = {
+                let mut fleet = self.fleet_mut();
+                fleet.apply(&event);
+                reconcile(&mut fleet, &site, now, book.journal.as_ref(), event.number)?
+            };
+            self.inner.sources.renew(&site.images);
+            self.inner
+                .in_force
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .applied(site, version, digest, by);
+            self.inner.newest.send_replace(event.number);
+            added
+        };
+        for node in added {
+            if self.with_node(&node, |n| n.version) == Some(0) {
+                self.submit(&node, Input::Added)?;
+            }
+        }
+        Ok(self.site_version())
+    }
+}
+
+impl Book {
+    /// Folds the journal, and says which site is in force at its end.
+    pub(super) fn replay(
+        file: Site,
+        journal: Box<dyn Journal>,
+        began: Millis,
+    ) -> Result<(Fleet, InForce, Self), JournalError> {
+        let mut fleet = Fleet::new(&file, began);
+        let mut in_force = InForce::of_file(file);
+        let mut newest = 0;
+        loop {
+            let page = journal.read(newest, REPLAY_PAGE, None)?;
+            let Some(last) = page.last() else { break };
+            newest = last.number;
+            for event in &page {
+                fleet.apply(event);
+                if let Happened::SiteApplied {
+                    version,
+                    digest,
+                    by,
+                    ..
+                } = &event.what
+                {
+                    let site = kept_site(journal.as_ref(), digest)?;
+                    reconcile(&mut fleet, &site, began, journal.as_ref(), event.number)?;
+                    in_force.applied(site, *version, *digest, by);
+                }
+            }
+        }
+        Ok((fleet, in_force, Self { journal, newest }))
+    }
+}
+
+/// Reads the site of an event. It is refused where it is not what the event names.
+pub(super) fn kept_site(journal: &dyn Journal, digest: &Digest) -> Result<Site, JournalError> {
+    let key = digest.to_string();
+    let bytes = journal
+        .document(&key)?
+        .ok_or_else(|| JournalError::NoDocument { key: key.clone() })?;
+    if Digest::of(&bytes) != *digest {
+        return Err(JournalError::WrongDocument { key });
+    }
+    serde_json::from_slice(&bytes).map_err(|source| JournalError::Document { key, source })
+}
+
+/// Puts the site into the fleet, and folds in what the journal says up to `newest` of nodes that come back.
+pub(super) fn reconcile(
+    fleet: &mut Fleet,
+    site: &Site,
+    now: Millis,
+    journal: &dyn Journal,
+    newest: u64,
+) -> Result<Vec<NodeId>, JournalError> {
+    let Reconciled { added, .. } = fleet.reconcile(site, now);
+    for node in &added {
+        let mut after = 0;
+        loop {
+            let page = journal.read(after, REPLAY_PAGE, Some(node))?;
+            let Some(last) = page.last() else { break };
+            after = last.number;
+            page.iter()
+                .filter(|event| event.number <= newest)
+                .for_each(|event| fleet.apply(event));
+        }
+    }
+    Ok(added)
+}
+
+fn words(done: &Reconciled) -> Vec<String> {
+    let line = |what: &'static str| move |node: &NodeId| format!("node {node} {what}");
+    let added = done.added.iter().map(line("is new"));
+    let changed = done.changed.iter().map(line("differs"));
+    let removed = done.removed.iter().map(line("is gone"));
+    added.chain(changed).chain(removed).collect()
+}
+
+fn shorten(changes: &mut Vec<String>) {
+    let more = changes.len().saturating_sub(CHANGES_MAX - 1);
+    if changes.len() > CHANGES_MAX {
+        changes.truncate(CHANGES_MAX - 1);
+        changes.push(format!("and {more} more"));
+    }
+}
