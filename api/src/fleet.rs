@@ -3,6 +3,7 @@
 
 use crate::healing::{BrakeView, MeasureView};
 use crate::ids::NodeId;
+use crate::reason::ReasonCode;
 use crate::units::Millis;
 use crate::view::Phase;
 use alloc::collections::BTreeMap;
@@ -23,6 +24,9 @@ pub struct FleetView {
     pub racks: Vec<RackView>,
     /// Machines in the waiting room.
     pub machines: u32,
+    /// The nodes that need a person now, the gravest first, each with its one next step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Need>,
     /// The brake.
     pub brake: BrakeView,
     /// What the policy wants or does.
@@ -33,6 +37,27 @@ pub struct FleetView {
     pub leader: Option<String>,
     /// Number of the newest event.
     pub newest: u64,
+}
+
+/// A node that needs a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Need {
+    /// The node.
+    pub node: NodeId,
+    /// Its rack, where it has one.
+    pub rack: Option<String>,
+    /// Its lowest unit there.
+    pub unit: Option<u16>,
+    /// Where it is on its way.
+    pub phase: Phase,
+    /// Since when, milliseconds since 1970.
+    pub since: Millis,
+    /// What kind of reason it is.
+    pub code: ReasonCode,
+    /// The reason's sentence.
+    pub what: String,
+    /// The one next step.
+    pub next_step: String,
 }
 
 /// A rack with what stands in it.

@@ -39,6 +39,7 @@ pub mod run;
 pub mod site;
 pub mod site_parts;
 pub mod site_plan;
+pub mod ticket;
 pub mod text;
 pub mod trust;
 pub mod units;

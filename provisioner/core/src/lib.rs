@@ -21,6 +21,7 @@ mod erase;
 mod fleet;
 pub mod fold;
 mod host;
+pub mod needs;
 mod node;
 pub mod profile;
 mod rack_check;
@@ -28,6 +29,7 @@ pub mod reasons;
 mod reconcile;
 mod run;
 pub mod site_check;
+pub mod ticket;
 mod timings;
 mod view;
 
