@@ -8,6 +8,7 @@ mod client;
 mod image;
 mod pxe_server;
 mod remote;
+mod site;
 mod up;
 mod vhd;
 
@@ -51,6 +52,8 @@ enum Command {
     Boot(client::boot::BootCommand),
     /// Show events, over the API.
     Events(client::events::EventsArgs),
+    #[command(flatten)]
+    Site(site::SiteCommand),
 }
 
 /// How a command ended that did not fail.
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         Command::Plan(command) => client::plan::run(&command),
         Command::Boot(command) => client::boot::run(&command),
         Command::Events(args) => client::events::run(&args),
+        Command::Site(command) => site::run(&command),
     };
     match done {
         Ok(End::Done) => ExitCode::SUCCESS,

@@ -7,6 +7,7 @@ pub(crate) mod erase;
 pub(crate) mod events;
 pub(crate) mod node;
 pub(crate) mod plan;
+pub(crate) mod power;
 mod show;
 
 use anyhow::{Context as _, Result, anyhow, bail};

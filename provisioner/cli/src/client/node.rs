@@ -40,6 +40,8 @@ pub(crate) enum NodeCommand {
     Log(LogArgs),
     /// Wait until a node is ready or held.
     Wait(WaitArgs),
+    #[command(flatten)]
+    Power(super::power::PowerCommand),
 }
 
 #[derive(Args)]
@@ -133,6 +135,7 @@ pub(crate) fn run(command: &NodeCommand) -> Result<End> {
         NodeCommand::Plan(args) => plan(args),
         NodeCommand::Log(args) => log(args),
         NodeCommand::Wait(args) => wait(args),
+        NodeCommand::Power(command) => super::power::run(command),
     }
 }
 
