@@ -2,6 +2,7 @@
 //! What the provisioner does to a machine or asks of its host: an action stands in the journal before it is carried out and
 //! when it has ended, so that a provisioner that starts again knows what it was about.
 
+use crate::healing::Measure;
 use crate::ids::NodeId;
 use crate::reason::Reason;
 use crate::units::Millis;
@@ -47,6 +48,11 @@ pub enum Act {
     RebootHost,
     /// By the host's agent: the host gives its work away.
     Drain,
+    /// By the healing policy: a measure about a node in trouble. It waits for approval, a place and the brake, and may be vetoed.
+    Heal {
+        /// Which.
+        measure: Measure,
+    },
 }
 
 impl Act {
@@ -76,6 +82,7 @@ impl Act {
             Self::CollectDiagnostics => "collect diagnostics",
             Self::RebootHost => "restart the host",
             Self::Drain => "drain",
+            Self::Heal { measure } => measure.says(),
         }
     }
 }

@@ -185,6 +185,23 @@ pub enum Happened {
         /// The action.
         action: Box<Action>,
     },
+    /// A measure of the healing policy may go on, says who must approve it.
+    ActionApproved {
+        /// The action.
+        id: ActionId,
+        /// Who.
+        by: String,
+    },
+    /// A measure of the healing policy waits no more: from now on it is carried out.
+    ActionStarted {
+        /// The action.
+        id: ActionId,
+    },
+    /// A host of an earlier run, plan or boot spoke: nothing of it is believed. An alarm.
+    HostFenced {
+        /// What it said, and what to do.
+        reason: Reason,
+    },
     /// An action ended.
     ActionEnded {
         /// The action.
@@ -245,4 +262,59 @@ pub enum Happened {
         /// Why, where it is a waiting or a held phase.
         reason: Option<Reason>,
     },
+}
+
+/// The kinds of event, as `happened` has them.
+pub const KINDS: &[&str] = &[
+    "node-added",
+    "run-ordered",
+    "boot-seen",
+    "foreign-dhcp",
+    "enrolled",
+    "came-back",
+    "enrol-refused",
+    "inventory-taken",
+    "planned",
+    "step-moved",
+    "disk-erased",
+    "host-credential-issued",
+    "host-registered",
+    "site-applied",
+    "machine-seen",
+    "machine-left",
+    "plan-approved",
+    "action-begun",
+    "action-approved",
+    "action-started",
+    "host-fenced",
+    "action-ended",
+    "health-reported",
+    "braked",
+    "adopted",
+    "remarked",
+    "audited",
+    "leader-changed",
+    "phase-changed",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kinds_are_those_that_events_have() {
+        let known = |kind: &str| {
+            let text = alloc::format!(r#"{{"happened":"{kind}"}}"#);
+            match serde_json::from_str::<Happened>(&text) {
+                Ok(_) => alloc::string::String::new(),
+                Err(error) => alloc::format!("{error}"),
+            }
+        };
+        for kind in KINDS {
+            let said = known(kind);
+            assert!(!said.contains("unknown variant"), "{said}");
+        }
+        let all = known("no-such-kind");
+        assert_eq!(all.matches('`').count() / 2, KINDS.len() + 1, "{all}");
+    }
 }

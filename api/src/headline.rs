@@ -73,6 +73,9 @@ pub fn headline(what: &Happened) -> String {
                 action.id
             )
         }
+        Happened::ActionApproved { id, by } => format!("action {id} approved by {by}"),
+        Happened::ActionStarted { id } => format!("action {id} goes on"),
+        Happened::HostFenced { reason } => format!("ALARM: {}", short(reason)),
         Happened::ActionEnded { id, outcome } => ended(*id, outcome),
         Happened::HealthReported { by, troubles } => match troubles.as_slice() {
             [] => format!("in health again, says {by}"),

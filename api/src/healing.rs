@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Health of hosts, and what the policy makes of it.
 
-use crate::ids::NodeId;
+use crate::action::ActionId;
+use crate::ids::{NodeId, RunId};
 use crate::reason::Reason;
 use crate::units::Millis;
 use alloc::string::String;
@@ -37,6 +38,18 @@ impl Measure {
             Self::Reboot => "reboot",
             Self::Reprovision => "reprovision",
             Self::Quarantine => "quarantine",
+        }
+    }
+    /// For people.
+    #[must_use]
+    pub const fn says(self) -> &'static str {
+        match self {
+            Self::Watch => "watch the node",
+            Self::RestartServices => "restart the host's services",
+            Self::CollectDiagnostics => "collect the host's diagnostics",
+            Self::Reboot => "restart the node",
+            Self::Reprovision => "provision the node anew",
+            Self::Quarantine => "take the node out of use",
         }
     }
     /// Whether it takes the host's work away, so that the limits on how many at once hold for it.
@@ -78,6 +91,41 @@ pub struct Trouble {
     /// What was seen: `nginx.service: failed`; at most 16 lines of 512 bytes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<String>,
+}
+
+/// A trouble with who says so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TroubleView {
+    /// Who: `host-agent`, `hw-diag`, `fabric:fc-1`.
+    pub by: String,
+    /// Since when, milliseconds since 1970.
+    pub since: Millis,
+    /// What.
+    pub trouble: Trouble,
+}
+
+/// The body of `POST /v1/nodes/{node}/troubles`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Troubles {
+    /// All that the caller sees wrong with the host now, at most 16; none where its trouble is over.
+    pub troubles: Vec<Trouble>,
+}
+
+/// The body of `POST /v1/nodes/{node}/remarks`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Remark {
+    /// The remark; at most 2,048 bytes.
+    pub text: String,
+}
+
+/// The body of `POST /v1/nodes/{node}/approve`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovePlan {
+    /// The run whose plan may go on.
+    pub run: RunId,
 }
 
 /// The policy, `[healing]` in the site file.
@@ -206,6 +254,9 @@ pub struct Because {
 pub struct MeasureView {
     /// The node.
     pub node: NodeId,
+    /// The action that it is, by which it is approved or vetoed; `None` while it is not yet due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<ActionId>,
     /// What.
     pub measure: Measure,
     /// Why.

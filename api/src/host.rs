@@ -45,6 +45,9 @@ pub struct HostSeed {
     /// Whether this host was made by an earlier plan and stays who it is: only its volumes and its certificate are new.
     #[serde(default, skip_serializing_if = "is_false")]
     pub same_host: bool,
+    /// The epoch: how many runs of the node were ordered when it was made. 0 in seeds of before.
+    #[serde(default)]
+    pub epoch: u64,
 }
 
 fn is_false(same_host: &bool) -> bool {

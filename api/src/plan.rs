@@ -102,13 +102,26 @@ pub struct OrderTerms {
     /// The disks that are erased; the run does nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub erase: Option<EraseTerms>,
+    /// Whether the plan waits until a person or the fabric controller approves it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub approve: bool,
+    /// Who ordered it: `operator:ana`, `policy`; empty in journals of before.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub by: String,
+    /// What was tried before this run of the same order, a line for each try; empty for the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<String>,
+}
+
+fn is_false(said: &bool) -> bool {
+    !*said
 }
 
 impl OrderTerms {
     /// Whether nothing is asked.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.confirm_wipe.is_empty() && self.rebuild.is_none() && self.erase.is_none()
+        *self == Self::default()
     }
 }
 

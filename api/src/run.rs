@@ -117,4 +117,7 @@ pub struct HostCredentialRequest {
 pub struct HostCredential {
     /// The client certificate, PEM; bound to node and plan.
     pub certificate_pem: String,
+    /// How many runs of the node were ordered: what the host says of itself with every call, so that an earlier one is known.
+    #[serde(default)]
+    pub epoch: u64,
 }

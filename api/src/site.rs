@@ -113,6 +113,13 @@ pub struct Policy {
     /// Whether a machine that is not in this file is refused an address and a boot file. Closed is the default.
     #[serde(default = "closed_default")]
     pub closed: bool,
+    /// How often a run is tried again by itself that stopped for a cause that may pass: the machine fell silent, did not boot,
+    /// or could not reach the provisioner. Runs that the healing policy orders are never tried again so: its ladder says how often.
+    #[serde(default = "retries_default", skip_serializing_if = "is_retries_default")]
+    pub retries: u32,
+    /// The most runs that carry their plans out at once; none where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs_at_once: Option<u32>,
     /// What disks are for.
     #[serde(default, skip_serializing_if = "DiskPolicy::is_empty")]
     pub disks: DiskPolicy,
@@ -123,6 +130,17 @@ pub struct Policy {
 
 fn closed_default() -> bool {
     true
+}
+
+/// How often a run is tried again where the site file does not say.
+pub const RETRIES_USUAL: u32 = 2;
+
+const fn retries_default() -> u32 {
+    RETRIES_USUAL
+}
+
+fn is_retries_default(retries: &u32) -> bool {
+    *retries == RETRIES_USUAL
 }
 
 /// A set of VHDs: `vm-0.vhd`, `vm-1.vhd`, …; `count` of one `size`, or `sizes`, or as many or as large as fit (`fill`).

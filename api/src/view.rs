@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What people and programs see of a node.
 
+use crate::action::ActionView;
 use crate::boot::{BootSighting, Firmware};
 use crate::event::Event;
+use crate::healing::{MeasureView, TroubleView};
 use crate::health::DeviceReport;
 use crate::host::Change;
 use crate::ids::{BootId, MacAddr, NodeId, PlanId, RunId};
@@ -164,6 +166,19 @@ pub struct NodeReport {
     pub host: Option<HostView>,
     /// Refused enrolments and other things that a person should look at, newest last.
     pub alarms: Vec<Reason>,
+    /// What is wrong with the host, and who says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub troubles: Vec<TroubleView>,
+    /// What was done to the machine or asked of its host, newest first; at most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<ActionView>,
+    /// What the healing policy wants, and what that waits for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measures: Vec<MeasureView>,
+}
+
+fn is_false(said: &bool) -> bool {
+    !*said
 }
 
 /// How long something took.
@@ -209,6 +224,9 @@ pub struct Order {
     /// Serial numbers of disks that may be wiped although they hold something that is not ours.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub confirm_wipe: Vec<String>,
+    /// Whether the plan waits for `POST /v1/nodes/{node}/approve` before it is carried out.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub approve: bool,
 }
 
 /// The body of an order to rebuild one data disk: `POST /v1/nodes/{node}/rebuild-disk`.

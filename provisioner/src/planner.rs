@@ -135,8 +135,7 @@ pub fn preview_offline(
         site: site.name.clone(),
         terms: OrderTerms {
             confirm_wipe: confirm,
-            rebuild: None,
-            erase: None,
+            ..OrderTerms::default()
         },
         now: Millis(0),
         host: None,

@@ -71,6 +71,7 @@ mod tests {
                 firmware: Firmware::UefiHttp,
             },
             same_host: false,
+            epoch: 1,
         }
     }
 

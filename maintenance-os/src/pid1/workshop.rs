@@ -259,12 +259,12 @@ impl Workshop {
             run: self.run.clone(),
             csr_pem,
         };
-        let certificate_pem = loop {
+        let credential = loop {
             match self
                 .provisioner
                 .post::<_, HostCredential>(paths::RUN_HOST_CREDENTIAL, &request)
             {
-                Ok(credential) => break credential.certificate_pem,
+                Ok(credential) => break credential,
                 Err(Refusal::Said(reason)) => return Err(reason),
                 Err(Refusal::NoAnswer(reason)) => self.tell(Event::StepWaiting { reason }),
             }
@@ -277,7 +277,7 @@ impl Workshop {
             plan: plan.id.clone(),
             provisioner: self.config.provisioner.clone(),
             ca_pem: self.config.ca_pem.clone(),
-            certificate_pem,
+            certificate_pem: credential.certificate_pem,
             key_pem,
             root_guid: root_guid(plan)?.to_owned(),
             volumes: seed_volumes(plan),
@@ -286,6 +286,7 @@ impl Workshop {
                 firmware: self.firmware.unwrap_or(Firmware::Bios),
             },
             same_host: plan.rebuild.is_some(),
+            epoch: credential.epoch,
         })
     }
 

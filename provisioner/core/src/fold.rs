@@ -49,6 +49,9 @@ impl Node {
             | Happened::LeaderChanged { .. } => {}
             Happened::PlanApproved { .. }
             | Happened::ActionBegun { .. }
+            | Happened::ActionApproved { .. }
+            | Happened::ActionStarted { .. }
+            | Happened::HostFenced { .. }
             | Happened::ActionEnded { .. }
             | Happened::HealthReported { .. }
             | Happened::Adopted { .. }

@@ -57,6 +57,9 @@ impl Node {
             peak_memory: run.and_then(|run| run.peak_memory),
             host: self.host.as_ref().and_then(|host| host.seen.clone()),
             alarms: self.alarms.clone(),
+            troubles: Vec::new(),
+            actions: Vec::new(),
+            measures: Vec::new(),
         }
     }
 

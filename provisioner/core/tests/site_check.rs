@@ -40,6 +40,8 @@ fn site(counts: &[u16]) -> Site {
             trust_root: None,
             hand_over: HandOver::Kexec,
             closed: true,
+            retries: groundstate_api::site::RETRIES_USUAL,
+            runs_at_once: None,
             disks: groundstate_api::disk_policy::DiskPolicy::default(),
             vhds: counts.iter().enumerate().map(vhd).collect(),
         },

@@ -44,7 +44,7 @@ pub(crate) async fn plan_preview(
     let terms = checked(OrderTerms {
         confirm_wipe: confirm.map(str::to_owned).collect(),
         rebuild: query.rebuild,
-        erase: None,
+        ..OrderTerms::default()
     })?;
     let made = {
         let node = node.clone();
@@ -78,7 +78,7 @@ pub(crate) async fn rebuild_disk(
             .into_iter()
             .collect(),
         rebuild: Some(order.serial),
-        erase: None,
+        ..OrderTerms::default()
     })?;
     let ordering = {
         let (ours, node) = (ours.clone(), node.clone());

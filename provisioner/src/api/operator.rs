@@ -63,8 +63,8 @@ async fn order(
         let (ours, node) = (ours.clone(), node.clone());
         let terms = disks::checked(OrderTerms {
             confirm_wipe: order.confirm_wipe,
-            rebuild: None,
-            erase: None,
+            approve: order.approve,
+            ..OrderTerms::default()
         })?;
         tokio::task::spawn_blocking(move || ours.order(&node, order.hand_over, again, terms))
     };

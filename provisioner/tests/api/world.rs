@@ -100,6 +100,8 @@ pub(crate) fn site() -> Site {
             trust_root: None,
             hand_over: HandOver::Kexec,
             closed: true,
+            retries: groundstate_api::site::RETRIES_USUAL,
+            runs_at_once: None,
             disks: groundstate_api::disk_policy::DiskPolicy::default(),
             vhds: vec![],
         },

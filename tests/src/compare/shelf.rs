@@ -209,6 +209,8 @@ fn planned(disks: &[Disk]) -> Result<Plan> {
         trust_root: None,
         hand_over: HandOver::Kexec,
         closed: true,
+        retries: groundstate_api::site::RETRIES_USUAL,
+        runs_at_once: None,
         disks: DiskPolicy::default(),
         vhds: vec![VhdPolicy {
             name: "vm".to_owned(),

@@ -36,6 +36,8 @@ pub fn site(nodes: &[NodeSpec]) -> Site {
             trust_root: None,
             hand_over: HandOver::Kexec,
             closed: true,
+            retries: groundstate_api::site::RETRIES_USUAL,
+            runs_at_once: None,
             // The rack's disks hold what other systems left there, and all of it may go.
             disks: DiskPolicy {
                 wipe: Some(WipeRule::Any),

@@ -75,6 +75,8 @@ pub fn site() -> Site {
             trust_root: None,
             hand_over: HandOver::Kexec,
             closed: true,
+            retries: groundstate_api::site::RETRIES_USUAL,
+            runs_at_once: None,
             disks: groundstate_api::disk_policy::DiskPolicy {
                 wipe: Some(groundstate_api::disk_policy::WipeRule::Any),
                 ..Default::default()

@@ -96,6 +96,8 @@ impl Case {
                 trust_root: None,
                 hand_over: HandOver::Kexec,
                 closed: true,
+                retries: groundstate_api::site::RETRIES_USUAL,
+                runs_at_once: None,
                 // Most tests are not about consent.
                 disks: DiskPolicy {
                     wipe: Some(WipeRule::Any),

@@ -100,6 +100,8 @@ fn planned_layout(disks: Vec<Disk>, fs: VolumeFs, (format, kind): (VhdFormat, Vh
         trust_root: None,
         hand_over: HandOver::Kexec,
         closed: true,
+        retries: groundstate_api::site::RETRIES_USUAL,
+        runs_at_once: None,
         disks: DiskPolicy::default(),
         vhds: vec![VhdPolicy {
             name: "vm".to_owned(),

@@ -211,6 +211,7 @@ fn order(args: &OrderArgs, path: &str) -> Result<End> {
     let order = Order {
         hand_over,
         confirm_wipe: args.confirm.clone(),
+        ..Order::default()
     };
     let view: NodeView = client.post(&node_path(path, &args.node), &order)?;
     print(args.json, &view, || show::view_line(&view))?;

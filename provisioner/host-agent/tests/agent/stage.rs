@@ -45,6 +45,7 @@ pub(crate) fn seed() -> HostSeed {
             firmware: groundstate_api::boot::Firmware::UefiHttp,
         },
         same_host: false,
+        epoch: 3,
     }
 }
 
