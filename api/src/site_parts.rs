@@ -68,6 +68,9 @@ pub struct Slot {
     /// Units that it takes.
     #[serde(default = "one_unit")]
     pub height: u16,
+    /// The bay, where several nodes share the units of one chassis: each says another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bay: Option<u16>,
     /// The PDU outlets that feed it: `pdu-a/12`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub power: Vec<String>,

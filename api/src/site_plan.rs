@@ -26,6 +26,9 @@ pub struct SiteChange {
     pub keys: Vec<KeyChange>,
     /// What follows for machines, in words: `from its next run on`, `at once`; empty where nothing does.
     pub effect: String,
+    /// Whether it takes effect only when groundstate is started again.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub restart: bool,
     /// What stands in the way: then nothing of the site is applied.
     pub refused: Option<String>,
 }

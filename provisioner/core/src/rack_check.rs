@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Checks `[images]` of a site file: racks, and how much nodes may send to each other.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use groundstate_api::Bytes;
@@ -31,6 +31,7 @@ pub(crate) fn check(site: &Site, add: &mut dyn FnMut(String, String)) {
             );
         }
     }
+    let known: BTreeSet<_> = site.nodes.iter().map(|node| &node.name).collect();
     let mut names = BTreeMap::new();
     let mut places = BTreeMap::new();
     for (index, rack) in rules.racks.iter().enumerate() {
@@ -50,7 +51,7 @@ pub(crate) fn check(site: &Site, add: &mut dyn FnMut(String, String)) {
         }
         for (at, node) in rack.nodes.iter().enumerate() {
             let path = format!("{path}.nodes[{at}]");
-            if !site.nodes.iter().any(|known| known.name == *node) {
+            if !known.contains(node) {
                 add(path.clone(), format!("the site has no node {node}"));
             }
             if let Some(other) = places.insert(node, index) {

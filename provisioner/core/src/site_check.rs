@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Checks a site file for what its types cannot say. Each fault names the field by its path, and what it should be.
 
-use alloc::collections::BTreeMap;
+use crate::site_limits::{NODES_MAX, PARTS_MAX, SERIAL_MAX};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -39,7 +40,10 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Every fault of a site file, in the file's order.
+/// The longest sentence of a fault in characters: it may quote what is wrong, and that may be long.
+const SHOULD_MAX: usize = 600;
+
+/// Every fault of a site file.
 #[must_use]
 pub fn check(site: &Site) -> Vec<Fault> {
     let mut faults = Faults(Vec::new());
@@ -51,10 +55,34 @@ pub fn check(site: &Site) -> Vec<Fault> {
     }
     network(&site.network, &mut faults);
     policy(&site.policy, &mut faults);
-    crate::boot_check::check(site, &mut |path, should| faults.add(path, should));
-    crate::rack_check::check(site, &mut |path, should| faults.add(path, should));
+    let add: &mut dyn FnMut(String, String) = &mut |path, should| faults.add(path, should);
+    crate::boot_check::check(site, add);
+    crate::rack_check::check(site, add);
+    crate::healing_check::check(&site.healing, add);
+    crate::parts_check::check(site, add);
+    crate::callers_check::check(site, add);
     nodes(site, &mut faults);
+    texts(site, &mut faults);
+    for fault in &mut faults.0 {
+        if let Some((cut, _)) = fault.should.char_indices().nth(SHOULD_MAX) {
+            fault.should.truncate(cut);
+            fault.should.push('…');
+        }
+    }
     faults.0
+}
+
+/// Every text, whatever its field. A field that has a fault of its own is not named twice.
+fn texts(site: &Site, faults: &mut Faults) {
+    let named: BTreeSet<String> = faults.0.iter().map(|fault| fault.path.clone()).collect();
+    match serde_json::to_value(site) {
+        Ok(value) => crate::site_text::check(&value, &mut |path, should| {
+            if !named.contains(&path) {
+                faults.add(path, should);
+            }
+        }),
+        Err(error) => faults.add(".", format!("it cannot be written as JSON: {error}")),
+    }
 }
 
 struct Faults(Vec<Fault>);
@@ -281,6 +309,10 @@ fn vhd_size(path: &str, text: &str, faults: &mut Faults) {
 }
 
 fn nodes(site: &Site, faults: &mut Faults) {
+    let count = site.nodes.len();
+    if count > NODES_MAX {
+        faults.add("node", format!("{count} nodes; {NODES_MAX} is the most"));
+    }
     let mut seen: BTreeMap<(&str, String), usize> = BTreeMap::new();
     for (index, node) in site.nodes.iter().enumerate() {
         let path = format!("node[{index}]");
@@ -309,6 +341,9 @@ fn nodes(site: &Site, faults: &mut Faults) {
                 format!("{path}.serial"),
                 "the machine's serial number (SMBIOS type 1) should not be empty".to_string(),
             );
+        } else if node.serial.chars().nth(SERIAL_MAX).is_some() {
+            let should = format!("{SERIAL_MAX} characters is the most");
+            faults.add(format!("{path}.serial"), should);
         }
         disks(&format!("{path}.disks"), &node.disks, faults);
         vhds(&format!("{path}.vhd"), &node.vhds, faults);
@@ -326,31 +361,39 @@ fn nodes(site: &Site, faults: &mut Faults) {
             );
         }
         if let Some(hardware) = &node.hardware {
-            expected(&path, hardware, faults);
+            expected(&path, hardware, &mut |path, should| faults.add(path, should));
         }
     }
 }
 
-fn expected(path: &str, hardware: &Hardware, faults: &mut Faults) {
+/// Checks hardware that is expected of a node or of every node of a profile.
+pub(crate) fn expected(path: &str, hardware: &Hardware, add: &mut dyn FnMut(String, String)) {
     let example = "should be a number and KiB, MiB, GiB or TiB, for example 32GiB";
+    let (dimms, disks) = (hardware.dimms.len(), hardware.disks.len());
+    for (key, count) in [("dimm", dimms), ("disk", disks)] {
+        crate::parts_check::too_many(&format!("{path}.hardware.{key}"), count, PARTS_MAX, add);
+    }
+    let mut slots = BTreeSet::new();
     for (index, dimm) in hardware.dimms.iter().enumerate() {
+        let path = format!("{path}.hardware.dimm[{index}]");
         if Bytes::parse(&dimm.size).is_none() {
-            faults.add(
-                format!("{path}.hardware.dimm[{index}].size"),
-                format!("{:?} {example}", dimm.size),
-            );
+            add(format!("{path}.size"), format!("{:?} {example}", dimm.size));
+        }
+        if dimm.slot.trim().is_empty() || !slots.insert(dimm.slot.trim()) {
+            let should = format!("{:?} should name a slot, and each slot once", dimm.slot);
+            add(format!("{path}.slot"), should);
         }
     }
+    let mut serials = BTreeSet::new();
     for (index, disk) in hardware.disks.iter().enumerate() {
-        if let Some(size) = disk
-            .size
-            .as_ref()
-            .filter(|size| Bytes::parse(size).is_none())
-        {
-            faults.add(
-                format!("{path}.hardware.disk[{index}].size"),
-                format!("{size:?} {example}"),
-            );
+        let path = format!("{path}.hardware.disk[{index}]");
+        if disk.serial.trim().is_empty() || !serials.insert(disk.serial.trim()) {
+            let should = format!("{:?} should be a serial number, and each once", disk.serial);
+            add(format!("{path}.serial"), should);
+        }
+        let wrong = |size: &&String| Bytes::parse(size).is_none();
+        if let Some(size) = disk.size.as_ref().filter(wrong) {
+            add(format!("{path}.size"), format!("{size:?} {example}"));
         }
     }
 }
