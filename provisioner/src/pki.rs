@@ -3,11 +3,16 @@
 //!
 //! Of a certificate signing request only the public key is taken: every name in a certificate is ours.
 
+mod access;
+
+pub use access::{Access, AccessError, Issued};
+
 use groundstate_api::erase::SignedErase;
 use groundstate_api::fan_out::peer_name;
 use groundstate_api::site::Site;
 use groundstate_api::{Digest, NodeId, PlanId, RunId};
 use prov_core::Peer;
+use prov_core::access::FIRST_NAME;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
     DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKey,
@@ -46,6 +51,7 @@ const HOST_LIFE: Duration = CA_LIFE;
 pub struct Pki {
     dir: PathBuf,
     ca_pem: String,
+    access: Access,
     issuer: Issuer<'static, KeyPair>,
     /// Held while an erase is signed: two disks that end at once must not both make the signer's key.
     signing: Mutex<()>,
@@ -119,10 +125,7 @@ impl Pki {
         }
         let operator = dir.join("operator/operator.crt");
         if !still_good(&operator, &ca_pem, None) {
-            let name = Peer::Operator {
-                name: "local".to_owned(),
-            };
-            let params = client_params(&name, SERVICE_LIFE);
+            let params = client_params(&first_client(), SERVICE_LIFE);
             service(
                 &issuer,
                 &operator,
@@ -133,6 +136,7 @@ impl Pki {
         write_public(&dir.join("operator/ca.crt"), &ca_pem)?;
         let (server_chain, server_key) = load(&server, &dir.join("server.key"))?;
         Ok(Self {
+            access: Access::of(&dir),
             dir,
             ca_pem,
             issuer,
@@ -152,6 +156,12 @@ impl Pki {
     #[must_use]
     pub fn server_files(&self) -> (PathBuf, PathBuf) {
         (self.dir.join("server.crt"), self.dir.join("server.key"))
+    }
+
+    /// The certificates of people and programs: which were issued, and which were revoked.
+    #[must_use]
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     /// The directory with `ca.crt`, `operator.crt` and `operator.key`.
@@ -256,7 +266,7 @@ impl Pki {
     fn sign(&self, peer: &Peer, life: Duration, key: &ProvenKey) -> Result<String, PkiError> {
         let params = match peer {
             Peer::Node { node, .. } => node_params(peer, node, life)?,
-            Peer::Anyone | Peer::Host { .. } | Peer::Operator { .. } => client_params(peer, life),
+            Peer::Anyone | Peer::Host { .. } | Peer::Client { .. } => client_params(peer, life),
         };
         let certificate = params
             .signed_by(&key.key, &self.issuer)
@@ -298,6 +308,15 @@ pub fn peer_of(certificate: &CertificateDer<'_>) -> Option<Peer> {
         .is_none()
         .then(|| Peer::from_common_name(name, &Digest::of(parsed.public_key().raw).to_string()))
         .flatten()
+}
+
+/// Who the provisioner's own machine is: an admin.
+fn first_client() -> Peer {
+    Peer::Client {
+        role: groundstate_api::site_parts::Role::Admin,
+        name: FIRST_NAME.to_owned(),
+        key: String::new(),
+    }
 }
 
 fn new_key() -> Result<KeyPair, PkiError> {

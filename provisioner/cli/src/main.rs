@@ -4,6 +4,7 @@
 //!
 //! Exit status: 0 done, 1 an error, 2 wrong usage, 3 held or refused: by the provisioner, a guard, signatures or a person.
 
+mod access;
 mod client;
 mod image;
 mod pxe_server;
@@ -50,6 +51,9 @@ enum Command {
     /// Look at boots: how far each machine came, when, and why it stopped.
     #[command(subcommand)]
     Boot(client::boot::BootCommand),
+    /// Issue, list and revoke certificates of people and programs, on the provisioner's machine.
+    #[command(subcommand)]
+    Access(access::AccessCommand),
     /// Show events, over the API.
     Events(client::events::EventsArgs),
     #[command(flatten)]
@@ -81,6 +85,7 @@ fn main() -> ExitCode {
         Command::Node(command) => client::node::run(&command),
         Command::Plan(command) => client::plan::run(&command),
         Command::Boot(command) => client::boot::run(&command),
+        Command::Access(command) => access::run(&command),
         Command::Events(args) => client::events::run(&args),
         Command::Site(command) => site::run(&command),
     };

@@ -1,125 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Who may call what: one row per route. A path without a row is refused to everybody.
+//! Who may call what: one row per route and method. What has no row is refused to everybody.
+//!
+//! It refuses to know how a caller proved who it is: the certificate was checked before.
 
-use alloc::format;
-use alloc::string::{String, ToString};
-use core::fmt;
-use groundstate_api::{NodeId, PlanId, RunId, paths};
+mod peer;
+mod roles;
+mod rows;
 
-/// Who calls, as its certificate says. The site CA signed it; the name in it is ours.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Peer {
-    /// No certificate.
-    Anyone,
-    /// The maintenance OS of one run of one node.
-    Node {
-        /// The node.
-        node: NodeId,
-        /// The run.
-        run: RunId,
-        /// Digest of its public key: a later boot of the same run has another one.
-        key: String,
-    },
-    /// The host that one plan made.
-    Host {
-        /// The node.
-        node: NodeId,
-        /// The plan.
-        plan: PlanId,
-        /// Digest of its public key: the host of a later boot of the same run has another one.
-        key: String,
-    },
-    /// A person, or a program that stands for one.
-    Operator {
-        /// Its name.
-        name: String,
-    },
-}
+pub use peer::{CLIENT_NAME_MAX, FIRST_NAME, Peer};
+pub use roles::{Roles, Who};
 
-impl Peer {
-    /// Reads the common name of a certificate whose public key has this digest. `None` where it is none of ours.
-    #[must_use]
-    pub fn from_common_name(text: &str, key: &str) -> Option<Self> {
-        let (kind, rest) = text.split_once(':')?;
-        match kind {
-            "node" => {
-                let (node, run) = rest.split_once(':')?;
-                let (node, run) = (node.parse().ok()?, run.parse().ok()?);
-                let key = key.to_string();
-                Some(Self::Node { node, run, key })
-            }
-            "host" => {
-                let (node, plan) = rest.split_once(':')?;
-                let (node, plan) = (node.parse().ok()?, plan.parse().ok()?);
-                let key = key.to_string();
-                Some(Self::Host { node, plan, key })
-            }
-            "operator" if !rest.is_empty() => Some(Self::Operator {
-                name: rest.to_string(),
-            }),
-            _ => None,
-        }
-    }
-
-    /// The common name of its certificate; `None` for anyone.
-    #[must_use]
-    pub fn common_name(&self) -> Option<String> {
-        match self {
-            Self::Anyone => None,
-            Self::Node { node, run, .. } => Some(format!("node:{node}:{run}")),
-            Self::Host { node, plan, .. } => Some(format!("host:{node}:{plan}")),
-            Self::Operator { name } => Some(format!("operator:{name}")),
-        }
-    }
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            &self
-                .common_name()
-                .unwrap_or_else(|| "no certificate".to_string()),
-        )
-    }
-}
-
-/// The kind of caller that a route is for.
+/// What a call touches, and so what is checked beside the role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who {
-    /// Anyone.
-    Anyone,
-    /// A maintenance OS.
+pub enum Object {
+    /// Nothing that belongs to a node: health, this API's description, images.
+    Nothing,
+    /// The node of the path: the gate refuses callers that may not touch it.
     Node,
-    /// A host's agent.
-    Host,
-    /// An operator.
-    Operator,
-    /// A maintenance OS or an operator.
-    NodeOrOperator,
+    /// A list, or one thing that is not named by its node: the handler leaves out, or refuses, what the caller may not see.
+    Each,
+    /// The whole site: callers that are bound to racks or nodes are refused.
+    Site,
+    /// The caller's own node, as its certificate says.
+    Own,
 }
 
-impl Who {
-    /// Whether this caller may call.
-    #[must_use]
-    pub fn admits(self, peer: &Peer) -> bool {
-        match self {
-            Self::Anyone => true,
-            Self::Node => matches!(peer, Peer::Node { .. }),
-            Self::Host => matches!(peer, Peer::Host { .. }),
-            Self::Operator => matches!(peer, Peer::Operator { .. }),
-            Self::NodeOrOperator => matches!(peer, Peer::Node { .. } | Peer::Operator { .. }),
-        }
-    }
-
-    /// For people.
+impl Object {
+    /// For the guide.
     #[must_use]
     pub const fn says(self) -> &'static str {
         match self {
-            Self::Anyone => "anyone",
-            Self::Node => "a node in its run",
-            Self::Host => "a host's agent",
-            Self::Operator => "an operator",
-            Self::NodeOrOperator => "a node in its run, or an operator",
+            Self::Nothing => "nothing",
+            Self::Node => "the node",
+            Self::Each => "each one",
+            Self::Site => "the whole site",
+            Self::Own => "its own node",
         }
     }
 }
@@ -129,55 +44,94 @@ impl Who {
 pub struct Route {
     /// Its path, as in [`groundstate_api::paths`].
     pub path: &'static str,
-    /// `GET` or `POST`.
+    /// `GET`, `POST`, `PUT` or `DELETE`.
     pub method: &'static str,
     /// Who may call it.
     pub who: Who,
-}
-
-const fn route(method: &'static str, path: &'static str, who: Who) -> Route {
-    Route { path, method, who }
+    /// What is checked beside that.
+    pub object: Object,
 }
 
 impl Route {
     /// Every route of the API.
-    pub const ALL: &'static [Self] = &[
-        route("GET", paths::HEALTHZ, Who::Anyone),
-        route("GET", paths::NODES, Who::Operator),
-        route("GET", paths::NODE, Who::Operator),
-        route("POST", paths::PROVISION, Who::Operator),
-        route("POST", paths::REPROVISION, Who::Operator),
-        route("GET", paths::NODE_PLAN, Who::Operator),
-        route("GET", paths::NODE_PLAN_PREVIEW, Who::Operator),
-        route("POST", paths::REBUILD_DISK, Who::Operator),
-        route("POST", paths::ERASE, Who::Operator),
-        route("GET", paths::ERASE_CERTIFICATES, Who::Operator),
-        route("GET", paths::NODE_LOG, Who::Operator),
-        route("GET", paths::EVENTS, Who::Operator),
-        route("GET", paths::BOOTS, Who::Operator),
-        route("GET", paths::BOOT_ANSWERS, Who::Operator),
-        route("POST", paths::BOOT_REPORTS, Who::Operator),
-        route("POST", paths::ENROL, Who::Anyone),
-        route("POST", paths::RUN_INVENTORY, Who::Node),
-        route("GET", paths::RUN_INSTRUCTION, Who::Node),
-        route("POST", paths::RUN_PROGRESS, Who::Node),
-        route("POST", paths::RUN_LOG, Who::Node),
-        route("POST", paths::RUN_SOURCES, Who::Node),
-        route("POST", paths::RUN_HOST_CREDENTIAL, Who::Node),
-        route("POST", paths::RUN_ERASED, Who::Node),
-        route("POST", paths::HOST_REGISTER, Who::Host),
-        route("POST", paths::HOST_HEARTBEAT, Who::Host),
-        route("GET", paths::IMAGE_MANIFEST, Who::NodeOrOperator),
-        route("GET", paths::CHUNK, Who::NodeOrOperator),
-        route("GET", paths::BLOB, Who::NodeOrOperator),
-        route("GET", paths::TRUST_ROOT, Who::NodeOrOperator),
-        route("GET", paths::TRUST_CATALOGUE, Who::NodeOrOperator),
-        route("GET", paths::TRUST_IMAGE, Who::NodeOrOperator),
-    ];
+    pub const ALL: &'static [Self] = rows::ALL;
 
-    /// Who may call the path; `None` for a path that is not in the table.
+    /// The row of a route that must have one. Where it is asked in a constant, a route without a row does not compile.
+    ///
+    /// # Panics
+    /// Where there is no such row.
     #[must_use]
-    pub fn who(path: &str) -> Option<Who> {
-        Self::ALL.iter().find(|r| r.path == path).map(|r| r.who)
+    pub const fn row(method: &str, path: &str) -> &'static Self {
+        match Self::find(method, path) {
+            Some(row) => row,
+            None => panic!("a route without a row in prov_core::access::Route::ALL"),
+        }
+    }
+
+    /// The row of this method and path.
+    #[must_use]
+    pub const fn find(method: &str, path: &str) -> Option<&'static Self> {
+        let mut left = Self::ALL;
+        while let Some((row, rest)) = left.split_first() {
+            if same(row.method.as_bytes(), method.as_bytes())
+                && same(row.path.as_bytes(), path.as_bytes())
+            {
+                return Some(row);
+            }
+            left = rest;
+        }
+        None
+    }
+
+    /// Whether a call changes something.
+    #[must_use]
+    pub const fn changes(&self) -> bool {
+        !same(self.method.as_bytes(), b"GET")
+    }
+}
+
+const fn same(mut a: &[u8], mut b: &[u8]) -> bool {
+    loop {
+        match (a.split_first(), b.split_first()) {
+            (None, None) => return true,
+            (Some((x, a_rest)), Some((y, b_rest))) if *x == *y => {
+                a = a_rest;
+                b = b_rest;
+            }
+            (Some(_), Some(_)) | (None, Some(_)) | (Some(_), None) => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use groundstate_api::site_parts::Role;
+
+    #[test]
+    fn no_route_stands_twice_and_each_is_found() {
+        for (n, route) in Route::ALL.iter().enumerate() {
+            let again = Route::ALL.iter().skip(n + 1);
+            let twice = again
+                .filter(|other| other.path == route.path && other.method == route.method)
+                .count();
+            assert_eq!(twice, 0, "{} {}", route.method, route.path);
+            assert_eq!(Route::row(route.method, route.path), route);
+            let named = route.path.contains("{node}");
+            assert_eq!(named, route.object == Object::Node, "{}", route.path);
+        }
+        assert_eq!(Route::find("POST", "/healthz"), None);
+    }
+
+    #[test]
+    fn an_admin_may_all_that_any_role_may_and_a_viewer_changes_nothing() {
+        for route in Route::ALL {
+            let roles = route.who.roles();
+            if roles != Roles::NONE {
+                assert!(roles.has(Role::Admin), "{} {}", route.method, route.path);
+            }
+            let may = roles.has(Role::Viewer) && route.changes();
+            assert!(!may, "{} {}", route.method, route.path);
+        }
     }
 }

@@ -2,12 +2,15 @@
 //! The gate: every request passes it, and a path without a row in [`Route::ALL`] does not.
 
 use super::problem::Refusal;
+use super::scope::{Scope, SiteScopes};
 use crate::provisioner::Provisioner;
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::{Method, StatusCode};
+use axum::RequestExt as _;
+use axum::extract::{MatchedPath, RawPathParams, Request, State};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use groundstate_api::{Reason, ReasonCode};
+use prov_core::access::Object;
 use prov_core::{Peer, Route, Who};
 use std::time::Duration;
 
@@ -16,44 +19,99 @@ const READ_AWAY_MAX: usize = 1 << 20;
 /// How long that may take.
 const READ_AWAY_WAIT: Duration = Duration::from_secs(2);
 
-/// Lets a request through whose caller may call its path.
+/// Lets a request through whose caller may call its path, and may touch the node that the path names.
 ///
 /// The bytes of images are for nodes in a run: a certificate of a run that is over, or is not the node's, opens nothing. Nor does
 /// one of a boot that a later boot of the same run has replaced, wherever it is shown.
 pub(crate) async fn guard(
-    State(ours): State<Provisioner>,
-    request: Request,
+    State((ours, scopes)): State<(Provisioner, SiteScopes)>,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    let Some(path) = request.extensions().get::<MatchedPath>() else {
+    let Some(path) = request.extensions().get::<MatchedPath>().cloned() else {
         return no_such_path().await.into_response();
     };
     // A listener that forgot to say who calls gets the rights of nobody.
-    let peer = request.extensions().get::<Peer>().unwrap_or(&Peer::Anyone);
-    let who = Route::who(path.as_str());
-    if let (Some(who), Some(reason)) = (who, withdrawn(&ours, peer))
-        && who != Who::Anyone
-    {
-        return refused(request, Refusal::new(StatusCode::FORBIDDEN, reason)).await;
-    }
-    let refusal = match who {
-        Some(Who::NodeOrOperator) if !in_its_run(&ours, peer) => Refusal::not_allowed(
-            "this run is over, or has not begun",
-            format!("called by {peer}"),
-        ),
-        Some(who) if who.admits(peer) => return next.run(request).await,
-        Some(who) => {
-            let what = format!("this path is for {}", who.says());
-            Refusal::not_allowed(what, format!("called by {peer}"))
-        }
-        None => no_such_path().await,
+    let peer = request.extensions().get::<Peer>().cloned();
+    let peer = peer.unwrap_or(Peer::Anyone);
+    let method = match request.method() {
+        // The answer to HEAD is that to GET, without its body.
+        &Method::HEAD => "GET",
+        method => method.as_str(),
     };
-    refused(request, refusal).await
+    let Some(row) = Route::find(method, path.as_str()) else {
+        let refusal = without_row(request.method().clone(), path.as_str()).await;
+        return refused(request, refusal).await;
+    };
+    let scope = scopes.of(&ours, &peer);
+    // A path whose parts are no text names no node.
+    let params = request.extract_parts::<RawPathParams>().await.ok();
+    let node = params.iter().flatten().find(|(name, _)| *name == "node");
+    let node = node.map(|(_, value)| value);
+    if let Err(refusal) = admit(&ours, &peer, row, &scope, node) {
+        return refused(request, *refusal).await;
+    }
+    request.extensions_mut().insert(row);
+    request.extensions_mut().insert(scope);
+    next.run(request).await
+}
+
+/// Whether this caller may call this route for this node.
+fn admit(
+    ours: &Provisioner,
+    peer: &Peer,
+    row: &Route,
+    scope: &Scope,
+    node: Option<&str>,
+) -> Result<(), Box<Refusal>> {
+    if row.who == Who::Anyone {
+        return Ok(());
+    }
+    if ours.pki().access().is_revoked(peer) {
+        let seen = format!("called by {peer}");
+        let refusal = Refusal::not_allowed("this certificate was revoked", seen);
+        return Err(Box::new(refusal));
+    }
+    if let Some(reason) = withdrawn(ours, peer) {
+        return Err(Box::new(Refusal::new(StatusCode::FORBIDDEN, reason)));
+    }
+    if !row.who.admits(peer) {
+        let what = format!("this path is for {}", row.who.says());
+        let refusal = Refusal::not_allowed(what, format!("called by {peer}"));
+        return Err(Box::new(refusal));
+    }
+    if matches!(row.who, Who::NodeOr(_)) && !in_its_run(ours, peer) {
+        let seen = format!("called by {peer}");
+        let refusal = Refusal::not_allowed("this run is over, or has not begun", seen);
+        return Err(Box::new(refusal));
+    }
+    let checked = match row.object {
+        Object::Node => scope.check_name(node.unwrap_or_default()),
+        Object::Site => scope.check_site(),
+        Object::Each | Object::Nothing | Object::Own => Ok(()),
+    };
+    checked.map_err(Box::new)
+}
+
+/// 405 where the path has rows for other methods, else 404.
+async fn without_row(method: Method, path: &str) -> Response {
+    let mut allowed = Route::ALL.iter().filter(|row| row.path == path);
+    let Some(first) = allowed.next() else {
+        return no_such_path().await.into_response();
+    };
+    let allow = allowed.fold(first.method.to_owned(), |all, row| {
+        format!("{all}, {}", row.method)
+    });
+    let mut response = wrong_method(method).await.into_response();
+    if let Ok(allow) = allow.parse() {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
 }
 
 /// A refusal, once the request's body is read away: a connection that is closed over unread bytes is reset, and the
 /// caller then has no answer but "disconnected". Larger and slower bodies than ours are not waited for.
-async fn refused(request: Request, refusal: Refusal) -> Response {
+async fn refused(request: Request, refusal: impl IntoResponse) -> Response {
     let body = axum::body::to_bytes(request.into_body(), READ_AWAY_MAX);
     // What it says does not matter any more.
     let _ = tokio::time::timeout(READ_AWAY_WAIT, body).await;
@@ -66,7 +124,7 @@ fn in_its_run(ours: &Provisioner, peer: &Peer) -> bool {
         Peer::Node { node, run, key } => ours
             .with_node(node, |state| state.is_bound_to(run, key))
             .unwrap_or_default(),
-        Peer::Anyone | Peer::Host { .. } | Peer::Operator { .. } => true,
+        Peer::Anyone | Peer::Host { .. } | Peer::Client { .. } => true,
     }
 }
 
@@ -76,7 +134,7 @@ fn withdrawn(ours: &Provisioner, peer: &Peer) -> Option<Reason> {
         Peer::Node { node, run, key } => ours
             .with_node(node, |state| state.withdrawn(run, key))
             .flatten(),
-        Peer::Anyone | Peer::Host { .. } | Peer::Operator { .. } => None,
+        Peer::Anyone | Peer::Host { .. } | Peer::Client { .. } => None,
     }
 }
 

@@ -46,7 +46,7 @@ fn me(
         Peer::Host { node, plan, key } if node == said_node && plan == said_plan => {
             Ok((node.clone(), plan.clone(), key.clone()))
         }
-        Peer::Host { .. } | Peer::Anyone | Peer::Node { .. } | Peer::Operator { .. } => {
+        Peer::Host { .. } | Peer::Anyone | Peer::Node { .. } | Peer::Client { .. } => {
             Err(Refusal::not_allowed(
                 "a host speaks for its own node and plan only",
                 format!("called by {peer} for node {said_node}, plan {said_plan}"),

@@ -12,50 +12,61 @@ mod host;
 pub(crate) mod node;
 mod operator;
 mod problem;
+pub(crate) mod routes;
+pub(crate) mod scope;
 mod text;
 
 pub use problem::Refusal;
 
 use crate::provisioner::Provisioner;
 use axum::Router;
-use axum::routing::{get, post};
 use groundstate_api::paths;
+use routes::{Routes, routes};
 
 impl Provisioner {
     /// Every path of [`groundstate_api::paths`]. `images` serves manifests, chunks and blobs at exactly their paths;
     /// it gets to see only requests of nodes in a run and of operators.
     pub fn api(&self, images: Router) -> Router {
-        let ours = Router::new()
-            .route(paths::HEALTHZ, get(operator::healthz))
-            .route(paths::NODES, get(operator::nodes))
-            .route(paths::NODE, get(operator::node))
-            .route(paths::PROVISION, post(operator::provision))
-            .route(paths::REPROVISION, post(operator::reprovision))
-            .route(paths::NODE_PLAN, get(operator::plan))
-            .route(paths::NODE_PLAN_PREVIEW, get(disks::plan_preview))
-            .route(paths::REBUILD_DISK, post(disks::rebuild_disk))
-            .route(paths::ERASE, post(erase::erase))
-            .route(paths::ERASE_CERTIFICATES, get(erase::certificates))
-            .route(paths::RUN_ERASED, post(erase::erased))
-            .route(paths::NODE_LOG, get(operator::log))
-            .route(paths::EVENTS, get(events::events))
-            .route(paths::BOOTS, get(boots::boots))
-            .route(paths::BOOT_ANSWERS, get(boots::answers))
-            .route(paths::BOOT_REPORTS, post(boots::report))
-            .route(paths::ENROL, post(enrol::enrol))
-            .route(paths::RUN_INVENTORY, post(node::inventory))
-            .route(paths::RUN_INSTRUCTION, get(node::instruction))
-            .route(paths::RUN_PROGRESS, post(node::progress))
-            .route(paths::RUN_LOG, post(node::log))
-            .route(paths::RUN_SOURCES, post(crate::fan_out::sources))
-            .route(paths::RUN_HOST_CREDENTIAL, post(node::host_credential))
-            .route(paths::HOST_REGISTER, post(host::register))
-            .route(paths::HOST_HEARTBEAT, post(host::heartbeat))
-            .with_state(self.clone());
-        let guarded = axum::middleware::from_fn_with_state(self.clone(), guard::guard);
-        ours.merge(images)
+        let state = (self.clone(), scope::SiteScopes::default());
+        let guarded = axum::middleware::from_fn_with_state(state, guard::guard);
+        served()
+            .into_router()
+            .with_state(self.clone())
+            .merge(images)
             .fallback(guard::no_such_path)
             .method_not_allowed_fallback(guard::wrong_method)
             .layer(guarded)
     }
+}
+
+/// Every route that is served here. The images' come from the composition, with rows of their own.
+fn served() -> Routes {
+    routes![
+        GET paths::HEALTHZ => operator::healthz,
+        GET paths::NODES => operator::nodes,
+        GET paths::NODE => operator::node,
+        POST paths::PROVISION => operator::provision,
+        POST paths::REPROVISION => operator::reprovision,
+        GET paths::NODE_PLAN => operator::plan,
+        GET paths::NODE_PLAN_PREVIEW => disks::plan_preview,
+        POST paths::REBUILD_DISK => disks::rebuild_disk,
+        POST paths::ERASE => erase::erase,
+        GET paths::ERASE_CERTIFICATES => erase::certificates,
+        POST paths::RUN_ERASED => erase::erased,
+        GET paths::NODE_LOG => operator::log,
+        GET paths::EVENTS => events::events,
+        GET paths::BOOTS => boots::boots,
+        GET paths::BOOT_ANSWERS => boots::answers,
+        POST paths::BOOT_REPORTS => boots::report,
+        POST paths::ENROL => enrol::enrol,
+        POST paths::RUN_INVENTORY => node::inventory,
+        GET paths::RUN_INSTRUCTION => node::instruction,
+        POST paths::RUN_PROGRESS => node::progress,
+        POST paths::RUN_LOG => node::log,
+        POST paths::RUN_SOURCES => crate::fan_out::sources,
+        POST paths::RUN_HOST_CREDENTIAL => node::host_credential,
+        POST paths::HOST_REGISTER => host::register,
+        POST paths::HOST_HEARTBEAT => host::heartbeat,
+    ]
+    // Others' routes, one `.merge(NAME::routes())` each:
 }

@@ -25,7 +25,7 @@ pub(crate) fn me(ours: &Provisioner, peer: &Peer) -> Result<Speaker, Refusal> {
             run: run.clone(),
             key: key.clone(),
         }),
-        Peer::Node { .. } | Peer::Anyone | Peer::Host { .. } | Peer::Operator { .. } => Err(
+        Peer::Node { .. } | Peer::Anyone | Peer::Host { .. } | Peer::Client { .. } => Err(
             Refusal::not_allowed("the site has no such node", format!("called by {peer}")),
         ),
     }
@@ -147,7 +147,11 @@ pub(crate) async fn host_credential(
                     .pki()
                     .sign_host(&me.node, &plan, &key)
                     .map_err(Refusal::internal)?;
-                Ok(HostCredential { certificate_pem })
+                let epoch = ours.with_node(&me.node, |node| node.runs);
+                Ok(HostCredential {
+                    certificate_pem,
+                    epoch: epoch.unwrap_or_default(),
+                })
             }
             Some(Reply::Conflict(reason)) => Err(Refusal::conflict(reason)),
             reply => Err(Refusal::internal(format!(

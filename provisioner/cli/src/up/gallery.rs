@@ -61,7 +61,7 @@ async fn name_the_client(mut request: Request, next: Next) -> axum::response::Re
         Some(Peer::Node { node, .. } | Peer::Host { node, .. }) => {
             Some(Client::named(node.as_str()))
         }
-        Some(Peer::Operator { .. } | Peer::Anyone) | None => None,
+        Some(Peer::Client { .. } | Peer::Anyone) | None => None,
     };
     let bell = request
         .extensions()
