@@ -312,6 +312,7 @@ fn stage_plan(
         hand_over,
         nodes: 1,
         fault,
+        bmcs: false,
         keep_data_disk: Some(0),
         page: None,
     })

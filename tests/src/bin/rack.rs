@@ -224,6 +224,7 @@ fn boot_kernel(wish: &BootKernel) -> anyhow::Result<()> {
     node.power_on(&PowerOn {
         boot,
         no_reboot: true,
+        ..PowerOn::FIRMWARE
     })?;
     show(&mut [node], Duration::from_secs(wish.seconds))
 }

@@ -28,6 +28,23 @@ pub struct PowerOn {
     pub boot: Boot,
     /// Whether QEMU ends where the machine would restart.
     pub no_reboot: bool,
+    /// What the firmware tries first, at this start only.
+    pub first: Option<BootDevice>,
+    /// An ISO in the virtual CD drive; without one there is no such drive.
+    pub cdrom: Option<PathBuf>,
+}
+
+/// What firmware can be told to boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BootDevice {
+    /// PXE.
+    Network,
+    /// UEFI HTTP Boot.
+    Http,
+    /// The first disk, or what the host on it has entered.
+    Disk,
+    /// The virtual CD drive.
+    Cd,
 }
 
 impl PowerOn {
@@ -35,6 +52,8 @@ impl PowerOn {
     pub const FIRMWARE: Self = Self {
         boot: Boot::Firmware,
         no_reboot: false,
+        first: None,
+        cdrom: None,
     };
 
     /// A kernel directly; QEMU ends where the machine would restart.
@@ -48,6 +67,7 @@ impl PowerOn {
         Self {
             boot,
             no_reboot: true,
+            ..Self::FIRMWARE
         }
     }
 }
@@ -75,9 +95,14 @@ pub(super) fn arguments(
     let mut line = Line::default();
     chassis(&mut line, spec, files);
     firmware(&mut line, spec, files, parts);
-    network(&mut line, spec, tap);
+    let order = Order::of(spec.firmware, power_on.first);
+    network(&mut line, spec, tap, order.network);
     for (index, (disk, image)) in spec.disks.iter().zip(&files.disks).enumerate() {
-        storage(&mut line, spec.firmware, index, disk, image, files.cache);
+        let place = order.disk.filter(|_| index == 0);
+        storage(&mut line, index, disk, image, files.cache, place);
+    }
+    if let Some(iso) = &power_on.cdrom {
+        cdrom(&mut line, iso, order.cd);
     }
     if let Boot::Kernel {
         kernel,
@@ -95,6 +120,33 @@ pub(super) fn arguments(
         line.0.push("-no-reboot".to_owned());
     }
     line.0
+}
+
+/// Places in QEMU's order of devices.
+#[derive(Clone, Copy)]
+struct Order {
+    network: Option<u8>,
+    disk: Option<u8>,
+    cd: Option<u8>,
+}
+
+impl Order {
+    /// A BIOS tries the network and then the first disk, and what is wished before both. UEFI keeps its own order in its
+    /// variables: only a wish is told to it.
+    fn of(firmware: Firmware, first: Option<BootDevice>) -> Self {
+        let usual = |place| (!firmware.is_uefi()).then_some(place);
+        let (network, disk, cd) = match first {
+            None => (usual(0), usual(1), usual(2)),
+            Some(BootDevice::Network | BootDevice::Http) => (Some(0), usual(1), usual(2)),
+            Some(BootDevice::Disk) => (usual(1), Some(0), usual(2)),
+            Some(BootDevice::Cd) => (usual(1), usual(2), Some(0)),
+        };
+        Self { network, disk, cd }
+    }
+}
+
+fn placed(place: Option<u8>) -> String {
+    place.map_or_else(String::new, |place| format!(",bootindex={place}"))
 }
 
 #[derive(Default)]
@@ -186,7 +238,7 @@ fn firmware(line: &mut Line, spec: &NodeSpec, files: &Files, parts: &Parts) {
     }
 }
 
-fn network(line: &mut Line, spec: &NodeSpec, tap: Option<&str>) {
+fn network(line: &mut Line, spec: &NodeSpec, tap: Option<&str>, place: Option<u8>) {
     let Some(tap) = tap else { return };
     line.two(
         "-netdev",
@@ -201,21 +253,34 @@ fn network(line: &mut Line, spec: &NodeSpec, tap: Option<&str>) {
     let rom = if spec.firmware.is_uefi() {
         ",romfile="
     } else {
-        ",bootindex=0"
+        ""
     };
+    let place = placed(place);
     line.two(
         "-device",
-        format!("{device},id=nic0,netdev=net0,mac={}{rom}", spec.mac),
+        format!("{device},id=nic0,netdev=net0,mac={}{rom}{place}", spec.mac),
+    );
+}
+
+fn cdrom(line: &mut Line, iso: &Path, place: Option<u8>) {
+    let (file, place) = (listed(iso), placed(place));
+    line.two(
+        "-drive",
+        format!("if=none,id=media,format=raw,readonly=on,media=cdrom,file={file}"),
+    );
+    line.two(
+        "-device",
+        format!("ide-cd,id=cdrom,bus=ide.5,drive=media{place}"),
     );
 }
 
 fn storage(
     line: &mut Line,
-    firmware: Firmware,
     index: usize,
     disk: &DiskSpec,
     image: &DiskImage,
     cache: &str,
+    place: Option<u8>,
 ) {
     let file = listed(image.path());
     line.two(
@@ -223,11 +288,7 @@ fn storage(
         format!("if=none,id=drive{index},format=raw,cache={cache},discard=unmap,file={file}"),
     );
     // Only the first disk is booted; see `-boot strict=on`.
-    let boot = if index == 0 && !firmware.is_uefi() {
-        ",bootindex=1"
-    } else {
-        ""
-    };
+    let boot = placed(place);
     let serial = &disk.serial;
     match disk.kind {
         DiskKind::Nvme => {

@@ -7,6 +7,8 @@
 //! The rack refuses to use KVM (see `LAB` facts in the README: it may open and still hang), to touch an interface
 //! or a disk of the machine it runs on, and to wait for anything without a limit.
 
+mod bmc;
+mod board;
 mod capture;
 mod content;
 mod error;
@@ -25,13 +27,15 @@ mod serial;
 mod site;
 mod smbios;
 mod spec;
+mod uefi_vars;
 
+pub use bmc::{BmcFault, VirtualBmc};
 pub use capture::Capture;
 pub use error::RackError;
 pub use fault::{Fault, ParseFaultError};
 pub use fingerprint::{DiskFingerprint, Fingerprint, unchanged};
 pub use image::DiskImage;
-pub use machine::{Boot, PowerOn};
+pub use machine::{Boot, BootDevice, PowerOn};
 pub use net::{Net, NetHandle, NetOptions, gain_network_rights};
 pub use node::Node;
 pub use parts::Parts;

@@ -1,30 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-//! One virtual server: its files, and its QEMU process while it is powered on.
+//! One virtual server: its files, its board, and its console.
 //!
-//! It refuses to end any process but its own QEMU, and it leaves its folder behind: logs and disks are for people.
+//! It leaves its folder behind: logs and disks are for people.
 
-use super::machine::{Files, arguments};
-use super::net::OWN_NAMESPACE;
-use super::parts::{POLL, shown};
-use super::plug::{Plug, ended, kill};
+use super::board::{Board, namespace};
+use super::machine::Files;
+use super::parts::POLL;
 use super::{
     DiskFingerprint, DiskImage, Net, NodeSpec, Parts, PowerOn, Qmp, RackError, SerialLog, image,
     memory_array, memory_device,
 };
 use serde_json::{Value, json};
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 use tempfile::TempDir;
 
-/// How long QEMU may take to open its monitor.
-const START_LIMIT: Duration = Duration::from_secs(30);
-/// How long QEMU may take to end after a `quit`, before it is killed.
-const QUIT_LIMIT: Duration = Duration::from_secs(20);
 /// How long a line typed on the console may take to be taken.
 const TYPE_LIMIT: Duration = Duration::from_secs(10);
 /// A board's memory array can hold this many times what the rack's DIMMs are.
@@ -33,22 +29,10 @@ const CAPACITY_FACTOR: u64 = 4;
 /// A virtual server in a folder of its own. Dropping it pulls the plug.
 #[derive(Debug)]
 pub struct Node {
-    spec: NodeSpec,
-    folder: PathBuf,
-    parts: Parts,
-    /// The tap, and the network namespace it is in.
-    tap: Option<(String, PathBuf)>,
-    files: Files,
+    board: Arc<Board>,
     /// Unix sockets have paths of 107 bytes at most: they stand in a short folder.
     sockets: TempDir,
     serial: SerialLog,
-    running: Option<Running>,
-}
-
-#[derive(Debug)]
-struct Running {
-    child: Child,
-    qmp: Qmp,
 }
 
 impl Node {
@@ -85,15 +69,18 @@ impl Node {
         let serial = SerialLog::new(&files.serial_log);
         let tap = tap.map(|tap| namespace().map(|space| (tap.to_owned(), space)));
         let (spec, tap) = (spec.clone(), tap.transpose()?);
-        Ok(Self {
+        let board = Board {
             spec,
             folder,
             parts,
             tap,
             files,
+            running: Mutex::new(None),
+        };
+        Ok(Self {
+            board: Arc::new(board),
             sockets,
             serial,
-            running: None,
         })
     }
 
@@ -115,83 +102,19 @@ impl Node {
     /// # Errors
     /// What QEMU said, when it does not start.
     pub fn power_on(&mut self, how: &PowerOn) -> Result<(), RackError> {
-        if self.running.is_some() {
-            return Err(RackError::On {
-                node: self.spec.name.to_string(),
-            });
-        }
-        // Elsewhere QEMU, as root, would make a tap of that name in the machine's own network.
-        if self.tap.as_ref().map(|(_, space)| space)
-            != self.tap.as_ref().map(|_| namespace()).transpose()?.as_ref()
-        {
-            return Err(RackError::OtherNetwork {
-                node: self.spec.name.to_string(),
-            });
-        }
-        for socket in [&self.files.qmp_socket, &self.files.serial_socket] {
-            if let Err(error) = fs::remove_file(socket)
-                && error.kind() != io::ErrorKind::NotFound
-            {
-                return Err(RackError::file(socket)(error));
-            }
-        }
         self.serial.skip_to_end();
-        let words = self.folder.join("qemu.log");
-        let log = File::create(&words).map_err(RackError::file(&words))?;
-        let mut command = Command::new(&self.parts.qemu);
-        command.args(arguments(
-            &self.spec,
-            &self.files,
-            &self.parts,
-            self.tap.as_ref().map(|(tap, _)| tap.as_str()),
-            how,
-        ));
-        let line = self.folder.join("qemu.command");
-        fs::write(&line, shown(&command) + "\n").map_err(RackError::file(&line))?;
-        let both = log.try_clone().map_err(RackError::file(&words))?;
-        command
-            .stdin(Stdio::null())
-            .stdout(both)
-            .stderr(log)
-            .current_dir(&self.folder);
-        let start = |cause| RackError::CommandStart {
-            command: "qemu-system-x86_64".into(),
-            cause,
-        };
-        let mut child = Plug(Some(command.spawn().map_err(start)?));
-        let name = self.spec.name.to_string();
-        let qmp = Qmp::connect(&self.files.qmp_socket, START_LIMIT, || {
-            child.alive(&name, "its monitor", &words)
-        });
-        // A QEMU that gives up may still have taken the connection: its own words are the better answer.
-        let qmp = qmp.or_else(|error| child.last_words(&name, &words).and(Err(error)))?;
-        self.running = child.0.take().map(|child| Running { child, qmp });
-        Ok(())
+        self.board.power_on(how)
     }
 
     /// Pulls the plug: QMP `quit`, and SIGKILL when that does not help. Nothing that the node has not flushed
     /// survives in the node; what it has flushed does. A node that is off stays off.
     pub fn power_off(&mut self) {
-        let Some(mut running) = self.running.take() else {
-            return;
-        };
-        // An error means that QEMU is ending already.
-        drop(running.qmp.ask("quit", &json!({})));
-        let until = Instant::now() + QUIT_LIMIT;
-        while Instant::now() < until {
-            if matches!(running.child.try_wait(), Ok(Some(_))) {
-                return;
-            }
-            thread::sleep(POLL);
-        }
-        kill(&mut running.child);
+        self.board.power_off();
     }
 
     /// Cuts the power as a broken supply does: SIGKILL, at once.
     pub fn cut_power(&mut self) {
-        if let Some(mut running) = self.running.take() {
-            kill(&mut running.child);
-        }
+        self.board.cut_power();
     }
 
     /// Off and on again.
@@ -217,21 +140,12 @@ impl Node {
     /// [`RackError::TooLong`] with the console's last lines; the node then stays on.
     pub fn wait_exit(&mut self, limit: Duration) -> Result<ExitStatus, RackError> {
         let until = Instant::now() + limit;
-        let running = self.running.as_mut().ok_or_else(|| RackError::Off {
-            node: self.spec.name.to_string(),
-            wish: "waiting for its end",
-        })?;
         loop {
-            let ended = running
-                .child
-                .try_wait()
-                .map_err(RackError::file("QEMU's process"))?;
-            if let Some(status) = ended {
-                self.running = None;
+            if let Some(status) = self.board.exited()? {
                 return Ok(status);
             }
             if Instant::now() >= until {
-                let what = format!("the end of node {}", self.spec.name);
+                let what = format!("the end of node {}", self.board.spec.name);
                 let detail = format!("; its console says:\n{}", self.serial.tail(12));
                 return Err(RackError::TooLong {
                     what,
@@ -248,18 +162,10 @@ impl Node {
     /// # Errors
     /// [`RackError::TooLong`] with the console's last lines, [`RackError::QemuEnded`].
     pub fn wait_for_line(&mut self, pattern: &str, limit: Duration) -> Result<String, RackError> {
-        let words = self.folder.join("qemu.log");
-        let name = self.spec.name.to_string();
-        let running = &mut self.running;
-        self.serial.wait_for_line(pattern, limit, || {
-            let wish = "waiting for its console";
-            let off = RackError::Off {
-                node: name.clone(),
-                wish,
-            };
-            let running = running.as_mut().ok_or(off)?;
-            ended(&mut running.child, &name, "a line on the console", &words)
-        })
+        let words = self.board.folder.join("qemu.log");
+        let board = &self.board;
+        self.serial
+            .wait_for_line(pattern, limit, || board.alive(&words))
     }
 
     /// Types a line on the serial console. What the node answers is in the log.
@@ -267,8 +173,8 @@ impl Node {
     /// # Errors
     /// When the node is off or takes nothing.
     pub fn type_line(&mut self, line: &str) -> Result<(), RackError> {
-        let failed = || RackError::file(&self.files.serial_socket);
-        let mut stream = UnixStream::connect(&self.files.serial_socket).map_err(failed())?;
+        let failed = || RackError::file(&self.board.files.serial_socket);
+        let mut stream = UnixStream::connect(&self.board.files.serial_socket).map_err(failed())?;
         stream
             .set_write_timeout(Some(TYPE_LIMIT))
             .map_err(failed())?;
@@ -292,7 +198,7 @@ impl Node {
     /// # Errors
     /// QEMU's refusal, or that the node is off.
     pub fn ask(&self, command: &str, arguments: &Value) -> Result<Value, RackError> {
-        self.qmp()?.ask(command, arguments)
+        self.board.ask(command, arguments)
     }
 
     /// Changes a property of a virtual device, for example `smart_critical_warning` of `disk2`.
@@ -336,12 +242,8 @@ impl Node {
     ///
     /// # Errors
     /// That the node is off.
-    pub fn qmp(&self) -> Result<&Qmp, RackError> {
-        let off = || RackError::Off {
-            node: self.spec.name.to_string(),
-            wish: "asking its monitor",
-        };
-        self.running.as_ref().map(|r| &r.qmp).ok_or_else(off)
+    pub fn qmp(&self) -> Result<Arc<Qmp>, RackError> {
+        self.board.qmp()
     }
 
     /// What each disk holds, in the order of the description.
@@ -355,50 +257,54 @@ impl Node {
                 .fingerprint()
                 .map(|content| DiskFingerprint { serial, content })
         };
-        self.files.disks.iter().map(one).collect()
+        self.board.files.disks.iter().map(one).collect()
     }
 
     /// Whether QEMU runs.
-    pub fn is_on(&mut self) -> bool {
-        self.running
-            .as_mut()
-            .is_some_and(|r| matches!(r.child.try_wait(), Ok(None)))
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.board.is_on()
     }
 
     /// QEMU's process id while it is on.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        self.running.as_ref().map(|r| r.child.id())
+        self.board.pid()
     }
 
     /// What it consists of, faults included.
     #[must_use]
     pub fn spec(&self) -> &NodeSpec {
-        &self.spec
+        &self.board.spec
     }
 
     /// Its folder: disks, `serial.log`, `qemu.log`, `qemu.command`.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        &self.folder
+        &self.board.folder
     }
 
     /// Its disks, in the order of the description.
     #[must_use]
     pub fn disks(&self) -> &[DiskImage] {
-        &self.files.disks
+        &self.board.files.disks
     }
 
     /// A reader of its console of its own, at the log's beginning.
     #[must_use]
     pub fn serial_log(&self) -> SerialLog {
-        SerialLog::new(&self.files.serial_log)
+        SerialLog::new(&self.board.files.serial_log)
     }
 
     /// A reader of its console of its own, where this power-on's reader stands now.
     #[must_use]
     pub fn serial_log_from_power_on(&self) -> SerialLog {
         self.serial.clone()
+    }
+
+    /// What its BMC shares with it.
+    pub(super) fn board(&self) -> Arc<Board> {
+        Arc::clone(&self.board)
     }
 
     /// The socket of its serial console, for `socat` or a person's `nc -U`.
@@ -412,11 +318,6 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.cut_power();
     }
-}
-
-/// The calling thread's network namespace, as the kernel names it: `net:[4026531840]`.
-fn namespace() -> Result<PathBuf, RackError> {
-    fs::read_link(OWN_NAMESPACE).map_err(RackError::file(OWN_NAMESPACE))
 }
 
 /// Type 16 and each type 17, one file each.

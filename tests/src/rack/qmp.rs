@@ -29,6 +29,8 @@ pub struct QmpEvent {
 #[derive(Debug)]
 pub struct Qmp {
     stream: UnixStream,
+    /// One question at a time: a node and its BMC both ask.
+    asking: Mutex<()>,
     inbox: Arc<Inbox>,
 }
 
@@ -112,7 +114,11 @@ impl Qmp {
         let inbox = Arc::new(Inbox::default());
         let into = Arc::clone(&inbox);
         thread::spawn(move || listen(reading, &into));
-        let qmp = Self { stream, inbox };
+        let qmp = Self {
+            stream,
+            asking: Mutex::new(()),
+            inbox,
+        };
         qmp.inbox
             .wait("QEMU's greeting", limit, |heard| heard.answers.pop())?;
         qmp.ask("qmp_capabilities", &json!({}))?;
@@ -124,6 +130,7 @@ impl Qmp {
     /// # Errors
     /// QEMU's refusal in its own words, or no answer within 30 s.
     pub fn ask(&self, command: &str, arguments: &Value) -> Result<Value, RackError> {
+        let _one_at_a_time = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
         self.inbox.lock().answers.clear();
         let mut line = json!({ "execute": command, "arguments": arguments }).to_string();
         line.push('\n');

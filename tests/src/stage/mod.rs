@@ -15,16 +15,20 @@ pub use outcome::{Outcome, result_line};
 pub use servers::{Servers, ServersPlan};
 
 use crate::rack::{
-    DiskFingerprint, Net, NetOptions, Node, NodeSpec, PowerOn, RackError, site, unchanged,
+    DiskFingerprint, Net, NetOptions, Node, NodeSpec, PowerOn, RackError, VirtualBmc, site,
+    unchanged,
 };
 use anyhow::{Context as _, Result, bail};
 use groundstate_api::boot::Firmware;
 use groundstate_api::plan::HandOver;
 use groundstate_api::site::Site;
+use groundstate_api::site_parts::{BmcProtocol, BmcSite};
 use groundstate_api::view::{NodeReport, Phase};
 use std::fs;
-use std::net::TcpListener;
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::net::{IpAddr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How often the nodes' reports are read.
@@ -54,6 +58,8 @@ pub struct StagePlan {
     pub fault: Option<StageFault>,
     /// Serial numbers of data disks that are kept, by index among a node's data disks (0 is the first).
     pub keep_data_disk: Option<usize>,
+    /// Whether each node has a BMC, which the site names and by which the servers power it on.
+    pub bmcs: bool,
     /// Where people may look at the page; opened before the stage's network is made.
     pub page: Option<TcpListener>,
 }
@@ -61,6 +67,8 @@ pub struct StagePlan {
 /// A running stage.
 #[derive(Debug)]
 pub struct Stage {
+    /// The nodes' BMCs, in order; none where the plan wishes none.
+    pub bmcs: Vec<VirtualBmc>,
     /// The nodes, in order.
     pub nodes: Vec<Node>,
     /// The servers.
@@ -118,6 +126,11 @@ impl Stage {
             .iter()
             .map(Node::fingerprints)
             .collect::<Result<Vec<_>, RackError>>()?;
+        let bmcs = if plan.bmcs {
+            give_bmcs(&nodes, &mut site, &plan.folder)?
+        } else {
+            Vec::new()
+        };
         let servers_plan = ServersPlan {
             groundstate: plan.groundstate,
             boot_assets: plan.boot_assets,
@@ -132,6 +145,7 @@ impl Stage {
         }
         servers.start()?;
         Ok(Self {
+            bmcs,
             nodes,
             servers,
             fault: plan.fault,
@@ -142,16 +156,22 @@ impl Stage {
         })
     }
 
-    /// Orders a run for every node and powers them on.
+    /// Orders a run for every node and has them powered on: by the servers through the nodes' BMCs, or by hand where they have
+    /// none.
     ///
     /// # Errors
     /// When an order is refused or QEMU does not start.
     pub fn begin(&mut self) -> Result<()> {
+        let operator = self.servers.operator();
         for node in &mut self.nodes {
-            self.servers
-                .operator()
-                .provision(node.spec().name.as_str())?;
-            node.power_on(&PowerOn::FIRMWARE)?;
+            operator.provision(node.spec().name.as_str())?;
+            if self.bmcs.is_empty() {
+                node.power_on(&PowerOn::FIRMWARE)?;
+            }
+        }
+        for node in self.nodes.iter().filter(|_| !self.bmcs.is_empty()) {
+            let name = node.spec().name.as_str();
+            operator.run(&["node", "power", name, "on", "--yes"])?;
         }
         Ok(())
     }
@@ -254,6 +274,37 @@ fn build_nodes(specs: &[NodeSpec], net: &Net, plan: &StagePlan) -> Result<Vec<No
         nodes.push(Node::build(spec, &folder, Some(net.tap(index)?))?);
     }
     Ok(nodes)
+}
+
+/// A BMC for each node, named in the site, with its credential where the servers look for it.
+fn give_bmcs(nodes: &[Node], site: &mut Site, folder: &Path) -> Result<Vec<VirtualBmc>> {
+    let credentials = folder.join("state/credentials");
+    fs::create_dir_all(&credentials)
+        .with_context(|| format!("making {}", credentials.display()))?;
+    let mut bmcs = Vec::new();
+    for (node, known) in nodes.iter().zip(&mut site.nodes) {
+        let bmc = VirtualBmc::start(node, IpAddr::V4(site.network.address))?;
+        let name = format!("bmc-{}", known.name);
+        let file = credentials.join(&name);
+        let mut open = fs::OpenOptions::new();
+        let mut secret = open
+            .create(true)
+            .write(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&file)
+            .with_context(|| format!("making {}", file.display()))?;
+        writeln!(secret, "{}", bmc.credential())?;
+        known.bmc = Some(BmcSite {
+            address: bmc.address().to_string(),
+            protocol: Some(BmcProtocol::Redfish),
+            credential: name,
+            certificate: Some(bmc.certificate().to_owned()),
+            system: None,
+        });
+        bmcs.push(bmc);
+    }
+    Ok(bmcs)
 }
 
 fn site_of(healthy: &[NodeSpec], plan: &StagePlan) -> Site {

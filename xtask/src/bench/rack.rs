@@ -94,6 +94,7 @@ fn lay_out(layout: &Layout, made: &Made, disks: u8) -> Result<Took> {
         hand_over: None,
         nodes: 1,
         fault: None,
+        bmcs: false,
         keep_data_disk: None,
         page: None,
     };

@@ -41,6 +41,9 @@ pub(crate) struct Options {
     /// Break something: dimm-missing, memory-short, smart-failing, wrong-disk, bad-chunk or provisioner-restart
     #[arg(long, value_parser = StageFault::parse)]
     fault: Option<StageFault>,
+    /// Power the nodes on by hand, as machines without BMCs; else the provisioner does it through their virtual BMCs
+    #[arg(long)]
+    by_hand: bool,
     /// Leave it running and print the address of a page to look at
     #[arg(long)]
     keep: bool,
@@ -121,6 +124,7 @@ pub(crate) fn stage_plan(layout: &Layout, options: &Options) -> Result<StagePlan
         hand_over: Some(hand_over),
         nodes: options.nodes,
         fault: options.fault,
+        bmcs: !options.by_hand,
         keep_data_disk: None,
         page,
     })
