@@ -19,6 +19,7 @@ pub mod disk_policy;
 pub mod enrol;
 pub mod erase;
 pub mod event;
+pub mod explain;
 pub mod fan_out;
 pub mod fleet;
 pub mod glob;
