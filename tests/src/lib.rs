@@ -5,6 +5,8 @@
 //! product's process except start it.
 
 pub mod compare;
+#[cfg(feature = "fleet")]
+pub mod fleet;
 pub mod matrix;
 pub mod rack;
 pub mod stage;

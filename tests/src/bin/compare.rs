@@ -6,9 +6,9 @@ use clap::{Parser, ValueEnum};
 use groundstate_tests::compare::{
     DEPLOY_IMAGE, Figure, Ground, Line, MAKE_ONE, RECEIVE_IMAGE, SERVE_IMAGES, convert_raw,
     deploy_image, dhcp_100k, dhcp_500, dhcp_burst, dhcp_max, dhcp_memory, dhcp_overload, dynamic,
-    first_writes, fixed, http, image_deploy, image_fan_out, image_publish, image_serve, make_one,
-    many, receive_image, serve_images, shelf, storm, storm_with_loss, tftp_500, tftp_loss,
-    tftp_memory, tftp_one,
+    first_writes, fixed, fleet, http, image_deploy, image_fan_out, image_publish, image_serve,
+    make_one, many, receive_image, serve_images, shelf, storm, storm_with_loss, tftp_500,
+    tftp_loss, tftp_memory, tftp_one,
 };
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -75,6 +75,8 @@ enum What {
     ImageServe,
     /// An image for 32 receivers, against udpcast
     ImageFanOut,
+    /// A provisioner with ten thousand simulated nodes
+    Fleet,
 }
 
 fn main() -> ExitCode {
@@ -136,6 +138,7 @@ fn run() -> Result<()> {
         What::ImagePublish => image_publish,
         What::ImageServe => image_serve,
         What::ImageFanOut => image_fan_out,
+        What::Fleet => fleet,
     };
     for figure in take(&ground)? {
         print(&Line::Figure(figure));

@@ -26,6 +26,8 @@ mod dynamic;
 #[cfg(feature = "compare")]
 mod first_write;
 #[cfg(feature = "compare")]
+mod fleet;
+#[cfg(feature = "compare")]
 mod ground;
 #[cfg(feature = "compare")]
 mod http;
@@ -68,6 +70,8 @@ pub use dhcp::{dhcp_100k, dhcp_500, dhcp_burst, dhcp_max, dhcp_memory, dhcp_over
 pub use dynamic::dynamic;
 #[cfg(feature = "compare")]
 pub use first_write::first_writes;
+#[cfg(feature = "compare")]
+pub use fleet::fleet;
 #[cfg(feature = "compare")]
 pub use ground::Ground;
 #[cfg(feature = "compare")]

@@ -7,7 +7,7 @@
 mod hardware;
 mod provisioner;
 
-pub use hardware::{Trouble, image, inventory, site};
+pub use hardware::{Trouble, image, inventory, site, site as sim_site};
 
 use groundstate_api::enrol::EnrolReply;
 use groundstate_api::image::ImageRef;

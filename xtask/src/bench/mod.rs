@@ -5,6 +5,7 @@
 //! for speed does (`compare` of `tests/`), one part after the other, and this frame judges what it prints. A part that
 //! cannot be measured is short, and says why.
 
+mod fleet;
 mod image;
 mod machine;
 mod measure;
@@ -39,6 +40,8 @@ enum What {
     Pxe(suite::Options),
     /// Images: published, served, deployed, fanned out
     Image(suite::Options),
+    /// The provisioner with ten thousand simulated nodes
+    Fleet(suite::Options),
 }
 
 /// Measures. Exit status: 0 every goal is reached, 1 one is not, or a figure is missing.
@@ -47,5 +50,6 @@ pub(crate) fn run(layout: &Layout, options: &Options) -> Result<ExitCode> {
         What::Storage(options) => storage::run(layout, options),
         What::Pxe(options) => pxe::SUITE.run(layout, options),
         What::Image(options) => image::SUITE.run(layout, options),
+        What::Fleet(options) => fleet::SUITE.run(layout, options),
     }
 }
