@@ -8,6 +8,7 @@
 pub mod api;
 mod boots;
 pub mod clock;
+pub mod credential;
 pub mod erase;
 mod fan_out;
 mod hardware;

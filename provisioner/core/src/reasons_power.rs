@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Words about power, BMCs and credentials. Each says what is wrong and the one next step for a person.
+
+use alloc::format;
+use groundstate_api::action::{Act, NextBoot, PowerTo};
+use groundstate_api::{MacAddr, NodeId, Part, Reason, ReasonCode};
+
+fn field(node: &NodeId) -> Part {
+    Part::Field {
+        path: format!("node {node}, bmc"),
+    }
+}
+
+/// A credential that the site file names cannot be used.
+#[must_use]
+pub fn credential_missing(name: &str, why: &str) -> Reason {
+    Reason::new(
+        ReasonCode::CredentialMissing,
+        format!("the credential {name} cannot be used: {why}"),
+        format!(
+            "put `user:password` into the file {name} of the credentials directory, owned by the provisioner's user, mode 0600"
+        ),
+    )
+    .then("it is read again at the next try")
+}
+
+/// The site says an address of a BMC that is none.
+#[must_use]
+pub fn bmc_address(node: &NodeId, why: &str) -> Reason {
+    Reason::new(
+        ReasonCode::BmcUnreachable,
+        format!("the BMC of {node} has no usable address: {why}"),
+        "correct `address` of the node's `bmc` in the site file and apply it",
+    )
+    .about(field(node))
+}
+
+/// A person is asked to do what a BMC would do.
+#[must_use]
+pub fn power_needed(node: &NodeId, serial: &str, act: &Act) -> Reason {
+    let hands = match act {
+        Act::Power { to: PowerTo::On } => "switch the machine on",
+        Act::Power { to: PowerTo::Off } => {
+            "shut the machine down with its power button, pressed shortly"
+        }
+        Act::Power {
+            to: PowerTo::ForceOff,
+        } => "switch the machine off: hold its power button for five seconds",
+        Act::Power { to: PowerTo::Cycle } => "switch the machine off and on again",
+        Act::BootNext {
+            to: NextBoot::Network,
+        } => "restart the machine and choose network boot (PXE) in its boot menu",
+        Act::BootNext {
+            to: NextBoot::HttpBoot,
+        } => "restart the machine and choose UEFI HTTP Boot in its boot menu",
+        Act::BootNext { to: NextBoot::Disk } => {
+            "restart the machine and choose its first disk in its boot menu"
+        }
+        Act::BootNext {
+            to: NextBoot::VirtualMedia,
+        } => {
+            "put the boot image on a USB stick (`groundstate boot-image --output FILE.iso`) and start the machine from it"
+        }
+        Act::Identify { .. } => "find the machine by its serial number: nothing can light its LED",
+        Act::RestartServices
+        | Act::CollectDiagnostics
+        | Act::RebootHost
+        | Act::Drain
+        | Act::Heal { .. } => "do it on the machine's own console",
+    };
+    Reason::new(
+        ReasonCode::PowerNeeded,
+        format!("{node} has no BMC that could: {}", act.says()),
+        format!("{hands} ({node}, serial number {serial})"),
+    )
+    .then("the boot service notices when the machine starts")
+}
+
+/// A node without a BMC was asked what its BMC says.
+#[must_use]
+pub fn no_bmc(node: &NodeId) -> Reason {
+    Reason::new(
+        ReasonCode::PowerNeeded,
+        format!("the site names no BMC of {node}"),
+        "add `[node.bmc]` with address and credential to the site file and apply it, or go to the machine",
+    )
+    .about(field(node))
+}
+
+/// Every rung said yes, and the machine booted something else, or was not seen.
+#[must_use]
+pub fn not_seen(node: &NodeId, mac: MacAddr, to: NextBoot, waited_secs: u64) -> Reason {
+    let way = Act::BootNext { to };
+    Reason::new(
+        ReasonCode::BmcIgnored,
+        format!("{node} was to {} and was not seen doing so", way.says()),
+        "look at the machine's screen; set its boot order to network first in the firmware's set-up",
+    )
+    .seen(format!(
+        "nothing came from {mac} within {waited_secs} s of its restart"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_is_told_what_to_do_with_which_machine() {
+        let node: NodeId = "node-7".parse().unwrap();
+        for act in [
+            Act::Power { to: PowerTo::Cycle },
+            Act::BootNext {
+                to: NextBoot::HttpBoot,
+            },
+            Act::Identify { on: true },
+        ] {
+            let reason = power_needed(&node, "SN-7", &act);
+            assert_eq!(reason.code, ReasonCode::PowerNeeded);
+            assert!(
+                reason.next_step.contains("SN-7") && reason.next_step.contains("node-7"),
+                "{reason}"
+            );
+        }
+    }
+}

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Credentials that the site file names: a file of that name in the state directory's `credentials`, or what systemd hands over in
+//! `$CREDENTIALS_DIRECTORY`.
+//!
+//! It reads a file anew at every use, so that a changed one counts at once. It refuses a file that others may read, a link, and
+//! anything that is not one short text; and it never shows what it has read.
+
+use groundstate_api::Reason;
+use prov_core::reasons_power;
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// The folder in the state directory.
+pub const FOLDER: &str = "credentials";
+/// Where systemd says what it hands over (`LoadCredential=`).
+const SYSTEMD: &str = "CREDENTIALS_DIRECTORY";
+/// The longest credential in bytes: a key for signatures has at most a few hundred.
+const SECRET_MAX: u64 = 4_096;
+/// The longest name.
+const NAME_MAX: usize = 64;
+/// What others may not have of a file in the state directory: group and world.
+const OTHERS: u32 = 0o077;
+/// systemd shows an access list's mask as the group's rights; the world has none.
+const WORLD: u32 = 0o007;
+
+/// Where credentials lie.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    own: PathBuf,
+    systemd: Option<PathBuf>,
+}
+
+/// A text that is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text, without the line's end.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// Why a credential cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialError {
+    /// The name would leave the folder, or is none.
+    #[error(
+        "{0:?} is no name of a credential: 1 to 64 of A-Z, a-z, 0-9, '-', '_' and '.', not beginning with '.'"
+    )]
+    Name(String),
+    /// There is none.
+    #[error("there is no file {}", .path.display())]
+    Missing {
+        /// The name.
+        name: String,
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// Others may read it.
+    #[error("{} has mode {mode:04o}: others may read it", .path.display())]
+    Open {
+        /// The name.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// It belongs to somebody else.
+    #[error("{} belongs to user {owner}: only ours and root's are used", .path.display())]
+    Owner {
+        /// The name.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+    },
+    /// It is not one short text.
+    #[error("{} is {what}", .path.display())]
+    Form {
+        /// The name.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// It cannot be read.
+    #[error("{} cannot be read: {source}", .path.display())]
+    Io {
+        /// The name.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl CredentialError {
+    /// What a person is told.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        let name = match self {
+            Self::Name(name)
+            | Self::Missing { name, .. }
+            | Self::Open { name, .. }
+            | Self::Owner { name, .. }
+            | Self::Form { name, .. }
+            | Self::Io { name, .. } => name,
+        };
+        reasons_power::credential_missing(name, &self.to_string())
+    }
+}
+
+impl Credentials {
+    /// The credentials of a state directory, and systemd's.
+    #[must_use]
+    pub fn new(state_dir: &Path) -> Self {
+        Self {
+            own: state_dir.join(FOLDER),
+            systemd: std::env::var_os(SYSTEMD).map(PathBuf::from),
+        }
+    }
+
+    /// Reads one. What systemd hands over comes first.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub fn read(&self, name: &str) -> Result<Secret, CredentialError> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.is_empty()
+            || name.len() > NAME_MAX
+            || name.starts_with('.')
+            || !name.chars().all(fits)
+        {
+            return Err(CredentialError::Name(name.chars().take(NAME_MAX).collect()));
+        }
+        if let Some(folder) = &self.systemd {
+            match read(name, &folder.join(name), WORLD) {
+                Err(CredentialError::Missing { .. }) => {}
+                other => return other,
+            }
+        }
+        read(name, &self.own.join(name), OTHERS)
+    }
+}
+
+fn read(name: &str, path: &Path, forbidden: u32) -> Result<Secret, CredentialError> {
+    let (name, path) = (name.to_owned(), path.to_owned());
+    let file = match open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(CredentialError::Missing { name, path });
+        }
+        Err(source) => return Err(CredentialError::Io { name, path, source }),
+    };
+    let seen = match file.metadata() {
+        Ok(seen) => seen,
+        Err(source) => return Err(CredentialError::Io { name, path, source }),
+    };
+    let form = |what| CredentialError::Form {
+        name: name.clone(),
+        path: path.clone(),
+        what,
+    };
+    if !seen.is_file() {
+        return Err(form("no regular file"));
+    }
+    let mode = seen.mode() & 0o7777;
+    if mode & forbidden != 0 {
+        return Err(CredentialError::Open { name, path, mode });
+    }
+    let (owner, ours) = (seen.uid(), rustix::process::geteuid().as_raw());
+    if owner != ours && owner != 0 {
+        return Err(CredentialError::Owner { name, path, owner });
+    }
+    let mut bytes = Vec::new();
+    if let Err(source) = file.take(SECRET_MAX + 1).read_to_end(&mut bytes) {
+        return Err(CredentialError::Io { name, path, source });
+    }
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > SECRET_MAX {
+        return Err(form("longer than 4,096 bytes"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| form("no text in UTF-8"))?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    if text.is_empty() {
+        return Err(form("empty"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(form("more than one line, or holds control characters"));
+    }
+    Ok(Secret(text.to_owned()))
+}
+
+/// A link is not followed, and a pipe is not waited for.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    struct Shelf {
+        folder: tempfile::TempDir,
+        credentials: Credentials,
+    }
+
+    impl Shelf {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            fs::create_dir(folder.path().join(FOLDER)).unwrap();
+            fs::create_dir(folder.path().join("systemd")).unwrap();
+            let credentials = Credentials {
+                own: folder.path().join(FOLDER),
+                systemd: Some(folder.path().join("systemd")),
+            };
+            Self {
+                folder,
+                credentials,
+            }
+        }
+
+        fn put(&self, place: &str, bytes: &[u8], mode: u32) {
+            let path = self.folder.path().join(place);
+            fs::write(&path, bytes).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        }
+
+        fn refused(&self, name: &str) -> String {
+            let error = self.credentials.read(name).unwrap_err();
+            let reason = error.reason();
+            assert_eq!(reason.code, groundstate_api::ReasonCode::CredentialMissing);
+            assert!(!reason.next_step.is_empty());
+            error.to_string()
+        }
+    }
+
+    #[test]
+    fn a_credential_is_read_anew_and_never_shown() {
+        let shelf = Shelf::new();
+        shelf.put("credentials/bmc-1", b"admin:geheim\n", 0o600);
+        let first = shelf.credentials.read("bmc-1").unwrap();
+        assert_eq!(first.text(), "admin:geheim");
+        assert!(!format!("{first:?} {:?}", shelf.credentials).contains("geheim"));
+        shelf.put("credentials/bmc-1", b"admin:anders", 0o600);
+        assert_eq!(
+            shelf.credentials.read("bmc-1").unwrap().text(),
+            "admin:anders"
+        );
+        // What systemd hands over has an access list, which shows as the group's rights.
+        shelf.put("systemd/bmc-1", b"admin:systemd", 0o440);
+        assert_eq!(
+            shelf.credentials.read("bmc-1").unwrap().text(),
+            "admin:systemd"
+        );
+    }
+
+    #[test]
+    fn what_others_may_read_and_what_is_no_text_is_refused_without_being_shown() {
+        let shelf = Shelf::new();
+        for mode in [0o644, 0o640, 0o604] {
+            shelf.put("credentials/open", b"admin:geheim", mode);
+            let said = shelf.refused("open");
+            assert!(
+                said.contains("others may read it") && !said.contains("geheim"),
+                "{said}"
+            );
+        }
+        shelf.put("systemd/open", b"a:b", 0o444);
+        assert!(shelf.refused("open").contains("others may read it"));
+        shelf.put("credentials/lines", b"a:b\nc:d\n", 0o600);
+        assert!(shelf.refused("lines").contains("more than one line"));
+        shelf.put("credentials/nul", b"a:\0b", 0o600);
+        assert!(shelf.refused("nul").contains("control characters"));
+        shelf.put("credentials/bytes", b"a:\xff", 0o600);
+        assert!(shelf.refused("bytes").contains("UTF-8"));
+        shelf.put("credentials/long", &vec![b'a'; 5_000], 0o600);
+        assert!(shelf.refused("long").contains("4,096"));
+        shelf.put("credentials/none", b"\n", 0o600);
+        assert!(shelf.refused("none").contains("empty"));
+        assert!(shelf.refused("absent").contains("there is no file"));
+        symlink("long", shelf.folder.path().join("credentials/link")).unwrap();
+        assert!(shelf.refused("link").contains("cannot be read"));
+        for name in [
+            "",
+            "../journal.db",
+            ".hidden",
+            "a/b",
+            "a\u{202e}b",
+            &"x".repeat(65),
+        ] {
+            assert!(shelf.refused(name).contains("no name"), "{name}");
+        }
+    }
+}
