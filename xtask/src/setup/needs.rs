@@ -174,4 +174,9 @@ pub(super) const NEEDS: &[Need] = &[
         "mtools",
         "EFI system partitions of images that are made",
     ),
+    need(
+        &["/usr/bin/etcd"],
+        "etcd-server",
+        "the journal's peer in tests: several provisioners",
+    ),
 ];

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Why the journal could not be used.
+
+use crate::Leader;
+
+/// What an engine says.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// SQLite.
+    #[error("{0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// etcd answered that it would not.
+    #[error("etcd at {endpoint} refuses {call}: {said}")]
+    EtcdRefuses {
+        /// Which member.
+        endpoint: String,
+        /// What was asked.
+        call: &'static str,
+        /// Its words.
+        said: String,
+    },
+    /// No member of etcd answered in time.
+    #[error("no etcd member answered {call} in time: {seen}")]
+    EtcdSilent {
+        /// What was asked.
+        call: &'static str,
+        /// What each member said last.
+        seen: String,
+        /// Whether a member may have carried it out all the same.
+        uncertain: bool,
+    },
+    /// etcd's answer is not what its API says.
+    #[error("etcd at {endpoint} answers {call} with what is no answer: {said}")]
+    EtcdNonsense {
+        /// Which member.
+        endpoint: String,
+        /// What was asked.
+        call: &'static str,
+        /// What was wrong.
+        said: String,
+    },
+}
+
+/// Why the journal could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// It cannot be opened or set up.
+    #[error("the journal {place} cannot be opened: {source}")]
+    Open {
+        /// The file or the cluster.
+        place: String,
+        /// Why.
+        source: EngineError,
+    },
+    /// It was written by a newer Groundstate.
+    #[error("the journal {place} has version {found}; this groundstate reads version {ours}")]
+    Version {
+        /// The file or the cluster.
+        place: String,
+        /// Its version.
+        found: i64,
+        /// Ours.
+        ours: i64,
+    },
+    /// Something could not be written.
+    #[error("the journal cannot be written: {0}")]
+    Write(#[source] EngineError),
+    /// Something could not be read.
+    #[error("the journal cannot be read: {0}")]
+    Read(#[source] EngineError),
+    /// Another writer has the number.
+    #[error("event {number} of the journal is another writer's")]
+    Taken {
+        /// The number.
+        number: u64,
+    },
+    /// Another provisioner leads.
+    #[error("this provisioner does not lead{}", .leader.as_ref().map(|l| format!(": {} does, at {}", l.name, l.url)).unwrap_or_default())]
+    NotLeader {
+        /// Who does, where that is known.
+        leader: Option<Leader>,
+    },
+    /// The journal is not to be believed, or not the one that was used before; what it holds may still be read.
+    #[error("the journal is not used: {why}")]
+    Unusable {
+        /// Why.
+        why: String,
+    },
+    /// An event is not what we write.
+    #[error("event {number} of the journal cannot be understood: {source}")]
+    Event {
+        /// Its number.
+        number: u64,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// An event cannot be written as JSON.
+    #[error("an event cannot be encoded: {0}")]
+    Encode(#[source] serde_json::Error),
+    /// An event names a document that is not there.
+    #[error("the journal has no document {key:?}, and an event names it")]
+    NoDocument {
+        /// Its name.
+        key: String,
+    },
+    /// A document is not what its name says.
+    #[error("the journal's document {key:?} has another digest than was written down for it")]
+    WrongDocument {
+        /// Its name.
+        key: String,
+    },
+    /// A document is not what we write.
+    #[error("the journal's document {key:?} cannot be understood: {source}")]
+    Document {
+        /// Its name.
+        key: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A number is outside of what the journal can hold.
+    #[error("{0} is out of the journal's range")]
+    Range(&'static str),
+}
+
+impl JournalError {
+    /// Whether what was to be written may be durable all the same.
+    #[must_use]
+    pub const fn is_uncertain(&self) -> bool {
+        match self {
+            // SQLite's commit may fail after the bytes are on the disk.
+            Self::Write(EngineError::Sqlite(_)) => true,
+            Self::Write(EngineError::EtcdSilent { uncertain, .. }) => *uncertain,
+            Self::Write(EngineError::EtcdNonsense { .. }) => true,
+            Self::Write(EngineError::EtcdRefuses { .. })
+            | Self::Open { .. }
+            | Self::Version { .. }
+            | Self::Read(_)
+            | Self::Taken { .. }
+            | Self::NotLeader { .. }
+            | Self::Unusable { .. }
+            | Self::Event { .. }
+            | Self::Encode(_)
+            | Self::NoDocument { .. }
+            | Self::WrongDocument { .. }
+            | Self::Document { .. }
+            | Self::Range(_) => false,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Who writes: the one whose key stands in etcd, for as long as its lease lives. The key's creation revision is the term, and
+//! every write compares it, so that whoever was replaced cannot write even where it does not know yet.
+
+use super::Fence;
+use super::client::Client;
+use super::keys::Keys;
+use super::wire::{
+    Alive, Int, KeyValue, LeaseAnswer, Streamed, TxnAnswer, get, made_in, put_leased, txn,
+};
+use crate::error::{EngineError, JournalError};
+use crate::{Election, Lead, Leader};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// How long a leader may be silent until another one takes over. Renewed every second, it survives an election of etcd's own
+/// (one to two seconds) and a slow answer; a new leader acts within this and a second.
+const LEASE: Duration = Duration::from_secs(5);
+
+/// One candidate.
+pub struct EtcdElection {
+    client: Client,
+    keys: Keys,
+    fence: Arc<Fence>,
+    lease: Option<i64>,
+}
+
+/// What the leader's key says.
+#[derive(Serialize, Deserialize)]
+struct Standing {
+    #[serde(flatten)]
+    who: Leader,
+    lease: i64,
+}
+
+impl EtcdElection {
+    pub(super) fn new(client: Client, keys: Keys, fence: Arc<Fence>) -> Self {
+        Self {
+            client,
+            keys,
+            fence,
+            lease: None,
+        }
+    }
+
+    fn forget(&mut self) {
+        self.fence.store(0, Ordering::SeqCst);
+        self.lease = None;
+    }
+
+    /// The lease, and until when it lives at least.
+    fn lease(&mut self) -> Result<(i64, Instant), EngineError> {
+        if let Some(id) = self.lease {
+            let asked = Instant::now();
+            let body = json!({"ID": id.to_string()});
+            let alive: Streamed<Alive> = self.client.call("lease/keepalive", &body)?;
+            match u64::try_from(alive.result.ttl.0) {
+                Ok(left) if left > 0 => return Ok((id, asked + Duration::from_secs(left))),
+                Ok(_) | Err(_) => self.forget(),
+            }
+        }
+        let asked = Instant::now();
+        let body = json!({"TTL": LEASE.as_secs().to_string()});
+        let made: LeaseAnswer = self.client.call("lease/grant", &body)?;
+        self.lease = Some(made.id.0);
+        Ok((made.id.0, asked + LEASE))
+    }
+}
+
+fn revision(number: Int) -> u64 {
+    u64::try_from(number.0).unwrap_or_default()
+}
+
+fn standing(kv: &KeyValue) -> Option<Standing> {
+    serde_json::from_slice(&kv.value()?).ok()
+}
+
+impl Election for EtcdElection {
+    fn lead(&mut self, me: &Leader) -> Result<Lead, JournalError> {
+        let (lease, until) = self.lease().map_err(JournalError::Write)?;
+        let key = self.keys.leader();
+        let mine = Standing {
+            who: me.clone(),
+            lease,
+        };
+        let value = serde_json::to_vec(&mine).map_err(JournalError::Encode)?;
+        let body = txn(
+            &[made_in(&key, 0)],
+            &[put_leased(&key, &value, lease)],
+            &[get(&key)],
+        );
+        let answer: TxnAnswer = self
+            .client
+            .call("kv/txn", &body)
+            .map_err(JournalError::Write)?;
+        if answer.succeeded {
+            let term = revision(answer.header.revision);
+            self.fence.store(term, Ordering::SeqCst);
+            return Ok(Lead::Ours { term, until });
+        }
+        let there = answer
+            .responses
+            .iter()
+            .find_map(|op| op.response_range.as_ref()?.kvs.first());
+        let Some((kv, says)) = there.and_then(|kv| Some((kv, standing(kv)?))) else {
+            self.fence.store(0, Ordering::SeqCst);
+            return Ok(Lead::Others(None));
+        };
+        if says.lease == lease {
+            let term = revision(kv.create_revision);
+            self.fence.store(term, Ordering::SeqCst);
+            return Ok(Lead::Ours { term, until });
+        }
+        self.fence.store(0, Ordering::SeqCst);
+        Ok(Lead::Others(Some(says.who)))
+    }
+
+    fn resign(&mut self) {
+        self.fence.store(0, Ordering::SeqCst);
+        if let Some(id) = self.lease.take() {
+            let body = json!({"ID": id.to_string()});
+            let gone: Result<serde_json::Value, _> = self.client.call("lease/revoke", &body);
+            if let Err(error) = gone {
+                tracing::warn!(%error, "the lease is not given back; it ends by itself");
+            }
+        }
+    }
+}
