@@ -15,6 +15,69 @@ pub struct SitePlan {
     pub changes: Vec<SiteChange>,
 }
 
+impl SitePlan {
+    /// Whether nothing would change.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// Whether something stands in the way.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.changes.iter().any(|change| change.refused.is_some())
+    }
+
+    /// A line for each change, for people: `~ node r1-07: slot.unit 3 -> 4`.
+    pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
+        self.changes.iter().map(SiteChange::line)
+    }
+}
+
+impl SiteChange {
+    /// The change in one line; of more than four keys, how many.
+    #[must_use]
+    pub fn line(&self) -> String {
+        const KEYS_SHOWN: usize = 4;
+        let mut line = alloc::format!("{} {}", self.kind.sign(), self.resource);
+        if self.kind != ChangeKind::Changed {
+            return line;
+        }
+        for (index, key) in self.keys.iter().take(KEYS_SHOWN).enumerate() {
+            line.push_str(if index == 0 { ": " } else { ", " });
+            line.push_str(&key.words());
+        }
+        if self.keys.len() > KEYS_SHOWN {
+            line.push_str(&alloc::format!(" and {} more", self.keys.len() - KEYS_SHOWN));
+        }
+        line
+    }
+}
+
+impl ChangeKind {
+    /// `+`, `~` or `-`.
+    #[must_use]
+    pub const fn sign(self) -> char {
+        match self {
+            Self::Added => '+',
+            Self::Changed => '~',
+            Self::Removed => '-',
+        }
+    }
+}
+
+impl KeyChange {
+    /// `slot.unit 3 -> 4`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let shown = |text: &str| match text {
+            "" => String::from("(nothing)"),
+            text => String::from(text),
+        };
+        alloc::format!("{} {} -> {}", self.key, shown(&self.before), shown(&self.after))
+    }
+}
+
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteChange {

@@ -72,7 +72,11 @@ fn profiles(site: &Site, add: Add<'_>) {
         let path = format!("profile[{index}]");
         names.take(&path, &profile.name, add);
         crate::site_check::expected(&path, &profile.hardware, add);
-        let parts = profile.hardware.dimms.len().max(profile.hardware.disks.len());
+        let parts = profile
+            .hardware
+            .dimms
+            .len()
+            .max(profile.hardware.disks.len());
         too_many(&format!("{path}.hardware"), parts, PARTS_MAX, add);
         if profile.model.as_ref().is_some_and(|m| m.trim().is_empty()) {
             let should = "a model should not be empty; * stands for any text".to_string();
@@ -84,11 +88,17 @@ fn profiles(site: &Site, add: Add<'_>) {
         let one = "a serial number is of one machine, and several nodes are of this profile: write it at the node";
         let dimms = profile.hardware.dimms.iter().enumerate();
         for (at, _) in dimms.filter(|(_, dimm)| dimm.serial.is_some()) {
-            add(format!("{path}.hardware.dimm[{at}].serial"), one.to_string());
+            add(
+                format!("{path}.hardware.dimm[{at}].serial"),
+                one.to_string(),
+            );
         }
         let disks = profile.hardware.disks.iter().enumerate();
         for (at, _) in disks.filter(|(_, disk)| !disk.serial.is_empty()) {
-            add(format!("{path}.hardware.disk[{at}].serial"), one.to_string());
+            add(
+                format!("{path}.hardware.disk[{at}].serial"),
+                one.to_string(),
+            );
         }
     }
 }
@@ -119,13 +129,20 @@ fn bmcs(site: &Site, add: Add<'_>) {
             }
         }
         credential(&format!("{path}.credential"), &bmc.credential, add);
-        if bmc.certificate.as_ref().is_some_and(|text| !is_digest(text)) {
+        if bmc
+            .certificate
+            .as_ref()
+            .is_some_and(|text| !is_digest(text))
+        {
             let should = "should be sha256: and 64 hexadecimal digits".to_string();
             add(format!("{path}.certificate"), should);
         }
         let segment = |c: char| c.is_ascii_alphanumeric() || "._-:".contains(c);
         if let Some(system) = &bmc.system
-            && (system.is_empty() || system == "." || system == ".." || !system.chars().all(segment))
+            && (system.is_empty()
+                || system == "."
+                || system == ".."
+                || !system.chars().all(segment))
         {
             let should = format!("{system:?} should be of A-Z, a-z, 0-9 and . _ - :");
             add(format!("{path}.system"), should);
@@ -150,7 +167,9 @@ fn endpoint(bmc: &BmcSite) -> Result<(String, u16), String> {
             port => Ok((address.ip().to_string(), port)),
         };
     }
-    let should = format!("{text:?} should be an address or a host name, and a port where it is not the usual one: 10.9.0.7, bmc-7.example.net:8443, [fd00::7]:443");
+    let should = format!(
+        "{text:?} should be an address or a host name, and a port where it is not the usual one: 10.9.0.7, bmc-7.example.net:8443, [fd00::7]:443"
+    );
     let (host, port) = match text.rsplit_once(':') {
         None => (text, usual),
         Some((host, port)) => match port.parse() {
@@ -211,7 +230,10 @@ fn access(site: &Site, add: Add<'_>) {
             );
             add(format!("{path}.name"), should);
         } else if let Some(first) = names.insert(name, index) {
-            add(format!("{path}.name"), format!("{name} is taken by access[{first}]"));
+            add(
+                format!("{path}.name"),
+                format!("{name} is taken by access[{first}]"),
+            );
         }
         for (at, rack) in entry.racks.iter().enumerate() {
             if !racks.contains(rack.as_str()) {
@@ -260,12 +282,16 @@ fn url(text: &str) -> Result<(), String> {
     };
     let allowed = |c: char| c.is_ascii_graphic() && !"\"<>\\^`{|}#".contains(c);
     if !rest.chars().all(allowed) {
-        return Err(should("should be of the characters of a URL, without a fragment"));
+        return Err(should(
+            "should be of the characters of a URL, without a fragment",
+        ));
     }
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, _) = rest.split_at(end);
     if authority.contains('@') {
-        return Err("a URL should not hold a user or a password: the signature says who calls".to_string());
+        return Err(
+            "a URL should not hold a user or a password: the signature says who calls".to_string(),
+        );
     }
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
@@ -283,11 +309,15 @@ fn url(text: &str) -> Result<(), String> {
     };
     let address = host.parse::<IpAddr>();
     if (address.is_err() && !is_host(host)) || !port_is_good {
-        return Err(should("should name a host, and a port where it is not the usual one"));
+        return Err(should(
+            "should name a host, and a port where it is not the usual one",
+        ));
     }
     let is_here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
     if is_plain && !is_here {
-        return Err(should("should begin with https://: http:// goes to this machine only"));
+        return Err(should(
+            "should begin with https://: http:// goes to this machine only",
+        ));
     }
     Ok(())
 }
@@ -295,7 +325,10 @@ fn url(text: &str) -> Result<(), String> {
 /// The key without its comment, where it is one as `ssh-keygen` writes it.
 fn key_body(line: &str) -> Result<&str, String> {
     let mut words = line.split(' ');
-    let (kind, body) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (kind, body) = (
+        words.next().unwrap_or_default(),
+        words.next().unwrap_or_default(),
+    );
     if !KEY_KINDS.contains(&kind) {
         return Err(format!(
             "should be a public key in one line, as ssh-keygen writes it: one of {} and its text",
@@ -310,14 +343,16 @@ fn key_body(line: &str) -> Result<&str, String> {
         .map(u32::from_be_bytes)
         .and_then(|length| bytes.get(4..usize::try_from(length).ok()?.checked_add(4)?));
     if named != Some(kind.as_bytes()) {
-        return Err(format!("the text of the key is of another kind than {kind}"));
+        return Err(format!(
+            "the text of the key is of another kind than {kind}"
+        ));
     }
     Ok(body)
 }
 
 fn base64(text: &str) -> Option<alloc::vec::Vec<u8>> {
     let digits = text.trim_end_matches('=');
-    if text.is_empty() || text.len() % 4 != 0 || text.len() - digits.len() > 2 {
+    if text.is_empty() || !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 {
         return None;
     }
     let mut out = alloc::vec::Vec::with_capacity(text.len() / 4 * 3);

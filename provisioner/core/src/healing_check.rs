@@ -33,7 +33,9 @@ pub(crate) fn check(healing: &HealingPolicy, add: Add<'_>) {
     for (index, rule) in healing.rules.iter().enumerate() {
         let path = format!("healing.rule[{index}]");
         if let Some(first) = rules.insert(rule.trouble, index) {
-            let should = format!("healing.rule[{first}] is for this trouble too; one rule says all its steps");
+            let should = format!(
+                "healing.rule[{first}] is for this trouble too; one rule says all its steps"
+            );
             add(format!("{path}.trouble"), should);
         }
         steps(&path, rule, add);
@@ -45,7 +47,12 @@ fn steps(path: &str, rule: &HealingRule, add: Add<'_>) {
         let should = "a rule should have a step; watch is the mildest".to_string();
         add(format!("{path}.step"), should);
     }
-    too_many(&format!("{path}.step"), rule.steps.len(), HEALING_STEPS_MAX, add);
+    too_many(
+        &format!("{path}.step"),
+        rule.steps.len(),
+        HEALING_STEPS_MAX,
+        add,
+    );
     let mut before: Option<Measure> = None;
     for (index, step) in rule.steps.iter().enumerate() {
         let at = format!("{path}.step[{index}]");
@@ -54,10 +61,16 @@ fn steps(path: &str, rule: &HealingRule, add: Add<'_>) {
             let should = "nothing comes after quarantine: only a person or the fabric controller lets a node out";
             add(format!("{at}.measure"), should.to_string());
         } else if before == Some(measure) {
-            let should = format!("{} comes twice in a row; times says how often", measure.as_str());
+            let should = format!(
+                "{} comes twice in a row; times says how often",
+                measure.as_str()
+            );
             add(format!("{at}.measure"), should);
         }
-        let by_agent = matches!(measure, Measure::RestartServices | Measure::CollectDiagnostics);
+        let by_agent = matches!(
+            measure,
+            Measure::RestartServices | Measure::CollectDiagnostics
+        );
         if rule.trouble == TroubleKind::Silent && by_agent {
             let should = format!(
                 "{} is done by the host's agent, and a silent host's agent does not answer",
@@ -66,14 +79,22 @@ fn steps(path: &str, rule: &HealingRule, add: Add<'_>) {
             add(format!("{at}.measure"), should);
         }
         if !TIMES.contains(&step.times) {
-            let should = format!("{} should be {} to {}", step.times, TIMES.start(), TIMES.end());
+            let should = format!(
+                "{} should be {} to {}",
+                step.times,
+                TIMES.start(),
+                TIMES.end()
+            );
             add(format!("{at}.times"), should);
         } else if step.times > 1 && matches!(measure, Measure::Watch | Measure::Quarantine) {
             let should = format!("{} is done once", measure.as_str());
             add(format!("{at}.times"), should);
         }
         if step.after_secs > HEALING_SECS_MAX {
-            let should = format!("{} should be at most {HEALING_SECS_MAX}, a week", step.after_secs);
+            let should = format!(
+                "{} should be at most {HEALING_SECS_MAX}, a week",
+                step.after_secs
+            );
             add(format!("{at}.after_secs"), should);
         }
         before = Some(measure);

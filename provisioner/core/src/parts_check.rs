@@ -178,7 +178,10 @@ impl<'a> Places<'a> {
         // Whatever begins below may reach up to here; nothing is higher than a rack.
         let near = (rack, unit.saturating_sub(*UNITS.end()))..(rack, unit + height);
         let beside = |other: &Taken, at: u16| {
-            at == unit && other.height == height && bay.is_some() && other.bay.is_some_and(|b| Some(b) != bay)
+            at == unit
+                && other.height == height
+                && bay.is_some()
+                && other.bay.is_some_and(|b| Some(b) != bay)
         };
         let clash = self.taken.range(near).find_map(|((_, at), others)| {
             let hit = |other: &&Taken| at + other.height > unit && !beside(other, *at);
@@ -241,11 +244,7 @@ impl<'a> Sockets<'a> {
 }
 
 /// A name that nothing has, with those that there are.
-pub(crate) fn no_such<'a>(
-    kind: &str,
-    name: &str,
-    known: impl Iterator<Item = &'a str>,
-) -> String {
+pub(crate) fn no_such<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
     const SHOWN: usize = 8;
     let mut known: alloc::vec::Vec<&str> = known.take(SHOWN + 1).collect();
     let more = if known.len() > SHOWN { ", …" } else { "" };

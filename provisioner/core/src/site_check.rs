@@ -2,6 +2,7 @@
 //! Checks a site file for what its types cannot say. Each fault names the field by its path, and what it should be.
 
 use crate::site_limits::{NODES_MAX, PARTS_MAX, SERIAL_MAX};
+use alloc::borrow::Cow;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -22,6 +23,8 @@ const LEASE_SECS: core::ops::RangeInclusive<u32> = 300..=604_800;
 const VHD_MAX: Bytes = Bytes::gib(64 * 1_024);
 /// A VHD below this has no room for a partition table and a file system.
 const VHD_MIN: Bytes = Bytes::mib(3);
+/// The most tries of a run by itself: what failed that often fails for a cause that does not pass.
+const RETRIES_MAX: u32 = 20;
 /// The most VHDs on one volume, over all rules; the planner (`mos-core`) refuses more. No host runs as many machines.
 const VHDS_PER_VOLUME_MAX: u16 = 256;
 
@@ -64,6 +67,9 @@ pub fn check(site: &Site) -> Vec<Fault> {
     nodes(site, &mut faults);
     texts(site, &mut faults);
     for fault in &mut faults.0 {
+        if let Cow::Owned(inert) = groundstate_api::text::inert(&fault.should) {
+            fault.should = inert;
+        }
         if let Some((cut, _)) = fault.should.char_indices().nth(SHOULD_MAX) {
             fault.should.truncate(cut);
             fault.should.push('…');
@@ -182,6 +188,14 @@ fn policy(policy: &Policy, faults: &mut Faults) {
     {
         let text = "the file of a trust root should not be empty".to_string();
         faults.add("policy.trust_root", text);
+    }
+    if policy.retries > RETRIES_MAX {
+        let text = format!("{} should be at most {RETRIES_MAX}", policy.retries);
+        faults.add("policy.retries", text);
+    }
+    if policy.runs_at_once == Some(0) {
+        let text = "0 would let no run go on; leave it out for no limit".to_string();
+        faults.add("policy.runs_at_once", text);
     }
     disks("policy.disks", &policy.disks, faults);
     vhds("policy.vhd", &policy.vhds, faults);
@@ -361,7 +375,9 @@ fn nodes(site: &Site, faults: &mut Faults) {
             );
         }
         if let Some(hardware) = &node.hardware {
-            expected(&path, hardware, &mut |path, should| faults.add(path, should));
+            expected(&path, hardware, &mut |path, should| {
+                faults.add(path, should)
+            });
         }
     }
 }
