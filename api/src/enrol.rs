@@ -31,6 +31,19 @@ pub struct EnrolRequest {
     pub uefi: bool,
     /// PKCS #10 certificate signing request, PEM, for a key made in this boot.
     pub csr_pem: String,
+    /// In a rescue: the shell that stands open. The machine asks again every few seconds while it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shell: Option<RescueShell>,
+}
+
+/// How to come into a machine in rescue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RescueShell {
+    /// The address that it listens at, port 22.
+    pub address: String,
+    /// The fingerprint of its host key, made in this boot: `SHA256:…` as `ssh` shows it.
+    pub fingerprint: String,
 }
 
 /// The answer.
@@ -61,6 +74,13 @@ pub enum EnrolReply {
         esp_guid: String,
         /// GUID of the root partition, upper-case text: the ESP's loader entry must start this one.
         root_guid: String,
+    },
+    /// It is in rescue, by order: open a shell for these keys, write nothing, and ask again every few seconds.
+    Rescue {
+        /// Who it is.
+        node: NodeId,
+        /// Public keys of OpenSSH form.
+        keys: Vec<String>,
     },
     /// Not now, or not at all. The machine shows the reason and asks again after `retry_ms`.
     Refused {

@@ -6,6 +6,7 @@ use crate::ticket;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use groundstate_api::enrol::RescueShell;
 use groundstate_api::plan::Step;
 use groundstate_api::{Bytes, Millis, NodeId};
 
@@ -65,6 +66,10 @@ pub fn page(heading: &Heading, now: Millis, scene: &Scene) -> Vec<String> {
             ));
             beside(&mut lines, &held, &code.unwrap_or_default());
         }
+        Scene::Rescue { node, shell, keys } => {
+            lines.push(String::from("RESCUE: a shell is open on this machine"));
+            lines.extend(rescue(node, shell, *keys));
+        }
     }
     lines.iter().flat_map(|line| fold(line, COLUMNS)).collect()
 }
@@ -106,7 +111,19 @@ pub fn log_lines(scene: &Scene) -> Vec<String> {
         }
         Scene::Waiting { reason } => prefixed("waiting: ", &reason.lines()),
         Scene::Held { reason } => prefixed("HELD: ", &reason.lines()),
+        Scene::Rescue { node, shell, keys } => prefixed("rescue: ", &rescue(node, shell, *keys)),
     }
+}
+
+/// How to come in, and how it ends.
+fn rescue(node: &NodeId, shell: &RescueShell, keys: usize) -> Vec<String> {
+    Vec::from([
+        format!("come in with: ssh root@{}", shell.address),
+        format!("  its host key, made in this boot: {}", shell.fingerprint),
+        format!("  {keys} keys of the site file open it; there is no password"),
+        String::from("  disks are as they were; nothing is mounted and nothing was written"),
+        format!("  it ends with: groundstate node release {node}"),
+    ])
 }
 
 fn prefixed(prefix: &str, lines: &[String]) -> Vec<String> {

@@ -85,6 +85,7 @@ impl Provisioner {
             boot_id: inventory.boot_id.clone(),
             uefi: inventory.system.uefi,
             csr_pem: String::new(),
+            shell: None,
         };
         match self.decide(
             now,

@@ -4,11 +4,12 @@
 //! It does nothing itself: the shell carries each [`Action`] out and answers with an [`Event`]. It chooses nothing
 //! that the plan could have said, and once a step has failed it wishes for nothing that writes.
 
+mod rescue;
 mod words;
 
 pub use words::{
     Action, Event, FAILURES_PER_NETWORK, HOLD_POLL, LOCAL_RETRY, NETWORK_RETRY, PROVISIONER_RETRY,
-    REFUSAL_RETRY_MAX, Scene, State,
+    REFUSAL_RETRY_MAX, RESCUE_POLL, Scene, State,
 };
 
 use alloc::boxed::Box;
@@ -87,6 +88,8 @@ impl Phases {
             Event::StepFailed { reason } => self.step_failed(now, reason, out),
             Event::ReportsDelivered { through } => self.reports_delivered(through, out),
             Event::StartFailed { reason } => self.start_failed(now, reason, out),
+            Event::ShellOpened(shell) => self.shell_opened(shell, out),
+            Event::ShellFailed { reason } => self.shell_failed(now, reason, out),
             Event::Timeout => self.timeout(now, out),
         }
     }
@@ -117,9 +120,13 @@ impl Phases {
     }
 
     fn enrol_answered(&mut self, now: Millis, reply: EnrolReply, out: &mut Vec<Action>) {
-        if self.state != State::Enrolling {
-            return; // An answer to a question asked twice.
-        }
+        let reply = match (reply, &self.state) {
+            (rescue @ EnrolReply::Rescue { .. }, State::Enrolling | State::Rescue { .. }) => rescue,
+            (other, _) => match self.released(now, other, out) {
+                Some(reply) => reply,
+                None => return,
+            },
+        };
         match reply {
             EnrolReply::Enrolled {
                 ref node,
@@ -146,6 +153,7 @@ impl Phases {
                 self.enter(now, State::BootingLocal);
                 out.push(Action::StartLocalHost(Box::new(reply)));
             }
+            EnrolReply::Rescue { node, keys } => self.rescued(now, node, keys, out),
             EnrolReply::Refused { reason, retry_ms } => {
                 self.wait(now, Millis(retry_ms).min(REFUSAL_RETRY_MAX), reason, out);
             }
@@ -290,6 +298,7 @@ impl Phases {
             | State::Inspecting
             | State::Asking
             | State::Carrying { .. }
+            | State::Rescue { .. }
             | State::Holding { .. } => {}
         }
     }
@@ -330,6 +339,7 @@ impl Phases {
             | State::Network
             | State::Enrolling
             | State::Inspecting
+            | State::Rescue { .. }
             | State::BootingLocal => {}
         }
     }
@@ -349,6 +359,8 @@ impl Phases {
             }
             State::Asking => self.wait(now, PROVISIONER_RETRY, reason, out),
             State::Holding { .. } => self.wake = Some(now.plus(HOLD_POLL)),
+            // The shell stays open while the provisioner is away.
+            State::Rescue { .. } => self.wake = Some(now.plus(RESCUE_POLL)),
             State::Off
             | State::Network
             | State::Inspecting
@@ -371,7 +383,7 @@ impl Phases {
         self.wake = None;
         match self.state {
             State::Network => out.push(Action::GetLease),
-            State::Enrolling => out.push(Action::Enrol),
+            State::Enrolling | State::Rescue { .. } => out.push(Action::Enrol),
             State::Asking | State::Holding { .. } => out.push(Action::Ask),
             State::Off
             | State::Inspecting

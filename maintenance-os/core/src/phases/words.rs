@@ -4,10 +4,10 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
-use groundstate_api::enrol::EnrolReply;
+use groundstate_api::enrol::{EnrolReply, RescueShell};
 use groundstate_api::plan::{HandOver, Plan, Step};
 use groundstate_api::run::{Instruction, StepState};
-use groundstate_api::{Bytes, Millis, Reason};
+use groundstate_api::{Bytes, Millis, NodeId, Reason};
 
 /// How long to wait before the network is tried again. Long enough for a switch port to come up.
 pub const NETWORK_RETRY: Millis = Millis::secs(2);
@@ -21,6 +21,9 @@ pub const LOCAL_RETRY: Millis = Millis::secs(15);
 pub const FAILURES_PER_NETWORK: u32 = 5;
 /// How often a held node asks whether a person has decided.
 pub const HOLD_POLL: Millis = Millis::secs(5);
+
+/// How often a machine in rescue asks whether it still is.
+pub const RESCUE_POLL: Millis = Millis::secs(5);
 
 /// Where the machine stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +52,13 @@ pub enum State {
     },
     /// Starting a host that is on disk already.
     BootingLocal,
+    /// A shell stands open, by order.
+    Rescue {
+        /// Who it is.
+        node: NodeId,
+        /// The keys that open it.
+        keys: Vec<String>,
+    },
     /// A person is needed.
     Holding {
         /// Why.
@@ -116,6 +126,13 @@ pub enum Event {
         /// Why.
         reason: Reason,
     },
+    /// The rescue shell stands open.
+    ShellOpened(RescueShell),
+    /// The rescue shell could not be opened.
+    ShellFailed {
+        /// Why.
+        reason: Reason,
+    },
     /// The deadline has come.
     Timeout,
 }
@@ -154,6 +171,13 @@ pub enum Action {
     },
     /// Start the host that is on disk, writing nothing.
     StartLocalHost(Box<EnrolReply>),
+    /// Open the rescue shell for exactly these keys; where it is open already, these replace the ones before.
+    OpenShell {
+        /// Public keys of OpenSSH form.
+        keys: Vec<String>,
+    },
+    /// Close the rescue shell, and end what was started from it.
+    CloseShell,
     /// Show this to the technician.
     Show(Scene),
 }
@@ -182,5 +206,14 @@ pub enum Scene {
     Held {
         /// Why.
         reason: Reason,
+    },
+    /// It is in rescue, and this is how to come in.
+    Rescue {
+        /// The node.
+        node: NodeId,
+        /// Where, and how to know that it is this machine.
+        shell: RescueShell,
+        /// How many keys open it.
+        keys: usize,
     },
 }

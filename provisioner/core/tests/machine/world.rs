@@ -104,6 +104,7 @@ pub(crate) fn request(boot: &str) -> EnrolRequest {
         boot_id: boot.parse().unwrap(),
         uefi: true,
         csr_pem: String::new(),
+        shell: None,
     }
 }
 
