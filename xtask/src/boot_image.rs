@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Makes the maintenance OS's boot image: Debian's signed kernel, the drivers real servers need, PID 1, mke2fs,
-//! mkfs.xfs and smartctl.
+//! mkfs.xfs and smartctl; and for a rescue dropbear and busybox.
 //!
 //! The result in `target/groundstate/boot/` is the same for every site and holds no secret. Whoever serves it
 //! (`groundstate up`) appends the site's CA as a second archive and wraps all of it as a unified kernel image.
@@ -60,9 +60,23 @@ const MKFS_XFS: &str = "/sbin/mkfs.xfs";
 /// The program that reaches disks behind RAID controllers, executed by PID 1 where there is one. Its drive database is
 /// built in.
 const SMARTCTL: &str = "/usr/sbin/smartctl";
+/// What a rescue needs, executed by PID 1 in a rescue and never otherwise: an SSH server, what makes its key, and a shell.
+const DROPBEAR: &str = "/usr/sbin/dropbear";
+const DROPBEARKEY: &str = "/usr/bin/dropbearkey";
+/// Statically linked, so that it is one file.
+const BUSYBOX: &str = "/bin/busybox";
 
 /// Folders that PID 1 finds empty.
-const FOLDERS: [&str; 7] = ["dev", "proc", "sys", "run", "tmp", "mnt", "etc/groundstate"];
+const FOLDERS: [&str; 8] = [
+    "dev",
+    "proc",
+    "sys",
+    "run",
+    "tmp",
+    "mnt",
+    "root",
+    "etc/groundstate",
+];
 
 /// What goes into a boot image made by hand.
 #[derive(Args)]
@@ -116,7 +130,10 @@ fn inputs(pid1: &Path, kernel: &kernel::Kernel) -> Result<Inputs> {
         .file(pid1)?
         .file(Path::new(MKE2FS))?
         .file(Path::new(MKFS_XFS))?
-        .file(Path::new(SMARTCTL))?;
+        .file(Path::new(SMARTCTL))?
+        .file(Path::new(DROPBEAR))?
+        .file(Path::new(DROPBEARKEY))?
+        .file(Path::new(BUSYBOX))?;
     for (from, _) in HANDED_ON {
         inputs = inputs.file(Path::new(from))?;
     }
@@ -181,8 +198,11 @@ fn fill(chosen: &Chosen, pid1: &Path, parts: &mut Vec<(String, u64)>) -> Result<
     add("etc/mke2fs.conf", 0o644, read(Path::new(MKE2FS_CONF))?)?;
     add("sbin/mkfs.xfs", 0o755, read(Path::new(MKFS_XFS))?)?;
     add("usr/sbin/smartctl", 0o755, read(Path::new(SMARTCTL))?)?;
+    add("usr/sbin/dropbear", 0o755, read(Path::new(DROPBEAR))?)?;
+    add("usr/bin/dropbearkey", 0o755, read(Path::new(DROPBEARKEY))?)?;
+    add("bin/busybox", 0o755, read(Path::new(BUSYBOX))?)?;
     let mut needed = BTreeSet::new();
-    for program in [MKE2FS, MKFS_XFS, SMARTCTL] {
+    for program in [MKE2FS, MKFS_XFS, SMARTCTL, DROPBEAR, DROPBEARKEY] {
         needed.extend(libraries(&text(&mut command("ldd", [program]))?));
     }
     for library in needed {
@@ -190,6 +210,7 @@ fn fill(chosen: &Chosen, pid1: &Path, parts: &mut Vec<(String, u64)>) -> Result<
         add(library.trim_start_matches('/'), 0o755, bytes)?;
     }
     archive.link("sbin/mkfs.ext4", "mke2fs");
+    archive.link("bin/sh", "busybox");
     Ok(archive)
 }
 

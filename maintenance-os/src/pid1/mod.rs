@@ -16,6 +16,7 @@ mod log;
 mod look;
 mod network;
 mod postman;
+mod rescue;
 mod shell;
 mod workshop;
 
@@ -37,6 +38,8 @@ enum Word {
     Online(network::Online),
     /// The probes have looked.
     Looked(Box<Inventory>),
+    /// The rescue shell stands open.
+    ShellOpened(rescue::Rescue, groundstate_api::enrol::RescueShell),
 }
 
 /// Runs as PID 1. Never returns.

@@ -8,10 +8,11 @@ use crate::pid1::drivers::Drivers;
 use crate::pid1::log::Log;
 use crate::pid1::network::{self, Online};
 use crate::pid1::postman::{Letter, Postman};
+use crate::pid1::rescue::Rescue;
 use crate::pid1::workshop::Workshop;
 use crate::pid1::{Word, bedside, clock, local, look};
 use groundstate_api::boot::{BOOT_CONFIG_PATH, BootConfig, Firmware};
-use groundstate_api::enrol::{EnrolReply, EnrolRequest};
+use groundstate_api::enrol::{EnrolReply, EnrolRequest, RescueShell};
 use groundstate_api::ids::BootId;
 use groundstate_api::inventory::Inventory;
 use groundstate_api::plan::{HandOver, Plan, Step};
@@ -65,6 +66,8 @@ pub(super) fn run(page: Option<File>, log: &Log, first_line: Millis) -> Result<I
         firmware: None,
         credential: None,
         inventory: None,
+        rescue: None,
+        rescue_shell: None,
     };
     shell.take(Event::Started);
     shell.listen(&heard)
@@ -88,6 +91,8 @@ struct Shell {
     firmware: Option<Firmware>,
     credential: Option<Credential>,
     inventory: Option<Box<Inventory>>,
+    rescue: Option<Rescue>,
+    rescue_shell: Option<RescueShell>,
 }
 
 impl Shell {
@@ -116,6 +121,17 @@ impl Shell {
                     self.inventory = Some(inventory);
                     self.take(Event::Inspected);
                 }
+                // It was released while the shell was being opened.
+                Ok(Word::ShellOpened(rescue, _))
+                    if !matches!(self.phases.state(), State::Rescue { .. }) =>
+                {
+                    rescue.close(&self.log);
+                }
+                Ok(Word::ShellOpened(rescue, shell)) => {
+                    self.rescue = Some(rescue);
+                    self.rescue_shell = Some(shell.clone());
+                    self.take(Event::ShellOpened(shell));
+                }
                 Err(RecvTimeoutError::Timeout) => self.take(Event::Timeout),
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(fault("the main loop has nobody left to listen to"));
@@ -125,7 +141,7 @@ impl Shell {
     }
 
     fn take(&mut self, event: Event) {
-        if matches!(self.phases.state(), State::Enrolling)
+        if matches!(self.phases.state(), State::Enrolling | State::Rescue { .. })
             && let Event::EnrolAnswered(EnrolReply::Enrolled {
                 node,
                 run,
@@ -176,6 +192,13 @@ impl Shell {
                 self.carry_out(plan, step);
             }
             Action::Report { step, state } => self.send(Letter::Report(step, state)),
+            Action::OpenShell { keys } => self.open_shell(keys),
+            Action::CloseShell => {
+                self.rescue_shell = None;
+                if let Some(rescue) = self.rescue.take() {
+                    rescue.close(&self.log);
+                }
+            }
             Action::StartHost { hand_over } => self.start_host(hand_over),
             Action::StartLocalHost(reply) => {
                 let (ready, log) = (self.drivers_ready.clone(), self.log.clone());
@@ -221,7 +244,37 @@ impl Shell {
             boot_id: self.boot_id.clone(),
             uefi: is_uefi(),
             csr_pem: self.csr_pem.clone(),
+            shell: self.rescue_shell.clone(),
         })));
+    }
+
+    fn open_shell(&mut self, keys: Vec<String>) {
+        if let Some(rescue) = &self.rescue {
+            if let Err(reason) = rescue.admit(&keys) {
+                drop(self.words.send(Word::Event(Event::ShellFailed { reason })));
+            } else if let Some(shell) = self.rescue_shell.clone() {
+                drop(self.words.send(Word::Event(Event::ShellOpened(shell))));
+            }
+            return;
+        }
+        let (Some(online), State::Rescue { node, .. }) = (&self.online, self.phases.state()) else {
+            return;
+        };
+        if keys.is_empty() {
+            return; // Nobody could come in.
+        }
+        self.console.heading.node = Some(node.clone());
+        let (log, node) = (self.log.clone(), node.to_string());
+        let (address, ready) = (online.lease.address.to_string(), self.drivers_ready.clone());
+        self.spawn(move |words| {
+            // Whoever comes in finds the disks.
+            ready.wait();
+            let word = match Rescue::open(&keys, &node, &address, &log) {
+                Ok((rescue, shell)) => Word::ShellOpened(rescue, shell),
+                Err(reason) => Word::Event(Event::ShellFailed { reason }),
+            };
+            drop(words.send(word));
+        });
     }
 
     fn inspect(&self) {

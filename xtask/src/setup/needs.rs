@@ -66,6 +66,18 @@ pub(super) const NEEDS: &[Need] = &[
         "systemd-boot-efi",
         "stub of the unified kernel image",
     ),
+    need(
+        &["/usr/sbin/dropbear"],
+        "dropbear-bin",
+        "the boot image's SSH server in a rescue",
+    ),
+    need(
+        &["/bin/busybox"],
+        "busybox-static",
+        "the boot image's shell in a rescue",
+    ),
+    need(&["ssh"], "openssh-client", "comes into a rescue in tests"),
+    need(&["xorriso"], "xorriso", "looks into the boot image's ISO in tests"),
     need(&["mmdebstrap"], "mmdebstrap", "host image"),
     need(
         &["newuidmap"],
