@@ -29,6 +29,7 @@ mod parts_check;
 pub mod profile;
 mod rack_check;
 pub mod reasons;
+pub mod reasons_power;
 pub mod reasons_site;
 mod reconcile;
 mod run;
