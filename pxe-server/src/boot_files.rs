@@ -6,6 +6,7 @@
 
 use crate::assets::Assets;
 use crate::boot_dir::BootDir;
+use crate::boot_iso::{BootIsoError, ISO, boot_iso};
 use crate::content::Content;
 use groundstate_api::boot::{BOOT_CONFIG_PATH, BootConfig};
 use hyper::body::Bytes;
@@ -60,6 +61,23 @@ impl BootFiles {
                 command_line: self.inner.command_line.clone(),
             }),
         }
+    }
+
+    /// The same, with the boot image as an ISO beside it, for the virtual drives of BMCs. It is kept in memory.
+    ///
+    /// # Errors
+    /// Where there is no boot image, or it does not fit.
+    pub fn with_iso(&self) -> Result<Self, BootIsoError> {
+        let uki = self.inner.files.get(UKI).map_or(&[][..], |uki| uki);
+        let mut files = self.inner.files.clone();
+        files.insert(ISO, boot_iso(uki)?.into());
+        Ok(Self {
+            inner: Arc::new(Inner {
+                files,
+                folder: self.inner.folder.clone(),
+                command_line: self.inner.command_line.clone(),
+            }),
+        })
     }
 
     /// What is served under a name, as a client may write it (slashes at its beginning and repeated ones mean nothing),

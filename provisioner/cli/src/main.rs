@@ -85,6 +85,7 @@ fn main() -> ExitCode {
         Command::Node(command) => client::node::run(&command),
         Command::Plan(command) => client::plan::run(&command),
         Command::Boot(command) => client::boot::run(&command),
+        Command::BootImage(args) => boot_image::run(&args),
         Command::Access(command) => access::run(&command),
         Command::Events(args) => client::events::run(&args),
         Command::Site(command) => site::run(&command),

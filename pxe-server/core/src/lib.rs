@@ -13,6 +13,8 @@ extern crate alloc;
 pub mod cpio;
 pub mod dhcp;
 pub mod dhcp6;
+pub mod fat;
+pub mod iso;
 pub mod names;
 pub mod proxy;
 pub mod range;

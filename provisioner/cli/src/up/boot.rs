@@ -36,6 +36,11 @@ pub(super) fn open(args: &UpArgs, interface: &str, ours: &Provisioner) -> Result
     let assets = Assets::read(&args.boot_assets)?;
     let mut files =
         pxe_server::assemble(&assets, &ours.boot_config(), &args.state_dir.join("boot"))?;
+    if ours.site().nodes.iter().any(|node| node.bmc.is_some()) {
+        files = files
+            .with_iso()
+            .context("the boot image for virtual drives")?;
+    }
     if let Some(folder) = &args.boot.boot_dir {
         let folder = BootDir::open(folder).context("the folder of --boot-dir")?;
         files = files.with_folder(Arc::new(folder));
