@@ -38,6 +38,8 @@ pub const STILL_THERE: Millis = Millis::secs(60);
 pub const HOST_START_MAX: Millis = Millis::secs(10 * 60);
 /// How long a Ready host may say nothing: three missed reports.
 pub const READY_SILENCE_MAX: Millis = Millis(3 * HEARTBEAT.0);
+/// How many boots of a host before its present one are remembered, so that a ghost of one is known.
+pub const PAST_BOOTS_MAX: usize = 8;
 /// How many alarms a node keeps. More than a screen full is not read.
 pub const ALARMS_MAX: usize = 20;
 /// A refusal with the same code is journalled again for the same node only after this, whatever it says in detail: a
@@ -63,18 +65,31 @@ impl Node {
     /// When to call [`Node::decide`] with a time-out. `None` when nothing happens by itself.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
+        let all = [
+            self.phase_deadline(),
+            self.actions_deadline(),
+            self.boot_deadline(),
+        ];
+        all.into_iter().flatten().min()
+    }
+
+    /// The deadline of its phase. Those that have none wait for an order: nothing is ordered (enrolled), a person has it at
+    /// hand (in repair, rescue), or it is out of use until somebody lets it out (draining, quarantined, held, retired).
+    pub(crate) fn phase_deadline(&self) -> Option<Millis> {
         // After a restart of ours nobody could have reached us: silence counts from when we began to listen.
         let base = self.counts_from();
         match self.phase {
             Phase::Enrolled
-            | Phase::Suspect
             | Phase::Draining
             | Phase::Quarantined
             | Phase::InRepair
-            | Phase::Held
             | Phase::Rescue
-            | Phase::Retired
-            | Phase::Planned => None,
+            | Phase::Retired => None,
+            Phase::Held => self.try_again_at(),
+            // Approval and places come when they come; but a machine that waits for them must be there.
+            Phase::Planned => Some(self.last_sign(base).plus(CHECKING_SILENCE_MAX)),
+            // Once it is silent, the healing policy or a person decides.
+            Phase::Suspect if self.is_silent() => None,
             Phase::Ordered | Phase::Booting => self.run.as_ref().map(|run| run.window_closes),
             Phase::Checking => {
                 let silent = self.last_sign(base).plus(CHECKING_SILENCE_MAX);
@@ -86,7 +101,7 @@ impl Node {
                 Some(silent.min(self.last_moved(base).plus(DEPLOYING_STILL_MAX)))
             }
             Phase::HandedOver => Some(base.plus(HOST_START_MAX)),
-            Phase::Ready => {
+            Phase::Ready | Phase::Suspect => {
                 let heard = self.live.heard.map_or(base, |heard| heard.max(base));
                 Some(heard.plus(READY_SILENCE_MAX))
             }

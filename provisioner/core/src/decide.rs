@@ -8,15 +8,19 @@ use crate::deadline::{
     CHECKING_MAX, CHECKING_SILENCE_MAX, DEPLOYING_STILL_MAX, SIGHTING_AGAIN, STILL_THERE,
 };
 use crate::host::Speaks;
+use crate::life::LifeOrder;
 use crate::node::Node;
 use crate::reasons::{self, Comes};
+use crate::reasons_life;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use groundstate_api::action::{Act, Action, ActionId, Outcome};
 use groundstate_api::boot::{BootSighting, Firmware};
-use groundstate_api::enrol::EnrolRequest;
+use groundstate_api::enrol::{EnrolRequest, RescueShell};
 use groundstate_api::erase::SignedErase;
 use groundstate_api::event::Happened;
+use groundstate_api::healing::{Measure, MeasureView, Trouble};
 use groundstate_api::host::{Heartbeat, HostInstruction, Register};
 use groundstate_api::inventory::{Finding, Inventory};
 use groundstate_api::plan::{HandOver, OrderTerms, Plan, Step};
@@ -108,6 +112,95 @@ pub enum Input {
         /// What it says.
         beat: Heartbeat,
     },
+    /// A person or a program wants something done to the machine, or asked of its host.
+    ActionWanted {
+        /// What.
+        act: Act,
+        /// Who: `operator:ana`.
+        by: String,
+        /// Why, where there is a reason.
+        because: Option<Reason>,
+    },
+    /// Whoever carried an action out says how it ended.
+    ActionEnded {
+        /// The action.
+        id: ActionId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// An order about the node's life.
+    Life {
+        /// Which.
+        order: LifeOrder,
+        /// Who.
+        by: String,
+        /// Why, in the words of who orders.
+        why: String,
+    },
+    /// The plan of a run may go on, says who must approve it.
+    PlanApproved {
+        /// The run.
+        run: RunId,
+        /// Who.
+        by: String,
+    },
+    /// The plan that waits has its place among the runs that go on at once.
+    PlaceGiven,
+    /// Where the plan that waits stands in the queue.
+    PlaceMoved {
+        /// 1 for the next one.
+        place: u32,
+        /// How many wait.
+        of: u32,
+    },
+    /// What is wrong with the host, as the fabric controller or the judgement on its hardware says: all that is wrong now.
+    HealthReported {
+        /// Who: `fabric:fc-1`, `hw-diag`.
+        by: String,
+        /// What.
+        troubles: Vec<Trouble>,
+    },
+    /// The policy, or a program by itself, wants a measure.
+    MeasureWanted {
+        /// Which.
+        measure: Measure,
+        /// Why.
+        because: Reason,
+        /// Who: `policy`, `fabric:fc-1`.
+        by: String,
+    },
+    /// A measure waits for nothing any more.
+    MeasureStarted {
+        /// The action.
+        id: ActionId,
+    },
+    /// What the policy thinks of doing next about this node.
+    Considered(Option<Box<MeasureView>>),
+    /// A measure may go on.
+    Approved {
+        /// The action.
+        action: ActionId,
+        /// Who.
+        by: String,
+        /// Why, in their words.
+        why: String,
+    },
+    /// A measure is forbidden.
+    Vetoed {
+        /// The action.
+        action: ActionId,
+        /// Who.
+        by: String,
+        /// Why, in their words.
+        why: String,
+    },
+    /// Somebody wrote something down about the node.
+    Remarked {
+        /// Who.
+        by: String,
+        /// What.
+        text: String,
+    },
     /// [`Node::deadline`] has passed.
     Timeout,
     /// We have just begun to listen; the journal has been folded.
@@ -131,6 +224,10 @@ pub enum Wish {
     Note(Note),
     /// Verify the image, run the planner for this run, and come back with [`Input::PlanMade`].
     MakePlan(RunId),
+    /// Carry this out at the machine, after everything above is durable: power, next boot, LED. It is carried out again after a
+    /// restart until [`Input::ActionEnded`] has come. Its id is that of the action begun just before, where it is 0: see
+    /// [`crate::settle`].
+    Carry(Action),
     /// Answer the caller, after everything above is durable.
     Reply(Reply),
 }
@@ -158,6 +255,14 @@ pub enum Note {
     PlanAsked,
     /// A sighting of this kind and file was journalled.
     Sighted(String),
+    /// What its host says of its health was journalled.
+    HealthSaid,
+    /// Where its plan stands in the queue.
+    Place(u32, u32),
+    /// What the policy thinks of doing next.
+    Considered(Option<Box<MeasureView>>),
+    /// How to come into the machine in its rescue.
+    Shell(Option<RescueShell>),
 }
 
 /// What the caller gets.
@@ -187,6 +292,10 @@ pub enum Reply {
     Credential(PlanId),
     /// What the host shall do.
     Host(HostInstruction),
+    /// The action was begun.
+    Action(Box<Action>),
+    /// The machine is to run the maintenance OS with a shell.
+    Rescue,
     /// No; the state does not allow it.
     Conflict(Reason),
 }
@@ -236,6 +345,31 @@ impl Node {
             Input::HostBeat { plan, key, beat } => {
                 self.beat(now, Speaks::new(&plan, &key), &beat, out);
             }
+            Input::ActionWanted { act, by, because } => {
+                self.action_wanted(now, act, by, because, out);
+            }
+            Input::ActionEnded { id, outcome } => self.action_ended(now, id, outcome, out),
+            Input::Life { order, by, why } => self.life(now, order, &by, &why, out),
+            Input::PlanApproved { run, by } => self.plan_approved(now, &run, by, out),
+            Input::PlaceGiven => self.place_given(out),
+            Input::PlaceMoved { place, of } => out.push(Wish::Note(Note::Place(place, of))),
+            Input::HealthReported { by, troubles } => {
+                self.health(now, &by, troubles, out);
+                out.push(Wish::Reply(Reply::Accepted));
+            }
+            Input::MeasureWanted {
+                measure,
+                because,
+                by,
+            } => self.measure_wanted(now, measure, because, by, out),
+            Input::MeasureStarted { id } => self.measure_started(now, id, out),
+            Input::Considered(view) => out.push(Wish::Note(Note::Considered(view))),
+            Input::Approved { action, by, .. } => self.measure_approved(action, by, out),
+            Input::Vetoed { action, by, why } => self.measure_vetoed(action, by, why, out),
+            Input::Remarked { by, text } => {
+                out.push(Wish::Append(Happened::Remarked { by, text }));
+                out.push(Wish::Reply(Reply::Accepted));
+            }
             Input::Timeout => self.timeout(now, out),
             Input::Restarted => self.resume(out),
         }
@@ -264,21 +398,34 @@ impl Node {
                 self.live.sightings.retain(|_, at| recent(at));
                 self.live.sightings.insert(kind, now);
             }
+            Note::HealthSaid => self.live.health_said = Some(now),
+            Note::Place(place, of) => self.live.place = Some((place, of)),
+            Note::Considered(view) => self.live.measure = view,
+            Note::Shell(shell) => self.live.shell = shell,
         }
     }
 
     /// Wishes to move to another phase.
     pub(crate) fn go(&self, to: Phase, reason: Option<Reason>, out: &mut Vec<Wish>) {
-        out.push(Wish::Append(Happened::PhaseChanged {
-            from: self.phase,
-            to,
-            reason,
-        }));
+        self.go_from(self.phase, to, reason, out);
     }
 
-    /// Wishes to stop until a person orders.
+    /// The same, where a wish before has already moved it. The measure that a run was for ends with the run.
+    pub(crate) fn go_from(
+        &self,
+        from: Phase,
+        to: Phase,
+        reason: Option<Reason>,
+        out: &mut Vec<Wish>,
+    ) {
+        self.run_ends(to, reason.as_ref(), out);
+        out.push(Wish::Append(Happened::PhaseChanged { from, to, reason }));
+    }
+
+    /// Wishes to stop until the run is tried again or a person orders.
     pub(crate) fn hold(&self, now: Millis, mut reason: Reason, out: &mut Vec<Wish>) {
         reason.since.get_or_insert(now);
+        let reason = self.or_try_again(now, reason);
         self.go(Phase::Held, Some(reason), out);
     }
 
@@ -290,12 +437,10 @@ impl Node {
             terms,
         } = order;
         let refusal = match self.phase {
-            Phase::Enrolled
-            | Phase::Quarantined
-            | Phase::InRepair
-            | Phase::Retired
-            | Phase::Rescue => {
-                (again && terms.erase.is_none()).then(|| reasons::nothing_to_do_again(self.id()))
+            Phase::Enrolled => (again && terms.erase.is_none() && self.runs == 0)
+                .then(|| reasons::nothing_to_do_again(self.id())),
+            Phase::Quarantined | Phase::InRepair | Phase::Retired | Phase::Rescue => {
+                Some(reasons_life::out_of_use(self.id(), self.phase))
             }
             Phase::Held => {
                 (!again && self.host.is_some()).then(|| reasons::host_is_there(self.id()))
@@ -337,30 +482,43 @@ impl Node {
             self.hold(now, reason, out);
             from = Phase::Held;
         }
-        let window_closes = now.plus(groundstate_api::limits::ENROLMENT_WINDOW_MAX);
-        out.push(Wish::Append(Happened::RunOrdered {
-            run,
-            hand_over: hand_over.unwrap_or_else(|| self.hand_over()),
-            window_closes,
-            terms,
-        }));
-        let comes = self.who_comes(now);
-        out.push(Wish::Append(Happened::PhaseChanged {
-            from,
-            to: Phase::Ordered,
-            reason: Some(reasons::waiting_for_machine(now, window_closes, comes)),
-        }));
+        self.end_host_work(None, &terms.by, "a run was ordered", out);
+        let hand_over = hand_over.unwrap_or_else(|| self.hand_over());
+        self.order_run(now, from, run, hand_over, terms, out);
         out.push(Wish::Reply(Reply::Accepted));
     }
 
+    /// Wishes for a new run; whether there may be one was asked before.
+    pub(crate) fn order_run(
+        &self,
+        now: Millis,
+        from: Phase,
+        run: RunId,
+        hand_over: HandOver,
+        terms: OrderTerms,
+        out: &mut Vec<Wish>,
+    ) {
+        let window_closes = now.plus(groundstate_api::limits::ENROLMENT_WINDOW_MAX);
+        out.push(Wish::Append(Happened::RunOrdered {
+            run,
+            hand_over,
+            window_closes,
+            terms,
+        }));
+        let reason = reasons::waiting_for_machine(now, window_closes, self.who_comes(now));
+        self.go_from(from, Phase::Ordered, Some(reason), out);
+    }
+
     /// Who brings the machine to its new run.
-    fn who_comes(&self, now: Millis) -> Comes {
+    pub(crate) fn who_comes(&self, now: Millis) -> Comes {
         let heard = |at: Millis| now.since(at) < STILL_THERE;
         let host_calls = self.phase == Phase::Ready || self.live.heard.is_some_and(heard);
         if self.host.is_some() && host_calls {
             Comes::TheHost
         } else if self.in_maintenance_os(now) {
             Comes::TheMaintenanceOs
+        } else if self.site.bmc.is_some() {
+            Comes::TheBmc
         } else {
             Comes::APerson
         }
@@ -370,19 +528,33 @@ impl Node {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return;
         }
+        if self.actions_expire(now, out) || self.next_boot_act(now, out) {
+            return;
+        }
+        if self.phase_deadline().is_none_or(|deadline| now < deadline) {
+            return;
+        }
         match self.phase {
             Phase::Enrolled
-            | Phase::Planned
-            | Phase::Suspect
             | Phase::Draining
             | Phase::Quarantined
             | Phase::InRepair
-            | Phase::Held
             | Phase::Rescue
             | Phase::Retired => {}
+            Phase::Held => self.try_again(now, out),
             Phase::Ordered | Phase::Booting => {
                 let closed = self.run.as_ref().map_or(now, |run| run.window_closes);
-                self.hold(now, reasons::window_closed(closed, self.phase), out);
+                let mut reason = reasons::window_closed(closed, self.phase);
+                reason.evidence.extend(self.boot_tries());
+                self.hold(now, reason, out);
+            }
+            Phase::Planned => {
+                let heard = self.last_spoke(self.counts_from());
+                self.hold(now, reasons::node_silent(heard, now, None), out);
+            }
+            Phase::Suspect => {
+                let reason = reasons::host_silent(self.live.heard, now);
+                self.go(Phase::Suspect, Some(reason), out);
             }
             Phase::Checking => self.checking_timeout(now, out),
             Phase::Provisioning | Phase::Erasing => self.deploying_timeout(now, out),
@@ -436,6 +608,7 @@ impl Node {
     }
 
     fn resume(&self, out: &mut Vec<Wish>) {
+        self.carry_again(out);
         if self.phase == Phase::Checking
             && let Some(run) = &self.run
             && run.inventory.is_some()

@@ -27,11 +27,12 @@ impl Node {
             return;
         }
         match self.phase {
-            Phase::Enrolled
-            | Phase::Quarantined
-            | Phase::InRepair
-            | Phase::Retired
-            | Phase::Rescue => self.refuse(now, reasons::nothing_ordered(self.phase), out),
+            Phase::Enrolled | Phase::Retired => {
+                self.refuse(now, reasons::nothing_ordered(self.phase), out);
+            }
+            Phase::Rescue => self.rescue_enrols(request, out),
+            // As a node that is held: its host may run, and nothing of ours is written.
+            Phase::Quarantined | Phase::InRepair => self.held(now, request, out),
             Phase::Ordered
             | Phase::Booting
             | Phase::Checking

@@ -32,7 +32,7 @@ impl Node {
         out: &mut Vec<Wish>,
     ) {
         self.spoke(run, out);
-        let open = self.phase == Phase::Provisioning;
+        let open = self.carries_out();
         let current = self.run.as_ref().filter(|one| open && one.id == *run);
         let plan = current.and_then(|current| current.plan.as_deref());
         let named = plan.is_some_and(|plan| erased_by(plan).any(|disk| disk.serial == serial));

@@ -5,6 +5,9 @@ use crate::deadline::{
     ENROL_RETRY_SLOW, FOREIGN_AGAIN, FOREIGN_MAX, UNKNOWN_AGAIN, UNKNOWN_MACHINES_MAX,
 };
 use crate::decide::{Input, Reply, Wish};
+use crate::eta::Medians;
+use crate::healing::Brake;
+use crate::index::Index;
 use crate::node::Node;
 use crate::reasons;
 use alloc::collections::BTreeMap;
@@ -16,6 +19,7 @@ use groundstate_api::boot_rules::BootRules;
 use groundstate_api::boot_session::ForeignServer;
 use groundstate_api::enrol::EnrolRequest;
 use groundstate_api::event::{Event, Happened};
+use groundstate_api::healing::HealingPolicy;
 use groundstate_api::site::Site;
 use groundstate_api::{MacAddr, Millis, NodeId, Reason};
 
@@ -30,6 +34,16 @@ pub struct Fleet {
     pub(crate) boot: BootRules,
     foreign: BTreeMap<String, Millis>,
     unknown: BTreeMap<MacAddr, Millis>,
+    /// What is done by itself about hosts in trouble.
+    pub(crate) healing: HealingPolicy,
+    /// The most runs that carry their plans out at once.
+    pub(crate) runs_at_once: Option<u32>,
+    /// The fault domain of each rack.
+    pub(crate) domains: BTreeMap<String, String>,
+    pub(crate) brake: Brake,
+    pub(crate) index: Index,
+    /// What runs have taken.
+    pub(crate) medians: Medians,
 }
 
 /// Whose MAC address it is.
@@ -50,14 +64,22 @@ impl Fleet {
             let value = Node::new(effective, site.policy.hand_over, began);
             (node.name.clone(), value)
         };
-        Self {
+        let mut fleet = Self {
             by_mac: crate::reconcile::owners(site),
             nodes: site.nodes.iter().map(node).collect(),
             closed: site.policy.closed,
             boot: site.boot.clone(),
             foreign: BTreeMap::new(),
             unknown: BTreeMap::new(),
-        }
+            healing: HealingPolicy::default(),
+            runs_at_once: None,
+            domains: BTreeMap::new(),
+            brake: Brake::default(),
+            index: Index::default(),
+            medians: Medians::default(),
+        };
+        fleet.set_rules(site);
+        fleet
     }
 
     /// Whether machines that are not in the site file are refused.
@@ -90,8 +112,10 @@ impl Fleet {
 
     /// Takes one event in. Events of nodes that left the site file change nothing.
     pub fn apply(&mut self, event: &Event) {
-        if let Some(node) = event.node.as_ref().and_then(|id| self.nodes.get_mut(id)) {
-            node.apply(event);
+        if let Some(id) = &event.node {
+            self.apply_to(id, event);
+        } else if let Happened::Braked { on, by, reason } = &event.what {
+            self.brake.set(event.at, *on, by, reason.as_ref());
         }
     }
 

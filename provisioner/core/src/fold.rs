@@ -2,7 +2,8 @@
 //! The fold: what each event means. It never fails; an event that does not fit (an old journal, a lost run) changes
 //! only what it can.
 
-use crate::deadline::ALARMS_MAX;
+use crate::action::{BY_POLICY, Doing};
+use crate::deadline::{ALARMS_MAX, PAST_BOOTS_MAX};
 use crate::node::{BoundKey, DiskFigures, FIGURES_MAX, Host, Node, Run};
 use crate::reasons;
 use alloc::boxed::Box;
@@ -12,6 +13,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use groundstate_api::boot::BootSighting;
 use groundstate_api::event::{Event, Happened};
+use groundstate_api::healing::Measure;
 use groundstate_api::host::Change;
 use groundstate_api::inventory::{Finding, Gravity, Inventory};
 use groundstate_api::plan::{HandOver, OrderTerms, Plan, Step};
@@ -34,6 +36,10 @@ impl Node {
             } => {
                 self.runs = self.runs.saturating_add(1);
                 self.forget_run();
+                self.forget_host_health();
+                if terms.by != BY_POLICY {
+                    self.episode = None;
+                }
                 let mut new = Run::new(run.clone(), *hand_over, *window_closes, terms.clone());
                 new.begin("waiting for the machine", at);
                 self.run = Some(new);
@@ -47,15 +53,16 @@ impl Node {
             | Happened::Braked { .. }
             | Happened::Audited { .. }
             | Happened::LeaderChanged { .. } => {}
-            Happened::PlanApproved { .. }
-            | Happened::ActionBegun { .. }
-            | Happened::ActionApproved { .. }
-            | Happened::ActionStarted { .. }
-            | Happened::HostFenced { .. }
-            | Happened::ActionEnded { .. }
-            | Happened::HealthReported { .. }
-            | Happened::Adopted { .. }
-            | Happened::Remarked { .. } => {}
+            Happened::PlanApproved { run, by } => self.in_run(run, |run| {
+                run.approved.get_or_insert_with(|| by.clone());
+            }),
+            Happened::ActionBegun { action } => self.action_begun(event.number, action),
+            Happened::ActionApproved { id, by } => self.action_is_approved(*id, by),
+            Happened::ActionStarted { id } => self.action_has_started(at, *id),
+            Happened::ActionEnded { id, outcome } => self.action_has_ended(at, *id, outcome),
+            Happened::HealthReported { by, troubles } => self.health_reported(at, by, troubles),
+            Happened::HostFenced { reason } => self.alarm(reason.clone()),
+            Happened::Adopted { .. } | Happened::Remarked { .. } => {}
             Happened::Enrolled { run, boot_id, key } => self.in_run(run, |run| {
                 run.key.get_or_insert_with(|| BoundKey::new(boot_id, key));
                 run.boots = run.boots.max(1);
@@ -105,8 +112,11 @@ impl Node {
                 changes,
             } => self.registered(plan, boot_id, os, changes),
             Happened::PhaseChanged { to, reason, .. } => {
-                self.phase_changed(at, *to, reason.as_ref())
+                self.phase_changed(at, *to, reason.as_ref());
             }
+        }
+        if !self.is_in_trouble() {
+            self.live.measure = None;
         }
     }
 
@@ -181,6 +191,7 @@ impl Node {
         if let Some(host) = &mut self.host
             && host.plan.id == *plan
         {
+            let last_boot = host.seen.as_ref().map(|seen| seen.boot_id.clone());
             // The first boot's changes stay in the report: later boots change nothing.
             let first = host.seen.take().map(|s| s.changes).unwrap_or_default();
             let changes = if changes.is_empty() {
@@ -188,6 +199,12 @@ impl Node {
             } else {
                 changes.to_vec()
             };
+            if let Some(before) = last_boot.filter(|before| before != boot_id) {
+                host.past_boots.push(before);
+                if host.past_boots.len() > PAST_BOOTS_MAX {
+                    host.past_boots.remove(0);
+                }
+            }
             host.seen = Some(HostView {
                 plan: plan.clone(),
                 boot_id: boot_id.clone(),
@@ -250,7 +267,7 @@ impl Node {
         state: &StepState,
         peak: Bytes,
     ) {
-        let (mut wrote, mut renewed) = (false, None);
+        let (mut wrote, mut renewed, epoch) = (false, None, self.runs);
         self.in_run(run, |run| {
             run.reports = run.reports.max(number);
             run.step = Some((step, state.clone()));
@@ -261,7 +278,7 @@ impl Node {
             let plan = run.plan.clone();
             renewed = plan
                 .filter(|_| placed && run.terms.rebuild.is_some())
-                .map(|plan| Host::new(plan, run.host_key.clone()));
+                .map(|plan| Host::new(plan, run.host_key.clone(), epoch));
             match state {
                 StepState::Started if run.boots > 1 => {
                     run.end(&checks_of(run.boots), at);
@@ -305,11 +322,34 @@ impl Node {
         self.phase = to;
         self.since = at;
         self.reason = reason.cloned();
+        self.live.place = None;
+        // Only a measure under way takes a node out of use by the policy's hand.
+        let by_measure =
+            |doing: &Doing| doing.measure() == Some(Measure::Quarantine) && doing.goes_on();
+        self.taken_by_policy =
+            to == Phase::Quarantined && self.open_measure().is_some_and(by_measure);
+        match to {
+            Phase::Suspect => self.trouble_began(at),
+            Phase::Ready => self.trouble_ended(at),
+            Phase::InRepair | Phase::Retired | Phase::Enrolled => self.episode = None,
+            Phase::Ordered
+            | Phase::Booting
+            | Phase::Checking
+            | Phase::Planned
+            | Phase::Provisioning
+            | Phase::Erasing
+            | Phase::HandedOver
+            | Phase::Draining
+            | Phase::Quarantined
+            | Phase::Held
+            | Phase::Rescue => {}
+        }
+        let epoch = self.runs;
         let Some(run) = &mut self.run else { return };
         match to {
             Phase::HandedOver => {
                 if let Some(plan) = &run.plan {
-                    self.host = Some(Host::new(plan.clone(), run.host_key.clone()));
+                    self.host = Some(Host::new(plan.clone(), run.host_key.clone(), epoch));
                 }
                 run.end_all(at);
                 run.begin("host boot and agent call", at);
@@ -352,6 +392,7 @@ impl Run {
             host_key: None,
             erased: BTreeMap::new(),
             timings: Vec::new(),
+            approved: None,
         }
     }
 }
@@ -367,11 +408,13 @@ impl BoundKey {
 
 impl Host {
     /// A host whose agent has not called.
-    fn new(plan: Box<Plan>, key: Option<String>) -> Self {
+    fn new(plan: Box<Plan>, key: Option<String>, epoch: u64) -> Self {
         Self {
             plan,
             key,
             seen: None,
+            epoch,
+            past_boots: Vec::new(),
         }
     }
 }

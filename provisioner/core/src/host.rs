@@ -3,14 +3,14 @@
 
 use crate::decide::{Note, Reply, Wish};
 use crate::node::{Host, Node};
-use crate::reasons;
+use crate::{reasons, reasons_life};
 use alloc::format;
 use alloc::vec::Vec;
 use groundstate_api::event::Happened;
 use groundstate_api::host::{Heartbeat, HostInstruction, Register};
 use groundstate_api::plan::{Plan, Step};
 use groundstate_api::run::StepState;
-use groundstate_api::view::Phase;
+use groundstate_api::view::{HostView, Phase};
 use groundstate_api::{Millis, PlanId, Reason};
 
 /// Who calls: the host of a plan, with the key of its certificate.
@@ -50,9 +50,14 @@ impl Node {
             self.not_the_host(
                 now,
                 who,
-                reasons::host_of_another_plan(self.id(), who.plan),
+                reasons_life::ghost_of_plan(self.id(), who.plan),
                 out,
             );
+            return;
+        }
+        if there.is_some_and(|host| host.past_boots.contains(&register.boot_id)) {
+            let boot = register.boot_id.as_str();
+            self.fence(now, reasons_life::ghost_of_boot(self.id(), boot), out);
             return;
         }
         if left.is_some() {
@@ -70,9 +75,12 @@ impl Node {
                 os: format!("{}, Linux {}", register.os, register.kernel),
                 changes: register.changes.clone(),
             }));
+            self.host_restarted(register.boot_id.as_str(), out);
         }
         out.push(Wish::Note(Note::Heard));
-        self.come_back(now, left.is_some(), out);
+        if !(self.phase == Phase::Suspect && self.is_ill()) {
+            self.come_back(now, left.is_some(), out);
+        }
         let next = if left.is_some() {
             HostInstruction::CarryOn
         } else {
@@ -82,26 +90,40 @@ impl Node {
     }
 
     pub(crate) fn beat(&self, now: Millis, who: Speaks<'_>, beat: &Heartbeat, out: &mut Vec<Wish>) {
-        let known = self.host.as_ref().is_some_and(|host| {
-            who.for_host(host)
-                && beat.plan == *who.plan
-                && beat.node == *self.id()
-                && host
-                    .seen
-                    .as_ref()
-                    .is_some_and(|seen| seen.boot_id == beat.boot_id)
-        });
-        if !known {
+        let ours =
+            |host: &&Host| who.for_host(host) && beat.plan == *who.plan && beat.node == *self.id();
+        let Some(host) = self.host.as_ref().filter(ours) else {
             self.not_the_host(
                 now,
                 who,
-                reasons::host_not_registered(self.id(), who.plan),
+                reasons_life::ghost_of_plan(self.id(), who.plan),
                 out,
             );
             return;
+        };
+        // Agents of before say no epoch.
+        if beat.epoch != 0 && beat.epoch != host.epoch {
+            let reason = reasons_life::ghost_of_epoch(self.id(), beat.epoch, host.epoch);
+            self.fence(now, reason, out);
+            return;
+        }
+        if host.past_boots.contains(&beat.boot_id) {
+            let boot = beat.boot_id.as_str();
+            self.fence(now, reasons_life::ghost_of_boot(self.id(), boot), out);
+            return;
+        }
+        let known = |seen: &HostView| seen.boot_id == beat.boot_id;
+        if !host.seen.as_ref().is_some_and(known) {
+            let reason = reasons::host_not_registered(self.id(), who.plan);
+            out.push(Wish::Reply(Reply::Conflict(reason)));
+            return;
         }
         out.push(Wish::Note(Note::Heard));
-        if matches!(self.phase, Phase::Suspect | Phase::Held) {
+        if let Some(acted) = &beat.ended {
+            self.host_acted(now, acted, out);
+        }
+        let ill = self.host_health(now, beat.troubles.clone(), out);
+        if !ill && matches!(self.phase, Phase::Suspect | Phase::Held) {
             self.come_back(now, false, out);
         }
         out.push(Wish::Reply(Reply::Host(self.host_instruction(now))));
@@ -119,7 +141,7 @@ impl Node {
             out.push(Wish::Note(Note::Heard));
             out.push(Wish::Reply(Reply::Host(HostInstruction::RebootToNetwork)));
         } else {
-            out.push(Wish::Reply(Reply::Conflict(refusal)));
+            self.fence(now, refusal, out);
         }
     }
 
@@ -136,6 +158,13 @@ impl Node {
             {
                 HostInstruction::RebootToNetwork
             }
+            Phase::Rescue => HostInstruction::RebootToNetwork,
+            Phase::Ready | Phase::Suspect | Phase::Draining | Phase::Held => {
+                match self.host_act() {
+                    Some((action, act)) => HostInstruction::Act { action, act },
+                    None => HostInstruction::CarryOn,
+                }
+            }
             Phase::Ordered
             | Phase::Booting
             | Phase::Enrolled
@@ -144,25 +173,21 @@ impl Node {
             | Phase::Provisioning
             | Phase::Erasing
             | Phase::HandedOver
-            | Phase::Ready
-            | Phase::Suspect
-            | Phase::Draining
             | Phase::Quarantined
             | Phase::InRepair
-            | Phase::Held
-            | Phase::Rescue
             | Phase::Retired => HostInstruction::CarryOn,
         }
     }
 
     fn come_back(&self, now: Millis, left: bool, out: &mut Vec<Wish>) {
         match self.phase {
-            Phase::HandedOver | Phase::Suspect => self.go(Phase::Ready, None, out),
-            Phase::Provisioning if left => out.push(Wish::Append(Happened::PhaseChanged {
-                from: Phase::HandedOver,
-                to: Phase::Ready,
-                reason: None,
-            })),
+            Phase::HandedOver | Phase::Suspect => {
+                self.trouble_is_over(out);
+                self.go(Phase::Ready, None, out);
+            }
+            Phase::Provisioning if left => {
+                self.go_from(Phase::HandedOver, Phase::Ready, None, out);
+            }
             Phase::Held if self.order_has_lapsed() => {
                 self.go(Phase::Ready, Some(reasons::order_lapsed(now)), out);
             }

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What is known of a node: the fold of its events, and beside it what is only remembered while we run.
 
-use crate::deadline::{FIRST_KEY_QUIET, STILL_THERE};
+use crate::action::Doing;
+use crate::deadline::{FIRST_KEY_QUIET, READY_SILENCE_MAX, STILL_THERE};
+use crate::healing::Episode;
+use crate::health::Reported;
 use crate::reasons;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use groundstate_api::boot::{BootSighting, Firmware};
+use groundstate_api::enrol::RescueShell;
+use groundstate_api::healing::MeasureView;
 use groundstate_api::inventory::{Finding, Inventory};
 use groundstate_api::plan::{EarlierDisks, HandOver, OrderTerms, Plan, Step};
 use groundstate_api::run::StepState;
@@ -35,6 +40,8 @@ pub struct Node {
     pub site: site::Node,
     /// How the site hands over where neither order nor node says otherwise.
     pub policy_hand_over: HandOver,
+    /// What else of the site's policy decides about it.
+    pub rules: Rules,
     /// Where it is on its way.
     pub phase: Phase,
     /// Since when.
@@ -59,6 +66,14 @@ pub struct Node {
     pub quarantine: BTreeMap<String, Millis>,
     /// What a person should look at, newest last; at most [`crate::deadline::ALARMS_MAX`].
     pub alarms: Vec<Reason>,
+    /// What is done to it or asked of its host, and was; the oldest first. Those that ended are at most 16.
+    pub actions: Vec<Doing>,
+    /// What is wrong with the host, by who says so.
+    pub troubles: BTreeMap<String, Reported>,
+    /// What was tried about its present trouble.
+    pub episode: Option<Episode>,
+    /// Whether the healing policy took it out of use, and no person since.
+    pub taken_by_policy: bool,
     /// Number of its newest event.
     pub version: u64,
     /// What is remembered while we run, and is not in the journal.
@@ -100,6 +115,34 @@ pub struct Run {
     pub erased: BTreeMap<String, bool>,
     /// Each phase and step with the time it took.
     pub timings: Vec<Timing>,
+    /// Who approved its plan.
+    pub approved: Option<String>,
+}
+
+/// What of the site's policy decides about a node, beside how it hands over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// How often a run is tried again by itself.
+    pub retries: u32,
+    /// Whether plans wait for a place.
+    pub queued: bool,
+    /// Whether plans of runs that the healing policy orders wait for approval.
+    pub ask_fabric: bool,
+    /// Whether somebody could open a shell in a rescue.
+    pub rescue_keys: bool,
+}
+
+impl Rules {
+    /// Those of a site.
+    #[must_use]
+    pub fn of(site: &site::Site) -> Self {
+        Self {
+            retries: site.policy.retries,
+            queued: site.policy.runs_at_once.is_some(),
+            ask_fabric: site.healing.ask_fabric,
+            rescue_keys: !site.rescue.keys.is_empty(),
+        }
+    }
 }
 
 /// The key that enrolled.
@@ -120,6 +163,10 @@ pub struct Host {
     pub key: Option<String>,
     /// What its agent said in its last registration.
     pub seen: Option<HostView>,
+    /// How many runs were ordered when it was made.
+    pub epoch: u64,
+    /// Its boots before the one that is seen, the newest last; at most 8. Who speaks of one of them is a ghost.
+    pub past_boots: Vec<BootId>,
 }
 
 /// What is remembered while we run. After a restart it is empty, and every deadline begins anew at `began`.
@@ -149,6 +196,14 @@ pub struct Live {
     pub refusals: BTreeMap<ReasonCode, Millis>,
     /// When a sighting of each kind and file was last journalled.
     pub sightings: BTreeMap<String, Millis>,
+    /// When what its host says of its health was last journalled.
+    pub health_said: Option<Millis>,
+    /// Where its plan stands in the queue, and how many wait.
+    pub place: Option<(u32, u32)>,
+    /// What the policy thinks of doing next.
+    pub measure: Option<Box<MeasureView>>,
+    /// How to come into it in its rescue.
+    pub shell: Option<RescueShell>,
 }
 
 impl Node {
@@ -158,6 +213,7 @@ impl Node {
         Self {
             site,
             policy_hand_over,
+            rules: Rules::default(),
             phase: Phase::Enrolled,
             since: began,
             reason: None,
@@ -170,6 +226,10 @@ impl Node {
             host: None,
             quarantine: BTreeMap::new(),
             alarms: Vec::new(),
+            actions: Vec::new(),
+            troubles: BTreeMap::new(),
+            episode: None,
+            taken_by_policy: false,
             version: 0,
             live: Live {
                 began,
@@ -240,7 +300,21 @@ impl Node {
         let expired = |reason: &Reason| reason.code == ReasonCode::EnrolmentExpired;
         self.phase == Phase::Held
             && self.host.is_some()
+            && self.try_again_at().is_none()
             && self.reason.as_ref().is_some_and(expired)
+    }
+
+    /// Whether the maintenance OS carries the plan out: the host is made, or disks are erased.
+    #[must_use]
+    pub fn carries_out(&self) -> bool {
+        matches!(self.phase, Phase::Provisioning | Phase::Erasing)
+    }
+
+    /// Whether its host called a moment ago.
+    #[must_use]
+    pub fn host_calls(&self, now: Millis) -> bool {
+        let near = |at: Millis| now.since(at) < READY_SILENCE_MAX;
+        self.host.is_some() && self.live.heard.is_some_and(near)
     }
 
     /// Whether a run is ordered and has not yet started its host.

@@ -220,7 +220,9 @@ pub enum Comes {
     TheHost,
     /// Its maintenance OS, which was heard a moment ago, enrols again.
     TheMaintenanceOs,
-    /// Nobody was heard: a person powers it on.
+    /// Nobody was heard: its BMC restarts it.
+    TheBmc,
+    /// Nobody was heard, and it has no BMC: a person powers it on.
     APerson,
 }
 
@@ -228,22 +230,30 @@ pub enum Comes {
 #[must_use]
 pub fn waiting_for_machine(now: Millis, closes: Millis, comes: Comes) -> Reason {
     let network = "waiting for the machine to boot from the network";
-    let (what, next) = match comes {
+    let (code, what, next) = match comes {
         Comes::TheHost => (
+            ReasonCode::UnderWay,
             network,
             "no action needed: the host restarts into the network at its next report",
         ),
         Comes::TheMaintenanceOs => (
+            ReasonCode::UnderWay,
             "waiting for the machine's maintenance OS to enrol again",
             "no action needed: the maintenance OS, heard a moment ago, goes on by itself; if its screen does not change in a minute, restart the machine from the network",
         ),
+        Comes::TheBmc => (
+            ReasonCode::UnderWay,
+            network,
+            "no action needed: its BMC is asked to restart it into the network",
+        ),
         Comes::APerson => (
+            ReasonCode::PowerNeeded,
             network,
             "power the machine on, or restart it, and let it boot from the network",
         ),
     };
-    let mut reason = Reason::new(ReasonCode::UnderWay, what, next)
-        .then("the run stops when the enrolment window closes");
+    let mut reason =
+        Reason::new(code, what, next).then("the run stops when the enrolment window closes");
     reason.since = Some(now);
     reason.deadline = Some(closes);
     reason
@@ -567,4 +577,15 @@ pub fn in_quarantine(node: &NodeId, disk: &Disk, since: Option<Millis>) -> Reaso
     .then("nothing: a node never leaves quarantine by itself");
     reason.since = since;
     reason
+}
+
+/// Cuts a text that comes from outside to so many bytes, between two characters.
+pub(crate) fn cut(text: &mut String, max: usize) {
+    if text.len() > max {
+        let mut end = max;
+        while !text.is_char_boundary(end) {
+            end = end.saturating_sub(1);
+        }
+        text.truncate(end);
+    }
 }

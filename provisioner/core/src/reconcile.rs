@@ -56,6 +56,7 @@ impl Fleet {
         self.by_mac = owners(site);
         self.closed = site.policy.closed;
         self.boot.clone_from(&site.boot);
+        self.set_rules(site);
         done
     }
 }

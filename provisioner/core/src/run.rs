@@ -35,8 +35,13 @@ impl Node {
                 reason: reasons::run_is_over(run),
             },
             Phase::Checking if current.inventory.is_none() => Instruction::SendInventory,
-            Phase::Checking | Phase::Planned => Instruction::Wait {
+            Phase::Checking => Instruction::Wait {
                 reason: reasons::planning(self.since),
+            },
+            Phase::Planned => Instruction::Wait {
+                reason: self
+                    .reason_now()
+                    .unwrap_or_else(|| reasons::planning(self.since)),
             },
             Phase::Provisioning
             | Phase::Erasing
@@ -136,7 +141,8 @@ impl Node {
     ) {
         self.spoke(run, out);
         let in_run = |phase| self.open_run(run, phase);
-        let Some(current) = in_run(Phase::Checking).or(in_run(Phase::Provisioning)) else {
+        let later = in_run(Phase::Provisioning).or(in_run(Phase::Erasing));
+        let Some(current) = in_run(Phase::Checking).or(in_run(Phase::Planned)).or(later) else {
             return;
         };
         if let Some(first) = &current.inventory {
@@ -184,7 +190,7 @@ impl Node {
         match plan {
             Ok(plan) if plan.run == *run && plan.node == *self.id() => {
                 out.push(Wish::Append(Happened::Planned { plan }));
-                self.go(Phase::Provisioning, None, out);
+                self.plan_is_made(now, out);
             }
             Ok(_) => self.hold(now, reasons::plan_of_another(run), out),
             Err(reason) => self.hold(now, reason, out),
@@ -196,10 +202,24 @@ impl Node {
         // A machine that could not leave says so after its last step was done.
         let could_not_leave =
             progress.step == Step::HandOver && matches!(progress.state, StepState::Failed { .. });
-        let phase = if could_not_leave && self.phase == Phase::HandedOver {
+        let phase = match self.phase {
+            Phase::HandedOver if could_not_leave => Phase::HandedOver,
+            Phase::Erasing => Phase::Erasing,
             Phase::HandedOver
-        } else {
-            Phase::Provisioning
+            | Phase::Enrolled
+            | Phase::Ordered
+            | Phase::Booting
+            | Phase::Checking
+            | Phase::Planned
+            | Phase::Provisioning
+            | Phase::Ready
+            | Phase::Suspect
+            | Phase::Draining
+            | Phase::Quarantined
+            | Phase::InRepair
+            | Phase::Held
+            | Phase::Rescue
+            | Phase::Retired => Phase::Provisioning,
         };
         let Some(run) = self.open_run(&progress.run, phase) else {
             return;

@@ -57,32 +57,35 @@ impl Node {
             peak_memory: run.and_then(|run| run.peak_memory),
             host: self.host.as_ref().and_then(|host| host.seen.clone()),
             alarms: self.alarms.clone(),
-            troubles: Vec::new(),
-            actions: Vec::new(),
-            measures: Vec::new(),
+            troubles: self.trouble_views(),
+            actions: self.action_views(),
+            measures: self.live.measure.as_deref().cloned().into_iter().collect(),
         }
     }
 
     /// A step that waits says why; that is then the node's reason.
-    fn reason_now(&self) -> Option<groundstate_api::Reason> {
+    pub(crate) fn reason_now(&self) -> Option<groundstate_api::Reason> {
         let waits = match (&self.phase, self.step_now()) {
-            (Phase::Provisioning, Some((_, StepState::Waiting { reason }))) => Some(reason),
+            (Phase::Provisioning | Phase::Erasing, Some((_, StepState::Waiting { reason }))) => {
+                Some(reason)
+            }
             _ => None,
         };
-        waits.or_else(|| self.reason.clone())
+        let known = || self.reason.as_ref().map(|reason| self.waits_now(reason));
+        waits.or_else(known)
     }
 
     fn step_now(&self) -> Option<(Step, StepState)> {
         let shown = matches!(
             self.phase,
-            Phase::Provisioning | Phase::HandedOver | Phase::Held
+            Phase::Provisioning | Phase::Erasing | Phase::HandedOver | Phase::Held
         );
         let run = self.run.as_ref().filter(|_| shown)?;
         let running = self
             .live
             .running
             .as_ref()
-            .filter(|(number, ..)| *number > run.reports && self.phase == Phase::Provisioning)
+            .filter(|(number, ..)| *number > run.reports && self.carries_out())
             .map(|(_, step, state)| (*step, state.clone()));
         running.or_else(|| run.step.clone())
     }

@@ -18,10 +18,10 @@ fn the_happy_way_in_phases() {
         })
         .collect();
     expect_test::expect![[r#"
-        known -> ordered
+        enrolled -> ordered
         ordered -> checking
-        checking -> deploying
-        deploying -> handed-over
+        checking -> provisioning
+        provisioning -> handed-over
         handed-over -> ready"#]]
     .assert_eq(&phases.join("\n"));
     let report = world.node().report();

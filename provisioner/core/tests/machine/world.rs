@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One node with its journal, driven as the shell drives it: decide, number, fold.
 
+pub(crate) use groundstate_api::action::Action;
 pub(crate) use groundstate_api::boot::{BootAnswer, BootQuestion, BootSighting, Firmware};
 pub(crate) use groundstate_api::enrol::EnrolRequest;
 pub(crate) use groundstate_api::event::{Event, Happened};
@@ -15,7 +16,7 @@ pub(crate) use groundstate_api::view::Phase;
 pub(crate) use groundstate_api::{
     Bytes, Digest, MacAddr, Millis, NodeId, PlanId, Reason, ReasonCode, RunId, SCHEMA,
 };
-pub(crate) use prov_core::{Fleet, Found, Input, Reply, Wish};
+pub(crate) use prov_core::{Fleet, Found, Input, Reply, Wish, settle};
 
 pub(crate) const MAC: MacAddr = MacAddr([0x52, 0x54, 0, 0, 0, 1]);
 pub(crate) const BOOT_A: &str = "11111111-1111-1111-1111-111111111111";
@@ -30,6 +31,8 @@ pub(crate) struct World {
     pub(crate) now: Millis,
     pub(crate) journal: Vec<Event>,
     pub(crate) plans_asked: usize,
+    /// What the shell was asked to carry out.
+    pub(crate) carried: Vec<Action>,
 }
 
 pub(crate) fn site() -> site::Site {
@@ -51,7 +54,7 @@ pub(crate) fn site() -> site::Site {
             trust_root: None,
             hand_over: HandOver::Kexec,
             closed: true,
-            retries: groundstate_api::site::RETRIES_USUAL,
+            retries: 0,
             runs_at_once: None,
             disks: groundstate_api::disk_policy::DiskPolicy::default(),
             vhds: vec![],
@@ -235,6 +238,7 @@ impl World {
             now: Millis(1_000),
             journal: vec![],
             plans_asked: 0,
+            carried: Vec::new(),
         };
         world.put(Input::Added);
         world
@@ -243,26 +247,18 @@ impl World {
     pub(crate) fn put(&mut self, input: Input) -> Option<Reply> {
         let mut wishes = Vec::new();
         self.fleet.decide(self.now, &node(), input, &mut wishes);
-        let mut reply = None;
-        for wish in wishes {
-            match wish {
-                Wish::Append(what) => {
-                    let number = self.journal.len() as u64 + 1;
-                    let event = Event {
-                        number,
-                        at: self.now,
-                        node: Some(node()),
-                        what,
-                    };
-                    self.fleet.apply(&event);
-                    self.journal.push(event);
-                }
-                Wish::Note(note) => self.fleet.node_mut(&node()).unwrap().note(self.now, note),
-                Wish::MakePlan(_) => self.plans_asked += 1,
-                Wish::Reply(answer) => reply = Some(answer),
-            }
+        let first = self.journal.len() as u64 + 1;
+        let settled = settle(first, self.now, Some(&node()), wishes);
+        for event in settled.events {
+            self.fleet.apply(&event);
+            self.journal.push(event);
         }
-        reply
+        for note in settled.notes {
+            self.fleet.node_mut(&node()).unwrap().note(self.now, note);
+        }
+        self.plans_asked += settled.plans.len();
+        self.carried.extend(settled.carry);
+        settled.reply
     }
 
     /// Until the maintenance OS is enrolled.

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Which nodes are about something, kept up to date with every event, so that nobody looks through ten thousand nodes to find
+//! the three in trouble.
+
+use crate::decide::Input;
+use crate::fleet::Fleet;
+use crate::healing::Own;
+use crate::node::Node;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use groundstate_api::action::{ActionId, ActionList, ActionView};
+use groundstate_api::event::{Event, Happened};
+use groundstate_api::fleet::Eta;
+use groundstate_api::healing::{BrakeView, MeasureView};
+use groundstate_api::site::Site;
+use groundstate_api::view::Phase;
+use groundstate_api::{Millis, NodeId, ReasonCode};
+
+/// Actions that are found by their number after they have ended; the open ones always are.
+const ACTIONS_MAX: usize = 4_096;
+/// The most actions in one answer.
+const LISTED_MAX: usize = 1_000;
+/// The fault domain of nodes that the site puts into no rack.
+const NO_RACK: &str = "-";
+
+/// Nodes by what they are about.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Index {
+    /// Nodes that the healing policy thinks about.
+    pub(crate) troubled: BTreeSet<NodeId>,
+    /// Nodes that it keeps from their work.
+    pub(crate) kept: BTreeSet<NodeId>,
+    /// Nodes whose plans wait for a place, by the time since when.
+    pub(crate) queue: BTreeSet<(Millis, NodeId)>,
+    /// Nodes whose runs take a place.
+    pub(crate) placed: BTreeSet<NodeId>,
+    /// Nodes with an open run.
+    pub(crate) running: BTreeSet<NodeId>,
+    /// Whose action it is.
+    pub(crate) actions: BTreeMap<ActionId, NodeId>,
+}
+
+impl Index {
+    fn forget(&mut self, id: &NodeId) {
+        self.troubled.remove(id);
+        self.kept.remove(id);
+        self.queue.retain(|(_, node)| node != id);
+        self.placed.remove(id);
+        self.running.remove(id);
+    }
+
+    fn take(&mut self, before: Option<(Millis, bool)>, node: &Node) {
+        let set = |set: &mut BTreeSet<NodeId>, is: bool| {
+            if is {
+                set.insert(node.id().clone());
+            } else {
+                set.remove(node.id());
+            }
+        };
+        set(&mut self.troubled, node.is_in_trouble());
+        set(&mut self.kept, node.is_kept_by_policy());
+        set(&mut self.placed, node.takes_a_place());
+        set(
+            &mut self.running,
+            node.run_is_open() || node.phase == Phase::HandedOver,
+        );
+        if let Some((since, true)) = before {
+            self.queue.remove(&(since, node.id().clone()));
+        }
+        if node.waits_for_place() {
+            self.queue.insert((node.since, node.id().clone()));
+        }
+    }
+}
+
+impl Node {
+    /// Whether its run takes one of the places of runs that go on at once.
+    #[must_use]
+    pub fn takes_a_place(&self) -> bool {
+        self.carries_out() || self.phase == Phase::HandedOver
+    }
+}
+
+impl Fleet {
+    /// Takes another site's rules in, and looks at every node anew. For when the site or the set of nodes has changed.
+    pub(crate) fn set_rules(&mut self, site: &Site) {
+        self.healing = site.healing.clone();
+        self.runs_at_once = site.policy.runs_at_once;
+        let rules = crate::node::Rules::of(site);
+        self.domains = site
+            .racks
+            .iter()
+            .map(|rack| {
+                let domain = rack.fault_domain.as_ref().unwrap_or(&rack.name);
+                (rack.name.clone(), domain.clone())
+            })
+            .collect();
+        let known: Vec<NodeId> = self
+            .index
+            .running
+            .iter()
+            .chain(&self.index.troubled)
+            .cloned()
+            .collect();
+        for id in known.iter().filter(|id| !self.nodes.contains_key(*id)) {
+            self.index.forget(id);
+        }
+        let nodes = &self.nodes;
+        self.index.kept.retain(|id| nodes.contains_key(id));
+        self.index.placed.retain(|id| nodes.contains_key(id));
+        self.index.queue.retain(|(_, id)| nodes.contains_key(id));
+        for node in self.nodes.values_mut() {
+            node.rules = rules;
+            self.index.take(None, node);
+        }
+    }
+
+    /// The fault domain that a node stands in.
+    #[must_use]
+    pub fn domain<'a>(&'a self, node: &'a Node) -> &'a str {
+        let rack = node.site.slot.as_ref().map(|slot| slot.rack.as_str());
+        rack.map_or(NO_RACK, |rack| {
+            self.domains
+                .get(rack)
+                .map_or(rack, |domain| domain.as_str())
+        })
+    }
+
+    /// Folds an event of a node in, with what it means for the fleet.
+    pub(crate) fn apply_to(&mut self, id: &NodeId, event: &Event) {
+        let Some(node) = self.nodes.get_mut(id) else {
+            return;
+        };
+        let before = (node.since, node.waits_for_place());
+        let (phase, measure) = (node.phase, node.open_measure().map(|doing| doing.action.id));
+        let was_silent = node.is_silent();
+        node.apply(event);
+        self.index.take(Some(before), node);
+        match &event.what {
+            Happened::ActionBegun { .. } => {
+                self.index
+                    .actions
+                    .insert(ActionId(event.number), id.clone());
+                if self.index.actions.len() > ACTIONS_MAX {
+                    self.forget_an_action();
+                }
+            }
+            Happened::ActionEnded { id, outcome } if measure == Some(*id) => {
+                if let groundstate_api::action::Outcome::Failed { .. } = outcome {
+                    self.brake.failed(event.at);
+                }
+            }
+            Happened::PhaseChanged { to, reason, .. } => {
+                let silent = reason
+                    .as_ref()
+                    .is_some_and(|r| r.code == ReasonCode::HostSilent);
+                if *to == Phase::Suspect && silent && !was_silent && is_at_work(phase) {
+                    self.brake.failed(event.at);
+                }
+                if *to == Phase::Ready && phase == Phase::HandedOver {
+                    self.medians.learn(node);
+                }
+            }
+            Happened::NodeAdded
+            | Happened::RunOrdered { .. }
+            | Happened::BootSeen { .. }
+            | Happened::ForeignDhcp { .. }
+            | Happened::Enrolled { .. }
+            | Happened::CameBack { .. }
+            | Happened::EnrolRefused { .. }
+            | Happened::InventoryTaken { .. }
+            | Happened::Planned { .. }
+            | Happened::StepMoved { .. }
+            | Happened::DiskErased { .. }
+            | Happened::HostCredentialIssued { .. }
+            | Happened::HostRegistered { .. }
+            | Happened::SiteApplied { .. }
+            | Happened::MachineSeen { .. }
+            | Happened::MachineLeft { .. }
+            | Happened::PlanApproved { .. }
+            | Happened::ActionApproved { .. }
+            | Happened::ActionStarted { .. }
+            | Happened::HostFenced { .. }
+            | Happened::ActionEnded { .. }
+            | Happened::HealthReported { .. }
+            | Happened::Braked { .. }
+            | Happened::Adopted { .. }
+            | Happened::Remarked { .. }
+            | Happened::Audited { .. }
+            | Happened::LeaderChanged { .. } => {}
+        }
+    }
+
+    /// The oldest action that has ended is no longer found by its number.
+    fn forget_an_action(&mut self) {
+        let nodes = &self.nodes;
+        let open = |id: ActionId, node: &NodeId| {
+            let open = |node: &Node| node.open_actions().any(|doing| doing.action.id == id);
+            nodes.get(node).is_some_and(open)
+        };
+        let oldest = self
+            .index
+            .actions
+            .iter()
+            .find(|(id, node)| !open(**id, node));
+        if let Some(id) = oldest.map(|(id, _)| *id) {
+            self.index.actions.remove(&id);
+        }
+    }
+
+    /// Plans that wait get the places that are free, the oldest first; the others hear where they stand.
+    pub(crate) fn give_places(&self, own: &mut Vec<Own>) {
+        let taken = u32::try_from(self.index.placed.len()).unwrap_or(u32::MAX);
+        let free = self
+            .runs_at_once
+            .map_or(u32::MAX, |most| most.saturating_sub(taken));
+        let of = u32::try_from(self.index.queue.len())
+            .unwrap_or(u32::MAX)
+            .saturating_sub(free);
+        for (at, (_, id)) in (0u32..).zip(&self.index.queue) {
+            if at < free {
+                own.push(Own::Node(id.clone(), Input::PlaceGiven));
+                continue;
+            }
+            let place = at.saturating_sub(free).saturating_add(1);
+            let known = self.node(id).and_then(|node| node.live.place);
+            if known != Some((place, of)) {
+                own.push(Own::Node(id.clone(), Input::PlaceMoved { place, of }));
+            }
+        }
+    }
+
+    /// The brake.
+    #[must_use]
+    pub fn brake(&self) -> BrakeView {
+        self.brake.view()
+    }
+
+    /// What the policy wants or does, in the whole fleet.
+    #[must_use]
+    pub fn measures(&self) -> Vec<MeasureView> {
+        let nodes = self.index.troubled.iter().filter_map(|id| self.node(id));
+        nodes
+            .filter_map(|node| node.live.measure.as_deref().cloned())
+            .collect()
+    }
+
+    /// Whose action it is.
+    #[must_use]
+    pub fn action_node(&self, id: ActionId) -> Option<&NodeId> {
+        self.index.actions.get(&id)
+    }
+
+    /// Actions, newest first; at most 1,000 of them.
+    #[must_use]
+    pub fn actions(
+        &self,
+        of: Option<&NodeId>,
+        open: bool,
+        sees: &dyn Fn(&NodeId) -> bool,
+    ) -> ActionList {
+        let view = |(id, node): (&ActionId, &NodeId)| -> Option<ActionView> {
+            let node = self.node(node).filter(|node| sees(node.id()))?;
+            let doing = node.actions.iter().find(|doing| doing.action.id == *id)?;
+            (!open || doing.is_open()).then(|| doing.view())
+        };
+        let ours = self.index.actions.iter().rev();
+        let ours = ours.filter(|(_, node)| of.is_none_or(|of| of == *node));
+        ActionList {
+            actions: ours.filter_map(view).take(LISTED_MAX).collect(),
+        }
+    }
+
+    /// When each run that goes on is expected to be done.
+    #[must_use]
+    pub fn etas(&self, now: Millis) -> Vec<Eta> {
+        let nodes = self.index.running.iter().filter_map(|id| self.node(id));
+        nodes
+            .filter_map(|node| self.medians.eta(node, now))
+            .collect()
+    }
+}
+
+/// Whether a node that falls silent in this phase is one that fails: a node that was given back is only waited for.
+const fn is_at_work(phase: Phase) -> bool {
+    matches!(phase, Phase::Ready | Phase::Suspect)
+}
