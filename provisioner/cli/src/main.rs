@@ -5,6 +5,7 @@
 //! Exit status: 0 done, 1 an error, 2 wrong usage, 3 held or refused: by the provisioner, a guard, signatures or a person.
 
 mod access;
+mod boot_image;
 mod client;
 mod image;
 mod pxe_server;
@@ -51,6 +52,8 @@ enum Command {
     /// Look at boots: how far each machine came, when, and why it stopped.
     #[command(subcommand)]
     Boot(client::boot::BootCommand),
+    /// Write this site's boot image as an ISO for a USB stick or a BMC's virtual drive, on the provisioner's machine.
+    BootImage(boot_image::BootImageArgs),
     /// Issue, list and revoke certificates of people and programs, on the provisioner's machine.
     #[command(subcommand)]
     Access(access::AccessCommand),
