@@ -19,6 +19,7 @@ pub mod pki;
 mod planner;
 mod provisioner;
 pub mod serve;
+pub mod site;
 
 pub use boots::BootSource;
 pub use images::Images;

@@ -18,6 +18,7 @@ mod boot_saga;
 mod callers_check;
 pub mod deadline;
 pub mod decide;
+pub mod drift;
 mod earlier;
 mod enrolment;
 mod erase;

@@ -14,6 +14,7 @@ mod operator;
 mod problem;
 pub(crate) mod routes;
 pub(crate) mod scope;
+mod site;
 mod text;
 
 pub use problem::Refusal;
@@ -69,4 +70,5 @@ fn served() -> Routes {
         POST paths::HOST_HEARTBEAT => host::heartbeat,
     ]
     // Others' routes, one `.merge(NAME::routes())` each:
+    .merge(site::routes())
 }

@@ -14,6 +14,7 @@ mod erase;
 mod follow;
 mod pki;
 mod resume;
+mod site;
 mod sources;
 mod way;
 mod world;

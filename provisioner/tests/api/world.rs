@@ -315,6 +315,8 @@ pub(crate) struct Caller {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) text: String,
+    /// The entity tag.
+    pub(crate) tag: Option<String>,
 }
 
 impl Answer {
@@ -374,6 +376,18 @@ impl Caller {
         )
     }
 
+    pub(crate) fn put(&self, path: &str, matching: Option<&str>, body: &impl Serialize) -> Answer {
+        let mut request = self.agent.put(format!("{}{path}", self.server));
+        if let Some(tag) = matching {
+            request = request.header("If-Match", tag);
+        }
+        self.answer(request.send_json(body))
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Answer {
+        self.answer(self.agent.delete(format!("{}{path}", self.server)).call())
+    }
+
     pub(crate) fn post_text(&self, path: &str, body: &str) -> Answer {
         self.answer(self.agent.post(format!("{}{path}", self.server)).send(body))
     }
@@ -381,8 +395,11 @@ impl Caller {
     fn answer(&self, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Answer {
         let mut answer = answer.unwrap();
         let status = answer.status().as_u16();
+        let tag = answer.headers().get("etag");
+        let tag = tag.map(|tag| tag.to_str().unwrap().to_owned());
         Answer {
             status,
+            tag,
             text: answer.body_mut().read_to_string().unwrap(),
         }
     }
