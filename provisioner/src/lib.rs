@@ -11,6 +11,7 @@ pub mod clock;
 pub mod credential;
 pub mod erase;
 mod fan_out;
+mod fleet_view;
 mod hardware;
 mod images;
 pub mod journal;
@@ -19,6 +20,7 @@ pub mod pki;
 mod planner;
 mod provisioner;
 pub mod serve;
+mod ticket;
 pub mod site;
 
 pub use boots::BootSource;

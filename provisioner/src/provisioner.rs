@@ -61,6 +61,8 @@ struct Inner {
     fleet: RwLock<Fleet>,
     newest: watch::Sender<u64>,
     boots: Boots,
+    /// The last look over the whole fleet.
+    fleet_cache: crate::fleet_view::Cache,
     sources: Sources,
     sightings: mpsc::Sender<Seen>,
     plans: mpsc::UnboundedSender<(NodeId, RunId)>,
@@ -167,6 +169,7 @@ impl Provisioner {
                 fleet: RwLock::new(fleet),
                 newest,
                 boots: Boots::default(),
+                fleet_cache: crate::fleet_view::Cache::default(),
                 sources,
                 sightings,
                 plans,
@@ -300,6 +303,15 @@ impl Provisioner {
     /// Reads a node's state.
     pub(crate) fn with_node<T>(&self, node: &NodeId, read: impl FnOnce(&Node) -> T) -> Option<T> {
         self.fleet().node(node).map(read)
+    }
+
+    /// Reads the fleet. Writers wait meanwhile: for moments only.
+    pub(crate) fn with_fleet<T>(&self, read: impl FnOnce(&Fleet) -> T) -> T {
+        read(&self.fleet())
+    }
+
+    pub(crate) fn fleet_cache(&self) -> &crate::fleet_view::Cache {
+        &self.inner.fleet_cache
     }
 
     /// Names of the nodes.
@@ -448,7 +460,7 @@ impl Provisioner {
     }
 
     /// The time that decisions are made on.
-    fn now(&self) -> Millis {
+    pub(crate) fn now(&self) -> Millis {
         self.inner.clock.steady()
     }
 

@@ -7,6 +7,7 @@ mod disks;
 mod enrol;
 mod erase;
 mod events;
+mod fleet;
 mod guard;
 mod host;
 pub(crate) mod node;
@@ -16,6 +17,7 @@ pub(crate) mod routes;
 pub(crate) mod scope;
 mod site;
 mod text;
+mod ticket;
 
 pub use problem::Refusal;
 
@@ -70,5 +72,7 @@ fn served() -> Routes {
         POST paths::HOST_HEARTBEAT => host::heartbeat,
     ]
     // Others' routes, one `.merge(NAME::routes())` each:
+    .merge(fleet::routes())
+    .merge(ticket::routes())
     .merge(site::routes())
 }

@@ -1,101 +1,114 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The page: nodes, phase, reason and report for a browser without JavaScript. It reads and never orders; it is served
-//! on a listener of its own, on loopback by default, because it asks nobody who they are.
+//! The page: the site, its racks, nodes and machines for a browser, complete without JavaScript and live with it.
+//!
+//! It reads and never orders; it is served on a listener of its own, on loopback by default, because it asks nobody who
+//! they are. Its sentences are those of the reasons: it makes none about a node by itself. Nothing that it needs comes
+//! from elsewhere, and a browser is told so (Content-Security-Policy).
 
+mod actions;
+mod assets;
+mod elevation;
+mod front;
+mod inert;
+mod live;
+mod machines;
 mod node;
 mod nodes;
+pub(crate) mod sheet;
+mod why;
+mod words;
+
+pub(crate) use inert::Inert;
 
 use crate::provisioner::Provisioner;
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use groundstate_api::{NodeId, Reason};
+use groundstate_api::NodeId;
+use live::Streams;
+use std::sync::Arc;
+
+/// What the page's handlers share.
+#[derive(Clone)]
+struct Page {
+    ours: Provisioner,
+    streams: Arc<Streams>,
+}
 
 impl Provisioner {
-    /// The page: `/`, `/nodes/{node}`, `/nodes/{node}/log`.
+    /// The page: `/`, `/racks/{rack}`, `/needs`, `/nodes`, `/nodes/{node}` with `log`, `history` and `ticket`, `/machines`,
+    /// what they are made of; and `/live`, the stream that tells a page of news.
     pub fn page(&self) -> Router {
         Router::new()
-            .route("/", get(list))
-            .route("/nodes/{node}", get(one))
-            .route("/nodes/{node}/log", get(log))
-            .with_state(self.clone())
+            .route("/", get(front::front))
+            .route("/needs", get(front::needs))
+            .route("/racks/{rack}", get(front::rack))
+            .route("/nodes", get(nodes::list))
+            .route("/nodes/{node}", get(node::one))
+            .route("/nodes/{node}/log", get(node::log))
+            .route("/nodes/{node}/history", get(node::history))
+            .route("/nodes/{node}/ticket", get(sheet::ticket))
+            .route("/machines", get(machines::list))
+            .route("/live", get(live::stream))
+            .route("/page.css", get(assets::style))
+            .route("/page.js", get(assets::script))
+            .route("/icon.svg", get(assets::icon))
+            .fallback(nothing_here)
+            .with_state(Page {
+                ours: self.clone(),
+                streams: Arc::new(Streams::default()),
+            })
     }
 }
 
-/// A reason as the page shows it.
-struct Why {
-    what: String,
-    code: &'static str,
-    part: Option<String>,
-    evidence: Vec<String>,
-    next_automatic: String,
-    next_step: String,
-}
+impl Page {
+    /// The node of this name in an address.
+    fn node(&self, name: &str) -> Result<NodeId, Response> {
+        let node = name.parse::<NodeId>().ok();
+        node.filter(|node| self.ours.with_node(node, |_| ()).is_some())
+            .ok_or_else(|| not_found(&self.ours.site().name, "There is no such node."))
+    }
 
-impl From<&Reason> for Why {
-    fn from(reason: &Reason) -> Self {
-        Self {
-            what: reason.what.clone(),
-            code: reason.code.as_str(),
-            part: reason.part.as_ref().map(ToString::to_string),
-            evidence: reason.evidence.clone(),
-            next_automatic: reason.next_automatic.clone(),
-            next_step: reason.next_step.clone(),
+    /// What stands at the top of every page.
+    fn top(&self, here: &'static str) -> Top {
+        let fleet = self.ours.fleet_view();
+        Top {
+            site: fleet.site.clone(),
+            here,
+            needs: fleet.needs.len(),
+            machines: fleet.machines,
+            nodes: fleet.phases.values().sum(),
         }
     }
 }
 
-async fn list(State(ours): State<Provisioner>) -> Response {
-    show(&nodes::Nodes::of(&ours.site().name, &ours.list()))
+/// The top of a page.
+struct Top {
+    site: String,
+    /// The address of the entry of the navigation that this page belongs to.
+    here: &'static str,
+    needs: usize,
+    machines: u32,
+    nodes: u32,
 }
 
-async fn one(State(ours): State<Provisioner>, Path(name): Path<String>) -> Response {
-    let report = name
-        .parse::<NodeId>()
-        .ok()
-        .and_then(|node| ours.report(&node));
-    match report {
-        Some(report) => show(&node::NodePage::of(&ours.site().name, &report)),
-        None => no_such_node(),
-    }
+#[derive(Template)]
+#[template(path = "nothing.html")]
+struct Nothing<'a> {
+    site: &'a str,
+    what: &'a str,
 }
 
-async fn log(State(ours): State<Provisioner>, Path(name): Path<String>) -> Response {
-    let Ok(node) = name.parse::<NodeId>() else {
-        return no_such_node();
-    };
-    let run = ours.view(&node).and_then(|view| view.run);
-    let Some(run) = run else {
-        return no_such_node();
-    };
-    let read = tokio::task::spawn_blocking(move || ours.log(&node, &run)).await;
-    match read {
-        Ok(Ok(text)) => {
-            let text = text.unwrap_or_else(|| "There is no log of this run yet.\n".to_owned());
-            let kind = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
-            harden((kind, text).into_response())
-        }
-        Ok(Err(error)) => {
-            tracing::error!(%error, "the page cannot show a log");
-            (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "The log cannot be read; see the provisioner's own log.\n",
-            )
-                .into_response()
-        }
-        Err(error) => {
-            tracing::error!(%error, "the page cannot show a log");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
+fn not_found(site: &str, what: &str) -> Response {
+    let mut response = show(&Nothing { site, what });
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response
 }
 
-fn no_such_node() -> Response {
-    let text = "There is no such node, or it has no run yet. The list is at /\n";
-    harden((StatusCode::NOT_FOUND, text).into_response())
+async fn nothing_here(axum::extract::State(page): axum::extract::State<Page>) -> Response {
+    not_found(&page.ours.site().name, "There is nothing at this address.")
 }
 
 fn show(page: &impl Template) -> Response {
@@ -103,23 +116,34 @@ fn show(page: &impl Template) -> Response {
         Ok(html) => harden(axum::response::Html(html).into_response()),
         Err(error) => {
             tracing::error!(%error, "the page cannot be written");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            harden(StatusCode::INTERNAL_SERVER_ERROR.into_response())
         }
     }
 }
 
-/// Nothing on these pages is a script; a browser shall not find one either.
+/// Only what this listener serves is loaded, nothing in a page is a script or a style, and nobody frames it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
 fn harden(mut response: Response) -> Response {
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(policy),
-    );
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
     response
+}
+
+/// Runs what reads the journal where it may block.
+async fn reading<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => Some(value),
+        Err(error) => {
+            tracing::error!(%error, "the page cannot read");
+            None
+        }
+    }
 }

@@ -191,4 +191,10 @@ pub(super) const NEEDS: &[Need] = &[
         "etcd-server",
         "the journal's peer in tests: several provisioners",
     ),
+    need(&["chromium"], "chromium", "the page in a real browser, in tests"),
+    need(
+        &["chromedriver"],
+        "chromium-driver",
+        "drives that browser over WebDriver",
+    ),
 ];

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The fleet in one answer, made at most twice a second however many ask.
+//!
+//! A look over 10,000 nodes takes milliseconds; a thousand pages that each look would take all there is. So the view is
+//! kept until an event is newer than it, and never made anew within [`AGAIN`] of the last time. Who asks meanwhile gets
+//! the one that is there.
+
+mod racks;
+
+pub(crate) use racks::NO_RACK;
+
+use crate::provisioner::Provisioner;
+use groundstate_api::Reason;
+use groundstate_api::explain::standing;
+use groundstate_api::fleet::{FleetView, Need};
+use groundstate_api::run::StepState;
+use groundstate_api::view::Phase;
+use prov_core::Node;
+use prov_core::needs::{needs_person, urgency};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The shortest time between two looks.
+pub(crate) const AGAIN: Duration = Duration::from_millis(500);
+/// The longest time that a view is kept without an event: what a running step says is no event, and may wait.
+const KEPT_MAX: Duration = Duration::from_secs(10);
+
+/// The last view.
+#[derive(Default)]
+pub(crate) struct Cache {
+    state: Mutex<State>,
+    made: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    last: Option<Kept>,
+    /// Whether somebody looks now.
+    looking: bool,
+}
+
+struct Kept {
+    view: Arc<FleetView>,
+    at: Instant,
+}
+
+impl Cache {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The view that is there, or the one that `look` makes. `newest` is the number of the newest event.
+    fn get(&self, newest: u64, look: impl FnOnce() -> FleetView) -> Arc<FleetView> {
+        let mut state = self.state();
+        loop {
+            if let Some(kept) = &state.last {
+                let age = kept.at.elapsed();
+                let current = kept.view.newest == newest && age < KEPT_MAX;
+                if current || age < AGAIN || state.looking {
+                    return kept.view.clone();
+                }
+            }
+            if !state.looking {
+                break;
+            }
+            // The very first look goes on: there is nothing older to show.
+            state = self
+                .made
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        state.looking = true;
+        drop(state);
+        // Also when `look` panics, the next one looks again.
+        let looking = Looking(self);
+        let view = Arc::new(look());
+        self.state().last = Some(Kept {
+            view: view.clone(),
+            at: Instant::now(),
+        });
+        drop(looking);
+        view
+    }
+}
+
+struct Looking<'a>(&'a Cache);
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        self.0.state().looking = false;
+        self.0.made.notify_all();
+    }
+}
+
+impl Provisioner {
+    /// The fleet: counts, racks, who needs a person, brake, measures, ETAs. At most half a second old.
+    #[must_use]
+    pub fn fleet_view(&self) -> Arc<FleetView> {
+        let newest = *self.follow().borrow();
+        self.fleet_cache().get(newest, || self.look(newest))
+    }
+
+    /// The machines that belong to no node.
+    pub(crate) fn waiting_room(&self) -> Vec<groundstate_api::machine::Machine> {
+        Vec::new()
+    }
+
+    fn look(&self, newest: u64) -> FleetView {
+        let site = self.site();
+        let mut view = FleetView {
+            site: site.name.clone(),
+            site_version: self.site_version(),
+            newest,
+            ..FleetView::default()
+        };
+        let mut cells = BTreeMap::new();
+        self.with_fleet(|fleet| {
+            for node in fleet.nodes() {
+                let cell = Cell::of(node);
+                *view.phases.entry(node.phase).or_default() += 1;
+                view.needs.extend(cell.need(node));
+                cells.insert(node.id().clone(), cell);
+            }
+        });
+        view.needs.sort_by(|a, b| {
+            (urgency(a.phase), a.since, &a.node).cmp(&(urgency(b.phase), b.since, &b.node))
+        });
+        view.racks = racks::racks(&site, &cells);
+        view
+    }
+}
+
+/// Why the node waits or is held: a step that waits says it, else the node. Nothing is cloned.
+fn reason_of(node: &Node) -> Option<&Reason> {
+    let waiting = match (&node.phase, &node.live.running) {
+        (Phase::Provisioning, Some((_, _, StepState::Waiting { reason }))) => Some(reason),
+        _ => None,
+    };
+    waiting.or(node.reason.as_ref())
+}
+
+/// What is shown of a node in a rack.
+struct Cell {
+    phase: Phase,
+    why: Option<String>,
+    needs: Option<Reason>,
+}
+
+impl Cell {
+    fn of(node: &Node) -> Self {
+        let reason = reason_of(node);
+        Self {
+            phase: node.phase,
+            why: reason.map(|reason| reason.what.clone()),
+            needs: needs_person(node.phase, reason).then(|| match reason {
+                Some(reason) => reason.clone(),
+                None => standing(node.id(), node.phase),
+            }),
+        }
+    }
+
+    fn need(&self, node: &Node) -> Option<Need> {
+        let reason = self.needs.as_ref()?;
+        let slot = node.site.slot.as_ref();
+        Some(Need {
+            node: node.id().clone(),
+            rack: slot.map(|slot| slot.rack.clone()),
+            unit: slot.map(|slot| slot.unit),
+            phase: self.phase,
+            since: node.since,
+            code: reason.code,
+            what: reason.what.clone(),
+            next_step: reason.next_step.clone(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    fn view(newest: u64) -> FleetView {
+        FleetView {
+            newest,
+            ..FleetView::default()
+        }
+    }
+
+    #[test]
+    fn a_view_is_made_once_for_all_who_ask_and_not_again_at_once() {
+        let (cache, looks) = (Cache::default(), AtomicU32::new(0));
+        let look = |newest: u64| {
+            looks.fetch_add(1, Ordering::Relaxed);
+            view(newest)
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| assert_eq!(cache.get(1, || look(1)).newest, 1));
+            }
+        });
+        assert_eq!(looks.load(Ordering::Relaxed), 1);
+        // An event came, but a moment ago somebody looked.
+        assert_eq!(cache.get(2, || look(2)).newest, 1);
+        let long_ago = Instant::now().checked_sub(AGAIN).unwrap();
+        cache.state().last.as_mut().unwrap().at = long_ago;
+        assert_eq!(cache.get(2, || look(2)).newest, 2);
+        assert_eq!(cache.get(2, || look(2)).newest, 2);
+        assert_eq!(looks.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_look_that_fails_keeps_nobody_from_looking() {
+        let cache = Cache::default();
+        let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            cache.get(1, || panic!("no fleet"))
+        }));
+        assert!(failed.is_err());
+        assert_eq!(cache.get(1, || view(1)).newest, 1);
+    }
+}

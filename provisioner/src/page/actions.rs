@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What was done to machines or asked of their hosts, and what came of it.
+
+use super::words::When;
+use groundstate_api::Millis;
+use groundstate_api::action::{ActionView, Outcome};
+
+/// An action in a table.
+pub(super) struct ActionRow {
+    pub(super) id: String,
+    pub(super) says: &'static str,
+    pub(super) by: String,
+    pub(super) because: Option<String>,
+    pub(super) attempt: u32,
+    pub(super) began: When,
+    pub(super) took: String,
+    pub(super) outcome: &'static str,
+    pub(super) class: &'static str,
+    pub(super) lines: Vec<String>,
+    pub(super) next_step: Option<String>,
+}
+
+impl ActionRow {
+    pub(super) fn of(view: &ActionView, now: Millis) -> Self {
+        let action = &view.action;
+        let ended = view.ended.unwrap_or(now);
+        let (outcome, class, lines, next_step) = match &view.outcome {
+            None => {
+                let left = action.deadline.since(now);
+                let line = format!("counts as failed in {}", super::words::lasting(left));
+                ("goes on", "warn", vec![line], None)
+            }
+            Some(Outcome::Done { by, facts }) => {
+                let mut lines = vec![format!("by {by}")];
+                lines.extend(facts.iter().cloned());
+                ("done", "ok", lines, None)
+            }
+            Some(Outcome::Failed { reason }) => {
+                let mut lines = vec![format!("{} [{}]", reason.what, reason.code)];
+                lines.extend(reason.evidence.iter().cloned());
+                ("failed", "fail", lines, Some(reason.next_step.clone()))
+            }
+            Some(Outcome::Vetoed { by, why }) => {
+                ("vetoed", "unknown", vec![format!("by {by}: {why}")], None)
+            }
+        };
+        Self {
+            id: action.id.to_string(),
+            says: action.act.says(),
+            by: action.by.clone(),
+            because: action.because.as_ref().map(|reason| reason.what.clone()),
+            attempt: action.attempt,
+            began: When::of(action.began, now),
+            took: ended.since(action.began).to_string(),
+            outcome,
+            class,
+            lines,
+            next_step,
+        }
+    }
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What happened to a node, in the journal's own headlines.
+
+use crate::journal::JournalError;
+use crate::page::words::When;
+use crate::page::{Page, Top};
+use crate::provisioner::Provisioner;
+use askama::Template;
+use groundstate_api::event::{Event, Happened};
+use groundstate_api::headline::headline;
+use groundstate_api::{Millis, NodeId};
+use std::collections::VecDeque;
+
+/// Events on one page of the history.
+const PAGE: usize = 100;
+/// Events that are read at once.
+const READ: usize = 500;
+
+#[derive(Template)]
+#[template(path = "history.html")]
+pub(super) struct History {
+    top: Top,
+    node: String,
+    lines: Vec<Line>,
+    after: u64,
+    next: Option<u64>,
+}
+
+/// One event.
+pub(super) struct Line {
+    pub(super) number: u64,
+    pub(super) at: When,
+    pub(super) text: String,
+    /// `alarm`, `phase`, `person` or nothing.
+    pub(super) class: &'static str,
+}
+
+impl Line {
+    fn of(event: &Event, now: Millis) -> Self {
+        let text = headline(&event.what);
+        Self {
+            number: event.number,
+            at: When::of(event.at, now),
+            class: class(&event.what, &text),
+            text,
+        }
+    }
+}
+
+fn class(what: &Happened, text: &str) -> &'static str {
+    if text.starts_with("ALARM") || text.starts_with("QUARANTINE") {
+        return "alarm";
+    }
+    if matches!(what, Happened::PhaseChanged { .. }) {
+        return "phase";
+    }
+    if matches!(what, Happened::Remarked { .. }) {
+        return "person";
+    }
+    ""
+}
+
+impl History {
+    /// Reads the journal: blocks.
+    pub(super) fn make(page: &Page, node: &NodeId, after: u64) -> Result<Self, JournalError> {
+        let now = page.ours.now();
+        let events = page.ours.events(after, PAGE, Some(node))?;
+        let full = events.len() >= PAGE;
+        Ok(Self {
+            next: events.last().filter(|_| full).map(|last| last.number),
+            lines: events.iter().map(|event| Line::of(event, now)).collect(),
+            node: node.to_string(),
+            after,
+            top: page.top("/nodes"),
+        })
+    }
+}
+
+/// The newest events of a node, newest first. Blocks.
+pub(super) fn newest(ours: &Provisioner, node: &NodeId, most: usize, now: Millis) -> Vec<Line> {
+    let mut kept: VecDeque<Line> = VecDeque::with_capacity(most + 1);
+    let mut after = 0;
+    loop {
+        let events = match ours.events(after, READ, Some(node)) {
+            Ok(events) => events,
+            Err(error) => {
+                tracing::error!(%error, %node, "the page cannot show the newest events");
+                break;
+            }
+        };
+        for event in &events {
+            kept.push_front(Line::of(event, now));
+            kept.truncate(most);
+        }
+        match events.last() {
+            Some(last) if events.len() == READ => after = last.number,
+            Some(_) | None => break,
+        }
+    }
+    kept.into()
+}
