@@ -133,7 +133,7 @@ pub fn standing(node: &NodeId, phase: Phase) -> Reason {
             Code::Retired,
             "it is out of the fleet".to_string(),
             "nothing: it boots nothing of ours",
-            format!("no action needed; groundstate node release {node} takes it back"),
+            quiet.to_string(),
         ),
     };
     Reason::new(code, what, next).then(then)

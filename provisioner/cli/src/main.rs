@@ -2,30 +2,31 @@
 //! The `groundstate` command. `up` composes the servers in one process; `image` keeps images and writes them; `vhd`
 //! works on files; everything else is a client that knows the public HTTPS API and nothing more.
 //!
-//! Exit status: 0 done, 1 an error, 2 wrong usage, 3 held or refused: by the provisioner, a guard, signatures or a person.
+//! Exit status: see `exit.rs`.
 
 mod access;
-mod boot_image;
 mod client;
+mod completions;
+mod exit;
 mod image;
+mod man;
 mod pxe_server;
 mod remote;
 mod site;
 mod up;
 mod vhd;
+mod watch;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::CompleteEnv;
+use exit::End;
 use std::process::ExitCode;
-
-const EXIT_ERROR: u8 = 1;
-/// Held or refused: the command was right, and a person has to look.
-const EXIT_HELD: u8 = 3;
 
 /// Brings bare-metal servers to a known ground state: checked, laid out, imaged, handed over.
 ///
-/// Exit status: 0 done, 1 an error, 2 wrong usage, 3 held or refused.
+/// `groundstate up` runs the servers. The other commands talk to them: --server says where they are, --credential who you are.
 #[derive(Parser)]
-#[command(name = "groundstate", version, max_term_width = 100)]
+#[command(name = "groundstate", version, max_term_width = 100, after_help = first_steps(), after_long_help = first_steps())]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -52,33 +53,58 @@ enum Command {
     /// Look at boots: how far each machine came, when, and why it stopped.
     #[command(subcommand)]
     Boot(client::boot::BootCommand),
-    /// Write this site's boot image as an ISO for a USB stick or a BMC's virtual drive, on the provisioner's machine.
-    BootImage(boot_image::BootImageArgs),
     /// Issue, list and revoke certificates of people and programs, on the provisioner's machine.
     #[command(subcommand)]
     Access(access::AccessCommand),
     /// Show events, over the API.
     Events(client::events::EventsArgs),
+    /// Show how the site stands: nodes by phase, racks, brake, what will be done when.
+    Fleet(client::fleet::FleetArgs),
+    /// Look at the site on a screen that follows it: racks, nodes, how far each is. It only looks.
+    Watch(watch::WatchArgs),
+    /// Show how a node came to be where it is, from the journal. Nothing is done by that.
+    Replay(client::replay::ReplayArgs),
+    /// Look at what is done to machines and what the policy wants; approve it or forbid it.
+    #[command(subcommand)]
+    Action(client::action::ActionCommand),
+    /// Stop what disturbs hosts, for the whole site, or let it go on.
+    #[command(subcommand)]
+    Brake(client::brake::BrakeCommand),
+    /// Show who ordered what, from where, and what came of it.
+    Audit(client::fleet::AuditArgs),
+    /// Look at who is told of events.
+    #[command(subcommand)]
+    Webhook(client::fleet::WebhookCommand),
+    /// Print the script that completes this command in bash, zsh or fish.
+    Completions(completions::CompletionsArgs),
+    /// Write the manual, a page for each command.
+    Man(man::ManArgs),
     #[command(flatten)]
     Site(site::SiteCommand),
 }
 
-/// How a command ended that did not fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    Done,
-    Held,
-    /// What was looked at has faults, which are on the page.
-    Faults,
+/// Where somebody begins who has never seen it, and what a script needs to know.
+fn first_steps() -> String {
+    let steps = "First steps:
+  groundstate up --interface eth1 --site site.toml   run all servers
+  groundstate node list                              every node and where it is
+  groundstate node explain NODE                      what it waits for, and what you can do
+  groundstate node provision NODE                    order its first run
+  groundstate watch                                  the whole site on one screen";
+    format!("{steps}\n\n{}", exit::help())
 }
 
 fn main() -> ExitCode {
+    // A shell that asks what fits gets its answer here, and the program ends.
+    CompleteEnv::with_factory(Cli::command)
+        .var(completions::VARIABLE)
+        .complete();
     if rustls::crypto::ring::default_provider()
         .install_default()
         .is_err()
     {
         eprintln!("groundstate: a TLS provider is installed already");
-        return ExitCode::from(EXIT_ERROR);
+        return ExitCode::from(exit::ERROR);
     }
     let done = match Cli::parse().command {
         Command::Up(args) => up::run(&args),
@@ -88,22 +114,28 @@ fn main() -> ExitCode {
         Command::Node(command) => client::node::run(&command),
         Command::Plan(command) => client::plan::run(&command),
         Command::Boot(command) => client::boot::run(&command),
-        Command::BootImage(args) => boot_image::run(&args),
         Command::Access(command) => access::run(&command),
         Command::Events(args) => client::events::run(&args),
+        Command::Fleet(args) => client::fleet::fleet(&args),
+        Command::Watch(args) => watch::run(&args),
+        Command::Replay(args) => client::replay::run(&args),
+        Command::Action(command) => client::action::run(&command),
+        Command::Brake(command) => client::brake::run(&command),
+        Command::Audit(args) => client::fleet::audit(&args),
+        Command::Webhook(command) => client::fleet::webhook(&command),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args, Cli::command()),
         Command::Site(command) => site::run(&command),
     };
     match done {
-        Ok(End::Done) => ExitCode::SUCCESS,
-        Ok(End::Held) => ExitCode::from(EXIT_HELD),
-        Ok(End::Faults) => ExitCode::from(EXIT_ERROR),
+        Ok(end) => end.into(),
         Err(error) => {
             if let Some(refused) = error.downcast_ref::<client::Refused>() {
-                eprintln!("{}", refused.reason);
-                return ExitCode::from(EXIT_HELD);
+                client::said::tell(&refused.reason.to_string());
+                return ExitCode::from(exit::HELD);
             }
-            eprintln!("groundstate: {error:#}");
-            ExitCode::from(EXIT_ERROR)
+            client::said::tell(&format!("groundstate: {error:#}"));
+            ExitCode::from(exit::ERROR)
         }
     }
 }

@@ -138,9 +138,9 @@ fn a_session_of_an_operator() {
         &["was never provisioned", "groundstate node provision node-1"],
     );
     check(
-        &world.run(&["node", "provision", "node-1", "--yes"]),
-        2,
-        &["unexpected argument '--yes'"],
+        &world.run(&["node", "provision", "node-1", "--dry-run"]),
+        0,
+        &["WOULD BE SENT", "POST /v1/nodes/node-1/provision"],
     );
     check(
         &world.run(&["node", "provision", "node-1", "--hand-over", "reboot"]),
@@ -164,13 +164,13 @@ fn a_session_of_an_operator() {
     );
     check(
         &world.run(&["node", "wait", "node-1", "--timeout", "0"]),
-        1,
-        &["still ordered"],
+        4,
+        &["still ordered", "deadline:"],
     );
     check(
         &world.run(&["events", "--node", "node-1"]),
         0,
-        &["run node-1-001-", "known -> ordered"],
+        &["run node-1-001-", "enrolled -> ordered"],
     );
     check(
         &world.run(&["node", "show", "nobody"]),

@@ -123,6 +123,7 @@ impl Look {
         let connect = Connect {
             server: server.clone(),
             credential: self.credential.clone(),
+            verbose: false,
         };
         Ok(Source::Provisioner(Client::new(&connect)?))
     }

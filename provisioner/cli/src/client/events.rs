@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate events`.
 
+use super::said::{document_line, say};
 use super::show::moment;
 use super::{Client, Connect};
 use crate::End;
@@ -10,14 +11,17 @@ use groundstate_api::NodeId;
 use groundstate_api::event::Event;
 use groundstate_api::headline::headline;
 use groundstate_api::paths;
+use groundstate_api::text::inert;
 use groundstate_api::view::EventPage;
-use std::io::Write as _;
 
 /// How long a long poll waits.
 const WAIT_MS: u64 = 25_000;
 
 /// Show events, over the API.
 #[derive(Args)]
+#[command(
+    after_help = "Examples:\n  groundstate events --follow\n  groundstate events --node r1-07 --after 1200 --json"
+)]
 pub(crate) struct EventsArgs {
     /// Wait for further events.
     #[arg(long)]
@@ -49,15 +53,13 @@ pub(crate) fn run(args: &EventsArgs) -> Result<End> {
             "{}?after={after}&wait_ms={wait}{node}",
             paths::EVENTS
         ))?;
-        let mut out = std::io::stdout().lock();
         for event in &page.events {
             if args.json {
-                writeln!(out, "{}", serde_json::to_string(event)?)?;
+                document_line(&serde_json::to_string(event)?)?;
             } else {
-                writeln!(out, "{}", line(event))?;
+                say(&line(event))?;
             }
         }
-        out.flush()?;
         after = page.next_after;
         if page.events.is_empty() && !args.follow {
             return Ok(End::Done);
@@ -67,6 +69,6 @@ pub(crate) fn run(args: &EventsArgs) -> Result<End> {
 
 fn line(event: &Event) -> String {
     let node = event.node.as_ref().map_or("-", |node| node.as_str());
-    let what = headline(&event.what);
+    let what = inert(&headline(&event.what)).into_owned();
     format!("{:>6} {} {node:<16} {what}", event.number, moment(event.at))
 }

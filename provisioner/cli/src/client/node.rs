@@ -1,33 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate node`.
 
-use super::{Client, Connect, node_path, show};
+use super::life::LifeCommand;
+use super::list::ListArgs;
+use super::orders::{self, Ask, How};
+use super::said::{document, say};
+use super::wait::WaitArgs;
+use super::which::Which;
+use super::{Client, Connect, names, node_path, show};
 use crate::End;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use groundstate_api::health;
+use clap_complete::engine::ArgValueCompleter;
 use groundstate_api::plan::{DiskAction, HandOver, Plan};
-use groundstate_api::view::{EventPage, NodeList, NodeReport, NodeView, Order, Phase};
-use groundstate_api::{NodeId, ReasonCode, paths};
-use serde::Serialize;
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
-use std::time::{Duration, Instant};
-
-/// How long one long poll of `node wait` waits.
-const WAIT_MS: u64 = 10_000;
+use groundstate_api::view::{NodeReport, Order};
+use groundstate_api::{NodeId, paths};
+use std::fmt::Write as _;
+use std::io::Write as _;
 
 #[derive(Subcommand)]
 pub(crate) enum NodeCommand {
-    /// List every node of the site.
+    /// List the nodes of the site: where each stands, how far it is, and why it waits.
     List(ListArgs),
-    /// Show a node's report.
+    /// Show a node's report: hardware, plan, times, findings.
     Show(NodeArgs),
-    /// Say why a node is where it is, and the one next step.
+    /// Say why a node is where it is: what it waits for, since when, until when, and what a person can do.
+    #[command(
+        after_help = "Exit status 3 where the node is held.\n\nExample:\n  groundstate node explain r1-07"
+    )]
     Explain(NodeArgs),
-    /// Order a node's first run, or the next one where no host is on it.
+    /// Show what happened to a node, as a time line.
+    History(super::history::HistoryArgs),
+    /// Show how a node came to be where it is, event by event; the same as `groundstate replay`.
+    Replay(super::replay::ReplayArgs),
+    /// Order a node's first run, or the next one where no host is on it. Asks first where it is for several nodes.
+    #[command(after_help = "Examples:
+  groundstate node provision r1-07 && groundstate node wait r1-07
+  groundstate node provision --rack r1 --phase enrolled --dry-run")]
     Provision(OrderArgs),
     /// Order a run that replaces the node's host. Asks first.
-    Reprovision(AgainArgs),
+    #[command(after_help = "Examples:
+  groundstate node reprovision r1-07
+  groundstate node reprovision --phase held --yes")]
+    Reprovision(OrderArgs),
     /// Order a run that makes one data disk anew, a replaced one for example, and touches no other.
     RebuildDisk(super::plan::RebuildArgs),
     /// Order a run that erases disks, proves it, and does nothing else. Asks first.
@@ -38,30 +53,24 @@ pub(crate) enum NodeCommand {
     Plan(NodeArgs),
     /// Show the log of the maintenance OS.
     Log(LogArgs),
-    /// Wait until a node is ready or held.
+    /// Wait until nodes are ready, held, or in another phase, and say meanwhile what is waited for.
     Wait(WaitArgs),
+    #[command(flatten)]
+    Life(LifeCommand),
     #[command(flatten)]
     Power(super::power::PowerCommand),
 }
 
 #[derive(Args)]
-pub(crate) struct ListArgs {
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    connect: Connect,
-}
-
-#[derive(Args)]
 pub(crate) struct NodeArgs {
     /// The node's name.
-    node: NodeId,
-    /// Print JSON.
+    #[arg(add = ArgValueCompleter::new(names::complete))]
+    pub(crate) node: NodeId,
+    /// Print JSON: the API's document.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
     #[command(flatten)]
-    connect: Connect,
+    pub(crate) connect: Connect,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -72,8 +81,8 @@ enum HandOverArg {
 
 #[derive(Args)]
 pub(crate) struct OrderArgs {
-    /// The node's name.
-    node: NodeId,
+    #[command(flatten)]
+    which: Which,
     /// How to get into the host; the site file's policy where absent.
     #[arg(long)]
     hand_over: Option<HandOverArg>,
@@ -81,25 +90,17 @@ pub(crate) struct OrderArgs {
     /// several times.
     #[arg(long, value_name = "SERIAL")]
     confirm: Vec<String>,
-    /// Print JSON.
+    /// Let the plan wait, once it is written, until somebody approves it.
     #[arg(long)]
-    json: bool,
+    approve: bool,
     #[command(flatten)]
-    connect: Connect,
-}
-
-#[derive(Args)]
-pub(crate) struct AgainArgs {
-    /// Do not ask.
-    #[arg(long)]
-    yes: bool,
-    #[command(flatten)]
-    order: OrderArgs,
+    how: How,
 }
 
 #[derive(Args)]
 pub(crate) struct LogArgs {
     /// The node's name.
+    #[arg(add = ArgValueCompleter::new(names::complete))]
     node: NodeId,
     /// Another run than the newest.
     #[arg(long)]
@@ -108,150 +109,107 @@ pub(crate) struct LogArgs {
     connect: Connect,
 }
 
-#[derive(Args)]
-pub(crate) struct WaitArgs {
-    /// The node's name.
-    node: NodeId,
-    /// How many seconds to wait.
-    #[arg(long, default_value_t = 3_600)]
-    timeout: u64,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    connect: Connect,
-}
-
 pub(crate) fn run(command: &NodeCommand) -> Result<End> {
     match command {
-        NodeCommand::List(args) => list(args),
+        NodeCommand::List(args) => super::list::run(args),
         NodeCommand::Show(args) => show_node(args),
-        NodeCommand::Explain(args) => explain(args),
-        NodeCommand::Provision(args) => order(args, paths::PROVISION),
-        NodeCommand::Reprovision(args) => reprovision(args),
+        NodeCommand::Explain(args) => super::explain::run(args),
+        NodeCommand::History(args) => super::history::run(args),
+        NodeCommand::Replay(args) => super::replay::run(args),
+        NodeCommand::Provision(args) => order(args, "provision", paths::PROVISION, Ask::Several),
+        NodeCommand::Reprovision(args) => {
+            order(args, "reprovision", paths::REPROVISION, Ask::Always)
+        }
         NodeCommand::RebuildDisk(args) => super::plan::rebuild(args),
         NodeCommand::Erase(args) => super::erase::erase(args),
         NodeCommand::Certificates(args) => super::erase::certificates(args),
         NodeCommand::Plan(args) => plan(args),
         NodeCommand::Log(args) => log(args),
-        NodeCommand::Wait(args) => wait(args),
+        NodeCommand::Wait(args) => super::wait::run(args),
+        NodeCommand::Life(command) => super::life::run(command),
         NodeCommand::Power(command) => super::power::run(command),
     }
 }
 
-fn print(json: bool, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
-    let text = if json {
-        serde_json::to_string_pretty(document)?
+/// A document as JSON, or in words.
+fn show_document<T: serde::de::DeserializeOwned>(
+    connect: &Connect,
+    json: bool,
+    path: &str,
+    words: impl FnOnce(&T) -> String,
+) -> Result<End> {
+    let client = Client::new(connect)?;
+    let text = client.text(path)?;
+    if json {
+        document(&text)?;
     } else {
-        text()
-    };
-    writeln!(std::io::stdout().lock(), "{text}")?;
-    Ok(())
-}
-
-/// Held nodes end with exit status 3, so that a script need not read.
-fn end_of(view: &NodeView) -> End {
-    if view.phase == Phase::Held {
-        End::Held
-    } else {
-        End::Done
+        say(&words(&client.parse(path, &text)?))?;
     }
-}
-
-fn list(args: &ListArgs) -> Result<End> {
-    let list: NodeList = Client::new(&args.connect)?.get(paths::NODES)?;
-    print(args.json, &list, || {
-        let lines: Vec<String> = list.nodes.iter().map(show::view_line).collect();
-        if lines.is_empty() {
-            "the site has no nodes".to_owned()
-        } else {
-            lines.join("\n")
-        }
-    })?;
     Ok(End::Done)
-}
-
-fn report(connect: &Connect, node: &NodeId) -> Result<NodeReport> {
-    Client::new(connect)?.get(&node_path(paths::NODE, node))
 }
 
 fn show_node(args: &NodeArgs) -> Result<End> {
-    let report = report(&args.connect, &args.node)?;
-    print(args.json, &report, || show::report(&report))?;
-    Ok(End::Done)
+    let path = node_path(paths::NODE, &args.node);
+    show_document(&args.connect, args.json, &path, show::report)
 }
 
-fn explain(args: &NodeArgs) -> Result<End> {
-    let report = report(&args.connect, &args.node)?;
-    let view = &report.view;
-    print(args.json, &view.reason, || {
-        let mut text = match &view.reason {
-            Some(reason) => format!("{} is {}: {reason}", view.node, view.phase.as_str()),
-            None => format!(
-                "{} is {}\n  do now:    nothing",
-                view.node,
-                view.phase.as_str()
-            ),
-        };
-        if !report.hardware.is_empty() {
-            text.push_str("\n\nIts hardware, worst first:\n");
-            text.push_str(&health::page(&report.hardware).join("\n"));
-        }
-        text
-    })?;
-    Ok(end_of(view))
+fn plan(args: &NodeArgs) -> Result<End> {
+    let path = node_path(paths::NODE_PLAN, &args.node);
+    show_document(&args.connect, args.json, &path, show::plan)
 }
 
-fn order(args: &OrderArgs, path: &str) -> Result<End> {
+fn order(args: &OrderArgs, verb: &str, path: &str, ask: Ask) -> Result<End> {
     let hand_over = args.hand_over.map(|hand_over| match hand_over {
         HandOverArg::Kexec => HandOver::Kexec,
         HandOverArg::Reboot => HandOver::Reboot,
     });
-    let client = Client::new(&args.connect)?;
-    let order = Order {
+    let client = Client::new(&args.how.connect)?;
+    let nodes = args.which.of(&client)?;
+    if nodes.len() > 1 && !args.confirm.is_empty() {
+        bail!(
+            "--confirm names disks of one node; these are {} nodes",
+            nodes.len()
+        );
+    }
+    let body = serde_json::to_value(Order {
         hand_over,
         confirm_wipe: args.confirm.clone(),
-        ..Order::default()
+        approve: args.approve,
+    })?;
+    let mut orders = Vec::new();
+    for node in &nodes {
+        let view = &node.view;
+        orders.push(orders::Order {
+            node: view.node.clone(),
+            phase: view.phase,
+            version: view.version,
+            path: node_path(path, &view.node),
+            body: body.clone(),
+            follows: "ordered; then checking, provisioning and ready".to_owned(),
+        });
+    }
+    if let ([only], Ask::Always, false, false) =
+        (nodes.as_slice(), ask, args.how.yes, args.how.dry_run)
+    {
+        super::said::tell(&stakes(&client, &only.view.node)?);
+    }
+    orders::carry_out(&client, verb, &orders, &args.how, ask)
+}
+
+/// What is at stake, by the plan that made the host.
+fn stakes(client: &Client, node: &NodeId) -> Result<String> {
+    let report: NodeReport = client.get(&node_path(paths::NODE, node))?;
+    let mut text = format!("{node} is {}.\n", report.view.phase.as_str());
+    let Some(plan) = &report.plan else {
+        text.push_str("It has no plan yet: every disk that the policy uses will be wiped.");
+        return Ok(text);
     };
-    let view: NodeView = client.post(&node_path(path, &args.node), &order)?;
-    print(args.json, &view, || show::view_line(&view))?;
-    Ok(End::Done)
+    disks(&mut text, plan);
+    text.push_str("The new plan is written from the site file and the disks found; these are the last plan's.");
+    Ok(text)
 }
 
-fn reprovision(args: &AgainArgs) -> Result<End> {
-    if !args.yes && !agreed(&args.order)? {
-        bail!("nothing was ordered");
-    }
-    order(&args.order, paths::REPROVISION)
-}
-
-/// Shows what is at stake by the plan that made the host, and asks.
-fn agreed(args: &OrderArgs) -> Result<bool> {
-    let report = report(&args.connect, &args.node)?;
-    let mut err = std::io::stderr().lock();
-    writeln!(err, "{} is {}.", args.node, report.view.phase.as_str())?;
-    match &report.plan {
-        Some(plan) => stakes(&mut err, plan)?,
-        None => writeln!(
-            err,
-            "It has no plan yet: every disk that the policy uses will be wiped."
-        )?,
-    }
-    writeln!(
-        err,
-        "The new plan is written from the site file and the disks found; these are the last plan's."
-    )?;
-    if !std::io::stdin().is_terminal() {
-        bail!("this is not a terminal to ask on; --yes orders without asking");
-    }
-    write!(err, "Type the node's name to order: ")?;
-    err.flush()?;
-    let mut typed = String::new();
-    std::io::stdin().lock().read_line(&mut typed)?;
-    Ok(typed.trim() == args.node.as_str())
-}
-
-fn stakes(err: &mut impl std::io::Write, plan: &Plan) -> Result<()> {
+fn disks(text: &mut String, plan: &Plan) {
     for disk in &plan.disks {
         let word = match disk.action {
             DiskAction::Wipe { .. } => "WIPED ",
@@ -260,15 +218,9 @@ fn stakes(err: &mut impl std::io::Write, plan: &Plan) -> Result<()> {
             DiskAction::Erase { .. } => "ERASED",
             DiskAction::LeaveAlone => "unused",
         };
-        writeln!(err, "  {word} {}", show::disk_line(disk))?;
+        // Writing to a string cannot fail.
+        let _written = writeln!(text, "  {word} {}", show::disk_line(disk));
     }
-    Ok(())
-}
-
-fn plan(args: &NodeArgs) -> Result<End> {
-    let plan: Plan = Client::new(&args.connect)?.get(&node_path(paths::NODE_PLAN, &args.node))?;
-    print(args.json, &plan, || show::plan(&plan))?;
-    Ok(End::Done)
 }
 
 fn log(args: &LogArgs) -> Result<End> {
@@ -279,47 +231,6 @@ fn log(args: &LogArgs) -> Result<End> {
         .unwrap_or_default();
     let text = Client::new(&args.connect)?
         .text(&format!("{}{run}", node_path(paths::NODE_LOG, &args.node)))?;
-    write!(std::io::stdout().lock(), "{text}")?;
+    write!(std::io::stdout().lock(), "{}", super::said::harmless(&text))?;
     Ok(End::Done)
-}
-
-fn wait(args: &WaitArgs) -> Result<End> {
-    let client = Client::new(&args.connect)?;
-    let until = Instant::now() + Duration::from_secs(args.timeout);
-    loop {
-        let report: NodeReport = client.get(&node_path(paths::NODE, &args.node))?;
-        let view = &report.view;
-        let settled = matches!(view.phase, Phase::Ready | Phase::Held | Phase::Enrolled);
-        if settled {
-            print(args.json, view, || {
-                view.reason.as_ref().map_or_else(
-                    || show::view_line(view),
-                    |reason| format!("{}\n{reason}", show::view_line(view)),
-                )
-            })?;
-            return Ok(end_of(view));
-        }
-        if Instant::now() >= until {
-            let code = view
-                .reason
-                .as_ref()
-                .map_or(ReasonCode::UnderWay, |reason| reason.code);
-            bail!(
-                "{} is still {} [{code}] after {} s",
-                args.node,
-                view.phase.as_str(),
-                args.timeout
-            );
-        }
-        // Returns at once when something has happened since the report.
-        let after = view.version;
-        let left = u64::try_from(until.saturating_duration_since(Instant::now()).as_millis())
-            .unwrap_or(u64::MAX);
-        let wait = left.min(WAIT_MS);
-        let _page: EventPage = client.get(&format!(
-            "{}?after={after}&node={}&wait_ms={wait}",
-            paths::EVENTS,
-            args.node
-        ))?;
-    }
 }

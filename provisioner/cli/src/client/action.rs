@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `groundstate action`: what is done to machines or asked of hosts, and what the policy wants to do.
+
+use super::explain::{moment, outcome};
+use super::life::words;
+use super::orders::How;
+use super::paper::{Paper, Tone};
+use super::said::{document, say, tell};
+use super::table::{Cell, Table};
+use super::time::{now, span};
+use super::{Client, Connect, Terms, Verb, names};
+use crate::End;
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCompleter;
+use groundstate_api::action::{ActionList, ActionView, Outcome};
+use groundstate_api::healing::Because;
+use groundstate_api::text::inert;
+use groundstate_api::{NodeId, paths};
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+
+#[derive(Subcommand)]
+pub(crate) enum ActionCommand {
+    /// List actions, newest first.
+    #[command(
+        after_help = "Examples:\n  groundstate action ls --open\n  groundstate action ls --node r1-07"
+    )]
+    Ls(LsArgs),
+    /// Show one action.
+    Show(ShowArgs),
+    /// Forbid an action that has not begun. Asks first.
+    #[command(after_help = "Example:\n  groundstate action veto 1234 --why 'a job ends at 10'")]
+    Veto(DecideArgs),
+    /// Let an action go on that waits for approval. Asks first.
+    Approve(DecideArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct LsArgs {
+    /// Only this node's.
+    #[arg(long, add = ArgValueCompleter::new(names::complete))]
+    node: Option<NodeId>,
+    /// Only those that go on or wait.
+    #[arg(long)]
+    open: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+#[derive(Args)]
+pub(crate) struct ShowArgs {
+    /// Its number.
+    action: u64,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+#[derive(Args)]
+pub(crate) struct DecideArgs {
+    /// Its number.
+    action: u64,
+    /// Why, for who reads the node's history; at most 512 bytes.
+    #[arg(long, value_name = "TEXT", value_parser = |text: &str| words(text, 512))]
+    why: String,
+    #[command(flatten)]
+    how: How,
+}
+
+pub(crate) fn run(command: &ActionCommand) -> Result<End> {
+    match command {
+        ActionCommand::Ls(args) => ls(args),
+        ActionCommand::Show(args) => show(args),
+        ActionCommand::Veto(args) => decide(args, "veto", paths::ACTION_VETO),
+        ActionCommand::Approve(args) => decide(args, "approve", paths::ACTION_APPROVE),
+    }
+}
+
+fn ls(args: &LsArgs) -> Result<End> {
+    let client = Client::new(&args.connect)?;
+    let mut path = paths::ACTIONS.to_owned();
+    let node = args.node.as_ref().map(|node| format!("node={node}"));
+    let open = args.open.then(|| "open=true".to_owned());
+    let asks: Vec<String> = node.into_iter().chain(open).collect();
+    if !asks.is_empty() {
+        path = format!("{path}?{}", asks.join("&"));
+    }
+    let text = client.text(&path)?;
+    if args.json {
+        document(&text)?;
+        return Ok(End::Done);
+    }
+    let list: ActionList = client.parse(&path, &text)?;
+    if list.actions.is_empty() {
+        say("no actions")?;
+    } else {
+        say(&page(&list.actions, Paper::of_terminal()))?;
+    }
+    Ok(End::Done)
+}
+
+fn page(actions: &[ActionView], paper: Paper) -> String {
+    let now = now();
+    let mut table = Table::new(&["ACTION", "NODE", "WHAT", "BY", "TRY", "BEGAN", "STANDS"]);
+    for view in actions {
+        let action = &view.action;
+        let tone = match &view.outcome {
+            None => Tone::Busy,
+            Some(Outcome::Done { .. }) => Tone::Good,
+            Some(Outcome::Failed { .. }) => Tone::Bad,
+            Some(Outcome::Vetoed { .. }) => Tone::Warn,
+        };
+        table.row([
+            action.id.to_string().into(),
+            action.node.as_str().into(),
+            action.act.says().into(),
+            action.by.as_str().into(),
+            action.attempt.to_string().into(),
+            format!("{} ago", span(now.since(action.began))).into(),
+            Cell::new(tone, outcome(view.outcome.as_ref())),
+        ]);
+    }
+    table.page(paper)
+}
+
+fn one(client: &Client, id: u64) -> Result<ActionView> {
+    let list: ActionList = client.get(paths::ACTIONS)?;
+    let found = list.actions.into_iter().find(|view| view.action.id.0 == id);
+    found.with_context(|| {
+        format!(
+            "there is no action {id}, or it is too long ago; `groundstate action ls` lists them"
+        )
+    })
+}
+
+fn show(args: &ShowArgs) -> Result<End> {
+    let view = one(&Client::new(&args.connect)?, args.action)?;
+    if args.json {
+        document(&serde_json::to_string(&view)?)?;
+        return Ok(End::Done);
+    }
+    let now = now();
+    let action = &view.action;
+    let mut lines = vec![
+        format!(
+            "action {}: {} of {}",
+            action.id,
+            action.act.says(),
+            action.node
+        ),
+        format!("  by:        {}, try {}", inert(&action.by), action.attempt),
+        format!("  began:     {}", moment(action.began, now)),
+    ];
+    if view.ended.is_none() {
+        lines.push(format!("  deadline:  {}", moment(action.deadline, now)));
+    }
+    if let Some(because) = &action.because {
+        lines.push(format!(
+            "  because:   {} [{}]",
+            inert(&because.what),
+            because.code
+        ));
+    }
+    let ended = view.ended.map(|ended| format!(", {}", moment(ended, now)));
+    lines.push(format!(
+        "  stands:    {}{}",
+        outcome(view.outcome.as_ref()),
+        ended.unwrap_or_default()
+    ));
+    match &view.outcome {
+        Some(Outcome::Done { facts, .. }) => {
+            lines.extend(
+                facts
+                    .iter()
+                    .map(|fact| format!("  seen:      {}", inert(fact))),
+            );
+        }
+        Some(Outcome::Failed { reason }) => {
+            lines.extend(
+                reason
+                    .evidence
+                    .iter()
+                    .map(|line| format!("  seen:      {}", inert(line))),
+            );
+            lines.push(format!("  do now:    {}", inert(&reason.next_step)));
+        }
+        Some(Outcome::Vetoed { .. }) | None => {}
+    }
+    say(&lines.join("\n"))?;
+    Ok(End::Done)
+}
+
+fn decide(args: &DecideArgs, verb: &str, path: &str) -> Result<End> {
+    let client = Client::new(&args.how.connect)?;
+    let path = path.replace("{action}", &args.action.to_string());
+    let body = Because {
+        why: args.why.clone(),
+    };
+    if args.how.dry_run {
+        say(&format!(
+            "would be sent: POST {path} {}",
+            serde_json::to_string(&body)?
+        ))?;
+        return Ok(End::Done);
+    }
+    if !args.how.yes {
+        let view = one(&client, args.action)?;
+        tell(&page(&[view], Paper::of_terminal()));
+        agreed(verb, &args.action.to_string())?;
+    }
+    let mut terms = Terms::fresh();
+    if let Some(key) = &args.how.idempotency_key {
+        terms.key.clone_from(key);
+    }
+    let text = client.order(Verb::Post, &path, Some(&body), &terms)?;
+    if args.how.json {
+        document(&text)?;
+    } else {
+        say(&format!("action {}: {verb} taken", args.action))?;
+    }
+    Ok(End::Done)
+}
+
+/// Asks on the terminal for a word.
+pub(crate) fn agreed(verb: &str, word: &str) -> Result<()> {
+    if !std::io::stdin().is_terminal() {
+        bail!("this is not a terminal to ask on; --yes orders without asking");
+    }
+    let mut err = std::io::stderr().lock();
+    write!(err, "Type {word} to {verb}: ")?;
+    err.flush()?;
+    let mut typed = String::new();
+    std::io::stdin().lock().read_line(&mut typed)?;
+    if typed.trim() == word {
+        Ok(())
+    } else {
+        bail!("nothing was ordered")
+    }
+}

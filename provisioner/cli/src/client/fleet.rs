@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `groundstate fleet`, `groundstate audit` and `groundstate webhook`: the site at a glance, who ordered what, who is told.
+
+use super::brake;
+use super::explain::moment;
+use super::paper::{Paper, Tone};
+use super::said::{document, document_line, say};
+use super::show;
+use super::table::{Cell, Table};
+use super::time::{from_now, moment_of, now};
+use super::{Client, Connect};
+use crate::End;
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use groundstate_api::event::Happened;
+use groundstate_api::fleet::FleetView;
+use groundstate_api::text::inert;
+use groundstate_api::view::{EventPage, Phase};
+use groundstate_api::{Millis, paths};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Show how the site stands: nodes by phase, racks, brake, who leads, what will be done when.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  groundstate fleet\n  groundstate fleet --json | jq .phases")]
+pub(crate) struct FleetArgs {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum WebhookCommand {
+    /// List who is told of events, and how that goes.
+    Ls(FleetArgs),
+}
+
+/// Show who ordered what, from where, and what came of it.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  groundstate audit --since 1d\n  groundstate audit --by operator:ana"
+)]
+pub(crate) struct AuditArgs {
+    /// Only since then: 90s, 15min, 2h, 3d ago, or a moment such as 2026-11-22T10:00:00Z.
+    #[arg(long, value_name = "WHEN")]
+    since: Option<String>,
+    /// Only what this caller ordered, for example operator:ana.
+    #[arg(long, value_name = "WHO")]
+    by: Option<String>,
+    /// Print the API's events, one JSON document in each line.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+pub(crate) fn fleet(args: &FleetArgs) -> Result<End> {
+    let client = Client::new(&args.connect)?;
+    let text = client.text(paths::FLEET)?;
+    if args.json {
+        document(&text)?;
+    } else {
+        let view: FleetView = client.parse(paths::FLEET, &text)?;
+        say(&page(&view, now(), Paper::of_terminal()))?;
+    }
+    Ok(End::Done)
+}
+
+/// The site at a glance.
+pub(crate) fn page(view: &FleetView, now: Millis, paper: Paper) -> String {
+    let count: u32 = view.phases.values().sum();
+    let leader = view
+        .leader
+        .as_deref()
+        .map(|leader| format!(", led by {}", inert(leader)));
+    let mut lines = vec![format!(
+        "site {}, version {}: {count} nodes, {} machines in the waiting room, newest event {}{}",
+        inert(&view.site),
+        view.site_version,
+        view.machines,
+        view.newest,
+        leader.unwrap_or_default()
+    )];
+    lines.push(brake::page(&view.brake));
+    lines.push(String::new());
+    let mut phases = Table::new(&["PHASE", "NODES"]);
+    for (phase, nodes) in &view.phases {
+        phases.row([
+            Cell::new(Tone::of(*phase), phase.as_str()),
+            nodes.to_string().into(),
+        ]);
+    }
+    lines.push(phases.page(paper));
+    if !view.racks.is_empty() {
+        lines.push(String::new());
+        lines.push(racks(view, paper));
+    }
+    if !view.measures.is_empty() {
+        lines.push(String::new());
+        let mut table = Table::new(&["NODE", "POLICY", "DUE", "WAITS FOR", "BECAUSE"]);
+        for measure in &view.measures {
+            let waits = measure.waits.as_ref().map(|waits| waits.what.clone());
+            table.row([
+                measure.node.as_str().into(),
+                measure.measure.says().into(),
+                measure
+                    .due
+                    .map(|due| from_now(due, now))
+                    .unwrap_or_default()
+                    .into(),
+                waits.unwrap_or_default().into(),
+                measure.because.what.as_str().into(),
+            ]);
+        }
+        lines.push(table.page(paper));
+    }
+    if let Some(last) = view.etas.iter().max_by_key(|eta| eta.at) {
+        lines.push(format!(
+            "\n{} runs go on; the last is expected to be done {} ({})",
+            view.etas.len(),
+            moment(last.at, now),
+            last.node
+        ));
+    }
+    lines.join("\n")
+}
+
+fn racks(view: &FleetView, paper: Paper) -> String {
+    let mut table = Table::new(&[
+        "RACK",
+        "FAULT DOMAIN",
+        "NODES",
+        "READY",
+        "NEED A PERSON",
+        "PLACE",
+    ]);
+    for rack in &view.racks {
+        let phases: Vec<Phase> = rack.slots.iter().filter_map(|slot| slot.phase).collect();
+        let count = |tone| {
+            phases
+                .iter()
+                .filter(|phase| Tone::of(**phase) == tone)
+                .count()
+        };
+        let need = count(Tone::Bad);
+        let tone = if need > 0 { Tone::Bad } else { Tone::Plain };
+        table.row([
+            rack.name.as_str().into(),
+            rack.fault_domain.as_str().into(),
+            phases.len().to_string().into(),
+            count(Tone::Good).to_string().into(),
+            Cell::new(tone, need.to_string()),
+            rack.place.as_str().into(),
+        ]);
+    }
+    table.page(paper)
+}
+
+pub(crate) fn audit(args: &AuditArgs) -> Result<End> {
+    let client = Client::new(&args.connect)?;
+    let since = args.since.as_deref();
+    let since = since.map(|text| moment_of(text, now())).transpose()?;
+    let mut table = Table::new(&["EVENT", "WHEN (UTC)", "BY", "FROM", "DID", "STATUS"]);
+    let (mut after, mut rows) = (0, 0);
+    loop {
+        let page: EventPage = client.get(&format!("{}?after={after}", paths::AUDIT))?;
+        if page.events.is_empty() {
+            break;
+        }
+        after = page.next_after;
+        for event in &page.events {
+            let Happened::Audited { audit } = &event.what else {
+                continue;
+            };
+            let early = since.is_some_and(|since| event.at < since);
+            let other = args.by.as_ref().is_some_and(|by| *by != audit.by);
+            if early || other {
+                continue;
+            }
+            rows += 1;
+            if args.json {
+                document_line(&serde_json::to_string(event)?)?;
+                continue;
+            }
+            let tone = if audit.status < 400 {
+                Tone::Plain
+            } else {
+                Tone::Warn
+            };
+            table.row([
+                event.number.to_string().into(),
+                show::moment(event.at).into(),
+                audit.by.as_str().into(),
+                audit.from.as_str().into(),
+                audit.did.as_str().into(),
+                Cell::new(tone, audit.status.to_string()),
+            ]);
+        }
+    }
+    if !args.json {
+        say(&if rows == 0 {
+            "nobody ordered anything".to_owned()
+        } else {
+            table.page(Paper::of_terminal())
+        })?;
+    }
+    Ok(End::Done)
+}
+
+pub(crate) fn webhook(command: &WebhookCommand) -> Result<End> {
+    let WebhookCommand::Ls(args) = command;
+    let client = Client::new(&args.connect)?;
+    let text = client.text(paths::WEBHOOKS)?;
+    if args.json {
+        document(&text)?;
+        return Ok(End::Done);
+    }
+    let value: Value = client.parse(paths::WEBHOOKS, &text)?;
+    say(&stands(&value))?;
+    Ok(End::Done)
+}
+
+/// A list of flat documents as lines, whatever their fields are.
+fn stands(value: &Value) -> String {
+    let list = match value {
+        Value::Array(list) => Some(list),
+        Value::Object(fields) => fields.values().find_map(Value::as_array),
+        _ => None,
+    };
+    let Some(list) = list.filter(|list| !list.is_empty()) else {
+        return "the site file names nobody to tell".to_owned();
+    };
+    let names: BTreeSet<&str> = list
+        .iter()
+        .filter_map(Value::as_object)
+        .flat_map(|fields| fields.keys().map(String::as_str))
+        .collect();
+    let said = |value: &Value| match value {
+        Value::String(text) => inert(text).into_owned(),
+        Value::Null => "-".to_owned(),
+        other => inert(&other.to_string()).into_owned(),
+    };
+    let mut lines = Vec::new();
+    for hook in list {
+        let title = hook.get("name").map(said).unwrap_or_default();
+        lines.push(title);
+        for name in names.iter().filter(|name| **name != "name") {
+            let value = hook.get(*name).unwrap_or(&Value::Null);
+            lines.push(format!(
+                "  {:<16} {}",
+                format!("{}:", inert(name)),
+                said(value)
+            ));
+        }
+    }
+    lines.join("\n")
+}

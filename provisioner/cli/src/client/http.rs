@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The client's way to the API. What is asked may be asked again by whoever asks; an order carries a key by which the
+//! provisioner knows it again, so an order whose answer was lost is sent again without being carried out twice.
+
+use super::said::tell;
+use super::{Connect, Refused, read};
+use anyhow::{Context as _, Result, anyhow, bail};
+use groundstate_api::view::Problem;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+use ureq::http::Response;
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
+
+/// How long an answer may take: the longest long poll and a slow network.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// The largest answer that is read: a page of 200 events with inventories and plans, or a log.
+pub(crate) const ANSWER_BYTES_MAX: u64 = 64 << 20;
+/// The pauses before an order is sent again whose answer was lost: a provisioner restarts within them.
+const AGAIN: [Duration; 4] = [
+    Duration::from_millis(250),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
+
+/// A document that may have been fetched before.
+#[derive(Debug)]
+pub(crate) enum Fetched<T> {
+    /// It is the same as before.
+    Same,
+    /// It is this, with its entity tag.
+    New(T, Option<String>),
+}
+
+/// How an order is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Post,
+    Put,
+    Delete,
+}
+
+impl Verb {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// What goes with an order.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    /// The key by which the provisioner knows it again.
+    pub(crate) key: String,
+    /// The entity tag of what the person saw who decided; the order is refused where it has changed since.
+    pub(crate) if_match: Option<String>,
+}
+
+impl Terms {
+    /// With a key that never was.
+    pub(crate) fn fresh() -> Self {
+        Self {
+            key: uuid::Uuid::new_v4().to_string(),
+            if_match: None,
+        }
+    }
+}
+
+/// Why there is no answer.
+enum Failure {
+    /// The connection broke: whether it was carried out is not known.
+    Broken(anyhow::Error),
+    /// It was answered, or never sent.
+    Final(anyhow::Error),
+}
+
+impl From<Failure> for anyhow::Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Broken(error) | Failure::Final(error) => error,
+        }
+    }
+}
+
+/// A connection to the API.
+pub(crate) struct Client {
+    agent: ureq::Agent,
+    server: String,
+    verbose: bool,
+}
+
+impl Client {
+    pub(crate) fn new(connect: &Connect) -> Result<Self> {
+        if !connect.server.starts_with("https://") {
+            bail!("--server: {:?} should begin with https://", connect.server);
+        }
+        let file = |name: &str| read(&connect.credential.join(name));
+        let ca = Certificate::from_pem(&file("ca.crt")?).context("ca.crt")?;
+        let own = Certificate::from_pem(&file("operator.crt")?).context("operator.crt")?;
+        let key = PrivateKey::from_pem(&file("operator.key")?).context("operator.key")?;
+        let tls = TlsConfig::builder()
+            .provider(TlsProvider::Rustls)
+            .root_certs(RootCerts::new_with_certs(&[ca]))
+            .client_cert(Some(ClientCert::new_with_certs(&[own], key)))
+            .build();
+        let agent = ureq::Agent::config_builder()
+            .tls_config(tls)
+            .http_status_as_error(false)
+            .https_only(true)
+            .max_redirects(0)
+            .timeout_global(Some(ANSWER_MAX))
+            .build()
+            .new_agent();
+        let server = connect.server.trim_end_matches('/').to_owned();
+        let verbose = connect.verbose;
+        Ok(Self {
+            agent,
+            server,
+            verbose,
+        })
+    }
+
+    /// GET a document.
+    pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        self.parse(path, &self.text(path)?)
+    }
+
+    /// GET a text, as it is.
+    pub(crate) fn text(&self, path: &str) -> Result<String> {
+        let answer = self.agent.get(format!("{}{path}", self.server)).call();
+        Ok(self.read(answer)?)
+    }
+
+    /// The document in an answer.
+    pub(crate) fn parse<T: DeserializeOwned>(&self, path: &str, text: &str) -> Result<T> {
+        serde_json::from_str(text).with_context(|| {
+            format!(
+                "the answer of {} to {path} is not understood here; is this groundstate of another version?",
+                self.server
+            )
+        })
+    }
+
+    /// POST an order and read the answer. It carries a fresh key.
+    pub(crate) fn post<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T> {
+        let text = self.order(Verb::Post, path, Some(body), &Terms::fresh())?;
+        self.parse(path, &text)
+    }
+
+    /// Makes an order and answers with the document as it is. It is sent again, with the same key, where the connection
+    /// breaks.
+    pub(crate) fn order<B: Serialize>(
+        &self,
+        verb: Verb,
+        path: &str,
+        body: Option<&B>,
+        terms: &Terms,
+    ) -> Result<String> {
+        if self.verbose {
+            let matching = terms.if_match.as_ref();
+            let matching = matching.map(|tag| format!(", If-Match: {tag}"));
+            let (verb, key) = (verb.as_str(), &terms.key);
+            let matching = matching.unwrap_or_default();
+            tell(&format!(
+                "{verb} {}{path}, Idempotency-Key: {key}{matching}",
+                self.server
+            ));
+        }
+        for pause in AGAIN {
+            match self.once(verb, path, body, terms) {
+                Ok(text) => return Ok(text),
+                Err(Failure::Broken(error)) => {
+                    let again = pause.as_secs_f64();
+                    tell(&format!(
+                        "{error:#}; the same order is sent again in {again} s"
+                    ));
+                    std::thread::sleep(pause);
+                }
+                Err(Failure::Final(error)) => return Err(error),
+            }
+        }
+        self.once(verb, path, body, terms).map_err(|failure| {
+            anyhow::Error::from(failure).context(format!(
+                "whether the order was taken is not known; ask before you order again (its key was {})",
+                terms.key
+            ))
+        })
+    }
+
+    fn once<B: Serialize>(
+        &self,
+        verb: Verb,
+        path: &str,
+        body: Option<&B>,
+        terms: &Terms,
+    ) -> Result<String, Failure> {
+        let url = format!("{}{path}", self.server);
+        let json = body.map(serde_json::to_string).transpose();
+        let json = json.map_err(|error| Failure::Final(error.into()))?;
+        let request = ureq::http::Request::builder()
+            .method(verb.as_str())
+            .uri(url)
+            .header("Idempotency-Key", &terms.key);
+        let request = match &terms.if_match {
+            Some(tag) => request.header("If-Match", tag),
+            None => request,
+        };
+        let answer = match json {
+            Some(json) => request
+                .header("Content-Type", "application/json")
+                .body(json)
+                .map(|request| self.agent.run(request)),
+            None => request.body(()).map(|request| self.agent.run(request)),
+        };
+        self.read(answer.map_err(|error| Failure::Final(error.into()))?)
+    }
+
+    /// GET a document, unless it is still the one of this entity tag.
+    pub(crate) fn get_tagged<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        tag: Option<&str>,
+    ) -> Result<Fetched<T>> {
+        let mut request = self.agent.get(format!("{}{path}", self.server));
+        if let Some(tag) = tag {
+            request = request.header("If-None-Match", tag);
+        }
+        let answer = request.call();
+        let head = answer.as_ref().ok();
+        if head.is_some_and(|answer| answer.status().as_u16() == 304) {
+            return Ok(Fetched::Same);
+        }
+        let tag = head.and_then(|answer| answer.headers().get("etag"));
+        let tag = tag.and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+        Ok(Fetched::New(self.parse(path, &self.read(answer)?)?, tag))
+    }
+
+    /// POST a document that is answered with nothing and orders nothing.
+    pub(crate) fn post_only<B: Serialize>(&self, path: &str, body: &B) -> Result<()> {
+        let url = format!("{}{path}", self.server);
+        Ok(self.read(self.agent.post(url).send_json(body)).map(drop)?)
+    }
+
+    fn read(&self, answer: Result<Response<ureq::Body>, ureq::Error>) -> Result<String, Failure> {
+        let mut answer = answer.map_err(|error| self.unanswered(error))?;
+        let status = answer.status();
+        let text = answer
+            .body_mut()
+            .with_config()
+            .limit(ANSWER_BYTES_MAX)
+            .read_to_string()
+            .with_context(|| format!("the answer of {} was cut off", self.server))
+            .map_err(Failure::Broken)?;
+        if status.is_success() {
+            return Ok(text);
+        }
+        Err(Failure::Final(
+            match serde_json::from_str::<Problem>(&text) {
+                Ok(problem) if status.is_client_error() => Refused {
+                    reason: problem.reason,
+                }
+                .into(),
+                Ok(problem) => anyhow!("{} failed: {}", self.server, problem.reason),
+                Err(_) => anyhow!(
+                    "{} answered {status} and no reason; is it a provisioner, and of this version?",
+                    self.server
+                ),
+            },
+        ))
+    }
+
+    /// Says what to do about a server that does not answer.
+    fn unanswered(&self, error: ureq::Error) -> Failure {
+        let broken = matches!(
+            error,
+            ureq::Error::Io(_)
+                | ureq::Error::Timeout(_)
+                | ureq::Error::ConnectionFailed
+                | ureq::Error::Protocol(_)
+        );
+        let advice = match &error {
+            ureq::Error::Rustls(_) | ureq::Error::Tls(_) => {
+                "its certificate is not of the site that --credential is of"
+            }
+            ureq::Error::HostNotFound => "is the name in --server right?",
+            _ => {
+                "is the provisioner running there? --server or GROUNDSTATE_SERVER names another one"
+            }
+        };
+        let error = anyhow::Error::from(error)
+            .context(format!("{} does not answer ({advice})", self.server));
+        if broken {
+            Failure::Broken(error)
+        } else {
+            Failure::Final(error)
+        }
+    }
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The nodes of the site with where they stand: the list, joined with the racks.
+
+use super::said::tell;
+use super::{Client, Refused, names};
+use anyhow::Result;
+use groundstate_api::fleet::{Eta, FleetView};
+use groundstate_api::paths;
+use groundstate_api::view::{NodeView, Phase};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+/// The list as it travels: each node untouched, so that what this program does not know gets through.
+#[derive(Deserialize)]
+struct RawList {
+    nodes: Vec<Box<RawValue>>,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+/// A node's place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) rack: String,
+    /// Its lowest unit; 0 where it has none.
+    pub(crate) unit: u16,
+}
+
+/// A node with where it stands.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) view: NodeView,
+    pub(crate) place: Option<Place>,
+    pub(crate) eta: Option<Eta>,
+    raw: Box<RawValue>,
+}
+
+/// Which nodes of the list.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Filter {
+    pub(crate) phases: Vec<Phase>,
+    pub(crate) racks: Vec<String>,
+}
+
+impl Filter {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.phases.is_empty() && self.racks.is_empty()
+    }
+
+    pub(crate) fn takes(&self, node: &Listed) -> bool {
+        let phase = self.phases.is_empty() || self.phases.contains(&node.view.phase);
+        let rack = node.place.as_ref().map_or("-", |place| &place.rack);
+        phase && (self.racks.is_empty() || self.racks.iter().any(|name| name == rack))
+    }
+}
+
+/// Every node, page by page.
+pub(crate) fn all(client: &Client) -> Result<Vec<Listed>> {
+    let fleet = fleet(client)?;
+    let mut places = places(&fleet);
+    let mut etas: HashMap<_, _> = fleet
+        .etas
+        .into_iter()
+        .map(|eta| (eta.node.clone(), eta))
+        .collect();
+    let mut nodes = Vec::new();
+    let mut path = paths::NODES.to_owned();
+    loop {
+        let page: RawList = client.get(&path)?;
+        for raw in page.nodes {
+            let view: NodeView = client.parse(&path, raw.get())?;
+            nodes.push(Listed {
+                place: places.remove(view.node.as_str()),
+                eta: etas.remove(&view.node),
+                view,
+                raw,
+            });
+        }
+        match page.next {
+            Some(cursor) => path = format!("{}?cursor={cursor}", paths::NODES),
+            None => break,
+        }
+    }
+    let views: Vec<NodeView> = nodes.iter().map(|node| node.view.clone()).collect();
+    names::keep(&views);
+    Ok(nodes)
+}
+
+/// The site at a glance. Where the provisioner refuses it that is said, and what it would tell is left out.
+pub(crate) fn fleet(client: &Client) -> Result<FleetView> {
+    match client.get(paths::FLEET) {
+        Err(error) if error.is::<Refused>() => {
+            tell(&format!("Racks and expected times are left out: {error}"));
+            Ok(FleetView::default())
+        }
+        other => other,
+    }
+}
+
+/// Where each node stands.
+pub(crate) fn places(fleet: &FleetView) -> HashMap<String, Place> {
+    let slots = fleet.racks.iter().flat_map(|rack| {
+        let nodes = rack.slots.iter().filter(|slot| slot.kind == "node");
+        nodes.map(|slot| {
+            let place = Place {
+                rack: rack.name.clone(),
+                unit: slot.unit,
+            };
+            (slot.name.clone(), place)
+        })
+    });
+    slots.collect()
+}
+
+/// The document of a list: the API's, with only these nodes in it.
+pub(crate) fn document(nodes: &[&Listed]) -> String {
+    let nodes: Vec<&str> = nodes.iter().map(|node| node.raw.get()).collect();
+    format!(r#"{{"nodes":[{}]}}"#, nodes.join(","))
+}
+
+/// The order of names as people count: `r1-2` before `r1-10`.
+pub(crate) fn natural(a: &str, b: &str) -> Ordering {
+    let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
+    loop {
+        let (x, y) = (digits(a), digits(b));
+        if x > 0 && y > 0 {
+            let number = |text: &[u8], length: usize| {
+                let zeros = text[..length].iter().take_while(|c| **c == b'0').count();
+                text[zeros..length].to_vec()
+            };
+            let (m, n) = (number(a, x), number(b, y));
+            let order = m.len().cmp(&n.len()).then_with(|| m.cmp(&n));
+            if order != Ordering::Equal {
+                return order;
+            }
+            (a, b) = (&a[x..], &b[y..]);
+            continue;
+        }
+        match (a.split_first(), b.split_first()) {
+            (Some((x, rest_a)), Some((y, rest_b))) if x == y => (a, b) = (rest_a, rest_b),
+            (x, y) => return x.map(|(x, _)| x).cmp(&y.map(|(y, _)| y)),
+        }
+    }
+}
+
+fn digits(text: &[u8]) -> usize {
+    text.iter().take_while(|c| c.is_ascii_digit()).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_sorted_as_people_count() {
+        let mut names = ["r10-1", "r2-10", "r2-9", "a", "r2", "r02-9b", "b1"];
+        names.sort_by(|a, b| natural(a, b));
+        assert_eq!(names, ["a", "b1", "r2", "r2-9", "r02-9b", "r2-10", "r10-1"]);
+    }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is written on: how wide it is and whether it has colours. It decides nothing but that.
+
+use groundstate_api::view::Phase;
+use std::io::IsTerminal as _;
+
+/// Colours end here.
+const PLAIN: &str = "\x1b[0m";
+
+/// What a text is written on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Paper {
+    colour: bool,
+    columns: Option<usize>,
+}
+
+/// How a text is meant. Colour only helps: the words say the same without.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Tone {
+    #[default]
+    Plain,
+    Good,
+    Busy,
+    Warn,
+    Bad,
+    Dim,
+    Bold,
+}
+
+impl Tone {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Plain,
+        Self::Good,
+        Self::Busy,
+        Self::Warn,
+        Self::Bad,
+        Self::Dim,
+        Self::Bold,
+    ];
+
+    /// How a node's phase is meant: who waits for a person stands out.
+    pub(crate) const fn of(phase: Phase) -> Self {
+        match phase {
+            Phase::Ready => Self::Good,
+            Phase::Ordered
+            | Phase::Booting
+            | Phase::Checking
+            | Phase::Provisioning
+            | Phase::Erasing
+            | Phase::HandedOver => Self::Busy,
+            Phase::Planned | Phase::Suspect | Phase::Draining | Phase::Rescue => Self::Warn,
+            Phase::Held | Phase::Quarantined | Phase::InRepair => Self::Bad,
+            Phase::Enrolled | Phase::Retired => Self::Dim,
+        }
+    }
+
+    /// One of the 16 colours of every terminal.
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Good => "\x1b[32m",
+            Self::Busy => "\x1b[36m",
+            Self::Warn => "\x1b[33m",
+            Self::Bad => "\x1b[31m",
+            Self::Dim => "\x1b[2m",
+            Self::Bold => "\x1b[1m",
+        }
+    }
+}
+
+impl Paper {
+    /// Standard output: coloured on a terminal unless `NO_COLOR` is set; as wide as the terminal, endless where there is none.
+    pub(crate) fn of_terminal() -> Self {
+        let terminal = std::io::stdout().is_terminal();
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let said = std::env::var("COLUMNS").ok();
+        let said = said
+            .and_then(|text| text.parse().ok())
+            .filter(|columns| *columns > 0);
+        let seen = || {
+            crossterm::terminal::size()
+                .ok()
+                .map(|(columns, _)| usize::from(columns))
+        };
+        Self {
+            colour: terminal && !dumb && !set("NO_COLOR"),
+            columns: said.or_else(|| seen().filter(|_| terminal)),
+        }
+    }
+
+    /// Without colours, and this wide.
+    #[cfg(test)]
+    pub(crate) const fn plain(columns: Option<usize>) -> Self {
+        Self {
+            colour: false,
+            columns,
+        }
+    }
+
+    /// Columns, where there is an end to them.
+    pub(crate) const fn columns(self) -> Option<usize> {
+        self.columns
+    }
+
+    /// The text in its tone.
+    pub(crate) fn paint(self, tone: Tone, text: &str) -> String {
+        if self.colour && tone != Tone::Plain && !text.is_empty() {
+            format!("{}{text}{PLAIN}", tone.code())
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// Whether this is one of the sequences that [`Paper::paint`] writes: no other one reaches a terminal. Its length.
+pub(crate) fn own_sequence(text: &str) -> Option<usize> {
+    let codes = Tone::ALL.iter().map(|tone| tone.code());
+    codes
+        .chain([PLAIN])
+        .find(|code| !code.is_empty() && text.starts_with(code))
+        .map(str::len)
+}

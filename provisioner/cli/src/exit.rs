@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How a command ends, and the exit status that a script sees. The guide and the man page show the same table.
+
+use std::process::ExitCode;
+
+/// How a command ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Done,
+    Held,
+    /// What was looked at has faults, which are on the page.
+    Faults,
+    /// What was waited for did not come in time.
+    TimeOver,
+}
+
+/// An error.
+pub(crate) const ERROR: u8 = 1;
+/// Held or refused: the command was right, and a person has to look.
+pub(crate) const HELD: u8 = 3;
+/// The time was over.
+pub(crate) const TIME_OVER: u8 = 4;
+
+/// Each exit status and what it means.
+pub(crate) const TABLE: [(u8, &str); 5] = [
+    (0, "done; what was waited for is there"),
+    (
+        ERROR,
+        "an error: nobody answers, a file cannot be read, nobody agreed; or what was looked at has faults",
+    ),
+    (
+        2,
+        "wrong usage: the command line is not understood, and nothing was done",
+    ),
+    (
+        HELD,
+        "held or refused: by the provisioner, a guard or signatures; a node needs a person",
+    ),
+    (
+        TIME_OVER,
+        "the time was over before what was waited for came",
+    ),
+];
+
+impl From<End> for ExitCode {
+    fn from(end: End) -> Self {
+        match end {
+            End::Done => Self::SUCCESS,
+            End::Held => Self::from(HELD),
+            End::Faults => Self::from(ERROR),
+            End::TimeOver => Self::from(TIME_OVER),
+        }
+    }
+}
+
+/// The table as it stands below `--help` and in the man page.
+pub(crate) fn help() -> String {
+    let rows = TABLE.map(|(status, means)| format!("  {status}  {means}"));
+    format!("Exit status:\n{}", rows.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guide_has_the_same_table() {
+        let guide =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guides/terminal.md");
+        let guide = std::fs::read_to_string(guide).unwrap();
+        for (status, means) in TABLE {
+            assert!(
+                guide.contains(&format!("| {status} | {means} |")),
+                "{status}: {means}"
+            );
+        }
+    }
+}
