@@ -5,6 +5,7 @@
 //! Exit status: see `exit.rs`.
 
 mod access;
+mod boot_image;
 mod client;
 mod completions;
 mod exit;
@@ -53,6 +54,8 @@ enum Command {
     /// Look at boots: how far each machine came, when, and why it stopped.
     #[command(subcommand)]
     Boot(client::boot::BootCommand),
+    /// Write this site's boot image as an ISO for a USB stick or a BMC's virtual drive, on the provisioner's machine.
+    BootImage(boot_image::BootImageArgs),
     /// Issue, list and revoke certificates of people and programs, on the provisioner's machine.
     #[command(subcommand)]
     Access(access::AccessCommand),
@@ -114,6 +117,7 @@ fn main() -> ExitCode {
         Command::Node(command) => client::node::run(&command),
         Command::Plan(command) => client::plan::run(&command),
         Command::Boot(command) => client::boot::run(&command),
+        Command::BootImage(args) => boot_image::run(&args),
         Command::Access(command) => access::run(&command),
         Command::Events(args) => client::events::run(&args),
         Command::Fleet(args) => client::fleet::fleet(&args),
