@@ -441,6 +441,10 @@ impl Power {
         };
         self.last = Some(look);
         if reached {
+            if step.want == Want::OffInGrace {
+                // It stopped by itself: the step that cuts power is not needed.
+                self.steps.pop_front();
+            }
             self.next(now, out);
         } else if step.want == Want::OffInGrace && now >= self.since.plus(self.grace()) {
             self.facts.push(format!(

@@ -152,7 +152,7 @@ fn each_order_from_each_state() {
         PowerTo::Off,
         &USUAL,
         &mut on(),
-        expect!["power was on; GracefulShutdown was ordered; ForceOff was ordered; power is off"],
+        expect!["power was on; GracefulShutdown was ordered; power is off"],
     );
     check(
         PowerTo::Cycle,
