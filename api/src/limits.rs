@@ -22,5 +22,7 @@ pub const CHUNKS_MAX: usize = 262_144;
 pub const INSTRUCTION_POLL: Millis = Millis(500);
 /// How often a host's agent reports. The node page calls a host silent after three missed reports.
 pub const HEARTBEAT: Millis = Millis::secs(5);
+/// The largest package of diagnostics that a host sends.
+pub const DIAGNOSTICS_MAX: Bytes = Bytes::mib(4);
 /// Every partition begins at a multiple of this.
 pub const ALIGNMENT: Bytes = Bytes::mib(1);

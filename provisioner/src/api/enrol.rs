@@ -91,6 +91,10 @@ fn enrol_now(
                 boot,
             })
         }
+        (Some(node), Some(Reply::Rescue)) => Ok(EnrolReply::Rescue {
+            node,
+            keys: ours.site().rescue.keys.clone(),
+        }),
         (Some(node), Some(Reply::BootLocal(plan))) => Ok(boot_local(node, &plan)),
         (_, Some(Reply::NotEnrolled { reason, retry })) => Ok(EnrolReply::Refused {
             reason,

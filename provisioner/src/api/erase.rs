@@ -36,6 +36,7 @@ pub(crate) async fn erase(
             serials: order.serials,
             ordered_by: peer.to_string(),
         }),
+        by: peer.to_string(),
         ..OrderTerms::default()
     })?;
     let ordering = {

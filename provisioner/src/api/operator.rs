@@ -5,7 +5,7 @@ use super::body::{self, SMALL};
 use super::disks;
 use super::problem::Refusal;
 use crate::provisioner::Provisioner;
-use axum::Json;
+use axum::{Extension, Json};
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use groundstate_api::plan::{OrderTerms, Plan};
 use groundstate_api::view::{NodeList, NodeView, Order};
 use groundstate_api::{NodeId, Part, Reason, ReasonCode, RunId};
-use prov_core::{Reply, reasons};
+use prov_core::{Peer, Reply, reasons};
 use serde::Deserialize;
 
 pub(crate) async fn healthz() -> &'static str {
@@ -37,22 +37,25 @@ pub(crate) async fn node(
 
 pub(crate) async fn provision(
     State(ours): State<Provisioner>,
+    Extension(peer): Extension<Peer>,
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Json<NodeView>, Refusal> {
-    order(ours, name, body, false).await
+    order(ours, &peer, name, body, false).await
 }
 
 pub(crate) async fn reprovision(
     State(ours): State<Provisioner>,
+    Extension(peer): Extension<Peer>,
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Json<NodeView>, Refusal> {
-    order(ours, name, body, true).await
+    order(ours, &peer, name, body, true).await
 }
 
 async fn order(
     ours: Provisioner,
+    peer: &Peer,
     name: String,
     body: Body,
     again: bool,
@@ -64,6 +67,7 @@ async fn order(
         let terms = disks::checked(OrderTerms {
             confirm_wipe: order.confirm_wipe,
             approve: order.approve,
+            by: peer.to_string(),
             ..OrderTerms::default()
         })?;
         tokio::task::spawn_blocking(move || ours.order(&node, order.hand_over, again, terms))
@@ -154,7 +158,7 @@ pub(crate) fn known(ours: &Provisioner, name: &str) -> Result<NodeId, Refusal> {
     }
 }
 
-fn unknown(ours: &Provisioner, name: &str) -> Refusal {
+pub(crate) fn unknown(ours: &Provisioner, name: &str) -> Refusal {
     // What was asked for is shown shortened: it comes from outside.
     let name: String = name.chars().take(64).collect();
     let reason = reasons::no_such_node(&name, &ours.names()).about(Part::Field {
