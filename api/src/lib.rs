@@ -35,6 +35,7 @@ pub mod machine;
 pub mod metrics;
 pub mod paths;
 pub mod plan;
+pub mod ready;
 pub mod reason;
 pub mod run;
 pub mod site;

@@ -2,7 +2,6 @@
 //! Has the plan made: image verified first, then the planner of `mos-core`, which the node trusts too.
 
 use crate::images::Images;
-use crate::journal::JournalError;
 use crate::provisioner::{Provisioner, blocking};
 use groundstate_api::image::ImageRef;
 use groundstate_api::inventory::Inventory;
@@ -15,50 +14,121 @@ use groundstate_api::view::Phase;
 use groundstate_api::{Digest, MacAddr, Millis, NodeId, Part, Reason, ReasonCode, RunId};
 use mos_core::plan::{PlanRequest, Rebuild, plan, plan_erase};
 use prov_core::{Input, reasons};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinSet;
+
+/// Plans that are computed at once: each takes milliseconds of one core, and the API needs cores too.
+const PLANS_AT_ONCE: usize = 2;
 
 impl Provisioner {
-    /// Makes one plan after the other, until nobody can ask for another one. Whatever happens to a plan, its run hears
-    /// of it: an image that cannot be read to its end must not leave a node that waits for ever.
+    /// Makes plans, several at once, until nobody can ask for another one. Whatever happens to a plan, its run hears of it: an
+    /// image that cannot be read to its end must not leave a node that waits for ever. Who needs the same image waits for one
+    /// reading of it, and for nobody else.
     pub(crate) async fn make_plans(self, mut asked: UnboundedReceiver<(NodeId, RunId)>) {
-        while let Some((node, run)) = asked.recv().await {
-            let (ours, for_node, for_run) = (self.clone(), node.clone(), run.clone());
-            let make = move || ours.make_plan(&for_node, for_run);
-            let why = match tokio::task::spawn_blocking(make).await {
-                Ok(Ok(())) => continue,
-                Ok(Err(error)) => error.to_string(),
-                Err(error) => format!("the planner stopped: {error}"),
-            };
-            tracing::error!(%node, %run, why, "no plan was made or kept");
-            let ours = self.clone();
-            blocking(move || ours.no_plan(&node, run, &why)).await;
+        let (proofs, at_once) = (Proofs::default(), Arc::new(Semaphore::new(PLANS_AT_ONCE)));
+        let mut making = JoinSet::new();
+        loop {
+            tokio::select! {
+                next = asked.recv() => {
+                    let Some((node, run)) = next else { break };
+                    let (ours, proofs, at_once) = (self.clone(), proofs.clone(), at_once.clone());
+                    making.spawn(async move { ours.see_to_plan(node, run, &proofs, &at_once).await });
+                }
+                Some(done) = making.join_next() => {
+                    if let Err(error) = done {
+                        tracing::error!(%error, "a plan was dropped; it is asked for again");
+                    }
+                }
+            }
         }
+        while making.join_next().await.is_some() {}
     }
 
-    fn make_plan(&self, node: &NodeId, run: RunId) -> Result<(), JournalError> {
+    async fn see_to_plan(self, node: NodeId, run: RunId, proofs: &Proofs, at_once: &Semaphore) {
+        let made = self.clone().make_plan(&node, &run, proofs, at_once).await;
+        let Err(why) = made else { return };
+        tracing::error!(%node, %run, why, "no plan was made or kept");
+        blocking(move || self.no_plan(&node, run, &why)).await;
+    }
+
+    async fn make_plan(
+        self,
+        node: &NodeId,
+        run: &RunId,
+        proofs: &Proofs,
+        at_once: &Semaphore,
+    ) -> Result<(), String> {
+        // A run that has its plan, or is over, was asked for twice.
+        let Some(job) = self.job(node, run) else {
+            return Ok(());
+        };
+        let job = Arc::new(job);
+        let image = {
+            let (job, images) = (job.clone(), self.images().clone());
+            aside(move || job.wanted(images.as_ref())).await?
+        };
+        let proved = match &image {
+            Ok(Some(image)) => self.proved(image, proofs).await?,
+            Ok(None) | Err(_) => Ok(()),
+        };
+        let stopped = |error| format!("the planner stopped: {error}");
+        let turn = at_once.acquire().await.map_err(stopped)?;
+        let (node, run) = (node.clone(), run.clone());
+        let put = move || {
+            let plan = image.and_then(|image| proved.and_then(|()| job.plan_of(image)));
+            let done = self.submit(&node, Input::PlanMade { run, plan });
+            done.map(|_| ()).map_err(|error| error.to_string())
+        };
+        let done = aside(put).await?;
+        drop(turn);
+        done
+    }
+
+    fn job(&self, node: &NodeId, run: &RunId) -> Option<Job> {
+        let site = self.site();
         let job = self.with_node(node, |state| {
-            let waits = |r: &&prov_core::Run| r.id == run && r.plan.is_none();
+            let waits = |r: &&prov_core::Run| r.id == *run && r.plan.is_none();
             let current = state.run.as_ref().filter(waits)?;
             (state.phase == Phase::Checking).then_some(())?;
             Some(Job {
                 run: run.clone(),
                 node: state.site.clone(),
-                policy: self.site().policy.clone(),
+                policy: site.policy.clone(),
                 hand_over: current.hand_over,
                 inventory: current.inventory.clone()?,
                 earlier: state.earlier.clone(),
-                site: self.site().name.clone(),
+                site: site.name.clone(),
                 terms: current.terms.clone(),
                 now: self.wall(),
                 host: state.host.as_ref().map(|host| host.plan.clone()),
             })
         });
-        // A run that has its plan, or is over, was asked for twice.
-        let Some(job) = job.flatten() else {
-            return Ok(());
-        };
-        let plan = job.make(self.images().as_ref());
-        self.submit(node, Input::PlanMade { run, plan }).map(|_| ())
+        job.flatten()
+    }
+
+    /// Reads an image through, once for all who need it now. Who comes later is told by the repository that nothing has
+    /// changed since.
+    async fn proved(
+        &self,
+        image: &ImageRef,
+        proofs: &Proofs,
+    ) -> Result<Result<(), Reason>, String> {
+        let turn = proofs.of(image.manifest);
+        let began = Instant::now();
+        let mut last = turn.lock().await;
+        if let Some((at, outcome)) = last.as_ref()
+            && *at >= began
+        {
+            return Ok(outcome.clone());
+        }
+        let (images, wanted, started) = (self.images().clone(), image.clone(), Instant::now());
+        let outcome = aside(move || images.verify(&wanted)).await?;
+        *last = Some((started, outcome.clone()));
+        Ok(outcome)
     }
 
     /// What a run of the node that is ordered now would plan, from its last report. Nothing is ordered, and the image is
@@ -98,6 +168,28 @@ impl Provisioner {
             tracing::error!(%node, %error, "that is not in the journal either; the plan is asked for again");
         }
     }
+}
+
+/// Images that are being read through, each by one at a time.
+#[derive(Clone, Default)]
+struct Proofs(Arc<Mutex<HashMap<Digest, Turn>>>);
+
+/// When the last reading began, and how it ended.
+type Turn = Arc<tokio::sync::Mutex<Option<(Instant, Result<(), Reason>)>>>;
+
+impl Proofs {
+    fn of(&self, manifest: Digest) -> Turn {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who waits holds its turn.
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        turns.entry(manifest).or_default().clone()
+    }
+}
+
+/// Work that blocks.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| format!("the planner stopped: {error}"))
 }
 
 fn decided_at_the_order() -> RunId {
@@ -197,20 +289,32 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Blocks for as long as the image's bytes take to read; a rebuild writes none, so its image need not be there any more.
-    pub(crate) fn make(&self, images: &dyn Images) -> Result<Box<Plan>, Reason> {
+    /// The image that must be read through before there is a plan. An erase needs none; a rebuild writes none, so its image
+    /// need not be there any more.
+    fn wanted(&self, images: &dyn Images) -> Result<Option<ImageRef>, Reason> {
+        if self.terms.erase.is_some() || self.is_rebuild() {
+            return Ok(None);
+        }
+        self.image(images).map(Some)
+    }
+
+    fn is_rebuild(&self) -> bool {
+        self.terms.rebuild.is_some() && self.host.is_some()
+    }
+
+    /// The plan, with an image that was read through where one is needed.
+    fn plan_of(&self, image: Option<ImageRef>) -> Result<Box<Plan>, Reason> {
         if let Some(erase) = &self.terms.erase {
             let none = crate::erase::no_image();
             return plan_erase(&self.request(&none)?, erase).map(Box::new);
         }
-        let image = self.image(images)?;
-        if self.terms.rebuild.is_none() {
-            images.verify(&image)?;
-        }
+        let of_host = || self.host.as_ref().map(|host| host.image.clone());
+        let none = || reasons::no_host_to_rebuild(&self.node.name);
+        let image = image.or_else(of_host).ok_or_else(none)?;
         plan(&self.request(&image)?).map(Box::new)
     }
 
-    /// What [`Self::make`] would make, without reading the image's bytes.
+    /// What would be planned, without reading the image's bytes.
     pub(crate) fn preview(&self, images: &dyn Images) -> Result<PlanPreview, Reason> {
         let image = self.image(images)?;
         mos_core::plan::preview(&self.request(&image)?)

@@ -1,17 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The provisioner as one value: inputs go in, events become durable, and only then somebody hears of it.
 
+mod book;
 mod boot_service;
+mod campaign;
+mod due;
 mod in_force;
+mod open;
+mod recent;
 
 use crate::boots::Boots;
 use crate::clock::Clock;
 use crate::fan_out::Sources;
 use crate::images::Images;
-use crate::journal::{Journal, JournalError, SqliteJournal, log_of_boot};
+use crate::journal::{EtcdOptions, JournalError, Leader, Reader, log_of_boot};
+use crate::leader::{Leadership, MarkFile};
 use crate::pki::{Pki, PkiError};
 use crate::planner::image_of;
+use book::{Book, Queue};
 use boot_service::Seen;
+use due::Due;
+use groundstate_api::action::Action;
 use groundstate_api::boot::BootConfig;
 use groundstate_api::event::Event;
 use groundstate_api::fan_out::{SourcesAnswer, SourcesQuestion};
@@ -19,19 +28,21 @@ use groundstate_api::inventory::Inventory;
 use groundstate_api::plan::OrderTerms;
 use groundstate_api::site::Site;
 use groundstate_api::view::{NodeList, NodeReport, NodeView};
-use groundstate_api::{Digest, MacAddr, Millis, NodeId, Reason, RunId, SCHEMA};
-use in_force::{BY_START, InForce};
-use prov_core::{Fleet, Input, Node, Reply, Wish};
+use groundstate_api::{MacAddr, Millis, NodeId, Reason, RunId, SCHEMA};
+use in_force::InForce;
+use prov_core::{Fleet, Input, Node, Reply};
+use recent::Recent;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 /// How often deadlines are looked at. They are minutes long; a second is exact enough.
 const TICK: Duration = Duration::from_secs(1);
-/// Events that are read from the journal at once when we start.
-const REPLAY_PAGE: usize = 1_000;
+/// Sightings that are brought into the journal at once.
+const SIGHTINGS_AT_ONCE: usize = 256;
 
 /// What a provisioner is made of.
 pub struct Options {
@@ -41,6 +52,15 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// The image repository.
     pub images: Arc<dyn Images>,
+}
+
+/// Where several provisioners share one journal.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// The cluster.
+    pub etcd: EtcdOptions,
+    /// Who we are: what the others say of us while we lead.
+    pub me: Leader,
 }
 
 /// The provisioner. Clones are the same one.
@@ -57,6 +77,24 @@ struct Inner {
     images: Arc<dyn Images>,
     /// The writer's lock: decide, make durable, fold in. Held while the disk is written.
     book: Mutex<Book>,
+    /// What waits for the writer.
+    queue: Queue,
+    /// Whether the last write may have been done although it failed: then nothing is answered from memory.
+    doubtful: AtomicBool,
+    /// Whose deadline passes next.
+    due: Mutex<Due>,
+    /// The newest events.
+    recent: Recent,
+    /// Reads beside the writer.
+    reader: Mutex<Box<dyn Reader>>,
+    /// Whether we may decide.
+    leader: Leadership,
+    /// How far the journal had come.
+    mark: Mutex<MarkFile>,
+    /// Which journal it is, once that is known.
+    journal_id: std::sync::OnceLock<String>,
+    /// Dropped, the campaign ends.
+    campaign: Mutex<Option<std::sync::mpsc::Sender<()>>>,
     /// What readers see. Written for moments only, so that the boot service is answered within milliseconds.
     fleet: RwLock<Fleet>,
     newest: watch::Sender<u64>,
@@ -66,6 +104,12 @@ struct Inner {
     sources: Sources,
     sightings: mpsc::Sender<Seen>,
     plans: mpsc::UnboundedSender<(NodeId, RunId)>,
+    /// What is to be carried out at machines.
+    actions: mpsc::UnboundedSender<Action>,
+    /// The folder of hosts' diagnostics.
+    diagnostics: PathBuf,
+    /// The other end, until the worker takes it.
+    actions_out: Mutex<Option<mpsc::UnboundedReceiver<Action>>>,
     work: Mutex<Option<Work>>,
 }
 
@@ -73,11 +117,6 @@ struct Inner {
 struct Work {
     sightings: mpsc::Receiver<Seen>,
     plans: mpsc::UnboundedReceiver<(NodeId, RunId)>,
-}
-
-struct Book {
-    journal: Box<dyn Journal>,
-    newest: u64,
 }
 
 /// A node that speaks in its run, as its certificate says.
@@ -119,86 +158,14 @@ pub enum OpenError {
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// Another provisioner of the site has another CA.
+    #[error(
+        "the journal is of a site with another CA: copy the folder pki/ of the first provisioner's state directory here, by hand, and start again"
+    )]
+    OtherCa,
 }
 
 impl Provisioner {
-    /// Opens the state directory, folds the journal, and adds the nodes that are new in the site file.
-    ///
-    /// # Errors
-    /// Where the certificates or the journal cannot be used.
-    pub fn open(options: Options) -> Result<Self, OpenError> {
-        let Options {
-            site,
-            state_dir,
-            images,
-        } = options;
-        std::fs::create_dir_all(&state_dir).map_err(|source| OpenError::StateDir {
-            path: state_dir.clone(),
-            source,
-        })?;
-        let pki = Pki::open(&state_dir, &site)?;
-        let journal = SqliteJournal::open(&state_dir.join("journal.db"))?;
-        Self::with_journal(Clock::new(), site, pki, images, Box::new(journal))
-    }
-
-    fn with_journal(
-        clock: Clock,
-        site: Site,
-        pki: Pki,
-        images: Arc<dyn Images>,
-        journal: Box<dyn Journal>,
-    ) -> Result<Self, OpenError> {
-        let file = site.clone();
-        let (fleet, in_force, book) = Book::replay(site, journal, clock.steady())?;
-        let sources = Sources::new(&in_force.site.images);
-        let (sightings, sightings_out) = mpsc::channel(boot_service::SIGHTINGS_MAX);
-        // At most one plan per node's run is asked for, so the number of nodes bounds this queue.
-        let (plans, plans_out) = mpsc::unbounded_channel();
-        let (newest, _) = watch::channel(book.newest);
-        let work = Work {
-            sightings: sightings_out,
-            plans: plans_out,
-        };
-        let this = Self {
-            inner: Arc::new(Inner {
-                clock,
-                in_force: RwLock::new(in_force),
-                pki,
-                images,
-                book: Mutex::new(book),
-                fleet: RwLock::new(fleet),
-                newest,
-                boots: Boots::default(),
-                fleet_cache: crate::fleet_view::Cache::default(),
-                sources,
-                sightings,
-                plans,
-                work: Mutex::new(Some(work)),
-            }),
-        };
-        this.begin_with(file)?;
-        Ok(this)
-    }
-
-    /// Applies the file of the start where it is another one than at the start before, and tells every node that we are there.
-    fn begin_with(&self, file: Site) -> Result<(), JournalError> {
-        let json = serde_json::to_vec(&file).map_err(JournalError::Encode)?;
-        if self.in_force().of_start != Some(Digest::of(&json)) {
-            self.apply_site(file, BY_START)?;
-        }
-        let names: Vec<NodeId> = self.fleet().nodes().map(|n| n.id().clone()).collect();
-        for name in names {
-            let is_new = self.fleet().node(&name).is_some_and(|n| n.version == 0);
-            let input = if is_new {
-                Input::Added
-            } else {
-                Input::Restarted
-            };
-            self.submit(&name, input)?;
-        }
-        Ok(())
-    }
-
     /// The certificates.
     #[must_use]
     pub fn pki(&self) -> &Pki {
@@ -247,11 +214,12 @@ impl Provisioner {
         };
         let planner = tokio::spawn(self.clone().make_plans(plans));
         let mut tick = tokio::time::interval(TICK);
+        let mut seen = Vec::new();
         loop {
             tokio::select! {
                 () = crate::serve::stopped(&mut stop) => break,
-                Some(seen) = sightings.recv() => {
-                    let this = self.clone();
+                _ = sightings.recv_many(&mut seen, SIGHTINGS_AT_ONCE) => {
+                    let (this, seen) = (self.clone(), std::mem::take(&mut seen));
                     blocking(move || this.take(seen)).await;
                 }
                 _ = tick.tick() => {
@@ -261,6 +229,8 @@ impl Provisioner {
             }
         }
         planner.abort();
+        let this = self.clone();
+        blocking(move || this.leave()).await;
     }
 
     /// The nodes by name.
@@ -335,7 +305,21 @@ impl Provisioner {
         limit: usize,
         node: Option<&NodeId>,
     ) -> Result<Vec<Event>, JournalError> {
-        self.book().journal.read(after, limit, node)
+        if after >= *self.inner.newest.borrow() {
+            return Ok(Vec::new());
+        }
+        match self.inner.recent.read(after, limit, node) {
+            Some(events) => Ok(events),
+            None => self.reader().read(after, limit, node),
+        }
+    }
+
+    /// The newest events, at most `limit`, the oldest of them first. Blocks.
+    ///
+    /// # Errors
+    /// Where the journal cannot be read.
+    pub fn latest(&self, limit: usize, node: Option<&NodeId>) -> Result<Vec<Event>, JournalError> {
+        self.reader().latest(limit, node)
     }
 
     /// A run's log. Blocks.
@@ -343,7 +327,7 @@ impl Provisioner {
     /// # Errors
     /// Where the journal cannot be read.
     pub fn log(&self, node: &NodeId, run: &RunId) -> Result<Option<String>, JournalError> {
-        self.book().journal.log(node, run)
+        self.reader().log(node, run)
     }
 
     /// Keeps a piece of a run's log. Blocks.
@@ -354,7 +338,8 @@ impl Provisioner {
         text: &str,
     ) -> Result<(), Unheard> {
         let mut book = self.book();
-        self.believe(from)?;
+        self.may_decide()?;
+        book::believe(&self.fleet(), Some(from))?;
         let of_run = |node: &Node| {
             let run = node.run.as_ref().filter(|run| run.id == from.run);
             run.map_or(1, |run| run.boots)
@@ -364,41 +349,6 @@ impl Provisioner {
         Ok(book
             .journal
             .append_log(&from.node, &from.run, offset, text)?)
-    }
-
-    /// Decides on an input for a node, makes what follows durable, and answers. Blocks for the journal.
-    ///
-    /// # Errors
-    /// Where the journal cannot be written: then nothing has changed.
-    pub fn submit(&self, node: &NodeId, input: Input) -> Result<Option<Reply>, JournalError> {
-        let mut book = self.book();
-        let at = self.now();
-        let mut wishes = Vec::new();
-        self.fleet().decide(at, node, input, &mut wishes);
-        self.fulfil(&mut book, at, Some(node), wishes)
-    }
-
-    /// The same for what a node says in its run: nothing is taken from a boot that a later one has replaced, not even what was
-    /// on its way when it was. Blocks.
-    pub(crate) fn submit_from(
-        &self,
-        from: &Speaker,
-        input: Input,
-    ) -> Result<Option<Reply>, Unheard> {
-        let mut book = self.book();
-        self.believe(from)?;
-        let (at, mut wishes) = (self.now(), Vec::new());
-        self.fleet().decide(at, &from.node, input, &mut wishes);
-        Ok(self.fulfil(&mut book, at, Some(&from.node), wishes)?)
-    }
-
-    /// The caller has the book open, so that no other boot of the machine comes in between.
-    fn believe(&self, from: &Speaker) -> Result<(), Unheard> {
-        let withdrawn = |node: &Node| node.withdrawn(&from.run, &from.key);
-        match self.with_node(&from.node, withdrawn).flatten() {
-            Some(reason) => Err(Unheard::Withdrawn(Box::new(reason))),
-            None => Ok(()),
-        }
     }
 
     /// Orders a run of a node. The id is unique in the journal.
@@ -449,10 +399,9 @@ impl Provisioner {
 
     /// A machine of no node asks to enrol.
     pub(crate) fn stranger_enrols(&self, mac: MacAddr) -> Result<Option<Reply>, JournalError> {
-        let mut book = self.book();
-        let (at, mut wishes) = (self.now(), Vec::new());
-        self.fleet_mut().stranger_enrols(at, mac, &mut wishes);
-        self.fulfil(&mut book, at, None, wishes)
+        self.decide_alone(None, |fleet, at, wishes| {
+            fleet.stranger_enrols(at, mac, wishes);
+        })
     }
 
     pub(crate) fn find(&self, boot_mac: MacAddr, macs: &[MacAddr]) -> prov_core::Found {
@@ -487,11 +436,37 @@ impl Provisioner {
         )
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
-        // A panic while the book was open cannot have left a half change: events are folded one by one, after they
-        // are durable.
+    /// Whether a decision may be made here and now.
+    pub(crate) fn may_decide(&self) -> Result<(), JournalError> {
+        self.inner.leader.may_decide()
+    }
+
+    /// Where this provisioner stands among those of its site.
+    #[must_use]
+    pub fn standing(&self) -> crate::leader::Standing {
+        self.inner.leader.standing()
+    }
+
+    /// Who we are.
+    pub(crate) fn who(&self) -> Leader {
+        self.inner.leader.me().clone()
+    }
+
+    /// The newest number in the journal itself. Blocks.
+    pub(crate) fn newest_in_journal(&self) -> Result<u64, JournalError> {
+        self.reader().newest()
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Box<dyn Reader>> {
         self.inner
-            .book
+            .reader
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn due(&self) -> MutexGuard<'_, Due> {
+        self.inner
+            .due
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
@@ -510,69 +485,35 @@ impl Provisioner {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fulfil(
-        &self,
-        book: &mut Book,
-        at: Millis,
-        node: Option<&NodeId>,
-        wishes: Vec<Wish>,
-    ) -> Result<Option<Reply>, JournalError> {
-        let mut events = Vec::new();
-        let (mut notes, mut plans, mut reply) = (Vec::new(), Vec::new(), None);
-        let mut number = book.newest;
-        for wish in wishes {
-            match wish {
-                Wish::Append(what) => {
-                    number += 1;
-                    events.push(Event {
-                        number,
-                        at,
-                        node: node.cloned(),
-                        what,
-                    });
-                }
-                Wish::Note(note) => notes.push(note),
-                Wish::MakePlan(run) => plans.push(run),
-                Wish::Reply(answer) => reply = Some(answer),
-            }
-        }
-        if !events.is_empty() {
-            self.write(book, &events)?;
-            book.newest = number;
-            let mut fleet = self.fleet_mut();
-            events.iter().for_each(|event| fleet.apply(event));
-        }
-        if let Some(node) = node {
-            if let Some(state) = self.fleet_mut().node_mut(node) {
-                notes.into_iter().for_each(|note| state.note(at, note));
-            }
-            for run in plans {
-                // The receiver is gone only when we stop; then the plan is made after the next start.
-                let _stopped = self.inner.plans.send((node.clone(), run));
-            }
-        }
-        if !events.is_empty() {
-            self.inner.newest.send_replace(number);
-        }
-        Ok(reply)
-    }
-
-    /// Makes events durable, with the time that the wall clock says.
-    fn write(&self, book: &mut Book, events: &[Event]) -> Result<(), JournalError> {
-        let mut written = events.to_vec();
-        for event in &mut written {
-            event.at = self.inner.clock.written(event.at);
-        }
-        book.journal.append(&written)
-    }
-
     pub(crate) fn tick(&self) {
-        let due = self.fleet().due(self.now());
-        for node in due {
-            if let Err(error) = self.submit(&node, Input::Timeout) {
+        self.remember_how_far();
+        if self.may_decide().is_err() {
+            return;
+        }
+        let due = {
+            let fleet = self.fleet();
+            let deadline = |id: &NodeId| fleet.node(id).and_then(Node::deadline);
+            self.due().pass(self.now(), deadline)
+        };
+        let inputs = due.iter().map(|node| (node.clone(), Input::Timeout));
+        let outcomes = self.submit_all(inputs.collect());
+        for (node, outcome) in due.iter().zip(outcomes) {
+            if let Err(error) = outcome {
                 tracing::error!(%node, %error, "a deadline is not in the journal; it is tried again");
             }
         }
+        self.own_tick();
+    }
+
+    pub(crate) fn diagnostics(&self) -> &std::path::Path {
+        &self.inner.diagnostics
+    }
+
+    pub(crate) fn actions_out(&self) -> MutexGuard<'_, Option<mpsc::UnboundedReceiver<Action>>> {
+        self.inner
+            .actions_out
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

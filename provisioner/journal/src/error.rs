@@ -2,6 +2,7 @@
 //! Why the journal could not be used.
 
 use crate::Leader;
+use std::sync::Arc;
 
 /// What an engine says.
 #[derive(Debug, thiserror::Error)]
@@ -117,20 +118,33 @@ pub enum JournalError {
         /// Why.
         source: serde_json::Error,
     },
+    /// What was written together failed together.
+    #[error("{0}")]
+    Shared(Arc<JournalError>),
     /// A number is outside of what the journal can hold.
     #[error("{0} is out of the journal's range")]
     Range(&'static str),
 }
 
 impl JournalError {
+    /// The error itself, where several share it.
+    #[must_use]
+    pub fn one(&self) -> &Self {
+        match self {
+            Self::Shared(one) => one.one(),
+            other => other,
+        }
+    }
+
     /// Whether what was to be written may be durable all the same.
     #[must_use]
-    pub const fn is_uncertain(&self) -> bool {
+    pub fn is_uncertain(&self) -> bool {
         match self {
             // SQLite's commit may fail after the bytes are on the disk.
             Self::Write(EngineError::Sqlite(_)) => true,
             Self::Write(EngineError::EtcdSilent { uncertain, .. }) => *uncertain,
             Self::Write(EngineError::EtcdNonsense { .. }) => true,
+            Self::Shared(one) => one.is_uncertain(),
             Self::Write(EngineError::EtcdRefuses { .. })
             | Self::Open { .. }
             | Self::Version { .. }

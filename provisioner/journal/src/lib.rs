@@ -32,6 +32,11 @@ pub trait Reader: Send {
         limit: usize,
         node: Option<&NodeId>,
     ) -> Result<Vec<Event>, JournalError>;
+    /// The newest events, at most `limit`, by rising number, of `node` or of all.
+    ///
+    /// # Errors
+    /// Where the journal cannot be read.
+    fn latest(&self, limit: usize, node: Option<&NodeId>) -> Result<Vec<Event>, JournalError>;
     /// Number of the newest event, 0 where there is none.
     ///
     /// # Errors

@@ -94,6 +94,51 @@ impl SqliteJournal {
     }
 }
 
+impl SqliteJournal {
+    fn events(
+        &self,
+        after: i64,
+        limit: usize,
+        node: Option<&NodeId>,
+        order: &str,
+    ) -> Result<Vec<Event>, JournalError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let filter = if node.is_some() {
+            "AND node = ?3"
+        } else {
+            "AND ?3 IS NULL"
+        };
+        let sql = format!(
+            "SELECT number, at, node, body FROM events WHERE number > ?1 {filter} ORDER BY number {order} LIMIT ?2"
+        );
+        let mut query = self.db.prepare_cached(&sql).map_err(unread)?;
+        let mut rows = query
+            .query(params![after, limit, node.map(NodeId::as_str)])
+            .map_err(unread)?;
+        let mut events = Vec::new();
+        while let Some(row) = rows.next().map_err(unread)? {
+            let number = from_row(row.get(0).map_err(unread)?, "an event's number")?;
+            let at = from_row(row.get(1).map_err(unread)?, "an event's time")?;
+            let node = row.get_ref(2).and_then(|text| Ok(text.as_str_or_null()?));
+            let node = node
+                .map_err(unread)?
+                .map(str::parse)
+                .transpose()
+                .map_err(|_| JournalError::Range("a node's name"))?;
+            let body = row.get_ref(3).and_then(|text| Ok(text.as_str()?));
+            let what = serde_json::from_str(body.map_err(unread)?)
+                .map_err(|source| JournalError::Event { number, source })?;
+            events.push(Event {
+                number,
+                at: Millis(at),
+                node,
+                what,
+            });
+        }
+        Ok(events)
+    }
+}
+
 fn wrong(source: rusqlite::Error) -> JournalError {
     JournalError::Write(EngineError::Sqlite(source))
 }
@@ -127,39 +172,12 @@ impl Reader for SqliteJournal {
     ) -> Result<Vec<Event>, JournalError> {
         // A cursor beyond the range is beyond every event.
         let after = i64::try_from(after).unwrap_or(i64::MAX);
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let filter = if node.is_some() {
-            "AND node = ?3"
-        } else {
-            "AND ?3 IS NULL"
-        };
-        let sql = format!(
-            "SELECT number, at, node, body FROM events WHERE number > ?1 {filter} ORDER BY number LIMIT ?2"
-        );
-        let mut query = self.db.prepare_cached(&sql).map_err(unread)?;
-        let mut rows = query
-            .query(params![after, limit, node.map(NodeId::as_str)])
-            .map_err(unread)?;
-        let mut events = Vec::new();
-        while let Some(row) = rows.next().map_err(unread)? {
-            let number = from_row(row.get(0).map_err(unread)?, "an event's number")?;
-            let at = from_row(row.get(1).map_err(unread)?, "an event's time")?;
-            let node = row.get_ref(2).and_then(|text| Ok(text.as_str_or_null()?));
-            let node = node
-                .map_err(unread)?
-                .map(str::parse)
-                .transpose()
-                .map_err(|_| JournalError::Range("a node's name"))?;
-            let body = row.get_ref(3).and_then(|text| Ok(text.as_str()?));
-            let what = serde_json::from_str(body.map_err(unread)?)
-                .map_err(|source| JournalError::Event { number, source })?;
-            events.push(Event {
-                number,
-                at: Millis(at),
-                node,
-                what,
-            });
-        }
+        self.events(after, limit, node, "ASC")
+    }
+
+    fn latest(&self, limit: usize, node: Option<&NodeId>) -> Result<Vec<Event>, JournalError> {
+        let mut events = self.events(-1, limit, node, "DESC")?;
+        events.reverse();
         Ok(events)
     }
 

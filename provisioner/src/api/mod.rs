@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The HTTPS API, version 1: routes, and who may call them.
 
+mod actions;
 pub(crate) mod body;
 mod boots;
+mod brake;
+mod diagnostics;
 mod disks;
 mod enrol;
 mod erase;
 mod events;
 mod fleet;
 mod guard;
+mod health;
 mod host;
+mod life;
 pub(crate) mod node;
 mod operator;
 mod problem;
@@ -72,6 +77,11 @@ fn served() -> Routes {
         POST paths::HOST_HEARTBEAT => host::heartbeat,
     ]
     // Others' routes, one `.merge(NAME::routes())` each:
+    .merge(health::routes())
+    .merge(actions::routes())
+    .merge(brake::routes())
+    .merge(diagnostics::routes())
+    .merge(life::routes())
     .merge(fleet::routes())
     .merge(ticket::routes())
     .merge(site::routes())

@@ -15,11 +15,17 @@ pub struct Refusal {
     pub status: StatusCode,
     /// Why.
     pub reason: Reason,
+    /// Where to go instead: the leader's API.
+    leader: Option<String>,
 }
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, reason: Reason) -> Self {
-        Self { status, reason }
+        Self {
+            status,
+            reason,
+            leader: None,
+        }
     }
 
     /// 400: a field of the request is wrong.
@@ -69,14 +75,27 @@ impl Refusal {
 
 impl From<JournalError> for Refusal {
     fn from(error: JournalError) -> Self {
-        Self::internal(error)
+        tracing::error!(%error, "the journal");
+        let reason = crate::journal::reason_of(&error);
+        let status = match reason.code {
+            ReasonCode::NotLeader | ReasonCode::JournalUnusable => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let leader = match error.one() {
+            JournalError::NotLeader { leader } => leader.as_ref().map(|leader| leader.url.clone()),
+            _ => None,
+        };
+        Self {
+            leader,
+            ..Self::new(status, reason)
+        }
     }
 }
 
 impl From<Unheard> for Refusal {
     fn from(why: Unheard) -> Self {
         match why {
-            Unheard::Journal(error) => Self::internal(error),
+            Unheard::Journal(error) => error.into(),
             Unheard::Withdrawn(reason) => Self::new(StatusCode::FORBIDDEN, *reason),
         }
     }
@@ -90,6 +109,7 @@ impl From<tokio::task::JoinError> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
+        let leader = self.leader.and_then(|url| HeaderValue::try_from(url).ok());
         let problem = Problem {
             kind: format!("urn:groundstate:reason:{}", self.reason.code),
             title: self.reason.what.clone(),
@@ -99,6 +119,10 @@ impl IntoResponse for Refusal {
         let mut response = (self.status, axum::Json(problem)).into_response();
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        if let Some(leader) = leader {
+            let name = groundstate_api::ready::LEADER_HEADER;
+            response.headers_mut().insert(name, leader);
+        }
         response
     }
 }

@@ -75,35 +75,39 @@ impl Provisioner {
         self.inner.boots.report(self.now(), report);
     }
 
-    /// Brings what was seen into the journal. Blocks.
-    pub(super) fn take(&self, seen: Seen) {
-        match seen {
-            Seen::Boot(mac, sighting) => self.sighted(mac, sighting),
-            Seen::ForeignDhcp(server) => self.heard_foreign(server),
+    /// Brings what was seen into the journal, in one go where it is of nodes. Blocks.
+    pub(super) fn take(&self, seen: Vec<Seen>) {
+        let mut inputs = Vec::new();
+        for seen in seen {
+            match seen {
+                Seen::Boot(mac, sighting) => match self.find(mac, &[]) {
+                    prov_core::Found::Node(node) => inputs.push((node, Input::Sighted(sighting))),
+                    prov_core::Found::Nobody(_) => self.strange(mac, sighting),
+                },
+                Seen::ForeignDhcp(server) => self.heard_foreign(server),
+            }
+        }
+        for outcome in self.submit_all(inputs) {
+            if let Err(error) = outcome {
+                tracing::error!(%error, "a sighting is not in the journal");
+            }
         }
     }
 
-    fn sighted(&self, mac: MacAddr, sighting: BootSighting) {
-        let done = match self.find(mac, &[]) {
-            prov_core::Found::Node(node) => self.submit(&node, Input::Sighted(sighting)),
-            prov_core::Found::Nobody(_) => {
-                let mut book = self.book();
-                let (at, mut wishes) = (self.now(), Vec::new());
-                self.fleet_mut()
-                    .stranger_boots(at, mac, sighting, &mut wishes);
-                self.fulfil(&mut book, at, None, wishes)
-            }
-        };
+    fn strange(&self, mac: MacAddr, sighting: BootSighting) {
+        let done = self.decide_alone(None, |fleet, at, wishes| {
+            fleet.stranger_boots(at, mac, sighting, wishes);
+        });
         if let Err(error) = done {
             tracing::error!(%mac, %error, "a sighting is not in the journal");
         }
     }
 
     fn heard_foreign(&self, server: ForeignServer) {
-        let mut book = self.book();
-        let (at, mut wishes) = (self.now(), Vec::new());
-        self.fleet_mut().foreign_dhcp(at, server, &mut wishes);
-        if let Err(error) = self.fulfil(&mut book, at, None, wishes) {
+        let done = self.decide_alone(None, |fleet, at, wishes| {
+            fleet.foreign_dhcp(at, server, wishes);
+        });
+        if let Err(error) = done {
             tracing::error!(%error, "a foreign DHCP server is not in the journal");
         }
     }

@@ -3,7 +3,8 @@
 //!
 //! Whether a site may be put in force is asked before, in `prov-core`: nothing is refused here.
 
-use super::{Book, Provisioner, REPLAY_PAGE};
+use super::Provisioner;
+use super::book::{Book, REPLAY_PAGE};
 use crate::journal::{Journal, JournalError};
 use groundstate_api::event::{Event, Happened};
 use groundstate_api::site::Site;
@@ -18,10 +19,12 @@ const CHANGES_MAX: usize = 200;
 
 /// Which site is in force.
 #[derive(Clone, Debug)]
-pub(super) struct InForce {
-    pub(super) site: Arc<Site>,
+pub(crate) struct InForce {
+    pub(crate) site: Arc<Site>,
     /// 0 before any site is in the journal.
-    pub(super) version: u64,
+    pub(crate) version: u64,
+    /// The digest of its canonical JSON.
+    pub(crate) digest: Option<Digest>,
     /// The last one that came with a start: a file that was not edited since does not undo what was applied after it.
     pub(super) of_start: Option<Digest>,
 }
@@ -32,6 +35,7 @@ impl InForce {
         Self {
             site: Arc::new(site),
             version: 0,
+            digest: None,
             of_start: None,
         }
     }
@@ -40,6 +44,7 @@ impl InForce {
     pub(super) fn applied(&mut self, site: Site, version: u64, digest: Digest, by: &str) {
         self.site = Arc::new(site);
         self.version = version;
+        self.digest = Some(digest);
         if by == BY_START {
             self.of_start = Some(digest);
         }
@@ -59,7 +64,7 @@ impl Provisioner {
         self.in_force().version
     }
 
-    pub(super) fn in_force(&self) -> InForce {
+    pub(crate) fn in_force(&self) -> InForce {
         self.inner
             .in_force
             .read()
@@ -84,11 +89,27 @@ impl Provisioner {
         &self,
         site: Site,
         by: &str,
-        mut changes: Vec<String>,
+        changes: Vec<String>,
     ) -> Result<u64, JournalError> {
+        self.site_changed(by, |_, _, _| Ok((site, changes)))
+    }
+
+    /// Puts a site in force that is made of the one that is, of its version and of the nodes as they are. Nobody changes any of
+    /// them in between: the book is open meanwhile. Blocks for the journal.
+    ///
+    /// # Errors
+    /// What `make` says, or where the journal cannot be written: then the site before stays in force.
+    pub(crate) fn site_changed<E: From<JournalError>>(
+        &self,
+        by: &str,
+        make: impl FnOnce(&Site, u64, &Fleet) -> Result<(Site, Vec<String>), E>,
+    ) -> Result<u64, E> {
         let added = {
             let mut book = self.book();
+            self.may_decide()?;
+            self.settle(&mut book)?;
             let old = self.in_force();
+            let (site, mut changes) = make(&old.site, old.version, &self.fleet())?;
             let begins = by == BY_START && old.version == 0;
             if *old.site == site && !begins {
                 return Ok(old.version);
@@ -103,7 +124,7 @@ impl Provisioner {
             // The document first: an event that names one which is not there would stop every later start.
             book.journal.put_document(&digest.to_string(), &json)?;
             let version = old.version + 1;
-            let event = Event {
+            let mut event = Event {
                 number: book.newest + 1,
                 at: now,
                 node: None,
@@ -114,20 +135,10 @@ impl Provisioner {
                     changes,
                 },
             };
-            self.write(&mut book, std::slice::from_ref(&event))?;
-            book.newest = event.number;
-            let added = {
-                let mut fleet = self.fleet_mut();
-                fleet.apply(&event);
-                reconcile(&mut fleet, &site, now, book.journal.as_ref(), event.number)?
-            };
-            self.inner.sources.renew(&site.images);
-            self.inner
-                .in_force
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .applied(site, version, digest, by);
-            self.inner.newest.send_replace(event.number);
+            let written = self.write(&mut book, std::slice::from_ref(&event))?;
+            let added = self.put_in_force(&book, &event, site, (version, digest, by))?;
+            event.at = written;
+            self.tell(event.number, vec![event]);
             added
         };
         for node in added {
@@ -136,6 +147,34 @@ impl Provisioner {
             }
         }
         Ok(self.site_version())
+    }
+
+    /// What a site's event means here, once it is durable. Says which nodes are new.
+    pub(super) fn put_in_force(
+        &self,
+        book: &Book,
+        event: &Event,
+        site: Site,
+        (version, digest, by): (u64, Digest, &str),
+    ) -> Result<Vec<NodeId>, JournalError> {
+        let added = {
+            let mut fleet = self.fleet_mut();
+            fleet.apply(event);
+            let journal = book.journal.as_ref();
+            let added = reconcile(&mut fleet, &site, self.now(), journal, event.number)?;
+            let mut due = self.due();
+            for node in fleet.nodes() {
+                due.know(node.id(), node.deadline());
+            }
+            added
+        };
+        self.inner.sources.renew(&site.images);
+        self.inner
+            .in_force
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .applied(site, version, digest, by);
+        Ok(added)
     }
 }
 
@@ -168,7 +207,12 @@ impl Book {
                 }
             }
         }
-        Ok((fleet, in_force, Self { journal, newest }))
+        let book = Self {
+            journal,
+            newest,
+            doubtful: false,
+        };
+        Ok((fleet, in_force, book))
     }
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Clocks that step and journals that cannot be written.
 
+use super::open::Parts;
 use super::*;
+use crate::journal::{Journal, SqliteJournal};
 use groundstate_api::boot::BootSighting;
 use groundstate_api::event::Happened;
 use groundstate_api::image::ImageRef;
@@ -66,6 +68,15 @@ impl Images for ChannelImages {
 struct Picky(SqliteJournal);
 
 impl Journal for Picky {
+    fn batch_max(&self) -> usize {
+        self.0.batch_max()
+    }
+    fn reader(&self) -> Result<Box<dyn Reader>, JournalError> {
+        self.0.reader()
+    }
+    fn election(&self) -> Option<Box<dyn crate::journal::Election>> {
+        None
+    }
     fn append(&mut self, events: &[Event]) -> Result<(), JournalError> {
         let held_for_the_image = |event: &Event| {
             matches!(&event.what, Happened::PhaseChanged { reason: Some(reason), .. }
@@ -76,6 +87,21 @@ impl Journal for Picky {
         }
         self.0.append(events)
     }
+    fn append_log(
+        &mut self,
+        node: &NodeId,
+        run: &RunId,
+        offset: u64,
+        text: &str,
+    ) -> Result<(), JournalError> {
+        self.0.append_log(node, run, offset, text)
+    }
+    fn put_document(&mut self, key: &str, bytes: &[u8]) -> Result<(), JournalError> {
+        self.0.put_document(key, bytes)
+    }
+}
+
+impl Reader for Picky {
     fn read(
         &self,
         after: u64,
@@ -87,23 +113,17 @@ impl Journal for Picky {
     fn newest(&self) -> Result<u64, JournalError> {
         self.0.newest()
     }
-    fn append_log(
-        &mut self,
-        node: &NodeId,
-        run: &RunId,
-        offset: u64,
-        text: &str,
-    ) -> Result<(), JournalError> {
-        self.0.append_log(node, run, offset, text)
-    }
     fn log(&self, node: &NodeId, run: &RunId) -> Result<Option<String>, JournalError> {
         self.0.log(node, run)
     }
-    fn put_document(&mut self, key: &str, bytes: &[u8]) -> Result<(), JournalError> {
-        self.0.put_document(key, bytes)
-    }
     fn document(&self, key: &str) -> Result<Option<Vec<u8>>, JournalError> {
         self.0.document(key)
+    }
+    fn latest(&self, limit: usize, node: Option<&NodeId>) -> Result<Vec<Event>, JournalError> {
+        self.0.latest(limit, node)
+    }
+    fn wait(&self, after: u64, most: std::time::Duration) -> Result<(), JournalError> {
+        self.0.wait(after, most)
     }
 }
 
@@ -168,25 +188,37 @@ fn site() -> Site {
     }
 }
 
+fn parts(dir: &std::path::Path, clock: Clock, site: Site, images: Arc<dyn Images>) -> Parts {
+    Parts {
+        clock,
+        pki: Pki::open(dir, &site).unwrap(),
+        site,
+        images,
+        state_dir: dir.to_owned(),
+        me: Leader {
+            name: "lab".into(),
+            url: "https://127.0.0.1:8443".into(),
+        },
+    }
+}
+
 fn open(
     dir: &std::path::Path,
     clock: Clock,
     images: Arc<dyn Images>,
     wrap: fn(SqliteJournal) -> Box<dyn Journal>,
 ) -> Provisioner {
-    let pki = Pki::open(dir, &site()).unwrap();
     let journal = SqliteJournal::open(&dir.join("journal.db")).unwrap();
-    Provisioner::with_journal(clock, site(), pki, images, wrap(journal)).unwrap()
+    Provisioner::with_parts(parts(dir, clock, site(), images), wrap(journal)).unwrap()
 }
 
 /// With `image` as the policy's.
 fn open_for(dir: &std::path::Path, clock: Clock, image: &str) -> Provisioner {
     let mut site = site();
     site.policy.image = image.into();
-    let pki = Pki::open(dir, &site).unwrap();
     let journal = SqliteJournal::open(&dir.join("journal.db")).unwrap();
     let images = Arc::new(ChannelImages);
-    Provisioner::with_journal(clock, site, pki, images, Box::new(journal)).unwrap()
+    Provisioner::with_parts(parts(dir, clock, site, images), Box::new(journal)).unwrap()
 }
 
 fn phase(ours: &Provisioner) -> Phase {

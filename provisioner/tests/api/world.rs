@@ -10,7 +10,7 @@ use groundstate_api::plan::HandOver;
 use groundstate_api::site::{Network, Node, Policy, Site};
 use groundstate_api::view::Problem;
 use groundstate_api::{Bytes, Digest, MacAddr, Millis, NodeId, Reason, SCHEMA, SystemUuid};
-use provisioner::journal::{Journal as _, SqliteJournal};
+use provisioner::journal::{Journal as _, Reader as _, SqliteJournal};
 use provisioner::pki::ProvenKey;
 use provisioner::{Images, Options, Provisioner, serve};
 use rcgen::{CertificateParams, KeyPair};

@@ -299,6 +299,12 @@ impl EtcdJournal {
     }
 }
 
+/// Only the keys of a range.
+fn keys_of(mut range: Value) -> Value {
+    range["keys_only"] = true.into();
+    range
+}
+
 /// The values of the gets of a transaction, those that are there.
 fn values(answer: &TxnAnswer) -> impl Iterator<Item = Vec<u8>> + '_ {
     let kvs = answer
@@ -332,6 +338,20 @@ impl Reader for EtcdJournal {
         match node {
             None => self.read_all(after, limit),
             Some(node) => self.read_node(after, limit, node),
+        }
+    }
+
+    fn latest(&self, limit: usize, node: Option<&NodeId>) -> Result<Vec<Event>, JournalError> {
+        let (first, end) = match node {
+            None => (self.keys.event(0), self.keys.events_end()),
+            Some(node) => (self.keys.of_node(node, 0), self.keys.of_node_end(node)),
+        };
+        let newest: RangeAnswer =
+            self.ask("kv/range", &keys_of(range(&first, &end, limit, true)))?;
+        let oldest = newest.kvs.last().and_then(|kv| number_of(&kv.key()?));
+        match oldest {
+            None => Ok(Vec::new()),
+            Some(number) => self.read(number.saturating_sub(1), limit, node),
         }
     }
 

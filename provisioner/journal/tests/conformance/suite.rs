@@ -91,6 +91,14 @@ fn a_page_begins_after_its_cursor(engine: &impl Engine) {
             .collect();
         assert_eq!(reader.read(100, 7, Some(&node)).unwrap(), some);
     }
+    assert_eq!(reader.latest(7, None).unwrap(), all[243..]);
+    assert_eq!(reader.latest(1_000, None).unwrap(), all);
+    let b: NodeId = "b".parse().unwrap();
+    assert_eq!(
+        reader.latest(2, Some(&b)).unwrap(),
+        [all[245].clone(), all[249].clone()]
+    );
+    assert_eq!(reader.latest(2, Some(&"c".parse().unwrap())).unwrap(), []);
     assert_eq!(reader.read(0, 10, Some(&"c".parse().unwrap())).unwrap(), []);
 }
 

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The journal, as this crate uses it; the engines are a crate of their own.
+
+pub use groundstate_journal::{
+    Election, EtcdJournal, EtcdOptions, Journal, JournalError, Lead, Leader, OptionsError, Reader,
+    SqliteJournal,
+};
+
+pub(crate) use groundstate_journal::log_of_boot;
+
+use groundstate_api::{Reason, ReasonCode};
+
+/// What to do where the journal cannot be used, for people.
+#[must_use]
+pub fn reason_of(error: &JournalError) -> Reason {
+    let said = error.to_string();
+    match error.one() {
+        JournalError::NotLeader { leader } => not_leader(leader.as_ref()),
+        JournalError::Write(_)
+        | JournalError::Taken { .. }
+        | JournalError::Open { .. }
+        | JournalError::Version { .. }
+        | JournalError::Unusable { .. }
+        | JournalError::NoDocument { .. }
+        | JournalError::WrongDocument { .. } => Reason::new(
+            ReasonCode::JournalUnusable,
+            "the journal does not take anything now, so nothing is decided",
+            "look at the disk of the state directory, or at the etcd cluster: is it full, gone or restored from a backup?",
+        )
+        .seen(said)
+        .then("nothing was changed; it is tried again with the next request"),
+        JournalError::Read(_)
+        | JournalError::Event { .. }
+        | JournalError::Encode(_)
+        | JournalError::Document { .. }
+        | JournalError::Shared(_)
+        | JournalError::Range(_) => Reason::new(
+            ReasonCode::Internal,
+            "the provisioner cannot do that now",
+            "look at the provisioner's log and its disk",
+        )
+        .seen(said)
+        .then("nothing was changed; ask again"),
+    }
+}
+
+/// Who follows says who leads.
+#[must_use]
+pub fn not_leader(leader: Option<&Leader>) -> Reason {
+    let next = match leader {
+        Some(leader) => format!("ask {} at {}", leader.name, leader.url),
+        None => "ask again in a few seconds: a leader is being elected".to_owned(),
+    };
+    let seen = leader.map_or_else(
+        || "nobody leads at this moment".to_owned(),
+        |leader| format!("{} leads", leader.name),
+    );
+    Reason::new(
+        ReasonCode::NotLeader,
+        "this provisioner follows another one, and only answers questions",
+        next,
+    )
+    .seen(seen)
+    .then("nothing was changed here; this provisioner takes over by itself when the leader is gone")
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From a state directory to a provisioner that may decide: certificates, journal, fold; then what was begun goes on.
+
+use super::book::Book;
+use super::in_force::BY_START;
+use super::{Inner, OpenError, Options, Provisioner, Shared, Work, boot_service};
+use crate::clock::Clock;
+use crate::fan_out::Sources;
+use crate::images::Images;
+use crate::journal::{EtcdJournal, Journal, JournalError, Leader, SqliteJournal};
+use crate::leader::{Leadership, Mark, MarkFile, Standing};
+use crate::pki::Pki;
+use groundstate_api::Digest;
+use groundstate_api::site::Site;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use tokio::sync::{mpsc, watch};
+
+/// The document that names the journal.
+const JOURNAL_ID: &str = "journal-id";
+/// The document with the certificate (never the key) of the site's CA.
+const SITE_CA: &str = "site-ca";
+
+/// What a provisioner is opened with, beside its journal.
+pub(super) struct Parts {
+    pub(super) clock: Clock,
+    pub(super) site: Site,
+    pub(super) pki: Pki,
+    pub(super) images: Arc<dyn Images>,
+    pub(super) state_dir: PathBuf,
+    /// Who we are among several.
+    pub(super) me: Leader,
+}
+
+impl Provisioner {
+    /// Opens the state directory, folds the journal, and adds the nodes that are new in the site file.
+    ///
+    /// # Errors
+    /// Where the certificates or the journal cannot be used.
+    pub fn open(options: Options) -> Result<Self, OpenError> {
+        let path = options.state_dir.join("journal.db");
+        let parts = Parts::of(options, None)?;
+        Self::with_parts(parts, Box::new(SqliteJournal::open(&path)?))
+    }
+
+    /// The same over a journal that several provisioners share: this one follows until it is elected. Each has the same CA:
+    /// `pki/` of the first one's state directory, copied by hand to the others before they start.
+    ///
+    /// # Errors
+    /// Where the certificates or the journal cannot be used, or the CA is another one than the site's.
+    pub fn open_shared(options: Options, shared: Shared) -> Result<Self, OpenError> {
+        let journal = EtcdJournal::open(&shared.etcd)?;
+        Self::with_parts(Parts::of(options, Some(shared.me))?, Box::new(journal))
+    }
+
+    pub(super) fn with_parts(parts: Parts, journal: Box<dyn Journal>) -> Result<Self, OpenError> {
+        let Parts {
+            clock,
+            site,
+            pki,
+            images,
+            state_dir,
+            me,
+        } = parts;
+        let ca = journal.document(SITE_CA)?;
+        if ca.is_some_and(|ca| ca != pki.ca_pem().as_bytes()) {
+            return Err(OpenError::OtherCa);
+        }
+        let id = journal_id(journal.as_ref())?;
+        let (reader, watcher) = (journal.reader()?, journal.reader()?);
+        let election = journal.election();
+        let (fleet, in_force, book) = Book::replay(site.clone(), journal, clock.steady())?;
+        let mark = MarkFile::open(&state_dir);
+        let standing = match (mark.refuses(id.as_deref(), book.newest), &election) {
+            (Some(why), _) => {
+                tracing::error!(why, "the journal is not used");
+                Standing::Refuses(why)
+            }
+            (None, Some(_)) => Standing::Follows(None),
+            (None, None) => Standing::Alone,
+        };
+        let (sightings, sightings_out) = mpsc::channel(boot_service::SIGHTINGS_MAX);
+        // At most one plan per node's run is asked for, so the number of nodes bounds this queue.
+        let (plans, plans_out) = mpsc::unbounded_channel();
+        // Each node has a few open actions at most, which bounds this one.
+        let (actions, actions_out) = mpsc::unbounded_channel();
+        let (newest, _) = watch::channel(book.newest);
+        let (stop, stopped) = std::sync::mpsc::channel();
+        let this = Self {
+            inner: Arc::new(Inner {
+                clock,
+                sources: Sources::new(&in_force.site.images),
+                in_force: RwLock::new(in_force),
+                pki,
+                images,
+                book: Mutex::new(book),
+                queue: Mutex::default(),
+                doubtful: false.into(),
+                due: Mutex::default(),
+                recent: super::Recent::default(),
+                reader: Mutex::new(reader),
+                leader: Leadership::new(me, standing.clone()),
+                mark: Mutex::new(mark),
+                journal_id: id.map(OnceLock::from).unwrap_or_default(),
+                campaign: Mutex::new(Some(stop)),
+                fleet: RwLock::new(fleet),
+                newest,
+                boots: crate::boots::Boots::default(),
+                fleet_cache: crate::fleet_view::Cache::default(),
+                sightings,
+                plans,
+                actions,
+                diagnostics: state_dir.join("diagnostics"),
+                actions_out: Mutex::new(Some(actions_out)),
+                work: Mutex::new(Some(Work {
+                    sightings: sightings_out,
+                    plans: plans_out,
+                })),
+            }),
+        };
+        match (standing, election) {
+            (Standing::Alone, _) => {
+                this.apply_edited(site)?;
+                this.begin()?;
+            }
+            (Standing::Follows(_), Some(election)) => this.campaign(election, watcher, stopped),
+            (Standing::Refuses(_) | Standing::Leads { .. } | Standing::Follows(_), _) => {}
+        }
+        Ok(this)
+    }
+
+    /// Applies the file of the start where it is another one than at the start before.
+    fn apply_edited(&self, file: Site) -> Result<(), JournalError> {
+        let json = serde_json::to_vec(&file).map_err(JournalError::Encode)?;
+        if self.in_force().of_start != Some(Digest::of(&json)) {
+            self.apply_site(file, BY_START)?;
+        }
+        Ok(())
+    }
+
+    /// Writes down which journal it is, and whose site's, where nobody has done so.
+    pub(super) fn know_the_journal(&self) -> Result<(), JournalError> {
+        let mut book = self.book();
+        let ours = self.pki().ca_pem().as_bytes();
+        match book.journal.document(SITE_CA)? {
+            None => book.journal.put_document(SITE_CA, ours)?,
+            Some(ca) if ca == ours => {}
+            Some(_) => {
+                let why = OpenError::OtherCa.to_string();
+                return Err(JournalError::Unusable { why });
+            }
+        }
+        let id = match journal_id(book.journal.as_ref())? {
+            Some(id) => id,
+            None => {
+                let id = new_id()?;
+                book.journal.put_document(JOURNAL_ID, id.as_bytes())?;
+                id
+            }
+        };
+        self.inner.journal_id.get_or_init(|| id);
+        Ok(())
+    }
+
+    /// Keeps how far the journal has come beside it.
+    pub(super) fn remember_how_far(&self) {
+        if matches!(self.standing(), Standing::Refuses(_)) {
+            return;
+        }
+        let Some(journal) = self.inner.journal_id.get().cloned() else {
+            return;
+        };
+        let mut mark = self
+            .inner
+            .mark
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        mark.write(Mark {
+            journal,
+            newest: *self.inner.newest.borrow(),
+            site: self.in_force().digest,
+        });
+    }
+
+    /// Stops to lead at once, so that another one need not wait for the lease to end.
+    pub(super) fn leave(&self) {
+        self.remember_how_far();
+        let campaign = &self.inner.campaign;
+        drop(
+            campaign
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+    }
+}
+
+impl Parts {
+    fn of(options: Options, me: Option<Leader>) -> Result<Self, OpenError> {
+        let Options {
+            site,
+            state_dir,
+            images,
+        } = options;
+        let unmade = |source| OpenError::StateDir {
+            path: state_dir.clone(),
+            source,
+        };
+        std::fs::create_dir_all(&state_dir).map_err(unmade)?;
+        let url = format!(
+            "https://{}:{}",
+            site.network.address, site.network.https_port
+        );
+        Ok(Self {
+            clock: Clock::new(),
+            pki: Pki::open(&state_dir, &site)?,
+            me: me.unwrap_or_else(|| Leader {
+                name: site.name.clone(),
+                url,
+            }),
+            site,
+            images,
+            state_dir,
+        })
+    }
+}
+
+fn journal_id(journal: &dyn Journal) -> Result<Option<String>, JournalError> {
+    let text = journal.document(JOURNAL_ID)?;
+    Ok(text.map(|text| String::from_utf8_lossy(&text).into_owned()))
+}
+
+/// 128 bits that no other journal has.
+fn new_id() -> Result<String, JournalError> {
+    let mut bytes = [0; 16];
+    std::fs::File::open(Path::new("/dev/urandom"))
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .map_err(|error| JournalError::Unusable {
+            why: format!("/dev/urandom cannot be read: {error}"),
+        })?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
