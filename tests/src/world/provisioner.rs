@@ -233,6 +233,8 @@ impl Provisioner {
                     let plan = self.plan(&run).map(Box::new);
                     self.decide(now, Input::PlanMade { run, plan });
                 }
+                // The machines of this world have no BMC.
+                Wish::Carry(_) => {}
                 Wish::Reply(said) => reply = Some(said),
             }
         }
