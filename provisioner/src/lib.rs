@@ -20,6 +20,7 @@ pub mod leader;
 pub mod page;
 pub mod pki;
 mod planner;
+mod power;
 mod provisioner;
 pub mod serve;
 mod ticket;

@@ -99,6 +99,8 @@ struct Inner {
     fleet: RwLock<Fleet>,
     newest: watch::Sender<u64>,
     boots: Boots,
+    /// Speaks to BMCs.
+    power: crate::power::Power,
     /// The last look over the whole fleet.
     fleet_cache: crate::fleet_view::Cache,
     sources: Sources,
@@ -213,6 +215,9 @@ impl Provisioner {
             return;
         };
         let planner = tokio::spawn(self.clone().make_plans(plans));
+        if let Some(actions) = self.take_actions() {
+            tokio::spawn(crate::power::work(self.clone(), actions, stop.clone()));
+        }
         let mut tick = tokio::time::interval(TICK);
         let mut seen = Vec::new();
         loop {
@@ -278,6 +283,10 @@ impl Provisioner {
     /// Reads the fleet. Writers wait meanwhile: for moments only.
     pub(crate) fn with_fleet<T>(&self, read: impl FnOnce(&Fleet) -> T) -> T {
         read(&self.fleet())
+    }
+
+    pub(crate) fn power(&self) -> &crate::power::Power {
+        &self.inner.power
     }
 
     pub(crate) fn fleet_cache(&self) -> &crate::fleet_view::Cache {

@@ -3,7 +3,7 @@
 
 use alloc::format;
 use groundstate_api::action::{Act, NextBoot, PowerTo};
-use groundstate_api::{MacAddr, NodeId, Part, Reason, ReasonCode};
+use groundstate_api::{NodeId, Part, Reason, ReasonCode};
 
 fn field(node: &NodeId) -> Part {
     Part::Field {
@@ -87,18 +87,18 @@ pub fn no_bmc(node: &NodeId) -> Reason {
     .about(field(node))
 }
 
-/// Every rung said yes, and the machine booted something else, or was not seen.
+/// The BMC did not answer a question in time.
 #[must_use]
-pub fn not_seen(node: &NodeId, mac: MacAddr, to: NextBoot, waited_secs: u64) -> Reason {
-    let way = Act::BootNext { to };
+pub fn bmc_busy(node: &NodeId, address: &str, waited_secs: u64) -> Reason {
     Reason::new(
-        ReasonCode::BmcIgnored,
-        format!("{node} was to {} and was not seen doing so", way.says()),
-        "look at the machine's screen; set its boot order to network first in the firmware's set-up",
+        ReasonCode::BmcUnreachable,
+        format!("the BMC of {node} did not answer within {waited_secs} s"),
+        format!(
+            "ask again; where that stays so, look whether {address} is reachable, and reset the BMC"
+        ),
     )
-    .seen(format!(
-        "nothing came from {mac} within {waited_secs} s of its restart"
-    ))
+    .about(field(node))
+    .then("nothing: the question changed nothing")
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! The HTTPS API, version 1: routes, and who may call them.
 
 mod actions;
+mod bmc;
 pub(crate) mod body;
 mod boots;
 mod brake;
@@ -79,6 +80,7 @@ fn served() -> Routes {
     // Others' routes, one `.merge(NAME::routes())` each:
     .merge(health::routes())
     .merge(actions::routes())
+    .merge(bmc::routes())
     .merge(brake::routes())
     .merge(diagnostics::routes())
     .merge(life::routes())

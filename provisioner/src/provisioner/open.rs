@@ -107,6 +107,7 @@ impl Provisioner {
                 fleet: RwLock::new(fleet),
                 newest,
                 boots: crate::boots::Boots::default(),
+                power: crate::power::Power::new(&state_dir),
                 fleet_cache: crate::fleet_view::Cache::default(),
                 sightings,
                 plans,

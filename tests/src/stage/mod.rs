@@ -169,10 +169,6 @@ impl Stage {
                 node.power_on(&PowerOn::FIRMWARE)?;
             }
         }
-        for node in self.nodes.iter().filter(|_| !self.bmcs.is_empty()) {
-            let name = node.spec().name.as_str();
-            operator.run(&["node", "power", name, "on", "--yes"])?;
-        }
         Ok(())
     }
 

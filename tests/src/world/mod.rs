@@ -137,6 +137,13 @@ impl World {
                 self.provisioner.host_calls(self.now);
             }
             Action::StartLocalHost(_) => self.say("node", "the host on the disk is started"),
+            Action::OpenShell { keys } => {
+                self.say(
+                    "node",
+                    &format!("a shell is opened for {} keys", keys.len()),
+                );
+            }
+            Action::CloseShell => self.say("node", "the shell is closed"),
         }
     }
 

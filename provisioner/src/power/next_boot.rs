@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The next boot of a machine, by the ladder of `bmc-core`: each way is set and read back, and what the network sees of the machine
+//! after its restart says whether it was believed. A node's ladder stands between two orders, so that the second tries another way.
+
+use super::{Power, locked};
+use crate::provisioner::Provisioner;
+use bmc::ladder::{Action as Step, Event, Sighting};
+use bmc::{Ladder, MachineKey, Rung, Target, Trouble};
+use groundstate_api::action::{NextBoot, Outcome};
+use groundstate_api::site_parts::BmcProtocol;
+use groundstate_api::{Millis, NodeId};
+
+/// How many steps of a ladder are taken in one go; it has five rungs of two.
+const STEPS_MAX: usize = 32;
+
+/// A node's ladder, and whom it climbs.
+pub(super) struct Climb {
+    ladder: Ladder,
+    machine: Option<MachineKey>,
+    target: Target,
+}
+
+/// The ways that there are for this BMC, best first. The last one needs no BMC: the machine's own order, and our boot service.
+fn ways(protocol: Option<BmcProtocol>, to: NextBoot) -> Vec<Rung> {
+    let by_bmc: &[Rung] = match protocol {
+        Some(BmcProtocol::Redfish | BmcProtocol::RedfishHttp) => {
+            &[Rung::RedfishOnce, Rung::RedfishPersistent]
+        }
+        Some(BmcProtocol::Ipmi) => &[Rung::Ipmi],
+        None => &[Rung::RedfishOnce, Rung::RedfishPersistent, Rung::Ipmi],
+    };
+    let served = matches!(to, NextBoot::Network | NextBoot::HttpBoot);
+    let mut ways = by_bmc.to_vec();
+    ways.extend(served.then_some(Rung::BootService));
+    ways
+}
+
+impl Power {
+    /// Sets what a node boots next, by the first way that holds.
+    pub(super) async fn set_next_boot(
+        &self,
+        ours: &Provisioner,
+        node: &NodeId,
+        target: &Target,
+        to: NextBoot,
+    ) -> Result<Outcome, Trouble> {
+        let mut prepared = Vec::new();
+        if to == NextBoot::VirtualMedia {
+            let url = iso_url(ours);
+            prepared = self.0.bmcs.insert_media(target, &url).await?;
+        } else {
+            // Whoever answers at all says its model, by which the ways are ordered.
+            self.0.bmcs.power_state(target).await?;
+        }
+        let machine = self.0.bmcs.machine(&target.address);
+        let before = locked(&self.0.climbs).remove(node);
+        let now = ours.now();
+        let mut steps = Vec::new();
+        let mut ladder = match before {
+            // It was set before and the machine is still not there: that way did not work.
+            Some(Climb { mut ladder, .. }) if ladder.to() == to && ladder.deadline().is_some() => {
+                let over = ladder.deadline().unwrap_or(now);
+                ladder.handle(over, Event::Tick, &mut steps);
+                ladder
+            }
+            _ => {
+                let learned = self.0.kept.learned();
+                let ways = ways(target.protocol, to);
+                let mut ladder = Ladder::new(to, &ways, &learned, machine.as_ref());
+                ladder.handle(now, Event::Begin, &mut steps);
+                ladder
+            }
+        };
+        let mut climb = Climb {
+            ladder: ladder.clone(),
+            machine,
+            target: target.clone(),
+        };
+        for _ in 0..STEPS_MAX {
+            let mut next = Vec::new();
+            for step in steps {
+                if let Some((rung, mut facts)) = self
+                    .take(ours, &mut ladder, &climb, step, &mut next)
+                    .await?
+                {
+                    climb.ladder = ladder;
+                    locked(&self.0.climbs).insert(node.clone(), climb);
+                    prepared.append(&mut facts);
+                    return Ok(Outcome::Done {
+                        by: rung.as_str().to_owned(),
+                        facts: prepared,
+                    });
+                }
+            }
+            if next.is_empty() {
+                break;
+            }
+            steps = next;
+        }
+        Err(Trouble::odd("the ladder of ways ended without a word"))
+    }
+
+    /// One step of a ladder; gives the way that is set, once one is.
+    async fn take(
+        &self,
+        ours: &Provisioner,
+        ladder: &mut Ladder,
+        climb: &Climb,
+        step: Step,
+        next: &mut Vec<Step>,
+    ) -> Result<Option<(Rung, Vec<String>)>, Trouble> {
+        match step {
+            Step::Set(rung) => {
+                let result = self.set(climb, ladder.to(), rung).await;
+                ladder.handle(ours.now(), Event::Set { rung, result }, next);
+                Ok(None)
+            }
+            Step::Ready { rung, facts } | Step::RestartAgain { rung, facts } => {
+                Ok(Some((rung, facts)))
+            }
+            Step::ClearOverride => {
+                self.clear(&climb.target).await;
+                Ok(None)
+            }
+            Step::Learn { rung, lesson } => {
+                if let Some(machine) = &climb.machine {
+                    let at = ours.wall();
+                    self.0.kept.note(machine, ladder.to(), rung, lesson, at);
+                }
+                Ok(None)
+            }
+            Step::Proven { .. } => Ok(None),
+            Step::GiveUp(trouble) => Err(trouble),
+        }
+    }
+
+    async fn set(&self, climb: &Climb, to: NextBoot, rung: Rung) -> Result<Vec<String>, Trouble> {
+        if rung == Rung::BootService {
+            return Ok(vec![
+                "no way of its BMC holds; it boots by its own order, and the boot service answers it"
+                    .to_owned(),
+            ]);
+        }
+        self.0.bmcs.set_next_boot(&climb.target, to, rung).await
+    }
+
+    async fn clear(&self, target: &Target) {
+        let address = target.address.to_string();
+        if let Err(trouble) = self.0.bmcs.clear_next_boot(target).await {
+            tracing::warn!(bmc = address, %trouble, "a boot override that holds for every boot could not be taken back");
+        }
+    }
+
+    /// The machine was switched on or restarted.
+    pub(super) fn restarted(&self, node: &NodeId, now: Millis) {
+        if let Some(climb) = locked(&self.0.climbs).get_mut(node) {
+            let mut nothing = Vec::new();
+            climb.ladder.handle(now, Event::Restarted, &mut nothing);
+        }
+    }
+
+    /// Whether somebody waits to hear what this node boots.
+    pub(super) fn watches(&self) -> bool {
+        !locked(&self.0.climbs).is_empty()
+    }
+
+    /// The machine was seen. What it booted proves the way or not; a way that holds for every boot is taken back.
+    pub(super) async fn sighted(&self, ours: &Provisioner, node: &NodeId, what: Sighting) {
+        let Some(mut climb) = locked(&self.0.climbs).remove(node) else {
+            return;
+        };
+        let mut ladder = climb.ladder.clone();
+        let waited = ladder.deadline().is_some();
+        let mut steps = Vec::new();
+        ladder.handle(ours.now(), Event::Sighted(what), &mut steps);
+        let address = climb.target.address.to_string();
+        let mut set_again = false;
+        for step in steps {
+            // Another way is tried when another boot is ordered, not by this look.
+            if matches!(step, Step::Set(_)) {
+                set_again = true;
+                continue;
+            }
+            let mut next = Vec::new();
+            let done = self.alone(
+                &address,
+                self.take(ours, &mut ladder, &climb, step, &mut next),
+            );
+            if let Err(trouble) = done.await {
+                tracing::info!(%node, %trouble, "no way to its next boot is left");
+            }
+        }
+        if ladder.has_ended() && ladder.to() == NextBoot::VirtualMedia {
+            let eject = self.0.bmcs.eject_media(&climb.target);
+            if let Err(trouble) = self.alone(&address, eject).await {
+                tracing::warn!(%node, %trouble, "the boot image could not be taken out of the virtual drive");
+            }
+        }
+        // Before its restart it may be seen without meaning anything; after a wrong boot the next order climbs on.
+        if !ladder.has_ended() && !(waited && set_again) {
+            climb.ladder = ladder;
+        } else if ladder.has_ended() {
+            return;
+        }
+        locked(&self.0.climbs).insert(node.clone(), climb);
+    }
+}
+
+/// Where the boot service serves the ISO.
+fn iso_url(ours: &Provisioner) -> String {
+    let network = &ours.site().network;
+    format!(
+        "http://{}:{}/{}",
+        network.address, network.http_port, ISO_NAME
+    )
+}
+
+/// The name that the boot service serves it under.
+const ISO_NAME: &str = "groundstate.iso";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_ways_that_there_are_are_tried_and_the_boot_service_is_the_last() {
+        let all = ways(None, NextBoot::Network);
+        assert_eq!(all.len(), 4);
+        assert_eq!(all.last(), Some(&Rung::BootService));
+        assert_eq!(ways(Some(BmcProtocol::Ipmi), NextBoot::Disk), [Rung::Ipmi]);
+        assert!(!ways(Some(BmcProtocol::Redfish), NextBoot::HttpBoot).contains(&Rung::Ipmi));
+    }
+}

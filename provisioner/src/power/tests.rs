@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Actions without a BMC, with one, and after a restart.
