@@ -13,11 +13,15 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use tally::{Tally, count};
 
 /// A virtual boot: its name and what it does. An error is a failed test.
 pub(crate) type Scenario = (&'static str, fn(&Layout) -> Result<()>);
+
+/// More virtual boots at once than this take each other's time.
+const LANES_MAX: usize = 16;
 
 /// What to run.
 #[derive(Args)]
@@ -31,6 +35,9 @@ pub(crate) struct Options {
     /// Leave out the check of licences and banned crates
     #[arg(long)]
     no_deny: bool,
+    /// How many virtual boots run at once. Each takes a core and up to 3 GiB of memory
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    lanes: usize,
 }
 
 /// How a check ended.
@@ -47,35 +54,78 @@ struct Line {
     took: groundstate_api::units::Millis,
 }
 
-/// Runs everything and prints the summary; success only if nothing failed.
-pub(crate) fn run(layout: &Layout, options: &Options, boots: &[Scenario]) -> Result<ExitCode> {
+impl Options {
+    fn wants(&self, what: &str) -> bool {
+        self.only.as_ref().is_none_or(|text| what.contains(text))
+    }
+}
+
+/// Runs one check.
+fn done(what: &str, work: &mut dyn FnMut() -> Result<Outcome>) -> Line {
+    println!("\n== {what}");
+    let began = Instant::now();
+    let outcome = work().unwrap_or_else(|error| {
+        println!("{what}: {error:#}");
+        let first = error
+            .to_string()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        Outcome::Failed(Tally::one_failed(), first)
+    });
+    Line {
+        what: what.to_owned(),
+        outcome,
+        took: progress::length(began.elapsed()),
+    }
+}
+
+/// Runs the virtual boots, some at once: each has a network, a folder and servers of its own. A lane takes the next boot as
+/// soon as it is free; the lines come in the order in which they ended.
+fn boot_all(layout: &Layout, boots: &[Scenario], lanes: usize) -> Vec<Line> {
+    let waiting = Mutex::new(boots.iter());
+    let ended = Mutex::new(Vec::new());
+    let lane = || {
+        loop {
+            let next = waiting
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .next();
+            let Some((name, boot)) = next else { return };
+            let what = format!("boot: {name}");
+            let line = done(&what, &mut || {
+                boot(layout)?;
+                Ok(Outcome::Passed(Tally::one_passed()))
+            });
+            println!("-- {what}: {}, {}", line.word(), line.took);
+            ended
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(line);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..lanes.clamp(1, LANES_MAX) {
+            scope.spawn(lane);
+        }
+    });
+    ended.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs everything and prints the summary; success only if nothing failed. `prepare` makes what the boots need.
+pub(crate) fn run(
+    layout: &Layout,
+    options: &Options,
+    prepare: fn(&Layout) -> Result<()>,
+    boots: &[Scenario],
+) -> Result<ExitCode> {
     setup::ensure()?;
     let mut lines = Vec::new();
     let mut check = |what: &str, work: &mut dyn FnMut() -> Result<Outcome>| {
-        if options
-            .only
-            .as_ref()
-            .is_some_and(|text| !what.contains(text))
-        {
-            return;
+        if options.wants(what) {
+            lines.push(done(what, work));
         }
-        println!("\n== {what}");
-        let began = Instant::now();
-        let outcome = work().unwrap_or_else(|error| {
-            println!("{error:#}");
-            let first = error
-                .to_string()
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .to_owned();
-            Outcome::Failed(Tally::one_failed(), first)
-        });
-        lines.push(Line {
-            what: what.to_owned(),
-            outcome,
-            took: progress::length(began.elapsed()),
-        });
     };
     check("format", &mut || {
         cargo(layout, &["fmt", "--all", "--check"])
@@ -98,16 +148,40 @@ pub(crate) fn run(layout: &Layout, options: &Options, boots: &[Scenario]) -> Res
     if !options.no_deny {
         check("licences, bans, sources", &mut || deny(layout));
     }
-    for (name, boot) in boots {
-        check(&format!("boot: {name}"), &mut || {
-            if options.no_boots {
-                return Ok(Outcome::Skipped("--no-boots".into()));
-            }
-            boot(layout)?;
+    let chosen: Vec<Scenario> = boots
+        .iter()
+        .filter(|(name, _)| options.wants(&format!("boot: {name}")))
+        .copied()
+        .collect();
+    if options.no_boots {
+        lines.extend(chosen.iter().map(|(name, _)| Line {
+            what: format!("boot: {name}"),
+            outcome: Outcome::Skipped("--no-boots".into()),
+            took: groundstate_api::units::Millis(0),
+        }));
+    } else if !chosen.is_empty() {
+        // What all of them boot is made once, before any of them runs.
+        let made = done("what is booted", &mut || {
+            prepare(layout)?;
             Ok(Outcome::Passed(Tally::one_passed()))
         });
+        let is_made = matches!(made.outcome, Outcome::Passed(_));
+        lines.push(made);
+        if is_made {
+            lines.extend(boot_all(layout, &chosen, options.lanes));
+        }
     }
     Ok(summary(&lines))
+}
+
+impl Line {
+    fn word(&self) -> &'static str {
+        match self.outcome {
+            Outcome::Passed(_) => "passed",
+            Outcome::Failed(..) => "FAILED",
+            Outcome::Skipped(_) => "skipped",
+        }
+    }
 }
 
 /// A cargo command as one check.
@@ -209,24 +283,25 @@ fn deny(layout: &Layout) -> Result<Outcome> {
 fn summary(lines: &[Line]) -> ExitCode {
     println!("\n== summary");
     let mut all = Tally::default();
-    for Line {
-        what,
-        outcome,
-        took,
-    } in lines
-    {
-        let (word, said) = match outcome {
+    for line in lines {
+        let Line {
+            what,
+            outcome,
+            took,
+        } = line;
+        let word = line.word();
+        let said = match outcome {
             Outcome::Passed(tally) => {
                 all.add(*tally);
-                ("passed", format!("{}", tally.passed))
+                format!("{}", tally.passed)
             }
             Outcome::Failed(tally, why) => {
                 all.add(*tally);
-                ("FAILED", why.clone())
+                why.clone()
             }
             Outcome::Skipped(why) => {
                 all.add(Tally::one_skipped());
-                ("skipped", why.clone())
+                why.clone()
             }
         };
         println!("  {what:<28} {word:<8} {took:>14}  {said}");
