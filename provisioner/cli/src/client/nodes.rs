@@ -66,26 +66,41 @@ pub(crate) fn all(client: &Client) -> Result<Vec<Listed>> {
         .map(|eta| (eta.node.clone(), eta))
         .collect();
     let mut nodes = Vec::new();
-    let mut path = paths::NODES.to_owned();
-    loop {
-        let page: RawList = client.get(&path)?;
-        for raw in page.nodes {
-            let view: NodeView = client.parse(&path, raw.get())?;
-            nodes.push(Listed {
-                place: places.remove(view.node.as_str()),
-                eta: etas.remove(&view.node),
-                view,
-                raw,
-            });
-        }
-        match page.next {
-            Some(cursor) => path = format!("{}?cursor={cursor}", paths::NODES),
-            None => break,
-        }
+    for (path, raw) in raw(client)? {
+        let view: NodeView = client.parse(&path, raw.get())?;
+        nodes.push(Listed {
+            place: places.remove(view.node.as_str()),
+            eta: etas.remove(&view.node),
+            view,
+            raw,
+        });
     }
     let views: Vec<NodeView> = nodes.iter().map(|node| node.view.clone()).collect();
     names::keep(&views);
     Ok(nodes)
+}
+
+/// Every node, without where it stands.
+pub(crate) fn views(client: &Client) -> Result<Vec<NodeView>> {
+    let mut views = Vec::new();
+    for (path, raw) in raw(client)? {
+        views.push(client.parse(&path, raw.get())?);
+    }
+    Ok(views)
+}
+
+/// The list as it is, page by page, each node with the path of its page.
+fn raw(client: &Client) -> Result<Vec<(String, Box<RawValue>)>> {
+    let mut nodes = Vec::new();
+    let mut path = paths::NODES.to_owned();
+    loop {
+        let page: RawList = client.get(&path)?;
+        nodes.extend(page.nodes.into_iter().map(|raw| (path.clone(), raw)));
+        match page.next {
+            Some(cursor) => path = format!("{}?cursor={cursor}", paths::NODES),
+            None => return Ok(nodes),
+        }
+    }
 }
 
 /// The site at a glance. Where the provisioner refuses it that is said, and what it would tell is left out.
@@ -122,31 +137,28 @@ pub(crate) fn document(nodes: &[&Listed]) -> String {
 
 /// The order of names as people count: `r1-2` before `r1-10`.
 pub(crate) fn natural(a: &str, b: &str) -> Ordering {
-    let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
-    loop {
-        let (x, y) = (digits(a), digits(b));
-        if x > 0 && y > 0 {
-            let number = |text: &[u8], length: usize| {
-                let zeros = text[..length].iter().take_while(|c| **c == b'0').count();
-                text[zeros..length].to_vec()
-            };
-            let (m, n) = (number(a, x), number(b, y));
-            let order = m.len().cmp(&n.len()).then_with(|| m.cmp(&n));
-            if order != Ordering::Equal {
-                return order;
-            }
-            (a, b) = (&a[x..], &b[y..]);
-            continue;
-        }
-        match (a.split_first(), b.split_first()) {
-            (Some((x, rest_a)), Some((y, rest_b))) if x == y => (a, b) = (rest_a, rest_b),
-            (x, y) => return x.map(|(x, _)| x).cmp(&y.map(|(y, _)| y)),
-        }
-    }
+    natural_key(a).cmp(&natural_key(b))
 }
 
-fn digits(text: &[u8]) -> usize {
-    text.iter().take_while(|c| c.is_ascii_digit()).count()
+/// A text that sorts by its bytes as people sort the name: each number has its length before it.
+pub(crate) fn natural_key(name: &str) -> String {
+    let mut key = String::with_capacity(name.len() + 4);
+    let mut rest = name;
+    while let Some(first) = rest.find(|c: char| c.is_ascii_digit()) {
+        let (text, digits) = rest.split_at(first);
+        let end = digits.find(|c: char| !c.is_ascii_digit());
+        let (number, after) = digits.split_at(end.unwrap_or(digits.len()));
+        let number = number.trim_start_matches('0');
+        key.push_str(text);
+        // A length sorts as the character of that number; names have at most 63 characters.
+        key.push(char::from(
+            b'0' + u8::try_from(number.len().min(70)).unwrap_or(70),
+        ));
+        key.push_str(number);
+        rest = after;
+    }
+    key.push_str(rest);
+    key
 }
 
 #[cfg(test)]
