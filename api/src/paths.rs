@@ -12,7 +12,7 @@
 pub const HEALTHZ: &str = "/healthz";
 /// GET [`crate::view::NodeList`]. Operator.
 pub const NODES: &str = "/v1/nodes";
-/// GET [`crate::view::NodeReport`]. Operator.
+/// GET [`crate::view::NodeReport`]; `?at_event=N` as it was after that event of the journal. Operator.
 pub const NODE: &str = "/v1/nodes/{node}";
 /// POST [`crate::view::Order`], answers [`crate::view::NodeView`]. Operator. Refused where a run is under way or a host runs.
 pub const PROVISION: &str = "/v1/nodes/{node}/provision";

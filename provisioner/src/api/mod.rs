@@ -19,6 +19,7 @@ mod life;
 pub(crate) mod node;
 mod operator;
 mod problem;
+mod replay;
 pub(crate) mod routes;
 pub(crate) mod scope;
 mod site;
@@ -53,7 +54,7 @@ fn served() -> Routes {
     routes![
         GET paths::HEALTHZ => operator::healthz,
         GET paths::NODES => operator::nodes,
-        GET paths::NODE => operator::node,
+        GET paths::NODE => replay::node,
         POST paths::PROVISION => operator::provision,
         POST paths::REPROVISION => operator::reprovision,
         GET paths::NODE_PLAN => operator::plan,
