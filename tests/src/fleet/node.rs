@@ -113,7 +113,9 @@ impl Node {
                     ..
                 } => break (run, certificate_pem),
                 EnrolReply::BootLocal { .. } if self.host.is_some() => return Ok(Next::Host),
-                EnrolReply::BootLocal { .. } => tokio::time::sleep(AGAIN_MAX).await,
+                EnrolReply::BootLocal { .. } | EnrolReply::Rescue { .. } => {
+                    tokio::time::sleep(AGAIN_MAX).await;
+                }
                 EnrolReply::Refused { retry_ms, .. } => {
                     anyone.hang_up();
                     let wait = Duration::from_millis(retry_ms);

@@ -102,6 +102,7 @@ impl Member {
             height: 1,
             power: Vec::new(),
             port: None,
+            bay: None,
         });
         if let Some(hardware) = &mut node.hardware {
             for disk in &mut hardware.disks {
@@ -149,6 +150,7 @@ impl Member {
             boot_id: boot.clone(),
             uefi: true,
             csr_pem,
+            shell: None,
         }
     }
 

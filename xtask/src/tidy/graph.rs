@@ -29,11 +29,14 @@ const RANKS: &[(&str, Rank)] = &[
     ("hw-core", Rank::Core),
     ("mos-core", Rank::Core),
     ("prov-core", Rank::Core),
+    ("bmc-core", Rank::Core),
     ("pxe-server", Rank::Shell),
     ("image-repo", Rank::Shell),
     ("hw-diag", Rank::Shell),
     ("maintenance-os", Rank::Shell),
     ("provisioner", Rank::Shell),
+    ("bmc", Rank::Shell),
+    ("groundstate-journal", Rank::Shell),
     ("host-agent", Rank::Shell),
     ("groundstate", Rank::Composer),
     ("groundstate-tests", Rank::Composer),
@@ -44,6 +47,16 @@ const RANKS: &[(&str, Rank)] = &[
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("maintenance-os", "hw-diag", "its probes run on the node"),
     ("host-agent", "hw-diag", "its probes run on the host"),
+    (
+        "provisioner",
+        "groundstate-journal",
+        "its journal, which is measured and proved by itself",
+    ),
+    (
+        "provisioner",
+        "bmc",
+        "it speaks to BMCs in a crate of its own, which is proved against peers by itself",
+    ),
     (
         "xtask",
         "groundstate-tests",

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The provisioner is killed (SIGKILL) at random moments while simulated nodes enrol, deploy and register over real HTTPS;
+//! afterwards its journal must hold everything that a node was ever told, once, and every node must have come to its end.
+//!
+//! `GROUNDSTATE_KILLS`, `GROUNDSTATE_KILL_NODES` and `GROUNDSTATE_KILL_SEED` make it longer, or the same again.
+
+mod child;
+mod judge;
+mod world;
+
+use groundstate_api::view::Phase;
+use groundstate_journal::peer::Cluster;
+use std::time::{Duration, Instant};
+use world::{Noise, World, number};
+
+/// A whole test may take as long, per kill that it does; a machine of two cores that does other work needs a tenth.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+#[test]
+fn killed_at_random_moments_nothing_acknowledged_is_lost_and_nothing_is_doubled() {
+    let kills = number("GROUNDSTATE_KILLS", 40);
+    let nodes = u32::try_from(number("GROUNDSTATE_KILL_NODES", 16)).unwrap();
+    let seed = number("GROUNDSTATE_KILL_SEED", 1);
+    let mut noise = Noise(seed);
+    let mut world = World::sqlite(nodes, seed);
+    world.run(async |world| {
+        world.power_on_all();
+        let until =
+            Instant::now() + PATIENCE + Duration::from_secs(3) * u32::try_from(kills).unwrap();
+        for kill in 0..kills {
+            let lives = Duration::from_millis(60 + noise.below(700));
+            world.order_who_waits().await;
+            tokio::time::sleep(lives).await;
+            world.kill(0);
+            world.start(0).await;
+            assert!(Instant::now() < until, "{kill} kills took too long");
+        }
+        world.until_all_are(Phase::Ready, until).await;
+    });
+    let found = world.judge();
+    eprintln!("seed {seed}, {kills} kills, {nodes} nodes: {found}");
+    assert!(
+        found.runs >= u64::from(nodes),
+        "every node had a run: {found}"
+    );
+}
+
+#[test]
+fn the_leader_and_a_member_of_three_die_in_a_wave_of_fifty() {
+    let Some(cluster) = Cluster::start(3) else {
+        return;
+    };
+    let nodes = 50;
+    let mut world = World::etcd(nodes, 7, cluster);
+    world.run(async |world| {
+        let until = Instant::now() + PATIENCE * 3;
+        let first = world.leader(until).await;
+        world.power_on_all();
+        world.order_who_waits().await;
+        world.until_steps_move(100, until).await;
+        world.kill_member(1);
+        world.kill(first);
+        let died = Instant::now();
+        let second = world.leader(until).await;
+        let acts = world.until_somebody_acts(died, until).await;
+        assert_ne!(first, second);
+        eprintln!("provisioner {second} acts {acts:?} after provisioner {first} was killed");
+        world.start(first).await;
+        world.until_all_are(Phase::Ready, until).await;
+        assert!(
+            acts < Duration::from_secs(10),
+            "a new leader acts in under 10 s: {acts:?}"
+        );
+    });
+    let found = world.judge();
+    eprintln!("{nodes} nodes: {found}");
+    assert!(found.leaders >= 2, "{found}");
+    assert_eq!(found.runs, u64::from(nodes));
+}

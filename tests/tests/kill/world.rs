@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Provisioners that are killed and started, a fleet that speaks to them, and an operator who orders again and again.
+
+use crate::child;
+use crate::judge::{Found, judge};
+use groundstate_api::event::{Event, Happened};
+use groundstate_api::ready::{Ready, RoleAmong};
+use groundstate_api::site::Network;
+use groundstate_api::view::{Order, Phase};
+use groundstate_api::{NodeId, paths};
+use groundstate_journal::peer::Cluster;
+use groundstate_journal::{EtcdJournal, Reader, SqliteJournal};
+use groundstate_tests::fleet::{Acknowledged, Line, Pace, Population, Swarm, Trust};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A fast fleet: a deploy of a second or two, so that kills meet every step of it.
+const PACE: Pace = Pace {
+    image: Duration::from_millis(250),
+    step: Duration::from_millis(15),
+    report: Duration::from_millis(100),
+    heartbeat: Duration::from_millis(1_000),
+    boot: Duration::from_millis(50),
+};
+
+/// How long a child may take to listen.
+const START_MAX: Duration = Duration::from_secs(60);
+
+/// A number of the environment.
+pub(crate) fn number(name: &str, usual: u64) -> u64 {
+    let said = std::env::var(name).ok();
+    said.map_or(usual, |text| text.parse().unwrap())
+}
+
+/// Seeded, so that a run can be had again.
+pub(crate) struct Noise(pub(crate) u64);
+
+impl Noise {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+}
+
+pub(crate) struct World {
+    dir: tempfile::TempDir,
+    of: Population,
+    seed: u64,
+    provisioners: Vec<Process>,
+    cluster: Option<Cluster>,
+    swarm: Option<Swarm>,
+    acknowledged: Vec<Acknowledged>,
+    logs: u32,
+}
+
+struct Process {
+    at: SocketAddr,
+    state: PathBuf,
+    child: Option<Child>,
+}
+
+impl World {
+    pub(crate) fn sqlite(nodes: u32, seed: u64) -> Self {
+        Self::make(nodes, seed, 1, None)
+    }
+
+    pub(crate) fn etcd(nodes: u32, seed: u64, cluster: Cluster) -> Self {
+        Self::make(nodes, seed, 2, Some(cluster))
+    }
+
+    fn make(nodes: u32, seed: u64, provisioners: usize, cluster: Option<Cluster>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let held: Vec<TcpListener> = (0..provisioners)
+            .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap())
+            .collect();
+        let process = |(number, listener): (usize, &TcpListener)| Process {
+            at: listener.local_addr().unwrap(),
+            state: dir.path().join(format!("state-{number}")),
+            child: None,
+        };
+        let provisioners: Vec<Process> = held.iter().enumerate().map(process).collect();
+        let of = Population { nodes };
+        let site = of.site(Network {
+            address: Ipv4Addr::LOCALHOST,
+            prefix: 8,
+            pool_first: Ipv4Addr::new(127, 0, 1, 0),
+            pool_last: Ipv4Addr::new(127, 0, 9, 0),
+            router: None,
+            dns: Vec::new(),
+            lease_secs: 3_600,
+            http_port: 80,
+            https_port: provisioners[0].at.port(),
+        });
+        let site = serde_json::to_vec(&site).unwrap();
+        std::fs::write(dir.path().join("site.json"), site).unwrap();
+        Self {
+            dir,
+            of,
+            seed,
+            provisioners,
+            cluster,
+            swarm: None,
+            acknowledged: Vec::new(),
+            logs: 0,
+        }
+    }
+
+    /// Starts everything, lets the story happen, and stops everything.
+    pub(crate) fn run(&mut self, story: impl AsyncFnOnce(&mut Self)) {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            self.start(0).await;
+            for other in 1..self.provisioners.len() {
+                self.copy_pki(other);
+                self.start(other).await;
+            }
+            self.swarm = Some(Swarm::new(
+                self.trust(),
+                self.provisioners[0].at,
+                PACE,
+                self.seed,
+            ));
+            story(self).await;
+            // Its nodes stop with it.
+            if let Some(swarm) = self.swarm.take() {
+                self.acknowledged = swarm.acknowledged();
+            }
+        });
+    }
+
+    /// By hand, as the documentation says.
+    fn copy_pki(&self, to: usize) {
+        let to = &self.provisioners[to].state;
+        std::fs::create_dir_all(to).unwrap();
+        let copied = Command::new("cp")
+            .arg("-a")
+            .arg(self.provisioners[0].state.join("pki"))
+            .arg(to)
+            .status()
+            .unwrap();
+        assert!(copied.success());
+    }
+
+    pub(crate) async fn start(&mut self, number: usize) {
+        self.logs += 1;
+        let log = self.dir.path().join(format!("log-{}", self.logs));
+        let log = std::fs::File::create(log).unwrap();
+        let process = &mut self.provisioners[number];
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["child::child", "--exact", "--ignored", "--nocapture"])
+            .env(child::STATE, &process.state)
+            .env(child::LISTEN, process.at.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        if let Some(cluster) = &self.cluster {
+            command.env(child::ETCD, cluster.address("site"));
+        }
+        process.child = Some(command.spawn().unwrap());
+        let (at, until) = (process.at, Instant::now() + START_MAX);
+        while tokio::net::TcpStream::connect(at).await.is_err() {
+            assert!(Instant::now() < until, "{}", self.last_words());
+            if let Some(child) = &mut self.provisioners[number].child {
+                let ended = child.try_wait().unwrap();
+                assert!(ended.is_none(), "{ended:?}: {}", self.last_words());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn last_words(&self) -> String {
+        let log = self.dir.path().join(format!("log-{}", self.logs));
+        std::fs::read_to_string(log).unwrap_or_default()
+    }
+
+    pub(crate) fn kill(&mut self, number: usize) {
+        if let Some(mut child) = self.provisioners[number].child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    pub(crate) fn kill_member(&mut self, number: usize) {
+        if let Some(cluster) = &mut self.cluster {
+            cluster.kill(number);
+        }
+    }
+
+    fn file(&self, name: &str) -> String {
+        let dir = self.provisioners[0].state.join("pki/operator");
+        std::fs::read_to_string(dir.join(name)).unwrap()
+    }
+
+    fn trust(&self) -> Trust {
+        Trust::new(self.provisioners[0].at, &self.file("ca.crt")).unwrap()
+    }
+
+    fn operator(&self, number: usize) -> Line {
+        let credential = (self.file("operator.crt"), self.file("operator.key"));
+        let trust = self.trust().at(self.provisioners[number].at);
+        Line::new(&trust, Some((&credential.0, &credential.1))).unwrap()
+    }
+
+    pub(crate) fn power_on_all(&mut self) {
+        let swarm = self.swarm.as_mut().unwrap();
+        self.of.members().for_each(|who| swarm.power_on(who));
+    }
+
+    /// Who leads, once somebody does; the fleet is told.
+    pub(crate) async fn leader(&mut self, until: Instant) -> usize {
+        loop {
+            for number in 0..self.provisioners.len() {
+                if self.provisioners[number].child.is_none() {
+                    continue;
+                }
+                let mut line = self.operator(number);
+                let ready = line.get(paths::READYZ).await.ok();
+                let ready = ready.and_then(|a| serde_json::from_slice::<Ready>(&a.body).ok());
+                if ready.is_some_and(|ready| ready.role == RoleAmong::Leader) {
+                    let at = self.provisioners[number].at;
+                    self.swarm.as_ref().unwrap().move_to(at);
+                    return number;
+                }
+            }
+            assert!(Instant::now() < until, "nobody leads");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Orders a run of every node that has none, or whose run is over. A provisioner that is gone is no fault here.
+    pub(crate) async fn order_who_waits(&mut self) {
+        let phases = self.phases();
+        for number in 0..self.provisioners.len() {
+            let mut line = self.operator(number);
+            for who in self.of.members() {
+                let path = match phases.get(&who.name()) {
+                    None | Some(Phase::Enrolled) => paths::PROVISION,
+                    Some(Phase::Ready | Phase::Held) => paths::REPROVISION,
+                    Some(_) => continue,
+                };
+                let path = path.replace("{node}", who.name().as_str());
+                if let Ok(answer) = line.post(&path, &Order::default()).await {
+                    let fits = matches!(answer.status, 200..300 | 409 | 429 | 503);
+                    assert!(fits, "{path}: {} {}", answer.status, answer.says());
+                }
+            }
+        }
+    }
+
+    fn journal(&self) -> Box<dyn Reader> {
+        match &self.cluster {
+            None => {
+                let path = self.provisioners[0].state.join("journal.db");
+                Box::new(SqliteJournal::open(&path).unwrap())
+            }
+            Some(cluster) => Box::new(EtcdJournal::open(&cluster.options("site")).unwrap()),
+        }
+    }
+
+    fn events(&self) -> Vec<Event> {
+        let journal = self.journal();
+        let mut events: Vec<Event> = Vec::new();
+        loop {
+            let after = events.last().map_or(0, |last| last.number);
+            let page = journal.read(after, 1_000, None).unwrap();
+            if page.is_empty() {
+                return events;
+            }
+            events.extend(page);
+        }
+    }
+
+    fn phases(&self) -> BTreeMap<NodeId, Phase> {
+        let mut phases = BTreeMap::new();
+        for event in self.events() {
+            if let (Some(node), Happened::PhaseChanged { to, .. }) = (event.node, event.what) {
+                phases.insert(node, to);
+            }
+        }
+        phases
+    }
+
+    pub(crate) async fn until_all_are(&mut self, phase: Phase, until: Instant) {
+        loop {
+            let phases = self.phases();
+            let are = phases.values().filter(|one| **one == phase).count();
+            if are == usize::try_from(self.of.nodes).unwrap() {
+                return;
+            }
+            assert!(
+                Instant::now() < until,
+                "{are} of {} are {phase:?}: {phases:?}\n{:?}\n{}",
+                self.of.nodes,
+                self.swarm.as_ref().unwrap().tally().failures(),
+                self.last_words()
+            );
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    }
+
+    pub(crate) async fn until_steps_move(&mut self, count: usize, until: Instant) {
+        while self.swarm.as_ref().unwrap().acknowledged().len() < count {
+            assert!(
+                Instant::now() < until,
+                "nothing moves: {}",
+                self.last_words()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// How long after `died` a node was told of something that is durable.
+    pub(crate) async fn until_somebody_acts(&mut self, died: Instant, until: Instant) -> Duration {
+        let seen = self.swarm.as_ref().unwrap().acknowledged().len();
+        self.until_steps_move(seen + 1, until).await;
+        died.elapsed()
+    }
+
+    /// Everything that was acknowledged against everything that stands in the journal.
+    pub(crate) fn judge(&mut self) -> Found {
+        for number in 0..self.provisioners.len() {
+            self.kill(number);
+        }
+        let acknowledged = std::mem::take(&mut self.acknowledged);
+        judge(&self.events(), &acknowledged)
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for number in 0..self.provisioners.len() {
+            self.kill(number);
+        }
+    }
+}
