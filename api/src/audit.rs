@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The audit trail: who ordered what, and what came of it. It never holds a secret or a body.
 
+use crate::reason::Reason;
+use crate::site_parts::Webhook;
+use crate::units::Millis;
 use alloc::string::String;
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// One call that was to change something.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audit {
     /// Who called: `operator:ana`, `fabric:fc-1`.
@@ -21,4 +26,49 @@ pub struct Audit {
     /// SHA-256 of the request's body, `sha256:…`; none where it was empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
+}
+
+/// How each webhook stands: `GET /v1/webhooks`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookList {
+    /// The webhooks by name.
+    pub webhooks: Vec<WebhookView>,
+}
+
+/// How one webhook stands. Its key is shown nowhere.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookView {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub url: String,
+    /// The kinds of event that it is told of; all where empty.
+    pub events: Vec<String>,
+    /// It was told of everything up to this event.
+    pub told: u64,
+    /// The newest event.
+    pub newest: u64,
+    /// When it took something last, milliseconds since 1970.
+    pub last_told: Option<Millis>,
+    /// How often the same events were tried without success.
+    pub tries: u32,
+    /// Why the last try failed.
+    pub failing: Option<Reason>,
+    /// When it is tried again, milliseconds since 1970.
+    pub next_try: Option<Millis>,
+}
+
+impl WebhookView {
+    /// One that was told of nothing yet.
+    #[must_use]
+    pub fn of(hook: &Webhook) -> Self {
+        Self {
+            name: hook.name.clone(),
+            url: hook.url.clone(),
+            events: hook.events.clone(),
+            ..Self::default()
+        }
+    }
 }

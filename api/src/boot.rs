@@ -10,6 +10,7 @@ use core::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 /// How the machine's firmware boots from the network (RFC 4578 option 93, IANA processor architecture types).
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Firmware {
@@ -42,6 +43,7 @@ impl Firmware {
 }
 
 /// "What shall this machine boot?"
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BootQuestion {
     /// The MAC address that asks.
@@ -77,6 +79,7 @@ impl BootQuestion {
 }
 
 /// What the machine shall boot.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "boot", rename_all = "kebab-case")]
 pub enum BootAnswer {
@@ -110,6 +113,7 @@ impl BootAnswer {
 }
 
 /// How firmware is sent to its own disk. Models differ in what they take well.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "kebab-case")]
 pub enum LocalBoot {
@@ -128,6 +132,7 @@ pub enum LocalBoot {
 }
 
 /// What a machine boots that is neither the maintenance OS nor its own disk. Names are names of served boot files.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BootRecipe {
@@ -148,6 +153,7 @@ pub struct BootRecipe {
 }
 
 /// One step of a boot that the boot service saw.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "saw", rename_all = "kebab-case")]
 pub enum BootSighting {
@@ -187,6 +193,7 @@ pub enum BootSighting {
 
 /// What the boot image carries about its site. Public: it holds no secret. Placed in the initramfs at
 /// [`BOOT_CONFIG_PATH`] when the boot image is assembled.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BootConfig {

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// The table. Its entity tag changes when anything in it does.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BootAnswers {
     /// [`crate::SCHEMA`].
@@ -18,6 +19,7 @@ pub struct BootAnswers {
 }
 
 /// What one node boots now.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeBootAnswer {
     /// The node.

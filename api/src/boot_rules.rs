@@ -18,6 +18,7 @@ pub const LOCAL_DISK: &str = "local-disk";
 pub const NOTHING: &str = "nothing";
 
 /// `[boot]`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BootRules {
@@ -53,6 +54,7 @@ impl BootRules {
 }
 
 /// `[[boot.model]]`: a rule for machines of a model, as their last report named it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelBoot {

@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// How something went over the wire.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Via {
@@ -53,6 +54,7 @@ impl Via {
 }
 
 /// One step of a boot.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "kebab-case")]
 pub enum BootStep {
@@ -135,6 +137,7 @@ pub enum BootStep {
 }
 
 /// A step and when it was seen.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimedStep {
     /// When it was seen first, milliseconds since 1970.
@@ -150,6 +153,7 @@ pub struct TimedStep {
 }
 
 /// How a session stands.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum SessionState {
@@ -169,6 +173,7 @@ pub enum SessionState {
 }
 
 /// What was seen of one boot of one machine.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BootSession {
     /// The machine.
@@ -281,6 +286,7 @@ impl BootStep {
 }
 
 /// A DHCP server on the provisioning network that is not ours.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignServer {
     /// Its address, as it names itself (option 54), else where its packet came from.
@@ -296,6 +302,7 @@ pub struct ForeignServer {
 }
 
 /// Every session that is remembered, newest first.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BootSessions {
     /// The sessions.
@@ -309,6 +316,7 @@ pub struct BootSessions {
 }
 
 /// What a boot service on another machine tells the provisioner.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BootReport {
@@ -328,6 +336,7 @@ pub struct BootReport {
 }
 
 /// A sighting and whose it is.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SightingOf {

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// `[policy.disks]`, and `[node.disks]` where a node differs.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DiskPolicy {
@@ -45,6 +46,7 @@ impl DiskPolicy {
 }
 
 /// What may be wiped without being confirmed by serial number.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WipeRule {
@@ -56,6 +58,7 @@ pub enum WipeRule {
 }
 
 /// Whether a VHD may be made in parts on several disks.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Span {
@@ -67,6 +70,7 @@ pub enum Span {
 }
 
 /// Whether the OS disk also holds a data volume.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DataOnOs {
@@ -81,6 +85,7 @@ pub enum DataOnOs {
 
 /// One rule. Every condition that is written down must hold; within one, any of its values. A rule without conditions
 /// matches every disk that no rule before it matched.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DiskRule {
@@ -140,6 +145,7 @@ pub struct DiskRule {
 }
 
 /// Kinds of medium.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Media {

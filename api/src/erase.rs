@@ -12,6 +12,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 /// What an order wants at least.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -42,6 +43,7 @@ impl fmt::Display for EraseClass {
 }
 
 /// How a disk is erased.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EraseMethod {
@@ -76,6 +78,7 @@ pub enum EraseMethod {
 }
 
 /// What a disk reads as after a method.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReadsAs {
@@ -185,6 +188,7 @@ impl fmt::Display for EraseMethod {
 }
 
 /// What an order to erase asks.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EraseTerms {
@@ -197,6 +201,7 @@ pub struct EraseTerms {
 }
 
 /// The body of an order to erase: `POST /v1/nodes/{node}/erase`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EraseOrder {
@@ -208,6 +213,7 @@ pub struct EraseOrder {
 }
 
 /// A method that was not used, or that the drive refused before it began.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NotUsed {
@@ -218,6 +224,7 @@ pub struct NotUsed {
 }
 
 /// What was read before and after.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EraseSample {
@@ -252,6 +259,7 @@ pub struct EraseSample {
 }
 
 /// How an erase ended.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum EraseOutcome {
@@ -272,6 +280,7 @@ pub enum EraseOutcome {
 }
 
 /// What a node says of one disk.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EraseRecord {
@@ -302,6 +311,7 @@ pub struct EraseRecord {
 }
 
 /// One disk's record, sent by the node when the disk is done: `POST /v1/run/erased`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EraseReport {
     /// The run.
@@ -311,6 +321,7 @@ pub struct EraseReport {
 }
 
 /// What the provisioner signs.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EraseCertificate {
@@ -356,6 +367,7 @@ impl EraseCertificate {
 }
 
 /// A certificate with its signature: the text is signed as it stands, byte by byte.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignedErase {
@@ -373,6 +385,7 @@ pub struct SignedErase {
 pub const ERASE_SIGNATURE: &str = "ecdsa-p256-sha256";
 
 /// The erase certificates of a node, oldest first.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EraseCertificates {
     /// Them.

@@ -206,6 +206,7 @@ impl<'de> Deserialize<'de> for PieceSet {
 /// What a node that fetches an image tells of itself, and by that asks what to fetch next, and where.
 ///
 /// It is whole each time: the one who plans holds nothing that a lost question or a restart could make wrong.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourcesQuestion {
@@ -243,6 +244,7 @@ pub struct SourcesQuestion {
 }
 
 /// Bytes of chunks as they went over the network.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Traffic {
@@ -255,6 +257,7 @@ pub struct Traffic {
 }
 
 /// Trouble with another node.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PeerTrouble {
@@ -267,6 +270,7 @@ pub struct PeerTrouble {
 }
 
 /// What can be wrong with another node.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TroubleKind {
@@ -281,6 +285,7 @@ pub enum TroubleKind {
 }
 
 /// Where to get the next pieces.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourcesAnswer {
@@ -299,6 +304,7 @@ pub struct SourcesAnswer {
 }
 
 /// Another node that serves.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PeerAddress {
@@ -309,6 +315,7 @@ pub struct PeerAddress {
 }
 
 /// Consecutive pieces from one place.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Share {
@@ -330,6 +337,7 @@ impl Share {
 }
 
 /// How a site gives images out (`[images]` in the site file).
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageRules {
@@ -394,6 +402,7 @@ impl ImageRules {
 }
 
 /// Machines behind one switch.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rack {

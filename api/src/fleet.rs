@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// `GET /v1/fleet`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FleetView {
     /// The site's name.
@@ -40,6 +41,7 @@ pub struct FleetView {
 }
 
 /// A node that needs a person.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Need {
     /// The node.
@@ -61,6 +63,7 @@ pub struct Need {
 }
 
 /// A rack with what stands in it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RackView {
     /// Its name; `-` for the nodes of no rack.
@@ -76,6 +79,7 @@ pub struct RackView {
 }
 
 /// One thing in a rack.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotView {
     /// Its lowest unit; 0 for what has none.
@@ -93,6 +97,7 @@ pub struct SlotView {
 }
 
 /// When a run is expected to be done, from the fleet's own medians.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Eta {
     /// The node.
@@ -106,6 +111,7 @@ pub struct Eta {
 }
 
 /// What a median is of.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EtaFrom {

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// What the policy does about a node in trouble, from the mildest to the hardest.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Measure {
@@ -63,6 +64,7 @@ impl Measure {
 }
 
 /// What kind of trouble a node is in. Classes, not alert ids: rules name these.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TroubleKind {
@@ -81,6 +83,7 @@ pub enum TroubleKind {
 }
 
 /// One thing that is wrong with a host, as its agent or the fabric controller says.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trouble {
@@ -94,6 +97,7 @@ pub struct Trouble {
 }
 
 /// A trouble with who says so.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TroubleView {
     /// Who: `host-agent`, `hw-diag`, `fabric:fc-1`.
@@ -105,6 +109,7 @@ pub struct TroubleView {
 }
 
 /// The body of `POST /v1/nodes/{node}/troubles`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Troubles {
@@ -113,6 +118,7 @@ pub struct Troubles {
 }
 
 /// The body of `POST /v1/nodes/{node}/remarks`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Remark {
@@ -121,6 +127,7 @@ pub struct Remark {
 }
 
 /// The body of `POST /v1/nodes/{node}/approve`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApprovePlan {
@@ -129,6 +136,7 @@ pub struct ApprovePlan {
 }
 
 /// The policy, `[healing]` in the site file.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HealingPolicy {
@@ -191,6 +199,7 @@ impl HealingPolicy {
 }
 
 /// One rule: what is done about one kind of trouble.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HealingRule {
@@ -202,6 +211,7 @@ pub struct HealingRule {
 }
 
 /// One step of a ladder.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HealingStep {
@@ -216,6 +226,7 @@ pub struct HealingStep {
 }
 
 /// The brake: whether measures that disturb hosts are stopped for the whole site.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrakeView {
     /// Whether it is on.
@@ -229,6 +240,7 @@ pub struct BrakeView {
 }
 
 /// The body of `POST /v1/brake`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BrakeOrder {
@@ -241,6 +253,7 @@ pub struct BrakeOrder {
 
 /// The body of orders that take a node out of use, give it back or say why: `drain`, `quarantine`, `repair`, `release`,
 /// `retire`, `rescue`, and of `veto` and `approve`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Because {
@@ -250,6 +263,7 @@ pub struct Because {
 }
 
 /// A measure that the policy wants and that waits, or goes on: part of a node's explanation.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeasureView {
     /// The node.

@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// A verdict on a device. Unknown is never ok.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
@@ -48,6 +49,7 @@ impl Verdict {
 }
 
 /// What kind of thing a report is about.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeviceKind {
@@ -105,6 +107,7 @@ impl DeviceKind {
 }
 
 /// How sure a finding is.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sureness {
@@ -129,6 +132,7 @@ impl Sureness {
 }
 
 /// The kind of thing to do. The sentence beside it says it in full.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Advice {
@@ -147,6 +151,7 @@ pub enum Advice {
 }
 
 /// One thing that was found on one device.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HealthFinding {
     /// A stable name that a program may branch on and `hw-diag explain` explains, for example `ata-pending-sectors`.
@@ -166,6 +171,7 @@ pub struct HealthFinding {
 }
 
 /// Where a device is and what it is: what a technician needs to find it and to order another.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// Slot, bay, silkscreen name or controller address.
@@ -192,6 +198,7 @@ pub struct Place {
 }
 
 /// The report on one device.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceReport {
     /// Its name where it was looked at: `/dev/sda`, `DIMM_A2`, `cpu0`, or the capture's file.
@@ -357,6 +364,7 @@ pub fn page(reports: &[DeviceReport]) -> Vec<String> {
 }
 
 /// Corrected and uncorrected memory errors that the memory controller counted since boot (EDAC).
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryErrors {
     /// Corrected.

@@ -18,6 +18,7 @@ pub const CREDENTIAL_DIR: &str = "etc/groundstate/credential";
 pub const SPECIALISED_PATH: &str = "var/lib/groundstate/specialised.json";
 
 /// First-boot data.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostSeed {
     /// [`crate::SCHEMA`].
@@ -55,6 +56,7 @@ fn is_false(same_host: &bool) -> bool {
 }
 
 /// A data volume.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeedVolume {
     /// File system UUID, lower-case text.
@@ -69,6 +71,7 @@ pub struct SeedVolume {
 }
 
 /// How the machine boots from the network.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkBoot {
     /// The interface.
@@ -78,6 +81,7 @@ pub struct NetworkBoot {
 }
 
 /// One thing that specialisation changed.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// What: `host name`, `machine-id`, `ssh host keys`, `root file system`, `credential`, `volume /data/…`.
@@ -89,6 +93,7 @@ pub struct Change {
 }
 
 /// The first call of a host's agent in a boot.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Register {
     /// [`crate::SCHEMA`].
@@ -114,6 +119,7 @@ pub struct Register {
 }
 
 /// A later call.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
     /// Who it is.
@@ -138,6 +144,7 @@ pub struct Heartbeat {
 }
 
 /// What the provisioner answers to a register or a heartbeat.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum HostInstruction {
@@ -156,6 +163,7 @@ pub enum HostInstruction {
 }
 
 /// What a host's agent can be asked to do.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HostAct {
@@ -170,6 +178,7 @@ pub enum HostAct {
 }
 
 /// How an action of a host ended.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostActed {
     /// The action.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub const MANIFEST_SCHEMA: u32 = 2;
 
 /// What kind of image the chunks make up.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ImageKind {
@@ -30,6 +31,7 @@ impl ImageKind {
 }
 
 /// What an image was imported from. It is stated by the one who imports, never guessed.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ImageFormat {
@@ -58,6 +60,7 @@ pub enum ImageFormat {
 }
 
 /// The instruction set that the image's boot files are for.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Architecture {
     /// AMD64, Intel 64.
@@ -69,6 +72,7 @@ pub enum Architecture {
 }
 
 /// Which firmware can boot the image.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RequiredFirmware {
@@ -82,6 +86,7 @@ pub enum RequiredFirmware {
 }
 
 /// How the image starts.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "way", rename_all = "kebab-case")]
 pub enum BootEntry {
@@ -96,6 +101,7 @@ pub enum BootEntry {
 }
 
 /// A UEFI application inside the image.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LoaderPath {
@@ -106,6 +112,7 @@ pub struct LoaderPath {
 }
 
 /// What a root file system is booted with.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BootFiles {
@@ -120,6 +127,7 @@ pub struct BootFiles {
 }
 
 /// The document that names every byte of an image. Its identity is the SHA-256 of its canonical bytes.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -211,6 +219,7 @@ impl<'de> Deserialize<'de> for Chunk {
 }
 
 /// A file of its own, stored as it is.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Blob {
@@ -221,6 +230,7 @@ pub struct Blob {
 }
 
 /// A reference to an image, as it stands in a plan.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageRef {
     /// Name.

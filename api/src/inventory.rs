@@ -16,6 +16,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// Everything that the probes of one boot saw.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inventory {
     /// [`crate::SCHEMA`].
@@ -42,6 +43,7 @@ pub struct Inventory {
 }
 
 /// The machine as SMBIOS types 0, 1 and 4 and the kernel describe it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SystemInfo {
     /// Manufacturer (type 1).
@@ -65,6 +67,7 @@ pub struct SystemInfo {
 }
 
 /// Memory, configured and available.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryInfo {
     /// What the kernel can use (`MemTotal`).
@@ -76,6 +79,7 @@ pub struct MemoryInfo {
 }
 
 /// One memory slot (SMBIOS type 17).
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dimm {
     /// Device Locator: the silkscreen name.
@@ -102,6 +106,7 @@ pub struct Dimm {
 }
 
 /// How a disk is connected.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Transport {
@@ -120,6 +125,7 @@ pub enum Transport {
 }
 
 /// One whole disk.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disk {
     /// The kernel's name in this boot, for example `nvme0n1`. Never used to choose a disk.
@@ -160,6 +166,7 @@ pub struct Disk {
 }
 
 /// What the kernel knows of a disk's place in this boot, and the disk itself does not.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
     /// The kernel's number of this appearance (`diskseq`): another disk under the same name has another.
@@ -226,6 +233,7 @@ impl Disk {
 }
 
 /// Something recognised on a disk.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
     /// Where: `disk` or `partition 2`.
@@ -238,6 +246,7 @@ pub struct Signature {
 
 /// Our layout as it was found on a disk (from partition names, which we write). Whose it is stands not on the disk: the
 /// provisioner knows the disk GUIDs that its plans wrote ([`crate::plan::EarlierDisks::table`]).
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FoundLayout {
     /// What the disk was for.
@@ -252,6 +261,7 @@ pub struct FoundLayout {
 }
 
 /// A partition as it was found.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FoundPartition {
     /// Its number, from 1.
@@ -271,6 +281,7 @@ pub struct FoundPartition {
 }
 
 /// A file system as it was found.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FoundFileSystem {
     /// Its common name, for example `ext4`.
@@ -282,6 +293,7 @@ pub struct FoundFileSystem {
 }
 
 /// A disk's health.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     /// The verdict.
@@ -303,6 +315,7 @@ pub struct Health {
 }
 
 /// A network interface.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nic {
     /// The kernel's name.
@@ -318,6 +331,7 @@ pub struct Nic {
 }
 
 /// How grave a finding is.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Gravity {
@@ -328,6 +342,7 @@ pub enum Gravity {
 }
 
 /// A judgement on an inventory.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// How grave it is.

@@ -38,11 +38,13 @@ pub mod plan;
 pub mod ready;
 pub mod reason;
 pub mod run;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod site;
 pub mod site_parts;
 pub mod site_plan;
-pub mod ticket;
 pub mod text;
+pub mod ticket;
 pub mod trust;
 pub mod units;
 pub mod view;

@@ -110,13 +110,89 @@ pub const IMAGE_SERVICE: &[(&str, MetricKind)] = &[
     ("groundstate_image_turn_seconds", MetricKind::Histogram),
 ];
 
+/// The metrics of the provisioner, each with what it says.
+pub const PROVISIONER: &[(&str, MetricKind, &str)] = &[
+    (
+        "groundstate_nodes",
+        MetricKind::Gauge,
+        "Nodes of the site by phase.",
+    ),
+    (
+        "groundstate_events",
+        MetricKind::Gauge,
+        "Number of the newest event of the journal.",
+    ),
+    (
+        "groundstate_site_version",
+        MetricKind::Gauge,
+        "Version of the site in force.",
+    ),
+    (
+        "groundstate_actions_open",
+        MetricKind::Gauge,
+        "Actions that go on.",
+    ),
+    (
+        "groundstate_webhook_behind_events",
+        MetricKind::Gauge,
+        "Events that the webhook which is furthest behind has not been told.",
+    ),
+    (
+        "groundstate_api_connections",
+        MetricKind::Gauge,
+        "Connections to the HTTPS API that are open.",
+    ),
+    (
+        "groundstate_api_connections_refused",
+        MetricKind::Gauge,
+        "Connections that were closed at once since the start because there were too many.",
+    ),
+    (
+        "groundstate_api_request_seconds",
+        MetricKind::Histogram,
+        "How long calls of the HTTPS API took, long polls included.",
+    ),
+    (
+        "groundstate_api_answers_total",
+        MetricKind::Counter,
+        "Answers of the HTTPS API by class of status.",
+    ),
+    (
+        "groundstate_journal_write_seconds",
+        MetricKind::Histogram,
+        "How long it took until events were durable.",
+    ),
+    (
+        "groundstate_transitions_total",
+        MetricKind::Counter,
+        "Nodes that moved to another phase, by that phase.",
+    ),
+    (
+        "groundstate_actions_begun_total",
+        MetricKind::Counter,
+        "Actions that were begun.",
+    ),
+    (
+        "groundstate_actions_ended_total",
+        MetricKind::Counter,
+        "Actions that ended, by outcome and by what carried them out: a BMC over Redfish or IPMI, the host, a person.",
+    ),
+    (
+        "groundstate_webhook_deliveries_total",
+        MetricKind::Counter,
+        "Requests to webhooks by what came of them.",
+    ),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn names_are_as_the_text_format_wants_them() {
-        let all = || BOOT_SERVICE.iter().chain(IMAGE_SERVICE);
+        let ours = || PROVISIONER.iter().map(|(name, kind, _)| (name, kind));
+        let theirs = || BOOT_SERVICE.iter().chain(IMAGE_SERVICE);
+        let all = || theirs().map(|(name, kind)| (name, kind)).chain(ours());
         for (n, (name, kind)) in all().enumerate() {
             let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
             assert!(name.chars().all(allowed), "{name}");

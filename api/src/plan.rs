@@ -14,6 +14,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// How the machine gets from the maintenance OS into its host.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HandOver {
@@ -24,6 +25,7 @@ pub enum HandOver {
 }
 
 /// What a disk is for.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
@@ -63,6 +65,7 @@ impl Role {
 }
 
 /// The file system of a data volume.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VolumeFs {
@@ -90,6 +93,7 @@ impl VolumeFs {
 }
 
 /// What a new run does about what an order asked beyond the policy. Nothing is asked where it is empty.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OrderTerms {
@@ -126,6 +130,7 @@ impl OrderTerms {
 }
 
 /// A plan for one run of one node.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
@@ -178,6 +183,7 @@ impl Plan {
 }
 
 /// What a plan would be if a run were ordered now. Nothing was ordered, and nothing happens by it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanPreview {
     /// The plan. What follows from the run (its id, the plan's id, new GUIDs, volume ids, VHD ids) says
@@ -191,6 +197,7 @@ pub struct PlanPreview {
 pub const DECIDED_AT_THE_ORDER: &str = "decided-at-the-order";
 
 /// A disk that would be wiped although it holds something that is not ours.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NeedsConfirm {
     /// Its serial number, as the confirmation must give it.
@@ -202,6 +209,7 @@ pub struct NeedsConfirm {
 }
 
 /// What happens to one disk.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DiskPlan {
@@ -264,6 +272,7 @@ impl EarlierDisks {
 }
 
 /// What is done to a disk.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum DiskAction {
@@ -299,6 +308,7 @@ pub enum DiskAction {
 }
 
 /// A GUID Partition Table.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TablePlan {
@@ -309,6 +319,7 @@ pub struct TablePlan {
 }
 
 /// One partition.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PartitionPlan {
@@ -327,6 +338,7 @@ pub struct PartitionPlan {
 }
 
 /// What a partition holds.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "holds", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum PartitionContents {
@@ -441,6 +453,7 @@ impl PartitionContents {
 }
 
 /// The format of a virtual disk.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VhdFormat {
@@ -468,6 +481,7 @@ impl VhdFormat {
 }
 
 /// How a virtual disk takes its space.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VhdKind {
@@ -496,6 +510,7 @@ impl VhdKind {
 
 /// Which piece of a larger virtual disk a file is. The pieces, joined in order, are the whole; each is a virtual disk of its
 /// own, so that a failed disk costs only the pieces that lay on it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VhdPart {
@@ -508,6 +523,7 @@ pub struct VhdPart {
 }
 
 /// One preallocated virtual disk.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VhdPlan {
@@ -529,6 +545,7 @@ pub struct VhdPlan {
 }
 
 /// The steps of carrying a plan out, in order. Each is idempotent.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 pub const LEADER_HEADER: &str = "groundstate-leader";
 
 /// What a provisioner is among those of its site.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RoleAmong {
@@ -23,6 +24,7 @@ pub enum RoleAmong {
 }
 
 /// The answer; its status is 200 where `ready`, else 503.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ready {
     /// Whether it can be asked for what its role can do.

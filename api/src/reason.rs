@@ -9,6 +9,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 /// What kind of reason it is. A program may branch on this; people read the rest.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReasonCode {
@@ -124,6 +125,8 @@ pub enum ReasonCode {
     Precondition,
     /// The idempotency key was used for another request (422).
     KeyReused,
+    /// Too many orders or keys of one caller in a short time (429).
+    TooMany,
     /// The site cannot be applied as it is.
     SiteRefused,
 }
@@ -189,6 +192,7 @@ impl ReasonCode {
             Self::JournalUnusable => "journal-unusable",
             Self::Precondition => "precondition",
             Self::KeyReused => "key-reused",
+            Self::TooMany => "too-many",
             Self::SiteRefused => "site-refused",
         }
     }
@@ -201,6 +205,7 @@ impl fmt::Display for ReasonCode {
 }
 
 /// The part that a reason is about, with what a technician needs to find it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Part {
@@ -325,6 +330,7 @@ impl Part {
 }
 
 /// Why something waits, is refused or is held.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
     /// What kind of reason it is.

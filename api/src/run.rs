@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// The inventory report of a run.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InventoryReport {
     /// The run.
@@ -21,6 +22,7 @@ pub struct InventoryReport {
 }
 
 /// What the node shall do now. The same question gives the same answer until something changes.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum Instruction {
@@ -46,6 +48,7 @@ pub enum Instruction {
 }
 
 /// How a step stands.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum StepState {
@@ -76,6 +79,7 @@ pub enum StepState {
 }
 
 /// A node's report on one step. Reports carry a rising number; a number seen before is acknowledged and ignored.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// The run.
@@ -93,6 +97,7 @@ pub struct Progress {
 }
 
 /// A piece of PID 1's log.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogChunk {
     /// The run.
@@ -104,6 +109,7 @@ pub struct LogChunk {
 }
 
 /// Asks for the certificate with which the host will report. The key stays on the node.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostCredentialRequest {
     /// The run.
@@ -113,6 +119,7 @@ pub struct HostCredentialRequest {
 }
 
 /// The host's certificate.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostCredential {
     /// The client certificate, PEM; bound to node and plan.

@@ -14,6 +14,7 @@ use core::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 /// The whole file.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Site {
@@ -59,6 +60,7 @@ pub struct Site {
 }
 
 /// The provisioning network.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Network {
@@ -98,6 +100,7 @@ fn https_port_default() -> u16 {
 }
 
 /// What holds for every node that does not say otherwise.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
@@ -115,7 +118,10 @@ pub struct Policy {
     pub closed: bool,
     /// How often a run is tried again by itself that stopped for a cause that may pass: the machine fell silent, did not boot,
     /// or could not reach the provisioner. Runs that the healing policy orders are never tried again so: its ladder says how often.
-    #[serde(default = "retries_default", skip_serializing_if = "is_retries_default")]
+    #[serde(
+        default = "retries_default",
+        skip_serializing_if = "is_retries_default"
+    )]
     pub retries: u32,
     /// The most runs that carry their plans out at once; none where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -144,6 +150,7 @@ fn is_retries_default(retries: &u32) -> bool {
 }
 
 /// A set of VHDs: `vm-0.vhd`, `vm-1.vhd`, …; `count` of one `size`, or `sizes`, or as many or as large as fit (`fill`).
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VhdPolicy {
@@ -176,6 +183,7 @@ pub struct VhdPolicy {
 }
 
 /// What a set of VHDs is made for.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Per {
@@ -203,6 +211,7 @@ fn is_false(fill: &bool) -> bool {
 }
 
 /// One machine.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Node {
@@ -267,6 +276,7 @@ impl Node {
 }
 
 /// Expected hardware.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hardware {
@@ -279,6 +289,7 @@ pub struct Hardware {
 }
 
 /// An expected DIMM.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExpectedDimm {
@@ -292,6 +303,7 @@ pub struct ExpectedDimm {
 }
 
 /// An expected disk.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExpectedDisk {

@@ -8,6 +8,7 @@ use core::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 /// A rack, `[[rack]]`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rack {
@@ -32,6 +33,7 @@ const fn units_default() -> u16 {
 }
 
 /// A switch or a PDU, `[[switch]]`, `[[pdu]]`: for elevations, tickets and what fails together.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fixture {
@@ -58,6 +60,7 @@ pub(crate) const fn one_unit() -> u16 {
 }
 
 /// Where a node sits, keys of `[[node]]`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Slot {
@@ -80,6 +83,7 @@ pub struct Slot {
 }
 
 /// A node's BMC, `[node.bmc]`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BmcSite {
@@ -99,6 +103,7 @@ pub struct BmcSite {
 }
 
 /// How a BMC is spoken to.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BmcProtocol {
@@ -111,6 +116,7 @@ pub enum BmcProtocol {
 }
 
 /// A hardware profile, `[[profile]]`: what every node of a kind should have.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
@@ -125,6 +131,7 @@ pub struct Profile {
 }
 
 /// What a caller may do.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
@@ -164,6 +171,7 @@ impl Role {
 }
 
 /// What one caller may do where, `[[access]]`. Without any: each certificate's role holds for every node.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Access {
@@ -178,6 +186,7 @@ pub struct Access {
 }
 
 /// Who is told of events, `[[webhook]]`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
@@ -193,6 +202,7 @@ pub struct Webhook {
 }
 
 /// Rescue, `[rescue]`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RescueSite {

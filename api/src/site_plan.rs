@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// What applying a site would do. Nothing is done by asking.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SitePlan {
     /// Version of the site that it was compared with; 0 where there is none.
@@ -48,7 +49,10 @@ impl SiteChange {
             line.push_str(&key.words());
         }
         if self.keys.len() > KEYS_SHOWN {
-            line.push_str(&alloc::format!(" and {} more", self.keys.len() - KEYS_SHOWN));
+            line.push_str(&alloc::format!(
+                " and {} more",
+                self.keys.len() - KEYS_SHOWN
+            ));
         }
         line
     }
@@ -74,11 +78,17 @@ impl KeyChange {
             "" => String::from("(nothing)"),
             text => String::from(text),
         };
-        alloc::format!("{} {} -> {}", self.key, shown(&self.before), shown(&self.after))
+        alloc::format!(
+            "{} {} -> {}",
+            self.key,
+            shown(&self.before),
+            shown(&self.after)
+        )
     }
 }
 
 /// One change.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteChange {
     /// What it is about: `node r1-07`, `rack r1`, `policy.image`.
@@ -97,6 +107,7 @@ pub struct SiteChange {
 }
 
 /// What happens to a resource.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChangeKind {
@@ -109,6 +120,7 @@ pub enum ChangeKind {
 }
 
 /// One key.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyChange {
     /// Its path: `network.pool_last`.
@@ -120,6 +132,7 @@ pub struct KeyChange {
 }
 
 /// Where machines differ from the site: `GET /v1/site/drift`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drift {
     /// Version of the site.
@@ -129,6 +142,7 @@ pub struct Drift {
 }
 
 /// One difference.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drifted {
     /// The node.

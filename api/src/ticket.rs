@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// `GET /v1/nodes/{node}/ticket`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ticket {
     /// The site's name.
@@ -46,6 +47,7 @@ pub struct Ticket {
 }
 
 /// Where a machine stands and how it is known.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TicketMachine {
     /// The rack.
@@ -69,6 +71,7 @@ pub struct TicketMachine {
 }
 
 /// The part to work at.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TicketPart {
     /// `disk`, `DIMM`, …

@@ -18,6 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub const TRUST_SCHEMA: u32 = 1;
 
 /// Which document it is: the first field of each.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum DocumentType {
     /// [`TrustRoot`].
@@ -107,6 +108,7 @@ impl<'de> Deserialize<'de> for KeyId {
 }
 
 /// A key that a trust root knows.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrustKey {
@@ -119,6 +121,7 @@ pub struct TrustKey {
 }
 
 /// Whose signatures are needed for one kind of document, and how many.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Role {
@@ -129,6 +132,7 @@ pub struct Role {
 }
 
 /// Who signs what.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Roles {
@@ -141,6 +145,7 @@ pub struct Roles {
 }
 
 /// Whom to believe. The first one is pinned by hand; each later one is signed by those of the one before and by its own.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrustRoot {
@@ -168,6 +173,7 @@ impl TrustRoot {
 }
 
 /// What signers of images say: this manifest is that image.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageSigned {
@@ -193,6 +199,7 @@ pub struct ImageSigned {
 }
 
 /// What a channel stands for.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Channel {
@@ -213,6 +220,7 @@ pub struct Channel {
 }
 
 /// What is no longer believed.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum RevokedPart {
@@ -232,6 +240,7 @@ impl fmt::Display for RevokedPart {
 }
 
 /// A revocation.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Revoked {
@@ -244,6 +253,7 @@ pub struct Revoked {
 }
 
 /// All channels and all revocations: one document, so that no two states can be mixed.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Catalogue {
@@ -265,6 +275,7 @@ pub struct Catalogue {
 }
 
 /// A document and its signatures: what a repository answers for the three documents.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Signed {
@@ -275,6 +286,7 @@ pub struct Signed {
 }
 
 /// How far a reader has come: what it never goes back behind. It is kept where a restored repository does not reach.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Seen {
@@ -291,6 +303,7 @@ pub struct Seen {
 }
 
 /// How a channel stood.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SeenChannel {
@@ -367,6 +380,7 @@ impl fmt::Display for ImageChoice {
 }
 
 /// What is known of an image's signatures.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum SignedStatus {

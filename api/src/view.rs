@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a node is on its way. A machine that is no node yet is *discovered*: it stands in the waiting room
 /// ([`crate::machine::Machine`]), not here.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
@@ -106,6 +107,7 @@ impl Phase {
 }
 
 /// A node in a list.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeView {
     /// Its name.
@@ -132,6 +134,7 @@ pub struct NodeView {
 }
 
 /// Every node of the site.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeList {
     /// The nodes by name.
@@ -139,6 +142,7 @@ pub struct NodeList {
 }
 
 /// A node in full: the report.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeReport {
     /// As in the list.
@@ -182,6 +186,7 @@ fn is_false(said: &bool) -> bool {
 }
 
 /// How long something took.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
     /// What, for people: `boot file`, `image`.
@@ -193,6 +198,7 @@ pub struct Timing {
 }
 
 /// The host on a node.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostView {
     /// The plan that made it.
@@ -206,6 +212,7 @@ pub struct HostView {
 }
 
 /// A page of events.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventPage {
     /// Events by rising number.
@@ -215,6 +222,7 @@ pub struct EventPage {
 }
 
 /// The body of an order: `POST /v1/nodes/{node}/provision` and `/reprovision`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Order {
@@ -230,6 +238,7 @@ pub struct Order {
 }
 
 /// The body of an order to rebuild one data disk: `POST /v1/nodes/{node}/rebuild-disk`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RebuildOrder {
@@ -241,6 +250,7 @@ pub struct RebuildOrder {
 }
 
 /// What a server of ours says when it refuses: RFC 9457 problem details (`application/problem+json`).
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// `urn:groundstate:reason:<code>`.

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod credential;
 pub mod erase;
 mod fan_out;
+mod figures;
 mod fleet_view;
 mod hardware;
 mod healing;
@@ -23,8 +24,9 @@ mod planner;
 mod power;
 mod provisioner;
 pub mod serve;
-mod ticket;
 pub mod site;
+mod ticket;
+mod webhook;
 
 pub use boots::BootSource;
 pub use images::Images;

@@ -152,6 +152,12 @@ impl Pki {
         &self.ca_pem
     }
 
+    /// The state directory that these certificates lie in.
+    #[must_use]
+    pub fn state_dir(&self) -> &Path {
+        self.dir.parent().unwrap_or(&self.dir)
+    }
+
     /// The server's certificate and its key, each PEM.
     #[must_use]
     pub fn server_files(&self) -> (PathBuf, PathBuf) {
@@ -292,6 +298,10 @@ impl Pki {
             .with_single_cert(self.server_chain.clone(), self.server_key.clone_key())
             .map_err(PkiError::Tls)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // A host that reports every few seconds on a new connection resumes its session: a ticket, kept by the host. Which
+        // certificate it showed is in the ticket, and whether it still counts is asked at each request.
+        config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(PkiError::Tls)?;
+        config.send_tls13_tickets = 1;
         Ok(Arc::new(config))
     }
 }

@@ -4,6 +4,7 @@
 mod book;
 mod boot_service;
 mod campaign;
+mod desk;
 mod due;
 mod in_force;
 mod open;
@@ -12,6 +13,7 @@ mod recent;
 use crate::boots::Boots;
 use crate::clock::Clock;
 use crate::fan_out::Sources;
+use crate::figures::Figures;
 use crate::images::Images;
 use crate::journal::{EtcdOptions, JournalError, Leader, Reader, log_of_boot};
 use crate::leader::{Leadership, MarkFile};
@@ -98,6 +100,8 @@ struct Inner {
     /// What readers see. Written for moments only, so that the boot service is answered within milliseconds.
     fleet: RwLock<Fleet>,
     newest: watch::Sender<u64>,
+    figures: Figures,
+    webhooks: crate::webhook::Standing,
     boots: Boots,
     /// Speaks to BMCs.
     power: crate::power::Power,
@@ -218,6 +222,7 @@ impl Provisioner {
         if let Some(actions) = self.take_actions() {
             tokio::spawn(crate::power::work(self.clone(), actions, stop.clone()));
         }
+        let webhooks = tokio::spawn(crate::webhook::run(self.clone(), stop.clone()));
         let mut tick = tokio::time::interval(TICK);
         let mut seen = Vec::new();
         loop {
@@ -236,6 +241,7 @@ impl Provisioner {
         planner.abort();
         let this = self.clone();
         blocking(move || this.leave()).await;
+        webhooks.abort();
     }
 
     /// The nodes by name.

@@ -1,32 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Serves a router over TLS, or the read-only page over plain HTTP: bounded in connections, headers and time.
 
+mod places;
+
+pub(crate) use places::connections;
+
 use crate::pki::peer_of;
 use axum::Router;
 use hyper::body::Incoming;
+use hyper::header::{self, HeaderValue};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use places::{Place, Places};
 use prov_core::Peer;
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
-/// Connections at once: 250 nodes with four each. A file descriptor and about 50 KiB per connection.
-const CONNECTIONS_MAX: usize = 1_000;
-/// Connections at once from one address, so that one machine cannot keep the others out.
-const CONNECTIONS_PER_PEER_MAX: usize = 64;
 /// How long a TLS handshake may take.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
-/// How long a request's head may take, and how long a connection may idle.
-const HEAD_MAX: Duration = Duration::from_secs(60);
+/// Handshakes at once: each costs a third of a millisecond of a core, so these are done in a tenth of a second on two, and the
+/// rest waits for its turn instead of taking the cores from those that are served.
+const HANDSHAKES_MAX: usize = 256;
+/// How long a request's head may take, and how long a connection may idle. Hosts report every 5 to 10 seconds.
+const HEAD_MAX: Duration = Duration::from_secs(20);
+/// Above so many connections a host's or a node's is closed after each answer: 10,000 idle ones would hold 300 MiB, and a resumed
+/// handshake costs less than that memory is worth.
+const KEPT_OPEN_MAX: usize = 2_000;
 /// The most header lines of a request.
 const HEADERS_MAX: usize = 64;
 /// How long open requests may go on when we stop.
@@ -67,7 +74,8 @@ async fn serve(
     tls: Option<TlsAcceptor>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let open = Open::default();
+    let places = Places::new(tls.is_some());
+    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
@@ -82,15 +90,16 @@ async fn serve(
                 continue;
             }
         };
-        let Some(place) = open.enter(from.ip()) else {
-            tracing::warn!(%from, "too many connections; this one is closed");
-            continue;
+        let place = match places.enter(from.ip()) {
+            Ok(place) => place,
+            Err(full) => {
+                places.say(from.ip(), full);
+                continue;
+            }
         };
-        let (router, tls, watcher) = (router.clone(), tls.clone(), graceful.watcher());
-        tokio::spawn(async move {
-            connection(stream, from, router, tls, watcher).await;
-            drop(place);
-        });
+        let tls = tls.clone().map(|tls| (tls, handshakes.clone()));
+        let (router, watcher) = (router.clone(), graceful.watcher());
+        tokio::spawn(connection(stream, from, router, tls, watcher, place));
     }
     drop(listener);
     if tokio::time::timeout(STOP_MAX, graceful.shutdown())
@@ -105,18 +114,24 @@ async fn connection(
     stream: TcpStream,
     from: SocketAddr,
     router: Router,
-    tls: Option<TlsAcceptor>,
+    tls: Option<(TlsAcceptor, Arc<Semaphore>)>,
     watcher: Watcher,
+    mut place: Place,
 ) {
     // Answers are small and are waited for: Nagle's delay would only add to them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%from, %error, "TCP_NODELAY");
     }
-    let Some(tls) = tls else {
-        speak(stream, from, router, Peer::Anyone, watcher).await;
+    let Some((tls, turns)) = tls else {
+        speak(stream, from, router, Peer::Anyone, watcher, &place).await;
         return;
     };
-    let stream = match tokio::time::timeout(HANDSHAKE_MAX, tls.accept(stream)).await {
+    let shaken = async {
+        // The semaphore is never closed.
+        let _turn = turns.acquire().await;
+        tls.accept(stream).await
+    };
+    let stream = match tokio::time::timeout(HANDSHAKE_MAX, shaken).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             tracing::info!(%from, %error, "TLS was refused");
@@ -140,21 +155,44 @@ async fn connection(
             return;
         }
     };
-    speak(stream, from, router, peer, watcher).await;
+    if let Some(name) = peer.common_name()
+        && let Err(full) = place.prove(&name)
+    {
+        tracing::warn!(%from, %peer, "{full}; this connection is closed");
+        return;
+    }
+    speak(stream, from, router, peer, watcher, &place).await;
 }
 
-async fn speak<S>(stream: S, from: SocketAddr, router: Router, peer: Peer, watcher: Watcher)
-where
+async fn speak<S>(
+    stream: S,
+    from: SocketAddr,
+    router: Router,
+    peer: Peer,
+    watcher: Watcher,
+    place: &Place,
+) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let inner = TowerToHyperService::new(router);
     let bell = Bell(Arc::new(Notify::new()));
     let rung = bell.0.clone();
+    let machine = matches!(peer, Peer::Host { .. } | Peer::Node { .. });
+    let places = place.places();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
         request.extensions_mut().insert(bell.clone());
         request.extensions_mut().insert(Caller(from.ip()));
-        hyper::service::Service::call(&inner, request)
+        let answer = hyper::service::Service::call(&inner, request);
+        let close = machine && places.open() > KEPT_OPEN_MAX;
+        async move {
+            let mut answer = answer.await;
+            if let (true, Ok(answer)) = (close, &mut answer) {
+                let close = HeaderValue::from_static("close");
+                answer.headers_mut().insert(header::CONNECTION, close);
+            }
+            answer
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -174,35 +212,3 @@ where
 /// Rung to close the connection that a request came on. It is an extension of each request.
 #[derive(Clone, Debug)]
 pub struct Bell(pub Arc<Notify>);
-
-/// The connections that are open, by address.
-#[derive(Clone, Default)]
-struct Open(Arc<Mutex<HashMap<IpAddr, usize>>>);
-
-/// A place among them, given back when dropped.
-struct Place(Open, IpAddr);
-
-impl Open {
-    fn enter(&self, from: IpAddr) -> Option<Place> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: usize = open.values().sum();
-        let mine = open.get(&from).copied().unwrap_or_default();
-        if all >= CONNECTIONS_MAX || mine >= CONNECTIONS_PER_PEER_MAX {
-            return None;
-        }
-        open.insert(from, mine + 1);
-        Some(Place(self.clone(), from))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = open.get(&self.1).map_or(0, |count| count.saturating_sub(1));
-        if left == 0 {
-            open.remove(&self.1);
-        } else {
-            open.insert(self.1, left);
-        }
-    }
-}

@@ -5,12 +5,17 @@ use super::problem::Refusal;
 use super::text;
 use axum::body::Body;
 use axum::http::StatusCode;
+use futures_util::StreamExt as _;
 use groundstate_api::{Bytes, Reason, ReasonCode, SCHEMA};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 /// How long a caller may take for its body: 2 MiB over a management network at 1 Mb/s.
 const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+/// Pieces of a body that is too long which are read away: about 8 MiB.
+const READ_AWAY_PIECES: usize = 1_024;
+/// How long that may take.
+const READ_AWAY_WAIT: Duration = Duration::from_secs(2);
 /// An empty order and a heartbeat are below 1 KiB; a registration lists what its first boot changed.
 pub(crate) const SMALL: Bytes = Bytes(256 * 1024);
 
@@ -55,14 +60,33 @@ pub(crate) fn check_schema(path: &str, found: u32) -> Result<(), Refusal> {
     }
 }
 
-async fn read(body: Body, max: Bytes) -> Result<axum::body::Bytes, Refusal> {
+/// Reads the body: at most so many bytes, in bounded time. What is too long is read away for a moment: a connection that is
+/// closed over unread bytes is reset, and the caller then has no answer but "disconnected".
+pub(crate) async fn read(body: Body, max: Bytes) -> Result<axum::body::Bytes, Refusal> {
     let limit = usize::try_from(max.0).unwrap_or(usize::MAX);
-    match tokio::time::timeout(BODY_TIME_MAX, axum::body::to_bytes(body, limit)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(_)) => {
+    let mut pieces = body.into_data_stream();
+    let mut bytes = Vec::new();
+    let reading = async {
+        while let Some(piece) = pieces.next().await {
+            let Ok(piece) = piece else {
+                return Err("was cut off");
+            };
+            if bytes.len() + piece.len() > limit {
+                return Err("is too long");
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(())
+    };
+    match tokio::time::timeout(BODY_TIME_MAX, reading).await {
+        Ok(Ok(())) => Ok(bytes.into()),
+        Ok(Err(why)) => {
+            let away = pieces.take(READ_AWAY_PIECES).for_each(|_| async {});
+            // What it says does not matter any more.
+            let _ = tokio::time::timeout(READ_AWAY_WAIT, away).await;
             let reason = Reason::new(
                 ReasonCode::BadRequest,
-                format!("the body is longer than {max}, or was cut off"),
+                format!("the body {why}; {max} is the most"),
                 "send less",
             )
             .then("nothing: the request changed nothing");
@@ -81,6 +105,14 @@ async fn read(body: Body, max: Bytes) -> Result<axum::body::Bytes, Refusal> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    // Every body is an object. A list of a body's fields without their names would be read as one.
+    if bytes
+        .trim_ascii_start()
+        .first()
+        .is_some_and(|first| *first != b'{')
+    {
+        return Err(Refusal::field(".", "the body should be a JSON object"));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader)
         .map_err(|error| Refusal::field(&error.path().to_string(), error.inner().to_string()))?;

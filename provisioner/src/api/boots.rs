@@ -1,21 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Boots: what every boot service saw, what a boot service on another machine shall answer, and what it reports.
 
-use super::body;
+use super::paging::{PageQuery, next_page};
 use super::problem::Refusal;
+use super::scope::Scope;
+use super::{body, conditional};
 use crate::provisioner::Provisioner;
-use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use groundstate_api::boot_session::{
-    BootReport, BootSessions, SESSIONS_PER_REPORT_MAX, SIGHTINGS_PER_REPORT_MAX,
+    BootReport, SESSIONS_PER_REPORT_MAX, SIGHTINGS_PER_REPORT_MAX,
 };
 use groundstate_api::limits::JSON_BODY_MAX;
-use groundstate_api::{Digest, MacAddr};
+use groundstate_api::{Digest, MacAddr, Millis, NodeId};
+use prov_core::Found;
 use serde::Deserialize;
+use std::cmp::Reverse;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -27,18 +31,75 @@ const BURST: Duration = Duration::from_millis(100);
 const SERVICE_MAX: usize = 64;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct BootsQuery {
     mac: Option<String>,
+    rack: Option<String>,
+    limit: Option<u32>,
+    cursor: Option<String>,
 }
 
 pub(crate) async fn boots(
     State(ours): State<Provisioner>,
+    Extension(scope): Extension<Scope>,
+    uri: Uri,
     query: Result<Query<BootsQuery>, QueryRejection>,
-) -> Result<Json<BootSessions>, Refusal> {
+) -> Result<Response, Refusal> {
     let Query(query) = query.map_err(|error| Refusal::field("query", error.body_text()))?;
-    let mac = query.mac.map(|text| text.parse::<MacAddr>()).transpose();
+    let BootsQuery {
+        mac,
+        rack,
+        limit,
+        cursor,
+    } = query;
+    let mac = mac.map(|text| text.parse::<MacAddr>()).transpose();
     let mac = mac.map_err(|error| Refusal::field("mac", error.to_string()))?;
-    Ok(Json(ours.boots(mac)))
+    let paging = PageQuery { limit, cursor }.paging()?;
+    let after = paging.cursor.as_deref().map(place_of).transpose()?;
+    let mut all = ours.boots(mac);
+    let site = ours.site();
+    let in_rack = |node: &NodeId, rack: &str| {
+        let mut nodes = site.nodes.iter();
+        nodes.any(|n| n.name == *node && n.slot.as_ref().is_some_and(|slot| slot.rack == rack))
+    };
+    all.sessions.retain(|session| {
+        let behind =
+            after.is_none_or(|after| Reverse((session.began, session.mac)) > Reverse(after));
+        let node = match ours.find(session.mac, &[]) {
+            Found::Node(node) => Some(node),
+            Found::Nobody(_) => None,
+        };
+        behind
+            && match (&node, &rack) {
+                (Some(node), Some(rack)) => scope.sees(node) && in_rack(node, rack),
+                (Some(node), None) => scope.sees(node),
+                // A machine of no node is in nobody's rack.
+                (None, Some(_)) => false,
+                (None, None) => scope.is_all(),
+            }
+    });
+    if !scope.is_all() {
+        all.foreign.clear();
+    }
+    let limit = paging.limit.unwrap_or(usize::MAX);
+    let more = all.sessions.len() > limit;
+    all.sessions.truncate(limit);
+    let last = all.sessions.last().filter(|_| more);
+    let next = last.map(|last| format!("{}-{}", last.began.0, last.mac));
+    let next = next.and_then(|next| next_page(&uri, &next));
+    let mut response = Json(all).into_response();
+    if let Some(next) = next {
+        response.headers_mut().insert(header::LINK, next);
+    }
+    Ok(response)
+}
+
+/// The place in the list that a cursor names: the newest boot stands first.
+fn place_of(cursor: &str) -> Result<(Millis, MacAddr), Refusal> {
+    let parts = cursor.split_once('-');
+    let place =
+        parts.and_then(|(began, mac)| Some((Millis(began.parse().ok()?), mac.parse().ok()?)));
+    place.ok_or_else(|| Refusal::field("cursor", "a cursor is taken from a Link of this list"))
 }
 
 #[derive(Deserialize)]
@@ -62,7 +123,7 @@ pub(crate) async fn answers(
         let text = serde_json::to_string(&table).map_err(Refusal::internal)?;
         let tag = format!("\"{}\"", Digest::of(text.as_bytes()).hex());
         let head = [(header::ETAG, tag.clone())];
-        if known.is_none_or(|known| known.as_bytes() != tag.as_bytes()) {
+        if !known.is_some_and(|known| conditional::matches(known, &tag, true)) {
             let kind = [(header::CONTENT_TYPE, "application/json")];
             return Ok((head, kind, text).into_response());
         }

@@ -2,61 +2,112 @@
 //! The journal's events for followers: pages, long polls and server-sent events over the same cursor.
 
 use super::operator::known;
+use super::paging::{PageQuery, link};
 use super::problem::Refusal;
+use super::scope::Scope;
+use super::sse;
 use crate::provisioner::Provisioner;
-use axum::Json;
+use crate::serve::Bell;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, header};
-use axum::response::sse::{self, KeepAlive, Sse};
+use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use groundstate_api::NodeId;
-use groundstate_api::event::Event;
-use groundstate_api::view::EventPage;
+use groundstate_api::event::{Event, Happened};
+use groundstate_api::view::{EventPage, Phase};
 use serde::Deserialize;
-use std::collections::VecDeque;
-use std::convert::Infallible;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// The longest wait of a long poll, so that a dead connection is noticed.
-const WAIT_MAX: Duration = Duration::from_millis(30_000);
+pub(super) const WAIT_MAX: Duration = Duration::from_millis(30_000);
 /// The most events in one page: with inventories and plans in it, about 2 MiB.
 const PAGE_MAX: usize = 200;
+/// Where a stream goes on after it was cut off.
+const LAST_EVENT_ID: &str = "last-event-id";
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct EventsQuery {
     #[serde(default)]
     after: u64,
     node: Option<String>,
+    rack: Option<String>,
+    phase: Option<Phase>,
     #[serde(default)]
     wait_ms: u64,
+    limit: Option<u32>,
 }
 
 pub(crate) async fn events(
     State(ours): State<Provisioner>,
+    Extension(scope): Extension<Scope>,
+    bell: Option<Extension<Bell>>,
     headers: HeaderMap,
-    query: Result<Query<EventsQuery>, axum::extract::rejection::QueryRejection>,
+    uri: Uri,
+    query: Result<Query<EventsQuery>, QueryRejection>,
 ) -> Result<Response, Refusal> {
     let Query(query) = query.map_err(|error| Refusal::field("query", error.body_text()))?;
-    let node = query
-        .node
-        .as_deref()
-        .map(|name| known(&ours, name))
-        .transpose()?;
+    let limit = PageQuery {
+        limit: query.limit,
+        cursor: None,
+    };
+    let limit = limit.paging()?.limit.unwrap_or(PAGE_MAX).min(PAGE_MAX);
+    let node = match query.node.as_deref() {
+        Some(name) => {
+            scope.check_name(name)?;
+            Some(known(&ours, name)?)
+        }
+        None => None,
+    };
+    let rack = query.rack.map(|rack| nodes_of(&ours, &rack));
+    let streams = wants_stream(&headers);
+    let after = match headers.get(LAST_EVENT_ID).filter(|_| streams) {
+        Some(last) => last
+            .to_str()
+            .ok()
+            .and_then(|last| last.trim().parse().ok())
+            .ok_or_else(|| Refusal::field("Last-Event-ID", "the number of an event"))?,
+        None => query.after,
+    };
     let mut follower = Follower {
         news: ours.follow(),
         ours,
-        after: query.after,
+        after,
         node,
+        limit,
+        shown: Shown {
+            scope,
+            rack,
+            phase: query.phase,
+        },
     };
-    if wants_stream(&headers) {
-        return Ok(stream(follower));
+    if streams {
+        return Ok(sse::stream(follower, bell.map(|Extension(bell)| bell)));
     }
     let wait = Duration::from_millis(query.wait_ms).min(WAIT_MAX);
     let events = follower.next_page(Instant::now() + wait).await?;
     let next_after = follower.after;
-    Ok(Json(EventPage { events, next_after }).into_response())
+    let more = next_after < *follower.news.borrow();
+    let mut response = Json(EventPage { events, next_after }).into_response();
+    let next = more.then(|| link(&uri, "after", &next_after.to_string()));
+    if let Some(next) = next.flatten() {
+        response.headers_mut().insert(header::LINK, next);
+    }
+    Ok(response)
+}
+
+/// The nodes of a rack. Those that move into it while a stream goes on are not among them.
+fn nodes_of(ours: &Provisioner, rack: &str) -> BTreeSet<NodeId> {
+    let site = ours.site();
+    let in_rack = site
+        .nodes
+        .iter()
+        .filter(|node| node.slot.as_ref().is_some_and(|slot| slot.rack == rack));
+    in_rack.map(|node| node.name.clone()).collect()
 }
 
 fn wants_stream(headers: &HeaderMap) -> bool {
@@ -66,26 +117,70 @@ fn wants_stream(headers: &HeaderMap) -> bool {
         .is_some_and(|accept| accept.contains("text/event-stream"))
 }
 
-struct Follower {
+/// Which events a follower is shown.
+pub(super) struct Shown {
+    scope: Scope,
+    rack: Option<BTreeSet<NodeId>>,
+    phase: Option<Phase>,
+}
+
+impl Shown {
+    fn shows(&self, event: &Event) -> bool {
+        if matches!(event.what, Happened::Audited { .. }) {
+            return false; // It has a path of its own, for admins.
+        }
+        let by_phase = self.phase.is_none_or(
+            |phase| matches!(&event.what, Happened::PhaseChanged { to, .. } if *to == phase),
+        );
+        by_phase
+            && match &event.node {
+                Some(node) => {
+                    let in_rack = self.rack.as_ref().is_none_or(|rack| rack.contains(node));
+                    in_rack && self.scope.sees(node)
+                }
+                None => self.rack.is_none() && (self.scope.is_all() || of_everybody(&event.what)),
+            }
+    }
+}
+
+/// What concerns everybody, also those that are bound to racks.
+fn of_everybody(what: &Happened) -> bool {
+    matches!(
+        what,
+        Happened::Braked { .. } | Happened::LeaderChanged { .. }
+    )
+}
+
+pub(super) struct Follower {
     ours: Provisioner,
-    news: watch::Receiver<u64>,
-    after: u64,
+    pub(super) news: watch::Receiver<u64>,
+    pub(super) after: u64,
     node: Option<NodeId>,
+    limit: usize,
+    shown: Shown,
 }
 
 impl Follower {
     /// The next events; empty where none came until `deadline`.
-    async fn next_page(&mut self, deadline: Instant) -> Result<Vec<Event>, Refusal> {
+    pub(super) async fn next_page(&mut self, deadline: Instant) -> Result<Vec<Event>, Refusal> {
         loop {
             let newest = *self.news.borrow_and_update();
             if newest > self.after {
-                let (ours, node, after) = (self.ours.clone(), self.node.clone(), self.after);
-                let read = move || ours.events(after, PAGE_MAX, node.as_ref());
-                let events = tokio::task::spawn_blocking(read).await??;
-                // An event of another node moves the cursor too, so that it is not looked at again.
-                self.after = events.last().map_or(newest, |last| last.number);
+                let (ours, node) = (self.ours.clone(), self.node.clone());
+                let (after, limit) = (self.after, self.limit);
+                let read = move || ours.events(after, limit, node.as_ref());
+                let mut events = tokio::task::spawn_blocking(read).await??;
+                // An event that is not shown moves the cursor too, so that it is not looked at again. What was written while we
+                // read is not skipped: the newest that we knew of is not beyond it.
+                let full = events.len() == limit;
+                let last = events.last().map_or(newest, |last| last.number);
+                self.after = if full { last } else { last.max(newest) };
+                events.retain(|event| self.shown.shows(event));
                 if !events.is_empty() {
                     return Ok(events);
+                }
+                if full {
+                    continue;
                 }
             }
             match tokio::time::timeout_at(deadline, self.news.changed()).await {
@@ -94,29 +189,4 @@ impl Follower {
             }
         }
     }
-}
-
-fn stream(follower: Follower) -> Response {
-    let start = (follower, VecDeque::new());
-    let events = futures_util::stream::unfold(start, |(mut follower, mut ready)| async move {
-        while ready.is_empty() {
-            let page = follower.next_page(Instant::now() + WAIT_MAX).await;
-            match page {
-                Ok(page) => ready.extend(page),
-                Err(_) => return None, // The journal failed; the client connects again with its cursor.
-            }
-            if follower.news.has_changed().is_err() {
-                return None;
-            }
-        }
-        let event: Event = ready.pop_front()?;
-        let data = serde_json::to_string(&event).ok()?;
-        let item = sse::Event::default()
-            .id(event.number.to_string())
-            .data(data);
-        Some((Ok::<_, Infallible>(item), (follower, ready)))
-    });
-    Sse::new(events)
-        .keep_alive(KeepAlive::default())
-        .into_response()
 }

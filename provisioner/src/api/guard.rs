@@ -51,10 +51,16 @@ pub(crate) async fn guard(
     if let Err(refusal) = admit(&ours, &peer, row, &scope, node) {
         return refused(request, *refusal).await;
     }
+    let named = Named(node.map(str::to_owned));
+    request.extensions_mut().insert(named);
     request.extensions_mut().insert(row);
     request.extensions_mut().insert(scope);
     next.run(request).await
 }
+
+/// The node that the path names, as it was decoded. Each request has it as an extension.
+#[derive(Clone, Debug)]
+pub(crate) struct Named(pub(crate) Option<String>);
 
 /// Whether this caller may call this route for this node.
 fn admit(

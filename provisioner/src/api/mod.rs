@@ -2,10 +2,13 @@
 //! The HTTPS API, version 1: routes, and who may call them.
 
 mod actions;
+mod audit;
 mod bmc;
 pub(crate) mod body;
 mod boots;
 mod brake;
+pub(crate) mod conditional;
+mod desk;
 mod diagnostics;
 mod disks;
 mod enrol;
@@ -15,14 +18,21 @@ mod fleet;
 mod guard;
 mod health;
 mod host;
+mod idempotency;
 mod life;
+mod metrics;
 pub(crate) mod node;
+mod nodes;
+mod openapi;
 mod operator;
+pub(crate) mod paging;
 mod problem;
+mod rate;
 mod replay;
 pub(crate) mod routes;
 pub(crate) mod scope;
 mod site;
+mod sse;
 mod text;
 mod ticket;
 
@@ -30,22 +40,28 @@ pub use problem::Refusal;
 
 use crate::provisioner::Provisioner;
 use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
 use groundstate_api::paths;
 use routes::{Routes, routes};
+use std::sync::Arc;
 
 impl Provisioner {
     /// Every path of [`groundstate_api::paths`]. `images` serves manifests, chunks and blobs at exactly their paths;
     /// it gets to see only requests of nodes in a run and of operators.
     pub fn api(&self, images: Router) -> Router {
-        let state = (self.clone(), scope::SiteScopes::default());
-        let guarded = axum::middleware::from_fn_with_state(state, guard::guard);
+        let desk = (self.clone(), Arc::new(desk::Desk::default()));
+        let scopes = (self.clone(), scope::SiteScopes::default());
         served()
             .into_router()
             .with_state(self.clone())
             .merge(images)
             .fallback(guard::no_such_path)
             .method_not_allowed_fallback(guard::wrong_method)
-            .layer(guarded)
+            .layer(from_fn_with_state(desk, desk::desk))
+            .layer(from_fn_with_state(scopes, guard::guard))
+            .layer(from_fn(conditional::conditional))
+            .layer(from_fn(problem::problems_only))
+            .layer(from_fn_with_state(self.clone(), metrics::measure))
     }
 }
 
@@ -53,8 +69,12 @@ impl Provisioner {
 fn served() -> Routes {
     routes![
         GET paths::HEALTHZ => operator::healthz,
-        GET paths::NODES => operator::nodes,
         GET paths::NODE => replay::node,
+        GET paths::NODES => nodes::nodes,
+        GET paths::METRICS => metrics::metrics,
+        GET paths::OPENAPI => openapi::openapi,
+        GET paths::AUDIT => audit::audit,
+        GET paths::WEBHOOKS => crate::webhook::webhooks,
         POST paths::PROVISION => operator::provision,
         POST paths::REPROVISION => operator::reprovision,
         GET paths::NODE_PLAN => operator::plan,

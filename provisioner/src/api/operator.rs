@@ -5,24 +5,20 @@ use super::body::{self, SMALL};
 use super::disks;
 use super::problem::Refusal;
 use crate::provisioner::Provisioner;
-use axum::{Extension, Json};
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use groundstate_api::plan::{OrderTerms, Plan};
-use groundstate_api::view::{NodeList, NodeView, Order};
+use groundstate_api::view::{NodeView, Order};
 use groundstate_api::{NodeId, Part, Reason, ReasonCode, RunId};
 use prov_core::{Peer, Reply, reasons};
 use serde::Deserialize;
 
 pub(crate) async fn healthz() -> &'static str {
     "ok\n"
-}
-
-pub(crate) async fn nodes(State(ours): State<Provisioner>) -> Json<NodeList> {
-    Json(ours.list())
 }
 
 pub(crate) async fn node(

@@ -3,10 +3,15 @@
 
 use crate::journal::JournalError;
 use crate::provisioner::Unheard;
+use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use groundstate_api::view::Problem;
 use groundstate_api::{Part, Reason, ReasonCode};
+
+/// The longest text of a refusal that is not ours, in bytes: more is not read.
+const SAID_MAX: usize = 4_096;
 
 /// A refusal: a status and a reason.
 #[derive(Debug)]
@@ -17,6 +22,8 @@ pub struct Refusal {
     pub reason: Reason,
     /// Where to go instead: the leader's API.
     leader: Option<String>,
+    /// Seconds to wait before the same is asked again, where waiting helps.
+    pub wait: Option<u64>,
 }
 
 impl Refusal {
@@ -25,7 +32,14 @@ impl Refusal {
             status,
             reason,
             leader: None,
+            wait: None,
         }
+    }
+
+    /// Says when to ask again.
+    pub(crate) fn retry_after(mut self, secs: u64) -> Self {
+        self.wait = Some(secs);
+        self
     }
 
     /// 400: a field of the request is wrong.
@@ -123,6 +137,41 @@ impl IntoResponse for Refusal {
             let name = groundstate_api::ready::LEADER_HEADER;
             response.headers_mut().insert(name, leader);
         }
+        if let Some(wait) = self.wait {
+            let wait = HeaderValue::from(wait);
+            response.headers_mut().insert(header::RETRY_AFTER, wait);
+        }
         response
     }
+}
+
+/// Makes problem details of every refusal that is none yet: those of the router and of what reads requests for the handlers.
+pub(crate) async fn problems_only(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let is_text = kind.is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if !(status.is_client_error() || status.is_server_error()) || !is_text {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let said = axum::body::to_bytes(body, SAID_MAX).await;
+    let said = said.unwrap_or_default();
+    let said = groundstate_api::text::inert(&String::from_utf8_lossy(&said)).into_owned();
+    if status.is_server_error() {
+        return Refusal::internal(said).into_response();
+    }
+    let what = status.canonical_reason().unwrap_or("refused");
+    let reason = Reason::new(
+        ReasonCode::BadRequest,
+        format!("the request cannot be read: {}", what.to_lowercase()),
+        "the paths of version 1 are in the guide, each with what it takes",
+    )
+    .seen(said)
+    .then("nothing: the request changed nothing");
+    let mut response = Refusal::new(status, reason).into_response();
+    if let Some(allow) = parts.headers.get(header::ALLOW) {
+        response.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    response
 }

@@ -2,20 +2,14 @@
 //! Texts of nodes and hosts: no control character gets in, and none is longer than a person reads. They are shown on
 //! terminals and pages, and stay in the journal.
 
+use groundstate_api::text::REPLACED;
+pub(crate) use groundstate_api::text::printable;
 use serde_json::Value;
 
 /// The longest text that a node may say, in characters: the longest line of evidence has about 300.
 pub(crate) const TEXT_MAX: usize = 1_024;
-/// Stands for what was taken out.
-const REPLACED: char = '\u{fffd}';
 /// Stands at the end of what was cut off.
 const CUT: char = '\u{2026}';
-
-/// Whether a character may be shown: it steers no terminal and does not turn the line around.
-pub(crate) fn printable(c: char) -> bool {
-    let turns = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    !c.is_control() && !turns
-}
 
 /// Cleans every text of a document. Its shape stays; the names of fields are ours or are refused later.
 pub(crate) fn clean(value: &mut Value) {

@@ -341,7 +341,9 @@ impl Provisioner {
             first = events.last().map_or(first, |event| event.number + 1);
             rest.push((decided.node, settled));
         }
+        let began = std::time::Instant::now();
         let written = self.write(book, &events)?;
+        self.inner.figures.wrote(&events, began.elapsed());
         let mut replies = Vec::new();
         let (mut asked, mut carry) = (Vec::new(), Vec::new());
         {

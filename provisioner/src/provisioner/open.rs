@@ -106,6 +106,8 @@ impl Provisioner {
                 campaign: Mutex::new(Some(stop)),
                 fleet: RwLock::new(fleet),
                 newest,
+                figures: crate::figures::Figures::default(),
+                webhooks: crate::webhook::Standing::default(),
                 boots: crate::boots::Boots::default(),
                 power: crate::power::Power::new(&state_dir),
                 fleet_cache: crate::fleet_view::Cache::default(),

@@ -120,7 +120,7 @@ fn erased_disks_get_certificates_that_other_programs_verify_and_the_node_is_know
     let ca = world.ours.pki().ca_pem();
     let certificate = verify(ca, &all[0]).unwrap();
     assert!(certificate.is_erased());
-    assert_eq!(certificate.ordered_by, "operator:local");
+    assert_eq!(certificate.ordered_by, "admin:local");
     assert_eq!(
         (certificate.ended.0 - certificate.began.0, certificate.plan),
         (60_000, plan.id.clone())

@@ -8,13 +8,17 @@
 
 mod access;
 mod boots;
+mod desk;
 mod disks;
 mod enrolment;
 mod erase;
 mod follow;
+mod matrix;
 mod pki;
 mod resume;
+mod roles;
 mod site;
 mod sources;
 mod way;
+mod webhook;
 mod world;

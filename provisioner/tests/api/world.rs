@@ -8,6 +8,7 @@ use groundstate_api::inventory::{
 };
 use groundstate_api::plan::HandOver;
 use groundstate_api::site::{Network, Node, Policy, Site};
+use groundstate_api::site_parts::{Access, Rack, Role, Slot};
 use groundstate_api::view::Problem;
 use groundstate_api::{Bytes, Digest, MacAddr, Millis, NodeId, Reason, SCHEMA, SystemUuid};
 use provisioner::journal::{Journal as _, Reader as _, SqliteJournal};
@@ -119,6 +120,34 @@ pub(crate) fn site() -> Site {
     }
 }
 
+/// The same with node-1 in rack `here` and node-2 in rack `there`, and the name `bound` for `here` only.
+pub(crate) fn racked_site() -> Site {
+    let mut site = site();
+    for (node, rack) in site.nodes.iter_mut().zip(["here", "there"]) {
+        node.slot = Some(Slot {
+            rack: rack.into(),
+            unit: 1,
+            height: 1,
+            bay: None,
+            power: vec![],
+            port: None,
+        });
+        site.racks.push(Rack {
+            name: rack.into(),
+            fault_domain: None,
+            units: 42,
+            place: String::new(),
+            relay: None,
+        });
+    }
+    site.access.push(Access {
+        name: "bound".into(),
+        racks: vec!["here".into()],
+        nodes: vec![],
+    });
+    site
+}
+
 impl World {
     pub(crate) fn new() -> Self {
         Self::at(tempfile::tempdir().unwrap(), Ok(()))
@@ -181,6 +210,11 @@ impl World {
 
     /// Stops without a word, as a killed process does, and starts on the same directory.
     pub(crate) fn restart(self) -> Self {
+        self.restart_as(site())
+    }
+
+    /// The same with this site file.
+    pub(crate) fn restart_as(self, site: Site) -> Self {
         let Self {
             dir,
             ours,
@@ -190,7 +224,7 @@ impl World {
         } = self;
         runtime.shutdown_background();
         drop((ours, stop));
-        Self::at(dir, Ok(()))
+        Self::of(dir, Ok(()), site)
     }
 
     /// Stops, writes into the journal that node-1 came back in its run in this boot with this key, and starts: a test does not
@@ -237,6 +271,15 @@ impl World {
         let read = |path: &Path| std::fs::read_to_string(path).unwrap();
         let cert = read(&self.pki("operator/operator.crt"));
         Caller::new(self, Some((cert, read(&self.pki("operator/operator.key")))))
+    }
+
+    /// A person or a program with this role and name.
+    pub(crate) fn client(&self, role: Role, name: &str) -> Caller {
+        let out = self.dir.path().join(format!("{}-{name}", role.as_str()));
+        let access = self.ours.pki().access();
+        access.issue(role, name, 30, &out).unwrap();
+        let read = |file: &str| std::fs::read_to_string(out.join(file)).unwrap();
+        Caller::new(self, Some((read("operator.crt"), read("operator.key"))))
     }
 
     pub(crate) fn with(&self, certificate: &str, key: &Key) -> Caller {
@@ -386,6 +429,28 @@ impl Caller {
 
     pub(crate) fn delete(&self, path: &str) -> Answer {
         self.answer(self.agent.delete(format!("{}{path}", self.server)).call())
+    }
+
+    /// A call with these headers and, where it is not empty, this body.
+    pub(crate) fn call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (Answer, ureq::http::HeaderMap) {
+        let request = headers.iter().fold(
+            ureq::http::Request::builder()
+                .method(method)
+                .uri(format!("{}{path}", self.server)),
+            |request, (name, value)| request.header(*name, *value),
+        );
+        let request = request.body(body.to_owned()).unwrap();
+        let config = self.agent.configure_request(request);
+        let request = config.allow_non_standard_methods(true).build();
+        let answer = self.agent.run(request).unwrap();
+        let headers = answer.headers().clone();
+        (self.answer(Ok(answer)), headers)
     }
 
     pub(crate) fn post_text(&self, path: &str, body: &str) -> Answer {

@@ -11,6 +11,7 @@ use image_repo::serve::{Client, HangUp};
 use image_repo::trust::trust_router;
 use image_repo::{Repository, ServeConfig, Served};
 use prov_core::Peer;
+use provisioner::Provisioner;
 use provisioner::serve::Bell;
 use std::sync::Arc;
 
@@ -44,12 +45,14 @@ impl Gallery {
             .merge(trust_router(self.repository.clone()))
     }
 
-    /// Its numbers, for the page's listener.
-    pub(super) fn numbers(&self) -> Router {
+    /// Its numbers stand beside the provisioner's, and all of them on the page's listener too.
+    pub(super) fn numbers(&self, ours: &Provisioner) -> Router {
         let served = self.served.clone();
+        ours.metrics_beside(move || served.metrics_text());
+        let ours = ours.clone();
         let text = move || async move {
             let kind = [("content-type", "text/plain; version=0.0.4")];
-            (kind, served.metrics_text())
+            (kind, ours.metrics_text())
         };
         Router::new().route("/metrics", get(text))
     }

@@ -179,7 +179,7 @@ async fn up(args: &UpArgs, interface: &str, site: Site) -> Result<()> {
         });
     }
     servers.spawn({
-        let (router, stop) = (ours.page().merge(gallery.numbers()), stop.clone());
+        let (router, stop) = (ours.page().merge(gallery.numbers(&ours)), stop.clone());
         async move {
             serve::serve_plain(page, router, stop).await;
             Ok(())

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Where orders are taken in: every call of a person or a program that is to change something passes here, after the gate. It is
+//! bounded in size and rate, carried out once for its idempotency key and only in the state that it names, and written into the
+//! audit trail. An order that was begun is carried to its end, also where its caller hangs up.
+
+use super::body;
+use super::guard::Named;
+use super::idempotency::{self, ANSWER_MAX, Answer, Claim, Claimed, Keys};
+use super::problem::Refusal;
+use super::rate::Rates;
+use crate::provisioner::Provisioner;
+use crate::serve::Caller;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use groundstate_api::audit::Audit;
+use groundstate_api::limits::JSON_BODY_MAX;
+use groundstate_api::{Digest, Reason, ReasonCode, paths};
+use prov_core::access::Object;
+use prov_core::{Peer, Route};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The largest site as JSON: 10,000 nodes of 1 KiB and as much again.
+const SITE_BODY_MAX: groundstate_api::Bytes = groundstate_api::Bytes::mib(32);
+/// The longest path that the audit trail keeps, in characters.
+const PATH_MAX: usize = 256;
+
+/// The desk.
+#[derive(Debug, Default)]
+pub(crate) struct Desk {
+    rates: Rates,
+    keys: Arc<Keys>,
+}
+
+/// Whether a call is an order. What a boot service on another machine saw is none, although it comes with a person's role.
+pub(crate) fn is_order(row: &Route, peer: &Peer) -> bool {
+    matches!(peer, Peer::Client { .. }) && row.changes() && row.path != paths::BOOT_REPORTS
+}
+
+/// Takes a call in.
+pub(crate) async fn desk(
+    State((ours, desk)): State<(Provisioner, Arc<Desk>)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let extensions = request.extensions();
+    let order = match (extensions.get::<&'static Route>(), extensions.get::<Peer>()) {
+        (Some(row), Some(peer)) if is_order(row, peer) => Some((*row, peer.clone())),
+        (Some(_) | None, Some(_) | None) => None,
+    };
+    let Some((row, peer)) = order else {
+        return next.run(request).await;
+    };
+    let (parts, body) = request.into_parts();
+    let taken = Order {
+        ours,
+        desk,
+        row,
+        by: peer.to_string(),
+    };
+    match taken.take(parts, body, next).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+struct Order {
+    ours: Provisioner,
+    desk: Arc<Desk>,
+    row: &'static Route,
+    by: String,
+}
+
+impl Order {
+    async fn take(self, parts: Parts, body: Body, next: Next) -> Result<Response, Refusal> {
+        let max = match self.row.path {
+            paths::SITE => SITE_BODY_MAX,
+            _ => JSON_BODY_MAX,
+        };
+        let body = body::read(body, max).await?;
+        self.check_rate()?;
+        self.check_kind(&parts, &body)?;
+        self.check_tag(&parts)?;
+        let key = idempotency::key_of(&parts.headers)?;
+        let audit = self.audit(&parts, &body, key.clone());
+        let carry = async move {
+            let claim = match &key {
+                None => None,
+                Some(key) => match self.claim(key, &parts, &body).await? {
+                    Claimed::New(claim) => Some(claim),
+                    Claimed::Before(answer) => return Ok(again(answer)),
+                },
+            };
+            let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+            self.carried_out(response, audit, claim).await
+        };
+        // In a task of its own: a caller that hangs up stops nothing half way.
+        tokio::spawn(carry).await?
+    }
+
+    fn check_rate(&self) -> Result<(), Refusal> {
+        let Err(wait) = self.desk.rates.take(&self.by, Instant::now()) else {
+            return Ok(());
+        };
+        let reason = Reason::new(
+            ReasonCode::TooMany,
+            "too many orders of this caller in a short time",
+            "wait as long as Retry-After says, and send it again",
+        )
+        .then("nothing: the request changed nothing");
+        let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, reason);
+        // Whole seconds, rounded up.
+        Err(refusal.retry_after(wait.as_secs() + 1))
+    }
+
+    fn check_kind(&self, parts: &Parts, body: &Bytes) -> Result<(), Refusal> {
+        let Some(kind) = parts.headers.get(header::CONTENT_TYPE) else {
+            return Ok(());
+        };
+        let kind = kind.to_str().unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        if body.is_empty() || kind.eq_ignore_ascii_case("application/json") {
+            return Ok(());
+        }
+        let reason = Reason::new(
+            ReasonCode::BadRequest,
+            "the body is JSON, and its header Content-Type says something else",
+            "send it with Content-Type: application/json",
+        )
+        .then("nothing: the request changed nothing");
+        Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason))
+    }
+
+    /// Refuses an order for a node that has moved on since its caller looked.
+    fn check_tag(&self, parts: &Parts) -> Result<(), Refusal> {
+        let wanted = parts.headers.get(header::IF_MATCH);
+        let (Some(wanted), Object::Node) = (wanted, self.row.object) else {
+            return Ok(());
+        };
+        let node = parts.extensions.get::<Named>();
+        let node = node.and_then(|Named(name)| name.as_ref()?.parse().ok());
+        let Some(view) = node.and_then(|node| self.ours.view(&node)) else {
+            return Ok(()); // The handler says that there is none.
+        };
+        let now = format!("\"{}\"", view.version);
+        if super::conditional::matches(wanted, &now, false) {
+            return Ok(());
+        }
+        let reason = Reason::new(
+            ReasonCode::Precondition,
+            "the node has moved on since you looked: its entity tag is another one",
+            "look at it again, and order with its new tag where the order is still wanted",
+        )
+        .seen(format!(
+            "its tag is {now}, and it is {}",
+            view.phase.as_str()
+        ))
+        .then("nothing: the request changed nothing");
+        Err(Refusal::new(StatusCode::PRECONDITION_FAILED, reason))
+    }
+
+    async fn claim(&self, key: &str, parts: &Parts, body: &Bytes) -> Result<Claimed, Refusal> {
+        let asked = format!("{} {} {}", parts.method, parts.uri, Digest::of(body));
+        let request = Digest::of(asked.as_bytes());
+        let keys = &self.desk.keys;
+        keys.claim(&self.ours, &self.by, key, request).await
+    }
+
+    fn audit(&self, parts: &Parts, body: &Bytes, key: Option<String>) -> Audit {
+        let from = parts.extensions.get::<Caller>();
+        let path: String = parts.uri.path().chars().take(PATH_MAX).collect();
+        Audit {
+            by: self.by.clone(),
+            from: from.map_or_else(|| "-".to_owned(), |Caller(ip)| ip.to_string()),
+            did: format!("{} {path}", parts.method),
+            key,
+            status: 0,
+            body: (!body.is_empty()).then(|| Digest::of(body).to_string()),
+        }
+    }
+
+    async fn carried_out(
+        self,
+        response: Response,
+        mut audit: Audit,
+        claim: Option<Claim>,
+    ) -> Result<Response, Refusal> {
+        audit.status = response.status().as_u16();
+        let ours = self.ours.clone();
+        let kept = tokio::task::spawn_blocking(move || ours.audited(audit)).await?;
+        if let Err(error) = kept
+            && self.ours.may_decide().is_ok()
+        {
+            // The order stands in the journal or does not, and its answer says which; this line is missing.
+            tracing::error!(%error, by = self.by, "an order is not in the audit trail");
+        }
+        let Some(claim) = claim else {
+            return Ok(response);
+        };
+        let (parts, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, usize::MAX).await;
+        let bytes = bytes.map_err(Refusal::internal)?;
+        let text = |name| {
+            let value: Option<&HeaderValue> = parts.headers.get(name);
+            value.and_then(|v| v.to_str().ok()).map(str::to_owned)
+        };
+        let body = String::from_utf8(bytes.to_vec()).ok();
+        let body = body.filter(|body| body.len() <= ANSWER_MAX);
+        let answer = Answer {
+            status: parts.status.as_u16(),
+            kind: text(header::CONTENT_TYPE),
+            tag: text(header::ETAG),
+            body: body.unwrap_or_default(),
+        };
+        let ours_to_say = parts.status.is_server_error();
+        let answer = (!ours_to_say).then_some(answer);
+        self.desk.keys.answered(&self.ours, claim, answer).await?;
+        Ok(Response::from_parts(parts, Body::from(bytes)))
+    }
+}
+
+/// An answer that was given before.
+fn again(answer: Answer) -> Response {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+    let mut response = (status, answer.body).into_response();
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_TYPE);
+    for (name, value) in [
+        (header::CONTENT_TYPE, answer.kind),
+        (header::ETAG, answer.tag),
+    ] {
+        if let Some(value) = value.and_then(|value| value.parse().ok()) {
+            headers.insert(name, value);
+        }
+    }
+    headers.insert("idempotent-replayed", HeaderValue::from_static("true"));
+    response
+}

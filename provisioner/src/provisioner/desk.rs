@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the API's desk keeps: who ordered what, and the answers to idempotency keys.
+
+use super::Provisioner;
+use crate::figures::{Figures, Sample};
+use crate::journal::JournalError;
+use crate::webhook::Standing;
+use groundstate_api::audit::Audit;
+use groundstate_api::event::Happened;
+use groundstate_api::view::{NodeView, Phase};
+use groundstate_api::{Millis, NodeId};
+use prov_core::{Node, Wish};
+use std::collections::BTreeMap;
+
+impl Provisioner {
+    /// What is counted.
+    pub(crate) fn figures(&self) -> &Figures {
+        &self.inner.figures
+    }
+
+    /// How the webhooks stand.
+    pub(crate) fn webhook_standing(&self) -> &Standing {
+        &self.inner.webhooks
+    }
+
+    /// Puts the numbers of what is composed with us beside ours, as text for `/metrics`.
+    pub fn metrics_beside(&self, text: impl Fn() -> String + Send + Sync + 'static) {
+        self.inner.figures.beside(text);
+    }
+
+    /// All numbers, in the text format of Prometheus.
+    #[must_use]
+    pub fn metrics_text(&self) -> String {
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let one = |value| vec![Sample::of(Vec::new(), value)];
+        let by_phase = self.phases().into_iter().map(|(phase, nodes)| {
+            Sample::of(vec![("phase", phase.as_str().to_owned())], count(nodes))
+        });
+        let newest = *self.inner.newest.borrow();
+        let (open, refused) = crate::serve::connections();
+        self.inner.figures.text(&[
+            ("groundstate_nodes", by_phase.collect()),
+            ("groundstate_events", one(newest)),
+            ("groundstate_site_version", one(self.site_version())),
+            (
+                "groundstate_webhook_behind_events",
+                one(self.inner.webhooks.furthest_behind(newest)),
+            ),
+            ("groundstate_api_connections", one(open)),
+            ("groundstate_api_connections_refused", one(refused)),
+        ])
+    }
+
+    /// Journals a call that was to change something. Blocks.
+    pub(crate) fn audited(&self, audit: Audit) -> Result<(), JournalError> {
+        let append = |_: &mut _, _, out: &mut Vec<Wish>| {
+            out.push(Wish::Append(Happened::Audited { audit }));
+        };
+        self.decide_alone(None, append).map(drop)
+    }
+
+    /// Changes a document of the journal with nobody else changing it. Blocks.
+    pub(crate) fn change_document<T>(
+        &self,
+        name: &str,
+        change: impl FnOnce(Option<Vec<u8>>) -> (Option<Vec<u8>>, T),
+    ) -> Result<T, JournalError> {
+        let mut book = self.book();
+        self.may_decide()?;
+        let before = book.journal.document(name)?;
+        let (after, said) = change(before);
+        if let Some(after) = after {
+            book.journal.put_document(name, &after)?;
+        }
+        Ok(said)
+    }
+
+    /// The wall clock, milliseconds since 1970.
+    pub(crate) fn written_now(&self) -> Millis {
+        self.inner.clock.written(self.now())
+    }
+
+    /// Nodes behind a name, by name, that are wanted; at most so many, and whether there are more.
+    pub(crate) fn page_of_nodes(
+        &self,
+        after: Option<&NodeId>,
+        limit: usize,
+        wanted: impl Fn(&Node) -> bool,
+    ) -> (Vec<NodeView>, bool) {
+        let fleet = self.fleet();
+        let behind = fleet
+            .nodes()
+            .skip_while(|node| after.is_some_and(|after| node.id() <= after));
+        let mut wanted = behind.filter(|node| wanted(node));
+        let page = wanted.by_ref().take(limit).map(Node::view).collect();
+        (page, wanted.next().is_some())
+    }
+
+    /// How many nodes are in each phase.
+    pub(crate) fn phases(&self) -> BTreeMap<Phase, usize> {
+        let mut phases: BTreeMap<Phase, usize> =
+            Phase::ALL.into_iter().map(|phase| (phase, 0)).collect();
+        for node in self.fleet().nodes() {
+            *phases.entry(node.phase).or_default() += 1;
+        }
+        phases
+    }
+}
