@@ -48,9 +48,8 @@ enum Command {
     /// Look at nodes and order runs, over the API.
     #[command(subcommand)]
     Node(client::node::NodeCommand),
-    /// Show what a run would do to a node's disks, before anything runs.
-    #[command(subcommand)]
-    Plan(client::plan::PlanCommand),
+    /// Show what a site file would change, or what a run would do to a node's disks, before anything runs.
+    Plan(client::plan::PlanArgs),
     /// Look at boots: how far each machine came, when, and why it stopped.
     #[command(subcommand)]
     Boot(client::boot::BootCommand),
@@ -115,7 +114,7 @@ fn main() -> ExitCode {
         Command::Image(command) => image::run(&command),
         Command::Vhd(command) => vhd::run(&command),
         Command::Node(command) => client::node::run(&command),
-        Command::Plan(command) => client::plan::run(&command),
+        Command::Plan(args) => client::plan::run(&args),
         Command::Boot(command) => client::boot::run(&command),
         Command::BootImage(args) => boot_image::run(&args),
         Command::Access(command) => access::run(&command),

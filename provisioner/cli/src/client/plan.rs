@@ -5,7 +5,8 @@
 use super::{Client, Connect, node_path, show};
 use crate::End;
 use crate::up::site_file;
-use anyhow::{Context as _, Result, anyhow};
+use crate::site::PlanSiteArgs;
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, Subcommand};
 use groundstate_api::image::ImageRef;
 use groundstate_api::inventory::Inventory;
@@ -19,10 +20,22 @@ use std::path::{Path, PathBuf};
 /// Columns where nobody says how many there are.
 const COLUMNS: usize = 80;
 
+/// `groundstate plan site.toml`, and what else is planned.
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct PlanArgs {
+    #[command(subcommand)]
+    command: Option<PlanCommand>,
+    #[command(flatten)]
+    site: Option<PlanSiteArgs>,
+}
+
 #[derive(Subcommand)]
 pub(crate) enum PlanCommand {
     /// Show what a run would do to a node's disks, before anything runs. Orders nothing.
     Preview(PreviewArgs),
+    /// Show what a site file would change. Applies nothing; the same as `groundstate plan FILE`.
+    Site(PlanSiteArgs),
 }
 
 #[derive(Args)]
@@ -67,9 +80,11 @@ pub(crate) struct RebuildArgs {
     connect: Connect,
 }
 
-pub(crate) fn run(command: &PlanCommand) -> Result<End> {
-    match command {
-        PlanCommand::Preview(args) => preview(args),
+pub(crate) fn run(args: &PlanArgs) -> Result<End> {
+    match (&args.command, &args.site) {
+        (Some(PlanCommand::Preview(args)), _) => preview(args),
+        (Some(PlanCommand::Site(args)), _) | (None, Some(args)) => crate::site::plan(args),
+        (None, None) => bail!("the site file is missing: groundstate plan site.toml"),
     }
 }
 

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A plan and a drift as pages: tables for people.
+
+use crate::client::paper::{Paper, Tone};
+use crate::client::table::{Cell, Table};
+use groundstate_api::site_plan::{ChangeKind, Drift, SitePlan};
+
+/// Changes that are shown; of a site's first plan there are as many as it has nodes.
+const SHOWN_MAX: usize = 500;
+
+/// What would change, what follows, and what stands in the way.
+pub(super) fn plan(plan: &SitePlan, paper: Paper) -> String {
+    if plan.is_empty() {
+        return format!("nothing would change: the site is version {}", plan.from);
+    }
+    let mut table = Table::new(&["", "WHAT", "CHANGES", "WHAT FOLLOWS"]);
+    for change in plan.changes.iter().take(SHOWN_MAX) {
+        let tone = match change.kind {
+            ChangeKind::Added => Tone::Good,
+            ChangeKind::Changed => Tone::Warn,
+            ChangeKind::Removed => Tone::Bad,
+        };
+        let keys: Vec<String> = match change.kind {
+            ChangeKind::Changed => change.keys.iter().map(|key| key.words()).collect(),
+            ChangeKind::Added | ChangeKind::Removed => Vec::new(),
+        };
+        let (tone_after, after) = match &change.refused {
+            Some(why) => (Tone::Bad, format!("REFUSED: {why}")),
+            None => (Tone::Plain, change.effect.clone()),
+        };
+        table.row([
+            Cell::new(tone, change.kind.sign().to_string()),
+            Cell::new(tone, &change.resource),
+            keys.join(", ").into(),
+            Cell::new(tone_after, after),
+        ]);
+    }
+    let mut page = table.page(paper);
+    if plan.changes.len() > SHOWN_MAX {
+        page.push_str(&format!(
+            "\nand {} more; --json shows all",
+            plan.changes.len() - SHOWN_MAX
+        ));
+    }
+    page + "\n\n" + &summary(plan)
+}
+
+/// How many, in one line.
+pub(super) fn summary(plan: &SitePlan) -> String {
+    let count = |kind| {
+        plan.changes
+            .iter()
+            .filter(|change| change.kind == kind)
+            .count()
+    };
+    let mut line = format!(
+        "{} come, {} change, {} go; compared with version {}",
+        count(ChangeKind::Added),
+        count(ChangeKind::Changed),
+        count(ChangeKind::Removed),
+        plan.from
+    );
+    let restart = plan.changes.iter().filter(|change| change.restart).count();
+    if restart > 0 {
+        line.push_str(&format!(
+            "\n{restart} of them take effect only when groundstate is started again"
+        ));
+    }
+    let refused = plan
+        .changes
+        .iter()
+        .filter(|change| change.refused.is_some())
+        .count();
+    if refused > 0 {
+        line.push_str(&format!(
+            "\n{refused} of them stand in the way: as long as they do, nothing of this site is applied"
+        ));
+    }
+    line
+}
+
+/// Where machines differ.
+pub(super) fn drift(drift: &Drift, paper: Paper) -> String {
+    if drift.drifts.is_empty() {
+        return format!(
+            "no machine differs from version {} of the site, as far as they have told",
+            drift.version
+        );
+    }
+    let mut table = Table::new(&["NODE", "WHAT", "THE SITE SAYS", "WAS SEEN", "NEXT STEP"]);
+    for one in &drift.drifts {
+        table.row([
+            Cell::new(Tone::Bold, one.node.as_str()),
+            one.what.as_str().into(),
+            one.wanted.as_str().into(),
+            Cell::new(Tone::Warn, &one.seen),
+            one.next_step.as_str().into(),
+        ]);
+    }
+    table.page(paper)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+    use groundstate_api::site_plan::{KeyChange, SiteChange};
+
+    #[test]
+    fn a_plan_is_a_table_with_what_stands_in_the_way() {
+        let change =
+            |resource: &str, kind, keys: &[(&str, &str, &str)], refused: Option<&str>| SiteChange {
+                resource: resource.into(),
+                kind,
+                keys: keys
+                    .iter()
+                    .map(|(key, before, after)| KeyChange {
+                        key: (*key).into(),
+                        before: (*before).into(),
+                        after: (*after).into(),
+                    })
+                    .collect(),
+                effect: "at once".into(),
+                restart: resource == "name",
+                refused: refused.map(Into::into),
+            };
+        let seen = plan(
+            &SitePlan {
+                from: 3,
+                changes: vec![
+                    change(
+                        "name",
+                        ChangeKind::Changed,
+                        &[("name", "a", "b\u{1b}[2J")],
+                        None,
+                    ),
+                    change("rack r1", ChangeKind::Added, &[("name", "", "r1")], None),
+                    change(
+                        "node n1",
+                        ChangeKind::Removed,
+                        &[("name", "n1", "")],
+                        Some("n1 is ready: retire it first"),
+                    ),
+                ],
+            },
+            Paper::plain(None),
+        );
+        expect![[r#"
+               WHAT     CHANGES          WHAT FOLLOWS
+            ~  name     name a -> b�[2J  at once
+            +  rack r1                   at once
+            -  node n1                   REFUSED: n1 is ready: retire it first
+
+            1 come, 1 change, 1 go; compared with version 3
+            1 of them take effect only when groundstate is started again
+            1 of them stand in the way: as long as they do, nothing of this site is applied"#]]
+        .assert_eq(&seen);
+        assert_eq!(
+            plan(&SitePlan::default(), Paper::plain(None)),
+            "nothing would change: the site is version 0"
+        );
+    }
+}

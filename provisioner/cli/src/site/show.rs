@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `groundstate site show | export | import | check | drift`.
+
+use super::{CheckArgs, ExportArgs, Format, ImportArgs, ShowArgs, file, page, xml};
+use crate::End;
+use crate::client::paper::Paper;
+use crate::client::said::{document, say};
+use crate::client::{Client, Connect, Fetched};
+use anyhow::{Context as _, Result, bail};
+use groundstate_api::paths;
+use groundstate_api::site::Site;
+use groundstate_api::site_plan::Drift;
+use std::io::Write as _;
+
+pub(super) fn show(args: &ShowArgs) -> Result<End> {
+    let (site, tag) = in_force(&args.connect)?;
+    if args.json {
+        document(&serde_json::to_string(&site)?)?;
+    } else {
+        say(&format!(
+            "# version {} of the site\n{}",
+            tag.trim_matches('"'),
+            written(&site, Format::Toml)?
+        ))?;
+    }
+    Ok(End::Done)
+}
+
+pub(super) fn export(args: &ExportArgs) -> Result<End> {
+    let (site, _) = in_force(&args.connect)?;
+    say(&written(&site, args.format)?)?;
+    Ok(End::Done)
+}
+
+pub(super) fn import(args: &ImportArgs) -> Result<End> {
+    let site = file::read(&args.file)?;
+    let text = written(&site, args.format)?;
+    let Some(out) = &args.out else {
+        say(&text)?;
+        return Ok(End::Done);
+    };
+    let made = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(out);
+    let mut made = made.with_context(|| format!("{} cannot be made", out.display()))?;
+    made.write_all(text.as_bytes())
+        .with_context(|| format!("{} cannot be written", out.display()))?;
+    say(&format!(
+        "{}: the site {:?} with {} nodes; look at it, then groundstate apply {}",
+        out.display(),
+        site.name,
+        site.nodes.len(),
+        out.display()
+    ))?;
+    Ok(End::Done)
+}
+
+pub(super) fn check(args: &CheckArgs) -> Result<End> {
+    let site = file::read(&args.file)?;
+    say(&format!(
+        "{}: the site {:?} with {} nodes is in order",
+        args.file.display(),
+        site.name,
+        site.nodes.len()
+    ))?;
+    Ok(End::Done)
+}
+
+pub(super) fn drift(args: &ShowArgs) -> Result<End> {
+    let client = Client::new(&args.connect)?;
+    let text = client.text(paths::SITE_DRIFT)?;
+    if args.json {
+        document(&text)?;
+        return Ok(End::Done);
+    }
+    let drift: Drift = client.parse(paths::SITE_DRIFT, &text)?;
+    say(&page::drift(&drift, Paper::of_terminal()))?;
+    Ok(End::Done)
+}
+
+fn in_force(connect: &Connect) -> Result<(Site, String)> {
+    let client = Client::new(connect)?;
+    match client.get_tagged(paths::SITE, None)? {
+        Fetched::New(site, Some(tag)) => Ok((site, tag)),
+        Fetched::New(_, None) | Fetched::Same => {
+            bail!("the provisioner does not say the version of its site")
+        }
+    }
+}
+
+/// The site as a file that is read again as the same site.
+pub(super) fn written(site: &Site, format: Format) -> Result<String> {
+    Ok(match format {
+        Format::Toml => toml::to_string_pretty(site)?,
+        Format::Json => serde_json::to_string_pretty(site)? + "\n",
+        Format::Xml => xml::write(site)?,
+    })
+}
