@@ -29,7 +29,8 @@ pub(crate) async fn guard(
     next: Next,
 ) -> Response {
     let Some(path) = request.extensions().get::<MatchedPath>().cloned() else {
-        return no_such_path().await.into_response();
+        let refusal = no_such_path().await;
+        return refused(request, refusal).await;
     };
     // A listener that forgot to say who calls gets the rights of nobody.
     let peer = request.extensions().get::<Peer>().cloned();

@@ -448,7 +448,8 @@ impl Caller {
         let request = request.body(body.to_owned()).unwrap();
         let config = self.agent.configure_request(request);
         let request = config.allow_non_standard_methods(true).build();
-        let answer = self.agent.run(request).unwrap();
+        let answer = self.agent.run(request);
+        let answer = answer.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
         let headers = answer.headers().clone();
         (self.answer(Ok(answer)), headers)
     }
