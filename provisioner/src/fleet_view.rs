@@ -9,6 +9,7 @@ mod racks;
 
 pub(crate) use racks::NO_RACK;
 
+use crate::leader::Standing;
 use crate::provisioner::Provisioner;
 use groundstate_api::Reason;
 use groundstate_api::explain::standing;
@@ -108,14 +109,24 @@ impl Provisioner {
 
     fn look(&self, newest: u64) -> FleetView {
         let site = self.site();
+        let leader = match self.standing() {
+            Standing::Leads { .. } => Some(self.who().name),
+            Standing::Follows(leader) => leader.map(|leader| leader.name),
+            Standing::Alone | Standing::Refuses(_) => None,
+        };
         let mut view = FleetView {
+            leader,
             site: site.name.clone(),
             site_version: self.site_version(),
             newest,
             ..FleetView::default()
         };
         let mut cells = BTreeMap::new();
+        let now = self.now();
         self.with_fleet(|fleet| {
+            view.brake = fleet.brake();
+            view.measures = fleet.measures();
+            view.etas = fleet.etas(now);
             for node in fleet.nodes() {
                 let cell = Cell::of(node);
                 *view.phases.entry(node.phase).or_default() += 1;

@@ -21,6 +21,11 @@ const ALSO_MAX: usize = 6;
 /// The most sentences on what to leave alone.
 const LEAVE_MAX: usize = 10;
 
+/// How a report names a virtual disk that a device carries.
+const VHD: &str = "VHD ";
+/// Up to so many virtual disks are named one by one.
+const VHDS_NAMED: usize = 3;
+
 /// The ticket; `None` where nothing is to be repaired. `reports` are the reports on the node's devices, with what each
 /// carries.
 #[must_use]
@@ -57,7 +62,7 @@ pub fn ticket(node: &Node, site: &Site, reports: &[DeviceReport], at: Millis) ->
         machine: machine(node, site),
         evidence: evidence(&reason, device),
         leave_alone: leave_alone(node, site, reports, device),
-        data: device.map(|d| d.affects.clone()).unwrap_or_default(),
+        data: device.map(|d| in_short(&d.affects)).unwrap_or_default(),
         after: after(node, part.as_ref()),
         also: also(reports, device),
         part,
@@ -208,13 +213,30 @@ fn leave_alone(
         };
         let holds = match report.affects.as_slice() {
             [] => "not part of this repair".to_string(),
-            carries => format!("carries {}", carries.join(", ")),
+            carries => format!("carries {}", in_short(carries).join(", ")),
         };
         lines.push(format!("Disk {slot}, serial {}: {holds}.", place.serial));
     }
     lines.extend(neighbours(node, site));
     lines.truncate(LEAVE_MAX);
     lines
+}
+
+/// What a device carries, with many virtual disks as one line: a sheet has no room for a hundred.
+fn in_short(carries: &[String]) -> Vec<String> {
+    let is_vhd = |line: &&String| line.starts_with(VHD);
+    let vhds: Vec<&String> = carries.iter().filter(is_vhd).collect();
+    let [first, .., last] = vhds.as_slice() else {
+        return carries.to_vec();
+    };
+    if vhds.len() <= VHDS_NAMED {
+        return carries.to_vec();
+    }
+    let others = carries.iter().filter(|line| !is_vhd(line)).cloned();
+    let name = |line: &str| line.strip_prefix(VHD).unwrap_or(line).to_string();
+    let count = vhds.len();
+    let all = format!("{count} VHDs, {} to {}", name(first), name(last));
+    others.chain([all]).collect()
 }
 
 /// The machines right above and below it.

@@ -2,12 +2,50 @@
 //! What was done to machines or asked of their hosts, and what came of it.
 
 use super::words::When;
+use super::{Page, Top, show};
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
 use groundstate_api::Millis;
 use groundstate_api::action::{ActionView, Outcome};
+
+/// Actions on the page of all.
+const SHOWN: usize = 100;
+
+#[derive(Template)]
+#[template(path = "actions.html")]
+struct Actions {
+    top: Top,
+    mark: String,
+    open: Vec<ActionRow>,
+    ended: Vec<ActionRow>,
+}
+
+/// What goes on, then what has ended, newest first.
+pub(super) async fn list(State(page): State<Page>) -> Response {
+    let now = page.ours.now();
+    let all = page
+        .ours
+        .with_fleet(|fleet| fleet.actions(None, false, &|_| true));
+    let (ended, open): (Vec<_>, Vec<_>) = all.actions.iter().partition(|a| a.ended.is_some());
+    let rows = |of: Vec<&ActionView>| {
+        of.into_iter()
+            .take(SHOWN)
+            .map(|a| ActionRow::of(a, now))
+            .collect()
+    };
+    show(&Actions {
+        mark: page.ours.fleet_view().newest.to_string(),
+        open: rows(open),
+        ended: rows(ended),
+        top: page.top("/actions"),
+    })
+}
 
 /// An action in a table.
 pub(super) struct ActionRow {
     pub(super) id: String,
+    pub(super) node: String,
     pub(super) says: &'static str,
     pub(super) by: String,
     pub(super) because: Option<String>,
@@ -46,6 +84,7 @@ impl ActionRow {
         };
         Self {
             id: action.id.to_string(),
+            node: action.node.to_string(),
             says: action.act.says(),
             by: action.by.clone(),
             because: action.because.as_ref().map(|reason| reason.what.clone()),

@@ -16,7 +16,7 @@ use groundstate_api::{Millis, NodeId};
 use serde::Deserialize;
 
 /// Needs on the front page; more stand on a page of their own.
-const NEEDS_FRONT: usize = 12;
+const NEEDS_FRONT: usize = 9;
 /// Needs on their own page.
 const NEEDS_PAGE: usize = 100;
 /// Runs on the front page whose end is expected.

@@ -39,7 +39,7 @@ struct Page {
 
 impl Provisioner {
     /// The page: `/`, `/racks/{rack}`, `/needs`, `/nodes`, `/nodes/{node}` with `log`, `history` and `ticket`, `/machines`,
-    /// what they are made of; and `/live`, the stream that tells a page of news.
+    /// `/actions`; what they are made of; and `/live`, the stream that tells a page of news.
     pub fn page(&self) -> Router {
         Router::new()
             .route("/", get(front::front))
@@ -51,10 +51,13 @@ impl Provisioner {
             .route("/nodes/{node}/history", get(node::history))
             .route("/nodes/{node}/ticket", get(sheet::ticket))
             .route("/machines", get(machines::list))
+            .route("/actions", get(actions::list))
             .route("/live", get(live::stream))
             .route("/page.css", get(assets::style))
             .route("/page.js", get(assets::script))
             .route("/icon.svg", get(assets::icon))
+            // Where a text names no icon, browsers ask for this one.
+            .route("/favicon.ico", get(assets::icon))
             .fallback(nothing_here)
             .with_state(Page {
                 ours: self.clone(),

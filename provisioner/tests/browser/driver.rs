@@ -42,7 +42,7 @@ impl Browser {
     pub(crate) fn new() -> Self {
         let profile = tempfile::tempdir().unwrap();
         let mut driver = Command::new("chromedriver")
-            .args(["--port=0", "--log-level=OFF"])
+            .args(["--port=0", "--log-level=SEVERE"])
             .env("HOME", profile.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -51,6 +51,7 @@ impl Browser {
         let port = port_of(&mut driver);
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
+            .timeout_global(Some(PATIENCE))
             .build()
             .new_agent();
         let data = format!("--user-data-dir={}", profile.path().display());
@@ -76,12 +77,16 @@ impl Browser {
         let server = format!("http://127.0.0.1:{port}/session");
         let answer = answer(agent.post(&server).send_json(&wants));
         let id = answer["sessionId"].as_str().unwrap().to_owned();
-        Self {
+        let browser = Self {
             driver,
             agent,
             session: format!("{server}/{id}"),
             _profile: profile,
-        }
+        };
+        // What Chromium's own first page asks Chromium for is not the page's.
+        browser.open("about:blank");
+        browser.asked();
+        browser
     }
 
     fn post(&self, path: &str, body: &Value) -> Value {

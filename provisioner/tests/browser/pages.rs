@@ -17,7 +17,6 @@ pub(crate) fn clean(browser: &Browser, world: &World) {
     assert!(said.is_empty(), "{}", said.join("\n"));
     let asked = browser.asked();
     assert!(!asked.is_empty());
-    // A headless Chromium looks at its own empty page first.
     let strange = asked
         .iter()
         .filter(|at| !at.starts_with(&world.address) && !at.starts_with("data:"));
@@ -63,6 +62,7 @@ fn a_thousand_nodes_fit_on_the_front_page() {
         "/nodes?phase=held",
         "/nodes?q=CZ30",
         "/machines",
+        "/actions",
     ] {
         sound(&browser, &world, path);
     }
@@ -224,7 +224,6 @@ fn news_arrives_without_a_reload_and_a_broken_stream_is_said() {
     browser.until("the front page is live", live);
     browser.run("window.same = true");
     world.order("r01-n05");
-    world.ours.follow();
     clean(&browser, &world);
     world.end();
     browser.until("the page says that it is not live", "return document.getElementById('live-state').textContent.startsWith('Not live: the connection broke.')");

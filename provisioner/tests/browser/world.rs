@@ -99,7 +99,9 @@ impl World {
                 events.push(event(number, at, &node.name, &what));
             }
         }
-        journal.append(&events).unwrap();
+        for batch in events.chunks(200) {
+            journal.append(batch).unwrap();
+        }
         for (node, story) in site.nodes.iter().zip(&stories) {
             if let Some((run, text)) = story.log(node) {
                 journal.append_log(&node.name, &run, 0, &text).unwrap();

@@ -31,7 +31,7 @@ pub(super) struct Line {
     pub(super) number: u64,
     pub(super) at: When,
     pub(super) text: String,
-    /// `alarm`, `phase`, `person` or nothing.
+    /// Its class in the style, or nothing.
     pub(super) class: &'static str,
 }
 
@@ -49,13 +49,13 @@ impl Line {
 
 fn class(what: &Happened, text: &str) -> &'static str {
     if text.starts_with("ALARM") || text.starts_with("QUARANTINE") {
-        return "alarm";
+        return "ev-alarm";
     }
     if matches!(what, Happened::PhaseChanged { .. }) {
-        return "phase";
+        return "ev-phase";
     }
     if matches!(what, Happened::Remarked { .. }) {
-        return "person";
+        return "ev-person";
     }
     ""
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One node: where it is and why, its run as a time line, its disks, memory modules and all that is known beside.
 
+mod bmc;
 mod boots;
 mod dimms;
 mod disks;
@@ -18,6 +19,7 @@ use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use bmc::Bmc;
 use boots::Boot;
 use dimms::Dimm;
 use disks::DiskCard;
@@ -61,6 +63,7 @@ struct NodePage {
     actions: Vec<ActionRow>,
     history: Vec<Line>,
     log: Vec<String>,
+    bmc: Option<Bmc>,
 }
 
 /// Where the node stands.
@@ -191,7 +194,7 @@ impl NodePage {
             dimms_words: dimms::words(&report),
             devices: ill.into_iter().map(device).collect(),
             well: well.into_iter().map(DeviceReport::title).collect(),
-            findings: whys(report.findings.iter().map(|f| &f.reason), since, now),
+            findings: whys(findings(&report), since, now),
             alarms: whys(report.alarms.iter().rev(), since, now),
             troubles: report
                 .troubles
@@ -212,6 +215,7 @@ impl NodePage {
                 .collect(),
             history: history::newest(ours, node, EVENTS, now),
             log: log.map(|log| tail(&log)).unwrap_or_default(),
+            bmc: Bmc::of(ours, node, now),
             top: page.top("/nodes"),
         })
     }
@@ -245,6 +249,16 @@ fn changes(report: &NodeReport) -> Vec<(String, String, String)> {
     changes
         .map(|c| (c.what.clone(), c.before.clone(), c.after.clone()))
         .collect()
+}
+
+/// The findings of the run but the one that is the node's own reason: that stands above already.
+fn findings(report: &NodeReport) -> impl Iterator<Item = &groundstate_api::Reason> {
+    let own = report.view.reason.as_ref();
+    let is_own = move |reason: &groundstate_api::Reason| {
+        own.is_some_and(|own| own.what == reason.what && own.part == reason.part)
+    };
+    let all = report.findings.iter().map(|finding| &finding.reason);
+    all.filter(move |reason| !is_own(reason))
 }
 
 /// The last lines of a log.
