@@ -65,7 +65,10 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<ExitCode> {
     let layout = Layout::find()?;
     match task {
-        Task::Setup => setup::ensure()?,
+        Task::Setup => {
+            setup::ensure()?;
+            setup::python::peers(&layout);
+        }
         Task::Build => {
             setup::ensure()?;
             let programs = product::build(&layout)?;

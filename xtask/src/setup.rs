@@ -6,6 +6,7 @@
 
 pub(crate) mod apt;
 mod needs;
+pub(crate) mod python;
 mod sources;
 
 use crate::command::{self, have};

@@ -121,6 +121,7 @@ pub(crate) fn run(
     boots: &[Scenario],
 ) -> Result<ExitCode> {
     setup::ensure()?;
+    setup::python::peers(layout);
     let mut lines = Vec::new();
     let mut check = |what: &str, work: &mut dyn FnMut() -> Result<Outcome>| {
         if options.wants(what) {

@@ -153,12 +153,8 @@ impl Bmcs {
             settings,
         )
         .await;
-        if let Some(shown) = tls
-            .as_ref()
-            .filter(|tls| tls.mismatch().is_none())
-            .and_then(|tls| tls.shown())
-        {
-            door.saw(shown);
+        if let Some(certificate) = tls.and_then(|tls| tls.believed()) {
+            door.saw(certificate);
         }
         Ok(Box::new(result?))
     }

@@ -7,7 +7,7 @@ use crate::kind::{Asked, Bmc};
 use crate::secret::Secret;
 use crate::settings::Settings;
 use bmc_core::ipmi::{
-    Cipher, Command, Device, Failure, arguments, boot_flags, failure, first_value, fru,
+    Cipher, Command, Device, Failure, Locate, arguments, boot_flags, failure, first_value, fru,
     power_state, sel, set_ok, unfit,
 };
 use bmc_core::learned::MachineKey;
@@ -272,10 +272,19 @@ impl Bmc for Ipmi {
 
     fn identify(&mut self, on: bool) -> Asked<'_, Vec<String>> {
         Box::pin(async move {
-            self.take_order(Command::Identify(on)).await?;
+            let locate = if on { Locate::Forever } else { Locate::Off };
+            let mut done = locate;
+            match self.take_order(Command::Identify(locate)).await {
+                // Lighting it until it is put out is an option of the specification.
+                Err(Trouble::Refused { .. }) if on => {
+                    done = Locate::Minutes;
+                    self.take_order(Command::Identify(done)).await?;
+                }
+                other => other?,
+            }
             Ok(vec![format!(
-                "the BMC took the order to switch the locator LED {}; IPMI does not show it",
-                if on { "on" } else { "off" }
+                "the BMC took the order: the locator LED is {}; IPMI does not show it",
+                done.says()
             )])
         })
     }

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) struct Pinned {
     pin: Option<Digest>,
     shown: Mutex<Option<Digest>>,
+    believed: Mutex<Option<Digest>>,
     provider: Arc<CryptoProvider>,
 }
 
@@ -22,12 +23,23 @@ impl Pinned {
         Arc::new(Self {
             pin,
             shown: Mutex::new(None),
+            believed: Mutex::new(None),
             provider: Arc::new(rustls::crypto::ring::default_provider()),
         })
     }
 
+    /// A connection stands: who showed the certificate holds its key.
+    pub(crate) fn believe(&self) {
+        *self.believed.lock().unwrap_or_else(PoisonError::into_inner) = self.shown();
+    }
+
+    /// The certificate of a connection that stood.
+    pub(crate) fn believed(&self) -> Option<Digest> {
+        *self.believed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What was shown last.
-    pub(crate) fn shown(&self) -> Option<Digest> {
+    fn shown(&self) -> Option<Digest> {
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

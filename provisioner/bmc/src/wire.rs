@@ -84,9 +84,9 @@ impl Wire {
         &self.authority
     }
 
-    /// The certificate that was shown.
+    /// The certificate of the connection.
     pub(crate) fn certificate(&self) -> Option<Digest> {
-        self.tls.as_ref()?.shown()
+        self.tls.as_ref()?.believed()
     }
 
     /// Asks, and reads the whole answer. A connection that the BMC closed in between is opened again; a question that may have been
@@ -172,7 +172,10 @@ impl Wire {
             .connect(name, stream)
             .await
         {
-            Ok(stream) => spoken(stream).await,
+            Ok(stream) => {
+                pinned.believe();
+                spoken(stream).await
+            }
             Err(error) => Err(match pinned.mismatch() {
                 Some((pinned, shown)) => Trouble::Certificate { pinned, shown },
                 None => tls(error.to_string()),

@@ -197,4 +197,16 @@ pub(super) const NEEDS: &[Need] = &[
         "chromium-driver",
         "drives that browser over WebDriver",
     ),
+    need(&["ipmitool"], "ipmitool", "speaks IPMI to BMCs"),
+    need(&["ipmi_sim"], "openipmi", "IPMI peer in tests"),
+    need(
+        &["/usr/share/doc/python3-venv"],
+        "python3-venv",
+        "peers in tests that Debian does not have: sushy-emulator, fakebmc",
+    ),
+    need(
+        &["tmux"],
+        "tmux",
+        "a real terminal for `groundstate watch` in tests",
+    ),
 ];

@@ -48,14 +48,17 @@ impl Redfish {
                 .await;
         }
         let (link, body) = (place.link.clone(), clear_body(&place.boot, &self.quirks));
-        match self.write(place, &body).await {
+        let result = match self.write(place, &body).await {
             Ok(()) => self.read_back(&link, is_cleared).await,
+            Err(trouble) => Err(trouble),
+        };
+        match result {
             // Services that know no `Disabled` and do not say so.
-            Err(Trouble::Refused { .. }) => {
+            Err(Trouble::Refused { .. } | Trouble::Ignored { .. }) => {
                 self.override_boot(NextBoot::Disk, Lasting::Continuous)
                     .await
             }
-            Err(trouble) => Err(trouble),
+            other => other,
         }
     }
 

@@ -82,6 +82,37 @@ impl Device {
     }
 }
 
+/// For how long the locator LED is lit (28.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Locate {
+    /// Until it is put out; an option that not every BMC has.
+    Forever,
+    /// As long as can be said in seconds: 255.
+    Minutes,
+    /// Not at all.
+    Off,
+}
+
+impl Locate {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Forever => "force",
+            Self::Minutes => "255",
+            Self::Off => "0",
+        }
+    }
+
+    /// In words.
+    #[must_use]
+    pub const fn says(self) -> &'static str {
+        match self {
+            Self::Forever => "lit",
+            Self::Minutes => "lit for 255 seconds",
+            Self::Off => "put out",
+        }
+    }
+}
+
 /// One question or order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -94,7 +125,7 @@ pub enum Command {
     /// `chassis bootparam get 5`: the boot flags.
     BootFlags,
     /// `chassis identify …`.
-    Identify(bool),
+    Identify(Locate),
     /// `mc info`.
     Info,
     /// `mc guid`.
@@ -119,8 +150,7 @@ impl Command {
                 vec!["chassis", "bootdev", device.as_str(), "options=efiboot"]
             }
             Self::BootFlags => vec!["chassis", "bootparam", "get", "5"],
-            Self::Identify(true) => vec!["chassis", "identify", "force"],
-            Self::Identify(false) => vec!["chassis", "identify", "0"],
+            Self::Identify(locate) => vec!["chassis", "identify", locate.as_str()],
             Self::Info => vec!["mc", "info"],
             Self::Guid => vec!["mc", "guid"],
             Self::Fru => vec!["fru", "print", "0"],

@@ -6,7 +6,9 @@
 mod command;
 mod read;
 
-pub use command::{Cipher, Command, Device, PASSWORD_BYTES_MAX, USER_BYTES_MAX, arguments, unfit};
+pub use command::{
+    Cipher, Command, Device, Locate, PASSWORD_BYTES_MAX, USER_BYTES_MAX, arguments, unfit,
+};
 pub use read::{
     BootFlags, Failure, Fru, boot_flags, failure, first_value, fru, power_state, sel, set_ok,
 };
