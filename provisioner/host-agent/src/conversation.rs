@@ -3,7 +3,8 @@
 //! provisioner is away. It decides only; the shell makes the calls. It never ends by itself.
 
 use groundstate_api::Millis;
-use groundstate_api::host::HostInstruction;
+use groundstate_api::action::ActionId;
+use groundstate_api::host::{HostAct, HostInstruction};
 use groundstate_api::limits::HEARTBEAT;
 
 /// The first wait after a failed call.
@@ -49,6 +50,11 @@ pub enum Failure {
         /// What it said.
         said: String,
     },
+    /// The provisioner has fenced this host off: another one has its name.
+    Fenced {
+        /// What it said.
+        said: String,
+    },
 }
 
 /// What to do.
@@ -65,6 +71,17 @@ pub enum Action {
     },
     /// Set the next boot to the network and restart.
     RestartToNetwork,
+    /// Do this, unless it was done.
+    Act {
+        /// Its number.
+        action: ActionId,
+        /// What.
+        act: HostAct,
+    },
+    /// What was told of an act was heard.
+    ActHeard,
+    /// Stop the host's work: another host has its name.
+    StopWork,
     /// Tell the people at this host.
     Say {
         /// A line.
@@ -93,6 +110,8 @@ pub struct Conversation {
     /// What was last said about trouble, so that each trouble is said once.
     trouble: Option<String>,
     jitter: u64,
+    /// Whether this host was fenced off, and its work stopped.
+    fenced: bool,
 }
 
 impl Conversation {
@@ -106,6 +125,7 @@ impl Conversation {
             failures: 0,
             trouble: None,
             jitter: entropy | 1,
+            fenced: false,
         }
     }
 
@@ -162,10 +182,14 @@ impl Conversation {
     fn answered(&mut self, now: Millis, instruction: HostInstruction, out: &mut Vec<Action>) {
         self.failures = 0;
         self.next = now.plus(HEARTBEAT);
+        if !matches!(instruction, HostInstruction::Act { .. }) && self.state == State::Reporting {
+            out.push(Action::ActHeard);
+        }
         match self.state {
             State::Registering => {
                 self.state = State::Reporting;
                 self.trouble = None;
+                self.fenced = false;
                 out.push(Action::Registered);
             }
             State::Reporting | State::Restarting => {}
@@ -179,9 +203,7 @@ impl Conversation {
                 }
             }
             HostInstruction::RebootToNetwork => out.push(Action::RestartToNetwork),
-            HostInstruction::Act { action, .. } => out.push(Action::Say {
-                line: format!("action {action} is asked for, which this agent does not know"),
-            }),
+            HostInstruction::Act { action, act } => out.push(Action::Act { action, act }),
         }
     }
 
@@ -192,6 +214,14 @@ impl Conversation {
                 // It may have lost what it knew of this boot; registering again is harmless where it has not.
                 self.state = State::Registering;
                 format!("the provisioner refuses this host: {said} (HTTP {status})")
+            }
+            Failure::Fenced { said } => {
+                self.state = State::Registering;
+                if !self.fenced {
+                    out.push(Action::StopWork);
+                }
+                self.fenced = true;
+                format!("FENCED OFF: {said}")
             }
         };
         self.say_trouble(line, out);
@@ -251,7 +281,43 @@ mod tests {
             let (now, actions) = due(&mut c);
             assert_eq!(now, Millis(7 + number * HEARTBEAT.0));
             assert_eq!(actions, [Action::Heartbeat { number }]);
-            assert_eq!(step(&mut c, now, FINE), []);
+            assert_eq!(step(&mut c, now, FINE), [Action::ActHeard]);
+        }
+    }
+
+    #[test]
+    fn what_is_asked_is_done_and_told_until_it_was_heard() {
+        let mut c = Conversation::new(Millis(0), 1);
+        let (now, _) = due(&mut c);
+        step(&mut c, now, FINE);
+        let (action, act) = (ActionId(7), HostAct::Drain);
+        for _ in 0..2 {
+            let (now, _) = due(&mut c);
+            let asked = Event::Answered(HostInstruction::Act { action, act });
+            assert_eq!(step(&mut c, now, asked), [Action::Act { action, act }]);
+        }
+        let (now, _) = due(&mut c);
+        assert_eq!(step(&mut c, now, FINE), [Action::ActHeard]);
+    }
+
+    #[test]
+    fn a_host_that_is_fenced_off_stops_its_work_once_and_says_so() {
+        let mut c = Conversation::new(Millis(0), 1);
+        let fenced = || {
+            Event::Failed(Failure::Fenced {
+                said: "another one".into(),
+            })
+        };
+        let (now, _) = due(&mut c);
+        let line = "FENCED OFF: another one".into();
+        assert_eq!(
+            step(&mut c, now, fenced()),
+            [Action::StopWork, Action::Say { line }]
+        );
+        for _ in 0..50 {
+            let (now, actions) = due(&mut c);
+            assert_eq!(actions, [Action::Register]);
+            assert_eq!(step(&mut c, now, fenced()), []);
         }
     }
 
@@ -305,7 +371,10 @@ mod tests {
         assert_eq!(step(&mut c, now, refused()).len(), 1);
         let (now, actions) = due(&mut c);
         assert_eq!(actions, [Action::Heartbeat { number: 1 }]);
-        assert_eq!(step(&mut c, now, ordered), [Action::RestartToNetwork]);
+        assert_eq!(
+            step(&mut c, now, ordered),
+            [Action::ActHeard, Action::RestartToNetwork]
+        );
         assert_eq!(
             step(&mut c, now, refused()),
             [],

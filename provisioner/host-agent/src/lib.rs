@@ -4,9 +4,11 @@
 //! It never touches a disk but for growing the root file system into its own partition, it opens no port, and it never
 //! gives up when the provisioner is away: hosts keep running without us.
 
+mod acts;
 mod boot_facts;
 mod contact;
 mod conversation;
+mod diagnostics;
 mod documents;
 mod efivars;
 mod error;
@@ -19,6 +21,7 @@ mod say;
 mod specialise;
 mod status;
 mod step;
+mod troubles;
 
 pub use boot_facts::BootFacts;
 pub use conversation::{Action, Conversation, Event, Failure};

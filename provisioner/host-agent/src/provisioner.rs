@@ -7,9 +7,11 @@ use crate::conversation::Failure;
 use crate::error::AgentError;
 use crate::root::Root;
 use crate::step::credential::{CA, CERTIFICATE, KEY};
+use groundstate_api::ReasonCode;
+use groundstate_api::action::ActionId;
 use groundstate_api::host::{CREDENTIAL_DIR, Heartbeat, HostInstruction, Register};
 use groundstate_api::limits::JSON_BODY_MAX;
-use groundstate_api::paths::{HOST_HEARTBEAT, HOST_REGISTER};
+use groundstate_api::paths::{HOST_DIAGNOSTICS, HOST_HEARTBEAT, HOST_REGISTER};
 use groundstate_api::view::Problem;
 use serde::Serialize;
 use std::sync::Arc;
@@ -19,8 +21,11 @@ use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsPr
 /// How long one call may take from name to last byte. The answers are a few bytes.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long sending a package of diagnostics may take: 4 MiB over a management network at 1 Mb/s.
+const PACKAGE_TIMEOUT: Duration = Duration::from_secs(90);
+
 /// The provisioner, as this host may call it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Provisioner {
     agent: ureq::Agent,
     address: String,
@@ -84,23 +89,48 @@ impl Provisioner {
         };
         let url = format!("{}{path}", self.address);
         let mut response = self.agent.post(url).send_json(body).map_err(unreachable)?;
-        let status = response.status();
-        let bytes = response
-            .body_mut()
-            .with_config()
-            .limit(JSON_BODY_MAX.0)
-            .read_to_vec()
-            .map_err(unreachable)?;
-        if !status.is_success() {
-            let said = serde_json::from_slice::<Problem>(&bytes)
-                .map_or_else(|_| "no reason given".into(), |p| p.title);
-            return Err(Failure::Refused {
-                status: status.as_u16(),
-                said,
-            });
-        }
+        let bytes = self.answer(&mut response)?;
         serde_json::from_slice(&bytes).map_err(|error| Failure::Unreachable {
             seen: format!("{}: the answer cannot be understood: {error}", self.address),
+        })
+    }
+
+    /// Sends a package of diagnostics.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub fn diagnostics(&self, action: ActionId, package: Vec<u8>) -> Result<(), Failure> {
+        let url = format!("{}{HOST_DIAGNOSTICS}?action={action}", self.address);
+        let call = self.agent.post(url).config();
+        let call = call.timeout_global(Some(PACKAGE_TIMEOUT)).build();
+        let sent = call.content_type("application/gzip").send(package);
+        let mut response = sent.map_err(|error| Failure::Unreachable {
+            seen: format!("{}: {error}", self.address),
+        })?;
+        self.answer(&mut response).map(|_| ())
+    }
+
+    /// The bytes of an answer; a refusal with what it says.
+    fn answer(&self, response: &mut ureq::http::Response<ureq::Body>) -> Result<Vec<u8>, Failure> {
+        let status = response.status();
+        let body = response.body_mut().with_config().limit(JSON_BODY_MAX.0);
+        let bytes = body.read_to_vec().map_err(|error| Failure::Unreachable {
+            seen: format!("{}: {error}", self.address),
+        })?;
+        if status.is_success() {
+            return Ok(bytes);
+        }
+        let problem = serde_json::from_slice::<Problem>(&bytes).ok();
+        let fenced = |problem: &Problem| problem.reason.code == ReasonCode::Fenced;
+        let is_fenced = problem.as_ref().is_some_and(fenced);
+        let said = problem.map_or_else(|| "no reason given".into(), |problem| problem.title);
+        Err(if is_fenced {
+            Failure::Fenced { said }
+        } else {
+            Failure::Refused {
+                status: status.as_u16(),
+                said,
+            }
         })
     }
 }

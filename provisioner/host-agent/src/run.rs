@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The service: specialise, then talk to the provisioner for as long as the host runs.
 
+use crate::acts::{self, Acts};
 use crate::boot_facts::{BootFacts, uptime_secs};
 use crate::contact::{CONTACT_PATH, Contact};
 use crate::conversation::{Action, Conversation, Event, Failure};
@@ -13,6 +14,8 @@ use crate::root::Root;
 use crate::say;
 use crate::specialise::{Moment, Specialisation, read_seed};
 use crate::status::now as wall_clock;
+use crate::troubles;
+use groundstate_api::healing::Trouble;
 use groundstate_api::host::{Heartbeat, HostInstruction, HostSeed, Register};
 use groundstate_api::{Millis, SCHEMA};
 use std::convert::Infallible;
@@ -21,6 +24,8 @@ use std::time::{Duration, Instant};
 
 /// How long to wait before a failed specialisation is taken up again: a disk that is slow to appear is there by then.
 const SPECIALISE_RETRY: Duration = Duration::from_secs(5);
+/// Heartbeats from one look at the host's health to the next: half a minute.
+const LOOKS_EVERY: u64 = 6;
 const EFIVARS: &str = "sys/firmware/efi/efivars";
 
 /// Runs until the process is stopped. It returns only where running cannot help: the host has no seed, no boot id, or
@@ -28,7 +33,10 @@ const EFIVARS: &str = "sys/firmware/efi/efivars";
 ///
 /// # Errors
 /// As said.
-pub fn run_forever<H: Host>(root: &Root, host: &H) -> Result<Infallible, AgentError> {
+pub fn run_forever<H: Host + Clone + Send + 'static>(
+    root: &Root,
+    host: &H,
+) -> Result<Infallible, AgentError> {
     read_seed(root)?;
     let facts = BootFacts::read(root)?;
     let done = specialise(root, host, &facts)?;
@@ -51,6 +59,8 @@ pub fn run_forever<H: Host>(root: &Root, host: &H) -> Result<Infallible, AgentEr
             heartbeats: 0,
             trouble: None,
         },
+        acts: Acts::read(root, &facts.boot_id),
+        troubles: Vec::new(),
         facts,
         done,
         seed,
@@ -110,9 +120,11 @@ struct Service<'a, H> {
     seed: HostSeed,
     provisioner: Provisioner,
     contact: Contact,
+    acts: Acts,
+    troubles: Vec<Trouble>,
 }
 
-impl<H: Host> Service<'_, H> {
+impl<H: Host + Clone + Send + 'static> Service<'_, H> {
     /// Carries out what is due, and what its outcomes ask for, until nothing is left to do now.
     fn converse(&mut self, conversation: &mut Conversation, clock: impl Fn() -> Millis) {
         let mut actions = Vec::new();
@@ -134,15 +146,16 @@ impl<H: Host> Service<'_, H> {
             }
             Action::Heartbeat { number } => {
                 self.contact.heartbeats = number;
+                self.look(number);
                 let heartbeat = Heartbeat {
                     node: self.seed.node.clone(),
                     plan: self.seed.plan.clone(),
                     boot_id: self.facts.boot_id.clone(),
                     number,
                     uptime_secs: uptime_secs(self.root),
-                    epoch: 0,
-                    troubles: Vec::new(),
-                    ended: None,
+                    epoch: self.seed.epoch,
+                    troubles: self.troubles.clone(),
+                    ended: self.acts.untold(self.root),
                 };
                 let outcome = self.provisioner.heartbeat(&heartbeat);
                 Some(self.heard(outcome))
@@ -165,6 +178,26 @@ impl<H: Host> Service<'_, H> {
                     Event::RestartRefused { why }
                 }
             }),
+            Action::Act { action, act } => {
+                let what = (action, act);
+                let provisioner = self.provisioner.clone();
+                let send = move |action, package| provisioner.diagnostics(action, package);
+                self.acts.asked(self.root, self.host, send, what);
+                None
+            }
+            Action::ActHeard => {
+                self.acts.heard();
+                None
+            }
+            Action::StopWork => {
+                match acts::stop_work(self.root, self.host) {
+                    Some(said) => say::console(&format!("the host's work is stopped: {said}")),
+                    None => {
+                        say::console("another host has this one's name; switch this machine off")
+                    }
+                }
+                None
+            }
             Action::Say { line } => {
                 say::console(&line);
                 None
@@ -183,6 +216,7 @@ impl<H: Host> Service<'_, H> {
                 self.note(Some(match &failure {
                     Failure::Unreachable { seen } => seen.clone(),
                     Failure::Refused { status, said } => format!("refused: {said} (HTTP {status})"),
+                    Failure::Fenced { said } => format!("fenced off: {said}"),
                 }));
                 Event::Failed(failure)
             }
@@ -192,10 +226,20 @@ impl<H: Host> Service<'_, H> {
     fn restart(&self) -> Result<String, String> {
         let how = set_next_boot(&self.root.at(EFIVARS), self.seed.network_boot)
             .map_err(|error| error.to_string())?;
+        acts::give_work_away(self.root, self.host)
+            .iter()
+            .for_each(|line| say::console(line));
         self.host
             .command("systemctl", &["reboot"])
             .map_err(|error| error.to_string())?;
         Ok(how)
+    }
+
+    /// Looks at the host's health, at every sixth call: the host is not to be busy with being asked how it is.
+    fn look(&mut self, number: u64) {
+        if number % LOOKS_EVERY == 1 {
+            self.troubles = troubles::find(self.root, self.host, &self.seed);
+        }
     }
 
     fn note(&mut self, trouble: Option<String>) {
