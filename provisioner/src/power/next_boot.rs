@@ -166,19 +166,23 @@ impl Power {
 
     /// The machine was seen. What it booted proves the way or not; a way that holds for every boot is taken back.
     pub(super) async fn sighted(&self, ours: &Provisioner, node: &NodeId, what: Sighting) {
-        let Some(mut climb) = locked(&self.0.climbs).remove(node) else {
+        let Some(climb) = locked(&self.0.climbs).remove(node) else {
             return;
         };
         let mut ladder = climb.ladder.clone();
-        let waited = ladder.deadline().is_some();
+        // Our maintenance OS came up: where it was to come over the network, it did, whoever gave the address.
+        let what = match (what, ladder.to()) {
+            (Sighting::VirtualMedia, NextBoot::Network) => Sighting::Pxe,
+            (Sighting::VirtualMedia, NextBoot::HttpBoot) => Sighting::Http,
+            (other, _) => other,
+        };
         let mut steps = Vec::new();
         ladder.handle(ours.now(), Event::Sighted(what), &mut steps);
         let address = climb.target.address.to_string();
-        let mut set_again = false;
+        // Another way is tried when another boot is ordered, not by this look; until then the ladder stands where it stood.
+        let climbs_on = steps.iter().any(|step| matches!(step, Step::Set(_)));
         for step in steps {
-            // Another way is tried when another boot is ordered, not by this look.
-            if matches!(step, Step::Set(_)) {
-                set_again = true;
+            if climbs_on && step != Step::ClearOverride {
                 continue;
             }
             let mut next = Vec::new();
@@ -190,19 +194,15 @@ impl Power {
                 tracing::info!(%node, %trouble, "no way to its next boot is left");
             }
         }
-        if ladder.has_ended() && ladder.to() == NextBoot::VirtualMedia {
+        if !ladder.has_ended() {
+            // What was ordered meanwhile is newer.
+            locked(&self.0.climbs).entry(node.clone()).or_insert(climb);
+        } else if ladder.to() == NextBoot::VirtualMedia {
             let eject = self.0.bmcs.eject_media(&climb.target);
             if let Err(trouble) = self.alone(&address, eject).await {
                 tracing::warn!(%node, %trouble, "the boot image could not be taken out of the virtual drive");
             }
         }
-        // Before its restart it may be seen without meaning anything; after a wrong boot the next order climbs on.
-        if !ladder.has_ended() && !(waited && set_again) {
-            climb.ladder = ladder;
-        } else if ladder.has_ended() {
-            return;
-        }
-        locked(&self.0.climbs).insert(node.clone(), climb);
     }
 }
 
