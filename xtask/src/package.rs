@@ -20,7 +20,21 @@ struct Package {
     control: &'static str,
     /// Whether the program wants no library of the host.
     is_static: bool,
+    /// Whether the program writes its manual and the completions of shells itself.
+    has_manual: bool,
 }
+
+/// Where each shell looks for completions.
+const COMPLETIONS: [(&str, &str); 3] = [
+    ("bash", "usr/share/bash-completion/completions/groundstate"),
+    ("zsh", "usr/share/zsh/vendor-completions/_groundstate"),
+    (
+        "fish",
+        "usr/share/fish/vendor_completions.d/groundstate.fish",
+    ),
+];
+/// Where manuals are looked for.
+const MANUAL: &str = "usr/share/man/man1";
 
 const HW_DIAG: Package = Package {
     name: "hw-diag",
@@ -36,6 +50,7 @@ const HW_DIAG: Package = Package {
          Reads what the hardware says of itself, judges it by rules that are explained, and says\n \
          what is wrong, where, how sure that is, and what to do. It only reads.\n",
     is_static: true,
+    has_manual: false,
 };
 
 const GROUNDSTATE: Package = Package {
@@ -43,6 +58,10 @@ const GROUNDSTATE: Package = Package {
     files: &[
         ("LICENSE", "usr/share/doc/groundstate/copyright"),
         ("README.md", "usr/share/doc/groundstate/README.md"),
+        (
+            "docs/guides/terminal.md",
+            "usr/share/doc/groundstate/terminal.md",
+        ),
         (
             "packaging/pxe.toml.example",
             "usr/share/doc/groundstate/pxe.toml.example",
@@ -77,6 +96,7 @@ const GROUNDSTATE: Package = Package {
          One command: all servers in one process, or the boot service alone (DHCP, TFTP and HTTP\n \
          boot files from a folder), and the client that shows and orders.\n",
     is_static: false,
+    has_manual: true,
 };
 
 /// `cargo xtask package`.
@@ -108,6 +128,9 @@ fn make(layout: &Layout, package: &Package, program: &Path) -> Result<PathBuf> {
     for (from, to) in package.files {
         place(&layout.source(from), to, 0o644)?;
     }
+    if package.has_manual {
+        write_manual(program, &tree)?;
+    }
     let size: u64 = fs::metadata(program)?.len().div_ceil(1024);
     let control = format!(
         "Package: {name}\nVersion: {version}\nArchitecture: amd64\nMaintainer: Groundstate <groundstate@localhost>\n\
@@ -127,6 +150,19 @@ fn make(layout: &Layout, package: &Package, program: &Path) -> Result<PathBuf> {
     Ok(made)
 }
 
+/// Lets the program write its manual and the completions of shells into the package.
+fn write_manual(program: &Path, tree: &Path) -> Result<()> {
+    quietly(command(program, ["man", "--output"]).arg(tree.join(MANUAL)))?;
+    for (shell, to) in COMPLETIONS {
+        let to = tree.join(to);
+        if let Some(above) = to.parent() {
+            fs::create_dir_all(above)?;
+        }
+        fs::write(&to, text(&mut command(program, ["completions", shell]))?)?;
+    }
+    Ok(())
+}
+
 /// Unpacks the package as a host would, and runs what is in it.
 fn prove(folder: &Path, package: &Package, made: &Path) -> Result<()> {
     let unpacked = folder.join("unpacked");
@@ -140,6 +176,17 @@ fn prove(folder: &Path, package: &Package, made: &Path) -> Result<()> {
         said.starts_with(&format!("{} ", package.name)),
         "the packaged program says {said:?}"
     );
+    if package.has_manual {
+        let manual = format!("{MANUAL}/{}.1", package.name);
+        let pages = [manual.as_str(), COMPLETIONS[0].1];
+        for page in pages {
+            let file = unpacked.join(page);
+            ensure!(
+                fs::metadata(&file).is_ok_and(|seen| seen.len() > 0),
+                "the package has no {page}"
+            );
+        }
+    }
     if package.is_static {
         let linked = command("ldd", [&program]).output()?;
         let linked = [linked.stdout, linked.stderr].concat();

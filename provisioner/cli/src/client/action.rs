@@ -23,6 +23,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 pub(crate) enum ActionCommand {
     /// List actions, newest first.
     #[command(
+        visible_alias = "list",
         after_help = "Examples:\n  groundstate action ls --open\n  groundstate action ls --node r1-07"
     )]
     Ls(LsArgs),

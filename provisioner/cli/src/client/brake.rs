@@ -23,7 +23,10 @@ pub(crate) enum BrakeCommand {
     #[command(after_help = "Example:\n  groundstate brake on --why 'the switch in r2 is replaced'")]
     On(TurnArgs),
     /// Let measures go on. Asks first.
-    #[command(after_help = "Example:\n  groundstate brake off --why 'the switch works'")]
+    #[command(
+        visible_alias = "release",
+        after_help = "Example:\n  groundstate brake off --why 'the switch works'"
+    )]
     Off(TurnArgs),
 }
 

@@ -24,6 +24,7 @@ pub(crate) mod replay;
 pub(crate) mod said;
 pub(crate) mod show;
 pub(crate) mod table;
+mod ticket;
 pub(crate) mod time;
 pub(crate) mod wait;
 pub(crate) mod which;

@@ -21,6 +21,7 @@ use std::io::Write as _;
 #[derive(Subcommand)]
 pub(crate) enum NodeCommand {
     /// List the nodes of the site: where each stands, how far it is, and why it waits.
+    #[command(visible_alias = "ls")]
     List(ListArgs),
     /// Show a node's report: hardware, plan, times, findings.
     Show(NodeArgs),
@@ -53,6 +54,9 @@ pub(crate) enum NodeCommand {
     Plan(NodeArgs),
     /// Show the log of the maintenance OS.
     Log(LogArgs),
+    /// Show the repair ticket: where the machine stands, which part, what to do, what not to touch. The page prints it.
+    #[command(after_help = "Example:\n  groundstate node ticket r1-07 | lp")]
+    Ticket(NodeArgs),
     /// Wait until nodes are ready, held, or in another phase, and say meanwhile what is waited for.
     Wait(WaitArgs),
     #[command(flatten)]
@@ -125,6 +129,10 @@ pub(crate) fn run(command: &NodeCommand) -> Result<End> {
         NodeCommand::Certificates(args) => super::erase::certificates(args),
         NodeCommand::Plan(args) => plan(args),
         NodeCommand::Log(args) => log(args),
+        NodeCommand::Ticket(args) => {
+            let path = node_path(paths::NODE_TICKET, &args.node);
+            show_document(&args.connect, args.json, &path, super::ticket::page)
+        }
         NodeCommand::Wait(args) => super::wait::run(args),
         NodeCommand::Life(command) => super::life::run(command),
         NodeCommand::Power(command) => super::power::run(command),

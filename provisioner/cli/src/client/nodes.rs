@@ -16,8 +16,6 @@ use std::collections::HashMap;
 #[derive(Deserialize)]
 struct RawList {
     nodes: Vec<Box<RawValue>>,
-    #[serde(default)]
-    next: Option<String>,
 }
 
 /// A node's place.
@@ -56,7 +54,7 @@ impl Filter {
     }
 }
 
-/// Every node, page by page.
+/// Every node.
 pub(crate) fn all(client: &Client) -> Result<Vec<Listed>> {
     let fleet = fleet(client)?;
     let mut places = places(&fleet);
@@ -66,8 +64,10 @@ pub(crate) fn all(client: &Client) -> Result<Vec<Listed>> {
         .map(|eta| (eta.node.clone(), eta))
         .collect();
     let mut nodes = Vec::new();
-    for (path, raw) in raw(client)? {
-        let view: NodeView = client.parse(&path, raw.get())?;
+    // Without a limit the list is whole.
+    let list: RawList = client.get(paths::NODES)?;
+    for raw in list.nodes {
+        let view: NodeView = client.parse(paths::NODES, raw.get())?;
         nodes.push(Listed {
             place: places.remove(view.node.as_str()),
             eta: etas.remove(&view.node),
@@ -82,25 +82,8 @@ pub(crate) fn all(client: &Client) -> Result<Vec<Listed>> {
 
 /// Every node, without where it stands.
 pub(crate) fn views(client: &Client) -> Result<Vec<NodeView>> {
-    let mut views = Vec::new();
-    for (path, raw) in raw(client)? {
-        views.push(client.parse(&path, raw.get())?);
-    }
-    Ok(views)
-}
-
-/// The list as it is, page by page, each node with the path of its page.
-fn raw(client: &Client) -> Result<Vec<(String, Box<RawValue>)>> {
-    let mut nodes = Vec::new();
-    let mut path = paths::NODES.to_owned();
-    loop {
-        let page: RawList = client.get(&path)?;
-        nodes.extend(page.nodes.into_iter().map(|raw| (path.clone(), raw)));
-        match page.next {
-            Some(cursor) => path = format!("{}?cursor={cursor}", paths::NODES),
-            None => return Ok(nodes),
-        }
-    }
+    let list: groundstate_api::view::NodeList = client.get(paths::NODES)?;
+    Ok(list.nodes)
 }
 
 /// The site at a glance. Where the provisioner refuses it that is said, and what it would tell is left out.

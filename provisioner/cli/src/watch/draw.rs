@@ -219,7 +219,11 @@ struct Columns {
 impl Columns {
     fn of(state: &State, width: usize) -> Self {
         let shown = state.top..state.top + state.rows_on_screen;
-        let names = shown.filter_map(|at| state.row_at(at));
+        let names = shown.clone().filter_map(|at| state.row_at(at));
+        let any = |has: &dyn Fn(&Row) -> bool| {
+            let mut rows = shown.clone().filter_map(|at| state.row_at(at));
+            rows.any(has)
+        };
         let name = names.map(|row| row.view.node.as_str().len()).max();
         let mut left = width.saturating_sub(2);
         let mut take = |wanted: usize, keep: usize| {
@@ -237,9 +241,14 @@ impl Columns {
         let phase = take(12, 0);
         let bar = take(BAR, 0);
         let step = take(10, 0);
-        let eta = take(9, 0);
+        // A column without a word in it would take its room from the reasons.
+        let (with_eta, with_rate) = (
+            any(&|row| state.eta(&row.view.node).is_some()),
+            any(&|row| row.rate.is_some()),
+        );
+        let eta = take(if with_eta { 9 } else { 0 }, 0);
         let since = take(9, 0);
-        let rate = take(11, 0);
+        let rate = take(if with_rate { 11 } else { 0 }, 0);
         let place = take(8, 12);
         // Fewer columns tell nothing of a sentence.
         let why = left.checked_sub(1).filter(|room| *room >= 12).unwrap_or(0);
@@ -286,12 +295,14 @@ impl Columns {
         });
         let rate = row.rate.map(|rate| format!("{rate}/s"));
         let eta = state.eta(&view.node).map(|eta| from_now(eta.at, state.now));
+        let bar = bar(row);
+        let measure = if bar.is_empty() { Style::new() } else { style };
         let cells = [
             (self.name, view.node.to_string(), Style::new()),
             (self.phase, view.phase.as_str().to_owned(), style),
             (self.place, place.unwrap_or_default(), Style::new()),
             (self.step, step(view).0.to_owned(), Style::new()),
-            (self.bar, bar(row), style),
+            (self.bar, bar, measure),
             (self.rate, rate.unwrap_or_default(), Style::new()),
             (self.eta, eta.unwrap_or_default(), Style::new()),
             (self.since, span(state.now.since(view.since)), Style::new()),
