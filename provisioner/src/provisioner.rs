@@ -9,6 +9,7 @@ mod due;
 mod in_force;
 mod open;
 mod recent;
+mod replay;
 
 use crate::boots::Boots;
 use crate::clock::Clock;
@@ -538,5 +539,7 @@ pub(crate) async fn blocking(work: impl FnOnce() + Send + 'static) {
     }
 }
 
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod tests;

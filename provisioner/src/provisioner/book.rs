@@ -24,6 +24,8 @@ pub(super) struct Book {
     pub(super) newest: u64,
     /// What was written last may be durable although it failed, or another one wrote: read before anything is decided.
     pub(super) doubtful: bool,
+    /// Nodes that the journal speaks of and the site does not.
+    pub(super) gone: HashSet<NodeId>,
 }
 
 /// Who wait for the writer.

@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// How often a leader renews, and how often the others try.
-const RENEW: Duration = Duration::from_secs(1);
+const RENEW: Duration = Duration::from_millis(700);
 /// How long a follower waits for news at once.
 const NEWS_MAX: Duration = Duration::from_secs(2);
 /// A leader, and a follower whose journal does not answer, look again after this.
@@ -166,7 +166,9 @@ impl Provisioner {
             let site = super::in_force::kept_site(book.journal.as_ref(), digest)?;
             self.put_in_force(book, event, site, (*version, *digest, by))?;
         } else {
-            self.fold(&mut self.fleet_mut(), std::slice::from_ref(event));
+            let mut fleet = self.fleet_mut();
+            self.fold(&mut fleet, std::slice::from_ref(event));
+            super::in_force::note_gone(&fleet, event, &mut book.gone);
         }
         book.newest = event.number;
         Ok(())

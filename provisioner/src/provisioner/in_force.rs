@@ -10,6 +10,7 @@ use groundstate_api::event::{Event, Happened};
 use groundstate_api::site::Site;
 use groundstate_api::{Digest, Millis, NodeId};
 use prov_core::{Fleet, Input, Reconciled};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
 /// Who applies the file that the process is started with.
@@ -118,7 +119,7 @@ impl Provisioner {
             let digest = Digest::of(&json);
             let now = self.now();
             if changes.is_empty() {
-                changes = words(&self.fleet().clone().reconcile(&site, now));
+                changes = words(&old.site, &site);
             }
             shorten(&mut changes);
             // The document first: an event that names one which is not there would stop every later start.
@@ -136,7 +137,7 @@ impl Provisioner {
                 },
             };
             let written = self.write(&mut book, std::slice::from_ref(&event))?;
-            let added = self.put_in_force(&book, &event, site, (version, digest, by))?;
+            let added = self.put_in_force(&mut book, &event, site, (version, digest, by))?;
             event.at = written;
             self.tell(event.number, vec![event]);
             added
@@ -152,7 +153,7 @@ impl Provisioner {
     /// What a site's event means here, once it is durable. Says which nodes are new.
     pub(super) fn put_in_force(
         &self,
-        book: &Book,
+        book: &mut Book,
         event: &Event,
         site: Site,
         (version, digest, by): (u64, Digest, &str),
@@ -160,8 +161,8 @@ impl Provisioner {
         let added = {
             let mut fleet = self.fleet_mut();
             fleet.apply(event);
-            let journal = book.journal.as_ref();
-            let added = reconcile(&mut fleet, &site, self.now(), journal, event.number)?;
+            let at = (book.journal.as_ref(), event.number);
+            let added = reconcile(&mut fleet, &site, self.now(), &mut book.gone, at)?;
             let mut due = self.due();
             for node in fleet.nodes() {
                 due.know(node.id(), node.deadline());
@@ -187,30 +188,29 @@ impl Book {
     ) -> Result<(Fleet, InForce, Self), JournalError> {
         let mut fleet = Fleet::new(&file, began);
         let mut in_force = InForce::of_file(file);
-        let mut newest = 0;
-        loop {
-            let page = journal.read(newest, REPLAY_PAGE, None)?;
-            let Some(last) = page.last() else { break };
-            newest = last.number;
-            for event in &page {
-                fleet.apply(event);
-                if let Happened::SiteApplied {
-                    version,
-                    digest,
-                    by,
-                    ..
-                } = &event.what
-                {
-                    let site = kept_site(journal.as_ref(), digest)?;
-                    reconcile(&mut fleet, &site, began, journal.as_ref(), event.number)?;
-                    in_force.applied(site, *version, *digest, by);
-                }
+        let mut gone = HashSet::new();
+        let newest = super::replay::replay(journal.as_ref(), |event| {
+            fleet.apply(event);
+            note_gone(&fleet, event, &mut gone);
+            if let Happened::SiteApplied {
+                version,
+                digest,
+                by,
+                ..
+            } = &event.what
+            {
+                let site = kept_site(journal.as_ref(), digest)?;
+                let at = (journal.as_ref(), event.number);
+                reconcile(&mut fleet, &site, began, &mut gone, at)?;
+                in_force.applied(site, *version, *digest, by);
             }
-        }
+            Ok(())
+        })?;
         let book = Self {
             journal,
             newest,
             doubtful: false,
+            gone,
         };
         Ok((fleet, in_force, book))
     }
@@ -228,16 +228,20 @@ pub(super) fn kept_site(journal: &dyn Journal, digest: &Digest) -> Result<Site, 
     serde_json::from_slice(&bytes).map_err(|source| JournalError::Document { key, source })
 }
 
-/// Puts the site into the fleet, and folds in what the journal says up to `newest` of nodes that come back.
+/// Puts the site into the fleet, and folds in what the journal says up to `newest` of nodes that come back: of those in `gone`.
 pub(super) fn reconcile(
     fleet: &mut Fleet,
     site: &Site,
     now: Millis,
-    journal: &dyn Journal,
-    newest: u64,
+    gone: &mut HashSet<NodeId>,
+    (journal, newest): (&dyn Journal, u64),
 ) -> Result<Vec<NodeId>, JournalError> {
-    let Reconciled { added, .. } = fleet.reconcile(site, now);
+    let Reconciled { added, removed, .. } = fleet.reconcile(site, now);
+    gone.extend(removed);
     for node in &added {
+        if !gone.remove(node) {
+            continue;
+        }
         let mut after = 0;
         loop {
             let page = journal.read(after, REPLAY_PAGE, Some(node))?;
@@ -251,11 +255,37 @@ pub(super) fn reconcile(
     Ok(added)
 }
 
-fn words(done: &Reconciled) -> Vec<String> {
-    let line = |what: &'static str| move |node: &NodeId| format!("node {node} {what}");
-    let added = done.added.iter().map(line("is new"));
-    let changed = done.changed.iter().map(line("differs"));
-    let removed = done.removed.iter().map(line("is gone"));
+/// Remembers nodes that the journal speaks of and the site does not.
+pub(super) fn note_gone(fleet: &Fleet, event: &Event, gone: &mut HashSet<NodeId>) {
+    if let Some(node) = event
+        .node
+        .as_ref()
+        .filter(|node| fleet.node(node).is_none())
+    {
+        gone.insert(node.clone());
+    }
+}
+
+/// Which nodes come, change and go.
+fn words(old: &Site, new: &Site) -> Vec<String> {
+    let by_name = |site: &Site| -> BTreeMap<NodeId, groundstate_api::site::Node> {
+        let nodes = site.nodes.iter();
+        nodes
+            .map(|node| (node.name.clone(), node.clone()))
+            .collect()
+    };
+    let (before, after) = (by_name(old), by_name(new));
+    let added = after.keys().filter(|name| !before.contains_key(*name));
+    let added = added.map(|name| format!("node {name} is new"));
+    let differs = |name: &&NodeId| {
+        before
+            .get(*name)
+            .is_some_and(|was| after.get(*name) != Some(was))
+    };
+    let changed = after.keys().filter(differs);
+    let changed = changed.map(|name| format!("node {name} differs"));
+    let removed = before.keys().filter(|name| !after.contains_key(*name));
+    let removed = removed.map(|name| format!("node {name} is gone"));
     added.chain(changed).chain(removed).collect()
 }
 

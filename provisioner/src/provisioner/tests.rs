@@ -134,7 +134,7 @@ fn node() -> NodeId {
     "node-1".parse().unwrap()
 }
 
-fn site() -> Site {
+pub(super) fn site() -> Site {
     Site {
         name: "lab".into(),
         network: Network {
@@ -188,7 +188,7 @@ fn site() -> Site {
     }
 }
 
-fn parts(dir: &std::path::Path, clock: Clock, site: Site, images: Arc<dyn Images>) -> Parts {
+pub(super) fn parts(dir: &std::path::Path, clock: Clock, site: Site, images: Arc<dyn Images>) -> Parts {
     Parts {
         clock,
         pki: Pki::open(dir, &site).unwrap(),

@@ -16,6 +16,8 @@ use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsPr
 
 /// How long one member may take: an election of etcd's own takes one to two seconds.
 const TRY_MAX: Duration = Duration::from_millis(2_000);
+/// How long one member may take over a lease: two tries must fit into its life.
+const LEASE_TRY_MAX: Duration = Duration::from_millis(1_000);
 /// How long a member may take to accept a connection: on one network, milliseconds.
 const CONNECT_MAX: Duration = Duration::from_millis(700);
 /// How long all tries of one call take together.
@@ -125,7 +127,12 @@ impl Client {
         let mut pause = AGAIN_FIRST;
         for tries in 1usize.. {
             let at = self.shared.at.load(Ordering::Relaxed) % members;
-            match self.once(at, call, body, TRY_MAX) {
+            let most = if call.starts_with("lease/") {
+                LEASE_TRY_MAX
+            } else {
+                TRY_MAX
+            };
+            match self.once(at, call, body, most) {
                 Ok(answer) => return Ok(answer),
                 Err(Tried::Over(error)) => return Err(error),
                 Err(Tried::Again(said, maybe)) => {
