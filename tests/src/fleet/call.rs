@@ -15,10 +15,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
 /// How long a call may take in all: as long as the longest call of the maintenance OS.
@@ -32,6 +32,7 @@ const SESSIONS: usize = 2;
 #[derive(Clone, Debug)]
 pub struct Trust {
     to: SocketAddr,
+    from: Option<Ipv4Addr>,
     verifier: Arc<WebPkiServerVerifier>,
 }
 
@@ -46,13 +47,26 @@ impl Trust {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider);
         let verifier = verifier.build().context("the CA")?;
-        Ok(Self { to, verifier })
+        Ok(Self {
+            to,
+            from: None,
+            verifier,
+        })
     }
 
     /// The same authority at another address.
     #[must_use]
     pub fn at(&self, to: SocketAddr) -> Self {
         Self { to, ..self.clone() }
+    }
+
+    /// For a caller with this address: a server counts connections by address.
+    #[must_use]
+    pub fn calling_from(&self, from: Ipv4Addr) -> Self {
+        Self {
+            from: Some(from),
+            ..self.clone()
+        }
     }
 
     fn config(&self, credential: Option<(&str, &str)>) -> Result<ClientConfig> {
@@ -220,8 +234,17 @@ impl Line {
         })
     }
 
+    async fn reach(&self) -> Result<TcpStream> {
+        let Some(from) = self.trust.from else {
+            return Ok(TcpStream::connect(self.trust.to).await?);
+        };
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from((from, 0)))?;
+        Ok(socket.connect(self.trust.to).await?)
+    }
+
     async fn dial(&self) -> Result<SendRequest<Full<Bytes>>> {
-        let stream = TcpStream::connect(self.trust.to).await?;
+        let stream = self.reach().await?;
         stream.set_nodelay(true)?;
         let name = ServerName::from(self.trust.to.ip());
         let stream = TlsConnector::from(self.tls.clone())

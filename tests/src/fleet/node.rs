@@ -102,7 +102,7 @@ impl Node {
     /// The maintenance OS: until its host is started.
     async fn machine(&mut self) -> Result<Next> {
         let (key, request) = key_and_request()?;
-        let mut anyone = Line::new(&self.shared.trust(), None)?;
+        let mut anyone = Line::new(&self.shared.trust_of(self.who), None)?;
         let (run, certificate) = loop {
             let asked = self.who.enrols(&self.boot(), request.clone());
             let answer = self.ask(&mut anyone, paths::ENROL, &asked).await;
@@ -127,7 +127,7 @@ impl Node {
         Tally::add(&self.shared.tally.enrolled);
         self.shared
             .acknowledge(Acknowledged::Enrolled(self.who.name(), run.clone()));
-        let mut line = Line::new(&self.shared.trust(), Some((&certificate, &key)))?;
+        let mut line = Line::new(&self.shared.trust_of(self.who), Some((&certificate, &key)))?;
         self.carry_out(&mut line, &run).await
     }
 
@@ -248,7 +248,7 @@ impl Node {
     async fn report(&mut self) -> Result<Next> {
         let host = self.host.as_ref().context("no host is on the disks")?;
         let credential = (host.certificate.as_str(), host.key.as_str());
-        let mut line = Line::new(&self.shared.trust(), Some(credential))?;
+        let mut line = Line::new(&self.shared.trust_of(self.who), Some(credential))?;
         let (node, boot_id) = (self.who.name(), self.boot());
         let register = Register {
             schema: SCHEMA,

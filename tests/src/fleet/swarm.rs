@@ -6,7 +6,7 @@ use super::node::{Acknowledged, Node, Pace};
 use super::population::Member;
 use super::tally::Tally;
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -23,6 +23,7 @@ pub struct Swarm {
 /// What all nodes know.
 pub(super) struct Shared {
     trust: RwLock<Trust>,
+    street: Option<Ipv4Addr>,
     to: RwLock<SocketAddr>,
     pub(super) pace: Pace,
     pub(super) tally: Tally,
@@ -35,9 +36,22 @@ impl Swarm {
     /// A fleet of which no node is switched on. `seed` makes its jitter.
     #[must_use]
     pub fn new(trust: Trust, to: SocketAddr, pace: Pace, seed: u64) -> Self {
+        Self::on_a_street(trust, to, pace, seed, None)
+    }
+
+    /// The same, each node with an address of its own: the first has the one after `street`. The machine must answer for them.
+    #[must_use]
+    pub fn on_a_street(
+        trust: Trust,
+        to: SocketAddr,
+        pace: Pace,
+        seed: u64,
+        street: Option<Ipv4Addr>,
+    ) -> Self {
         let (silent, heard) = watch::channel(BTreeSet::new());
         let shared = Shared {
             trust: RwLock::new(trust),
+            street,
             to: RwLock::new(to),
             pace,
             tally: Tally::default(),
@@ -94,6 +108,18 @@ impl Shared {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// For the calls of one node.
+    pub(super) fn trust_of(&self, who: Member) -> Trust {
+        let trust = self.trust();
+        match self.street {
+            Some(street) => {
+                let house = u32::from(street).saturating_add(who.0).saturating_add(1);
+                trust.calling_from(Ipv4Addr::from(house))
+            }
+            None => trust,
+        }
     }
 
     pub(super) fn to(&self) -> SocketAddr {

@@ -96,7 +96,8 @@ fn one(of: Population, what: &str, unit: &str, value: f64) -> Figure {
 
 impl Fleet {
     fn begin(of: Population, site: &Site) -> Result<Self> {
-        let swarm = Swarm::new(site.trust()?, site.address(), PACE, 7);
+        let street = Some(site.street()?);
+        let swarm = Swarm::on_a_street(site.trust()?, site.address(), PACE, 7, street);
         Ok(Self { of, swarm })
     }
 
