@@ -58,6 +58,9 @@ pub struct TicketMachine {
     pub unit: Option<u16>,
     /// Units that it takes.
     pub height: u16,
+    /// Its bay, where several nodes share one chassis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bay: Option<u16>,
     /// The PDU outlets that feed it.
     pub power: Vec<String>,
     /// The switch port.

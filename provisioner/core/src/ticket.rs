@@ -10,6 +10,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use groundstate_api::health::{DeviceKind, DeviceReport, Verdict};
 use groundstate_api::site::Site;
+use groundstate_api::site_parts::Slot;
 use groundstate_api::ticket::{Ticket, TicketMachine, TicketPart};
 use groundstate_api::view::Phase;
 use groundstate_api::{Millis, Part, Reason, ReasonCode};
@@ -160,6 +161,7 @@ fn machine(node: &Node, site: &Site) -> TicketMachine {
         place: rack.map(|rack| rack.place.clone()).unwrap_or_default(),
         unit: slot.map(|slot| slot.unit),
         height: slot.map_or(1, |slot| slot.height),
+        bay: slot.and_then(|slot| slot.bay),
         power: slot.map(|slot| slot.power.clone()).unwrap_or_default(),
         port: slot.and_then(|slot| slot.port.clone()),
         model: seen.map_or_else(String::new, |seen| {
@@ -239,29 +241,35 @@ fn in_short(carries: &[String]) -> Vec<String> {
     others.chain([all]).collect()
 }
 
-/// The machines right above and below it.
+/// The machines right above and below it, and those of its own chassis.
 fn neighbours(node: &Node, site: &Site) -> Vec<String> {
     let Some(mine) = &node.site.slot else {
         return Vec::new();
     };
-    let top = mine.unit.saturating_add(mine.height);
-    let touches = |other: &&groundstate_api::site::Node| {
-        other.name != *node.id()
-            && other.slot.as_ref().is_some_and(|slot| {
-                let above = slot.unit == top;
-                let below = slot.unit.saturating_add(slot.height) == mine.unit;
-                slot.rack == mine.rack && (above || below)
-            })
-    };
+    let end = |slot: &Slot| slot.unit.saturating_add(slot.height.max(1));
     let line = |other: &groundstate_api::site::Node| {
         let slot = other.slot.as_ref()?;
-        let side = if slot.unit >= top { "above" } else { "below" };
+        if other.name == *node.id() || slot.rack != mine.rack {
+            return None;
+        }
+        let (name, unit) = (&other.name, slot.unit);
+        if slot.unit < end(mine) && mine.unit < end(slot) {
+            let bay = slot.bay.map(|bay| format!(" in bay {bay}"));
+            let bay = bay.unwrap_or_default();
+            return Some(format!(
+                "The same chassis holds another machine: {name}{bay}."
+            ));
+        }
+        let side = match (unit == end(mine), end(slot) == mine.unit) {
+            (true, _) => "above",
+            (_, true) => "below",
+            (false, false) => return None,
+        };
         Some(format!(
-            "The machine right {side} it, {} in unit {}, is another one.",
-            other.name, slot.unit
+            "The machine right {side} it, {name} in unit {unit}, is another one."
         ))
     };
-    site.nodes.iter().filter(touches).filter_map(line).collect()
+    site.nodes.iter().filter_map(line).collect()
 }
 
 fn after(node: &Node, part: Option<&TicketPart>) -> Vec<String> {

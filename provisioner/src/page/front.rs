@@ -20,7 +20,7 @@ const NEEDS_FRONT: usize = 9;
 /// Needs on their own page.
 const NEEDS_PAGE: usize = 100;
 /// Runs on the front page whose end is expected.
-const ETAS_FRONT: usize = 12;
+const ETAS_FRONT: usize = 6;
 /// Measures on the front page.
 const MEASURES_FRONT: usize = 12;
 /// Up to so many nodes each rack is drawn on the front page; beyond, each is a card with its counts.

@@ -77,6 +77,10 @@ fn place(ticket: &Ticket) -> Vec<(&'static str, String)> {
         ("rack", machine.rack.clone().unwrap_or_default()),
         ("place", machine.place.clone()),
         ("unit", unit.unwrap_or_default()),
+        (
+            "bay",
+            machine.bay.map(|bay| bay.to_string()).unwrap_or_default(),
+        ),
         ("machine", machine.model.clone()),
         ("serial number", machine.serial.clone()),
         ("power", machine.power.join(", ")),

@@ -260,7 +260,9 @@ fn the_page_shows_what_the_api_says_and_runs_no_script_of_a_disk() {
         "{list}"
     );
     let page = world.page("/nodes/node-1");
-    assert!(!page.contains("<script"), "{page}");
+    // The page has one script, its own file's, and no machine's.
+    assert_eq!(page.matches("<script").count(), 1, "{page}");
+    assert!(page.contains("<script src=\"/page.js\" defer></script>"));
     for wants in [
         "&#60;script&#62;",
         "OS-1",

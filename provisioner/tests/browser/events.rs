@@ -386,7 +386,7 @@ fn inventory(node: &Node, sick: &[&str], modules: usize) -> Value {
         "schema": 1, "boot_id": BOOT, "first_line_after": 300, "complete_after": 9_200,
         "system": {"manufacturer": "Dell Inc.", "product": "PowerEdge R650", "serial": node.serial, "uuid": node.uuid, "firmware_version": "1.9.2", "firmware": "uefi-http",
             "uefi": true, "cpus": 64, "cpu_model": "Intel(R) Xeon(R) Gold 6338 CPU @ 2.00GHz"},
-        "memory": {"available": 250 * GIB, "configured": u64::try_from(modules).unwrap() * 32 * GIB, "dimms": dimms},
+        "memory": {"available": u64::try_from(modules).unwrap() * 31 * GIB, "configured": u64::try_from(modules).unwrap() * 32 * GIB, "dimms": dimms},
         "disks": [disk(0, "PHYF2001", 960_197_124_096, false, "slot 1"), disk(1, "PHYF2002", 960_197_124_096, false, "slot 2"), disk(2, "ZA1B77QX", 8_001_563_222_016, true, "slot 3"), disk(3, "ZA1B77QY", 8_001_563_222_016, true, "slot 4")],
         "nics": [], "could_not_look": ["IPMI: no driver"],
     })
