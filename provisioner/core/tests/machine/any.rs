@@ -7,7 +7,7 @@ use prov_core::deadline::RETURNS_MAX;
 
 /// Any input in any order, with time running.
 fn any_input() -> impl Strategy<Value = (u64, u8, u64, bool)> {
-    (0u64..400_000, 0u8..13, 1u64..4, any::<bool>())
+    (0u64..400_000, 0u8..24, 1u64..4, any::<bool>())
 }
 
 fn make(kind: u8, number: u64, flag: bool, world: &World) -> Input {
@@ -61,8 +61,214 @@ fn make(kind: u8, number: u64, flag: bool, world: &World) -> Input {
                 reason: Reason::new(ReasonCode::DiskError, "w", "n"),
             },
         ),
+        12..=15 => life_or_action(kind, number, flag, world),
+        16 => Input::HealthReported {
+            by: format!("fabric:fc-{number}"),
+            troubles: if flag { vec![trouble(number)] } else { vec![] },
+        },
+        17 => Input::MeasureWanted {
+            measure: measure(number, flag),
+            because: Reason::new(ReasonCode::HostTrouble, "w", "n"),
+            by: if flag { "policy" } else { "fabric:fc-1" }.into(),
+        },
+        18 => Input::PlanApproved {
+            run,
+            by: "fabric:fc-1".into(),
+        },
+        19 => Input::PlaceGiven,
+        20 => Input::MeasureStarted {
+            id: an_action(world, number),
+        },
+        21 => Input::Vetoed {
+            action: an_action(world, number),
+            by: "fabric:fc-1".into(),
+            why: String::new(),
+        },
         _ => Input::Timeout,
     }
+}
+
+fn life_or_action(kind: u8, number: u64, flag: bool, world: &World) -> Input {
+    let by = "operator:ana".to_string();
+    match kind {
+        12 => {
+            let order =
+                LifeOrder::ALL[usize::try_from(number).unwrap() * 2 - 2 + usize::from(flag)];
+            Input::Life {
+                order,
+                by,
+                why: String::new(),
+            }
+        }
+        13 => {
+            let acts = [
+                Act::RebootHost,
+                Act::Drain,
+                Act::Power { to: PowerTo::Cycle },
+                Act::RestartServices,
+            ];
+            let act = acts[usize::try_from(number).unwrap() % 4].clone();
+            Input::ActionWanted {
+                act,
+                by,
+                because: None,
+            }
+        }
+        14 => Input::ActionEnded {
+            id: an_action(world, number),
+            outcome: Outcome::Done { by, facts: vec![] },
+        },
+        _ => Input::ActionEnded {
+            id: an_action(world, number),
+            outcome: Outcome::Failed {
+                reason: Reason::new(ReasonCode::BmcIgnored, "w", "n"),
+            },
+        },
+    }
+}
+
+/// One of the node's actions, or one that never was.
+fn an_action(world: &World, number: u64) -> ActionId {
+    let back = usize::try_from(number).unwrap();
+    let mut newest = world.node().actions.iter().rev();
+    newest
+        .nth(back - 1)
+        .map_or(ActionId(number), |doing| doing.action.id)
+}
+
+fn trouble(number: u64) -> Trouble {
+    Trouble {
+        kind: TroubleKind::Other,
+        what: format!("trouble {number}"),
+        evidence: vec![],
+    }
+}
+
+fn measure(number: u64, flag: bool) -> Measure {
+    match (number, flag) {
+        (1, true) => Measure::Watch,
+        (1, false) => Measure::RestartServices,
+        (2, true) => Measure::Reboot,
+        (2, false) => Measure::CollectDiagnostics,
+        (_, true) => Measure::Reprovision,
+        (_, false) => Measure::Quarantine,
+    }
+}
+
+/// What a node's life promises, whatever came in between these two moments.
+fn promises(
+    before: &prov_core::Node,
+    by_order: bool,
+    world: &World,
+    seen: usize,
+) -> Result<(), TestCaseError> {
+    let node = world.node();
+    let waits = matches!(
+        node.phase,
+        Phase::Ordered
+            | Phase::Booting
+            | Phase::Planned
+            | Phase::Held
+            | Phase::Suspect
+            | Phase::Draining
+            | Phase::Quarantined
+            | Phase::InRepair
+            | Phase::Rescue
+            | Phase::Retired
+    );
+    prop_assert!(
+        !waits || node.view().reason.is_some(),
+        "{} without a reason",
+        node.phase.as_str()
+    );
+    let out = matches!(
+        before.phase,
+        Phase::Quarantined | Phase::InRepair | Phase::Retired
+    );
+    prop_assert!(
+        !out || node.phase == before.phase || by_order,
+        "{} left by itself",
+        before.phase.as_str()
+    );
+    let mut open = before.run_is_open();
+    for event in &world.journal[seen..] {
+        match &event.what {
+            Happened::RunOrdered { .. } => {
+                prop_assert!(!open, "two open runs");
+                open = true;
+            }
+            Happened::PhaseChanged { to, .. } => {
+                open = matches!(
+                    to,
+                    Phase::Ordered
+                        | Phase::Booting
+                        | Phase::Checking
+                        | Phase::Planned
+                        | Phase::Provisioning
+                        | Phase::Erasing
+                );
+            }
+            _ => {}
+        }
+    }
+    let kind = |act: &Act| match act {
+        Act::Power { .. } => 0,
+        Act::BootNext { .. } => 1,
+        Act::Identify { .. } => 2,
+        Act::Heal { .. } => 3,
+        _ => 4,
+    };
+    let going: Vec<u8> = node
+        .actions
+        .iter()
+        .filter(|d| d.is_open())
+        .map(|d| kind(&d.action.act))
+        .collect();
+    let kinds: std::collections::BTreeSet<&u8> = going.iter().collect();
+    prop_assert_eq!(
+        kinds.len(),
+        going.len(),
+        "an action doubled: {:?}",
+        node.actions
+    );
+    Ok(())
+}
+
+/// Each action ends once, and none ends that was never begun.
+fn each_action_ends_once(world: &World) -> Result<(), TestCaseError> {
+    let mut open = std::collections::BTreeSet::new();
+    for event in &world.journal {
+        match &event.what {
+            Happened::ActionBegun { action } => {
+                prop_assert_eq!(action.id, ActionId(event.number));
+                open.insert(action.id);
+            }
+            Happened::ActionEnded { id, .. } => prop_assert!(open.remove(id), "{} ended twice", id),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A site where everything that may happen by itself does.
+fn busy_site() -> site::Site {
+    let mut site = site();
+    site.policy.retries = 2;
+    site.policy.runs_at_once = Some(1);
+    site.healing = HealingPolicy {
+        enabled: true,
+        ask_fabric: true,
+        ..HealingPolicy::default()
+    };
+    site.rescue.keys = vec!["ssh-ed25519 AAAA ana".into()];
+    site.nodes[0].bmc = Some(groundstate_api::site_parts::BmcSite {
+        address: "10.0.0.9".into(),
+        protocol: None,
+        credential: "bmc".into(),
+        certificate: None,
+        system: None,
+    });
+    site
 }
 
 proptest! {
@@ -101,6 +307,31 @@ proptest! {
                 prop_assert_eq!(&host.seen.as_ref().unwrap().plan, &host.plan.id);
             }
         }
+        world.check_replay();
+    }
+
+    /// Beside runs: nothing waits without a reason, nothing is open twice, nobody leaves what only an order leaves.
+    #[test]
+    fn whatever_is_ordered(inputs in proptest::collection::vec(any_input(), 1..120), busy: bool) {
+        let mut world = if busy { World::of(busy_site()) } else { World::new() };
+        for (wait, kind, number, flag) in inputs {
+            world.now = world.now.plus(Millis(wait));
+            let (before, seen) = (world.node().clone(), world.journal.len());
+            let input = make(kind, number, flag, &world);
+            let by_order = matches!(input, Input::Life { .. });
+            world.put(input);
+            promises(&before, by_order, &world, seen)?;
+            if flag {
+                let (before, seen) = (world.node().clone(), world.journal.len());
+                for own in world.fleet.own(world.now) {
+                    if let Own::Node(_, input) = own {
+                        world.put(input);
+                    }
+                }
+                promises(&before, false, &world, seen)?;
+            }
+        }
+        each_action_ends_once(&world)?;
         world.check_replay();
     }
 

@@ -2,9 +2,11 @@
 //! One node with its journal, driven as the shell drives it: decide, number, fold.
 
 pub(crate) use groundstate_api::action::Action;
+pub(crate) use groundstate_api::action::{Act, ActionId, Outcome, PowerTo};
 pub(crate) use groundstate_api::boot::{BootAnswer, BootQuestion, BootSighting, Firmware};
 pub(crate) use groundstate_api::enrol::EnrolRequest;
 pub(crate) use groundstate_api::event::{Event, Happened};
+pub(crate) use groundstate_api::healing::{HealingPolicy, Measure, Trouble, TroubleKind};
 pub(crate) use groundstate_api::host::{Heartbeat, HostInstruction, Register};
 pub(crate) use groundstate_api::image::ImageRef;
 pub(crate) use groundstate_api::inventory::{Finding, Gravity, Inventory, MemoryInfo, SystemInfo};
@@ -16,7 +18,7 @@ pub(crate) use groundstate_api::view::Phase;
 pub(crate) use groundstate_api::{
     Bytes, Digest, MacAddr, Millis, NodeId, PlanId, Reason, ReasonCode, RunId, SCHEMA,
 };
-pub(crate) use prov_core::{Fleet, Found, Input, Reply, Wish, settle};
+pub(crate) use prov_core::{Fleet, Found, Input, LifeOrder, Own, Reply, Wish, settle};
 
 pub(crate) const MAC: MacAddr = MacAddr([0x52, 0x54, 0, 0, 0, 1]);
 pub(crate) const BOOT_A: &str = "11111111-1111-1111-1111-111111111111";
@@ -27,6 +29,7 @@ pub(crate) const HOST_KEY: &str = "host-key";
 
 /// A fleet of one node with its journal.
 pub(crate) struct World {
+    pub(crate) site: site::Site,
     pub(crate) fleet: Fleet,
     pub(crate) now: Millis,
     pub(crate) journal: Vec<Event>,
@@ -233,8 +236,14 @@ pub(crate) fn ordered(number: u64, again: bool) -> Input {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::of(site())
+    }
+
+    /// A world with another site.
+    pub(crate) fn of(site: site::Site) -> Self {
         let mut world = Self {
-            fleet: Fleet::new(&site(), Millis(1_000)),
+            fleet: Fleet::new(&site, Millis(1_000)),
+            site,
             now: Millis(1_000),
             journal: vec![],
             plans_asked: 0,
@@ -242,6 +251,38 @@ impl World {
         };
         world.put(Input::Added);
         world
+    }
+
+    /// What the fleet does by itself, until nothing is left to do now.
+    pub(crate) fn own(&mut self) {
+        for _ in 0..8 {
+            let own = self.fleet.own(self.now);
+            if own.is_empty() {
+                return;
+            }
+            for one in own {
+                match one {
+                    Own::Node(_, input) => {
+                        self.put(input);
+                    }
+                    Own::Site(what) => {
+                        let number = self.journal.len() as u64 + 1;
+                        let event = Event {
+                            number,
+                            at: self.now,
+                            node: None,
+                            what,
+                        };
+                        self.fleet.apply(&event);
+                        self.journal.push(event);
+                    }
+                }
+            }
+        }
+        panic!(
+            "the fleet does not come to rest: {:?}",
+            self.fleet.own(self.now)
+        );
     }
 
     pub(crate) fn put(&mut self, input: Input) -> Option<Reply> {
@@ -381,16 +422,46 @@ impl World {
     }
 
     pub(crate) fn ready() -> (Self, Plan) {
-        let (mut world, plan) = Self::deploying(1);
+        Self::ready_of(site())
+    }
+
+    /// The same with another site.
+    pub(crate) fn ready_of(site: site::Site) -> (Self, Plan) {
+        let mut world = Self::of(site);
+        let plan = world.deploy(1, false);
         world.hand_over(&plan);
         world.put(register(&plan, BOOT_B));
         assert_eq!(world.phase(), Phase::Ready);
         (world, plan)
     }
 
+    /// An order about the node's life.
+    pub(crate) fn life(&mut self, order: LifeOrder) -> Option<Reply> {
+        let (by, why) = ("operator:ana".into(), String::new());
+        self.put(Input::Life { order, by, why })
+    }
+
+    /// A heartbeat with these troubles.
+    pub(crate) fn beat_with(
+        &mut self,
+        plan: &PlanId,
+        change: impl FnOnce(&mut Heartbeat),
+    ) -> Option<Reply> {
+        let Input::HostBeat {
+            plan,
+            key,
+            mut beat,
+        } = beat(plan, BOOT_B)
+        else {
+            unreachable!()
+        };
+        change(&mut beat);
+        self.put(Input::HostBeat { plan, key, beat })
+    }
+
     /// The state is the fold of the journal, and of nothing else.
     pub(crate) fn check_replay(&self) {
-        let mut replayed = Fleet::new(&site(), Millis(1_000));
+        let mut replayed = Fleet::new(&self.site, Millis(1_000));
         self.journal.iter().for_each(|event| replayed.apply(event));
         let mut replayed = replayed.node(&node()).unwrap().clone();
         replayed.live = self.node().live.clone();
