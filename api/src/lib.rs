@@ -33,6 +33,7 @@ pub mod inventory;
 pub mod limits;
 pub mod machine;
 pub mod metrics;
+pub mod order_terms;
 pub mod paths;
 pub mod plan;
 pub mod ready;

@@ -6,7 +6,9 @@
 //! | anyone | no client certificate |
 //! | node | client certificate with common name `node:<node>:<run>` |
 //! | host | client certificate with common name `host:<node>:<plan>` |
-//! | operator | client certificate with common name `operator:<name>` |
+//! | viewer, technician, operator, admin, fabric | client certificate with common name `<role>:<name>` |
+//!
+//! Which of them may call what stands in `provisioner/core/src/access/rows.rs`.
 
 /// GET: is the process alive. Anyone.
 pub const HEALTHZ: &str = "/healthz";

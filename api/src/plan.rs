@@ -3,7 +3,7 @@
 //!
 //! The provisioner writes it with the planner of `mos-core`; the node carries it out and chooses nothing.
 
-use crate::erase::{EraseClass, EraseTerms};
+use crate::erase::EraseClass;
 use crate::ids::{MacAddr, NodeId, PlanId, RunId, SystemUuid};
 use crate::image::ImageRef;
 use crate::reason::Part;
@@ -12,6 +12,8 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
+
+pub use crate::order_terms::OrderTerms;
 
 /// How the machine gets from the maintenance OS into its host.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -88,43 +90,6 @@ impl VolumeFs {
     /// Whether this is what stands where nothing is said.
     #[must_use]
     pub fn is_usual(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// What a new run does about what an order asked beyond the policy. Nothing is asked where it is empty.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OrderTerms {
-    /// Serial numbers of disks that may be wiped although they hold something that is not ours.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub confirm_wipe: Vec<String>,
-    /// The serial number of the one data disk that is made anew; every other disk stays as it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rebuild: Option<String>,
-    /// The disks that are erased; the run does nothing else.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub erase: Option<EraseTerms>,
-    /// Whether the plan waits until a person or the fabric controller approves it.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub approve: bool,
-    /// Who ordered it: `operator:ana`, `policy`; empty in journals of before.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub by: String,
-    /// What was tried before this run of the same order, a line for each try; empty for the first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tried: Vec<String>,
-}
-
-fn is_false(said: &bool) -> bool {
-    !*said
-}
-
-impl OrderTerms {
-    /// Whether nothing is asked.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }

@@ -2,8 +2,10 @@
 //! What is done to machines and asked of their hosts: ordered, listed, approved, vetoed.
 
 use super::body::{self, SMALL};
+use super::events::nodes_of;
 use super::life::{WHY_MAX, typed};
 use super::operator::known;
+use super::paging::{PageQuery, next_page};
 use super::problem::Refusal;
 use super::routes::{Routes, routes};
 use super::scope::Scope;
@@ -11,11 +13,13 @@ use crate::provisioner::Provisioner;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
-use groundstate_api::action::{Act, ActionId, ActionList, ActionView};
+use groundstate_api::action::{Act, ActionId, ActionView};
 use groundstate_api::healing::Because;
 use groundstate_api::site_parts::Role;
+use groundstate_api::view::Phase;
 use groundstate_api::{NodeId, paths};
 use prov_core::{Input, Peer, Reply, reasons_action};
 use serde::Deserialize;
@@ -55,21 +59,29 @@ async fn order(
             outcome: None,
         })),
         Some(Reply::Conflict(reason)) => Err(Refusal::conflict(reason)),
-        reply => Err(Refusal::internal(format!("an action was answered with {reply:?}"))),
+        reply => Err(Refusal::internal(format!(
+            "an action was answered with {reply:?}"
+        ))),
     }
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Wanted {
     node: Option<String>,
     open: Option<bool>,
+    rack: Option<String>,
+    phase: Option<Phase>,
+    limit: Option<u32>,
+    cursor: Option<String>,
 }
 
 async fn list(
     State(ours): State<Provisioner>,
     Extension(scope): Extension<Scope>,
+    uri: Uri,
     query: Result<Query<Wanted>, QueryRejection>,
-) -> Result<Json<ActionList>, Refusal> {
+) -> Result<Response, Refusal> {
     let Query(query) = query.map_err(|error| Refusal::field("query", error.body_text()))?;
     let node = match query.node {
         Some(name) => {
@@ -78,8 +90,30 @@ async fn list(
         }
         None => None,
     };
-    let sees = |node: &NodeId| scope.sees(node);
-    Ok(Json(ours.actions(node.as_ref(), query.open.unwrap_or(false), &sees)))
+    let (limit, cursor) = (query.limit, query.cursor);
+    let paging = PageQuery { limit, cursor }.paging()?;
+    // The newest stands first: a page begins below the number where the last one ended.
+    let below = paging.cursor.as_deref().map(str::parse::<u64>).transpose();
+    let below = below.map_err(|error| Refusal::field("cursor", error.to_string()))?;
+    let rack = query.rack.map(|rack| nodes_of(&ours, &rack));
+    let sees =
+        |node: &NodeId| scope.sees(node) && rack.as_ref().is_none_or(|rack| rack.contains(node));
+    let mut list = ours.actions(node.as_ref(), query.open.unwrap_or(false), &sees);
+    list.actions.retain(|view| {
+        let phase = || ours.with_node(&view.action.node, |node| node.phase);
+        below.is_none_or(|below| view.action.id.0 < below)
+            && query.phase.is_none_or(|wanted| phase() == Some(wanted))
+    });
+    let limit = paging.limit.unwrap_or(usize::MAX);
+    let more = list.actions.len() > limit;
+    list.actions.truncate(limit);
+    let last = list.actions.last().filter(|_| more);
+    let next = last.and_then(|last| next_page(&uri, &last.action.id.to_string()));
+    let mut response = Json(list).into_response();
+    if let Some(next) = next {
+        response.headers_mut().insert(header::LINK, next);
+    }
+    Ok(response)
 }
 
 async fn veto(
@@ -138,5 +172,8 @@ async fn word(
 
 fn no_such(id: &str) -> Refusal {
     let shown: String = id.chars().take(32).collect();
-    Refusal::new(StatusCode::NOT_FOUND, reasons_action::no_such_action(&shown))
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        reasons_action::no_such_action(&shown),
+    )
 }

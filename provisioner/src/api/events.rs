@@ -101,7 +101,7 @@ pub(crate) async fn events(
 }
 
 /// The nodes of a rack. Those that move into it while a stream goes on are not among them.
-fn nodes_of(ours: &Provisioner, rack: &str) -> BTreeSet<NodeId> {
+pub(super) fn nodes_of(ours: &Provisioner, rack: &str) -> BTreeSet<NodeId> {
     let site = ours.site();
     let in_rack = site
         .nodes

@@ -109,3 +109,42 @@ fn served() -> Routes {
     .merge(ticket::routes())
     .merge(site::routes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prov_core::Route;
+
+    /// Served by the image repository, which the composition puts beside us.
+    const IMAGES: [&str; 6] = [
+        paths::IMAGE_MANIFEST,
+        paths::CHUNK,
+        paths::BLOB,
+        paths::TRUST_ROOT,
+        paths::TRUST_CATALOGUE,
+        paths::TRUST_IMAGE,
+    ];
+    /// Rows of routes that are not served.
+    const NOT_SERVED: &[&str] = &[
+        paths::ADOPT,
+        paths::MACHINES,
+        paths::MACHINE,
+        paths::MACHINE_ACCEPT,
+    ];
+
+    #[test]
+    fn every_row_is_served_once() {
+        let served = served();
+        for row in Route::ALL {
+            let count = served.rows().iter().filter(|other| **other == row).count();
+            let elsewhere = IMAGES.contains(&row.path) || NOT_SERVED.contains(&row.path);
+            assert_eq!(
+                count,
+                usize::from(!elsewhere),
+                "{} {}",
+                row.method,
+                row.path
+            );
+        }
+    }
+}

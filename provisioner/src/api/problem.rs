@@ -151,7 +151,8 @@ pub(crate) async fn problems_only(request: Request, next: Next) -> Response {
     let status = response.status();
     let kind = response.headers().get(header::CONTENT_TYPE);
     let is_text = kind.is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
-    if !(status.is_client_error() || status.is_server_error()) || !is_text {
+    let ours = status.is_client_error() || status == StatusCode::INTERNAL_SERVER_ERROR;
+    if !ours || !is_text {
         return response;
     }
     let (parts, body) = response.into_parts();
@@ -170,8 +171,11 @@ pub(crate) async fn problems_only(request: Request, next: Next) -> Response {
     .seen(said)
     .then("nothing: the request changed nothing");
     let mut response = Refusal::new(status, reason).into_response();
-    if let Some(allow) = parts.headers.get(header::ALLOW) {
-        response.headers_mut().insert(header::ALLOW, allow.clone());
+    // What else was said stays: which methods and ranges there are, when to come again.
+    for (name, value) in &parts.headers {
+        if ![header::CONTENT_TYPE, header::CONTENT_LENGTH].contains(name) {
+            response.headers_mut().insert(name, value.clone());
+        }
     }
     response
 }

@@ -103,7 +103,9 @@ impl Scopes {
 
 /// The scopes of the site in force. They are made once for each site: a fleet of 10,000 nodes is not searched at every request.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct SiteScopes(Arc<Mutex<Option<(Arc<Site>, Arc<Scopes>)>>>);
+pub(crate) struct SiteScopes(Arc<Mutex<Option<OfSite>>>);
+
+type OfSite = (Arc<Site>, Arc<Scopes>);
 
 impl SiteScopes {
     /// The scope of this caller in the site in force.

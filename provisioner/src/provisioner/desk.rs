@@ -43,6 +43,10 @@ impl Provisioner {
             ("groundstate_events", one(newest)),
             ("groundstate_site_version", one(self.site_version())),
             (
+                "groundstate_actions_open",
+                one(count(self.actions(None, true, &|_| true).actions.len())),
+            ),
+            (
                 "groundstate_webhook_behind_events",
                 one(self.inner.webhooks.furthest_behind(newest)),
             ),

@@ -280,6 +280,9 @@ fn what_is_measured_is_read_as_metrics() {
     ] {
         assert!(text.lines().any(|said| said == line), "{line} in\n{text}");
     }
+    for (name, _, _) in groundstate_api::metrics::PROVISIONER {
+        assert!(text.contains(&format!("# TYPE {name} ")), "{name}");
+    }
     assert!(!text.contains("node-1"), "no series names a node");
 }
 

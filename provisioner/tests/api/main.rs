@@ -17,6 +17,7 @@ mod follow;
 mod matrix;
 mod pki;
 mod resume;
+mod resumed;
 mod roles;
 mod site;
 mod sources;

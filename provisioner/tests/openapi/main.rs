@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     reason = "a test that unwraps what is not there has failed"
 )]
+#![allow(clippy::too_many_lines, reason = "tables of operations")]
 
 mod describe;
 mod operations;
