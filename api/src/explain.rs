@@ -27,12 +27,33 @@ pub fn reason_of(view: &NodeView) -> Cow<'_, Reason> {
     }
 }
 
+/// Code, what is waited for, what happens by itself, what a person can do.
+type Words = (ReasonCode, String, &'static str, String);
+/// Where nobody has to do anything.
+const QUIET: &str = "no action needed";
+
 /// What a phase says of a node that has no reason of its own.
 #[must_use]
 pub fn standing(node: &NodeId, phase: Phase) -> Reason {
+    let words = in_a_run(node, phase).or_else(|| beside_a_run(node, phase));
+    // One of the two knows every phase; the tests go through all of them.
+    let internal = || {
+        (
+            ReasonCode::Internal,
+            phase.as_str().to_string(),
+            QUIET,
+            QUIET.to_string(),
+        )
+    };
+    let (code, what, then, next) = words.unwrap_or_else(internal);
+    Reason::new(code, what, next).then(then)
+}
+
+/// Phases up to the host's start.
+fn in_a_run(node: &NodeId, phase: Phase) -> Option<Words> {
     use ReasonCode as Code;
-    let quiet = "no action needed";
-    let (code, what, then, next) = match phase {
+    let quiet = QUIET;
+    Some(match phase {
         Phase::Enrolled => (
             Code::NothingOrdered,
             "nothing is ordered: it waits for its first run".to_string(),
@@ -85,6 +106,22 @@ pub fn standing(node: &NodeId, phase: Phase) -> Reason {
             "it is ready when the host's agent calls",
             quiet.to_string(),
         ),
+        Phase::Ready
+        | Phase::Suspect
+        | Phase::Draining
+        | Phase::Quarantined
+        | Phase::InRepair
+        | Phase::Held
+        | Phase::Rescue
+        | Phase::Retired => return None,
+    })
+}
+
+/// Phases of a host, and those out of the way.
+fn beside_a_run(node: &NodeId, phase: Phase) -> Option<Words> {
+    use ReasonCode as Code;
+    let quiet = QUIET;
+    Some(match phase {
         Phase::Ready => (
             Code::UnderWay,
             "its host runs and calls; nothing is waited for".to_string(),
@@ -135,8 +172,15 @@ pub fn standing(node: &NodeId, phase: Phase) -> Reason {
             "nothing: it boots nothing of ours",
             quiet.to_string(),
         ),
-    };
-    Reason::new(code, what, next).then(then)
+        Phase::Enrolled
+        | Phase::Ordered
+        | Phase::Booting
+        | Phase::Checking
+        | Phase::Planned
+        | Phase::Provisioning
+        | Phase::Erasing
+        | Phase::HandedOver => return None,
+    })
 }
 
 /// A reason in full: its sentence, and below it part, since when, what was seen, until when, what happens by itself and what
@@ -219,6 +263,8 @@ mod tests {
                 assert!(text.contains(part), "{phase:?}: {text}");
             }
             assert!(lines.iter().all(|line| line.len() < 200), "{text}");
+            assert!(reason.code != ReasonCode::Internal || phase == Phase::Held);
+            assert!(in_a_run(&node, phase).is_some() != beside_a_run(&node, phase).is_some());
             assert!(!reason.next_step.is_empty() && !reason.next_automatic.is_empty());
         }
     }

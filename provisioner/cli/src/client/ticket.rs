@@ -3,7 +3,7 @@
 
 use super::show::moment;
 use groundstate_api::text::inert;
-use groundstate_api::ticket::Ticket;
+use groundstate_api::ticket::{Ticket, TicketPart};
 
 /// The ticket, narrow enough for any printer.
 pub(crate) fn page(ticket: &Ticket) -> String {
@@ -50,28 +50,7 @@ pub(crate) fn page(ticket: &Ticket) -> String {
     add("POWER:", &machine.power);
     add("PORT:", machine.port.as_slice());
     if let Some(part) = &ticket.part {
-        let place = &part.place;
-        let size = place.size.map(|size| size.to_string()).unwrap_or_default();
-        let words = [
-            &part.kind,
-            &part.device,
-            &place.slot,
-            &place.vendor,
-            &place.model,
-            &place.part_number,
-            &size,
-        ];
-        let words: Vec<&str> = words
-            .into_iter()
-            .map(String::as_str)
-            .filter(|word| !word.is_empty())
-            .collect();
-        let serial = if place.serial.is_empty() {
-            String::new()
-        } else {
-            format!(", serial {}", place.serial)
-        };
-        add("PART:", &[format!("{}{serial}", words.join(" "))]);
+        add("PART:", &[part_line(part)]);
     }
     add("SEEN:", &ticket.evidence);
     add("ON IT:", &ticket.data);
@@ -79,4 +58,27 @@ pub(crate) fn page(ticket: &Ticket) -> String {
     add("AFTER:", &ticket.after);
     add("ALSO:", &ticket.also);
     lines.join("\n")
+}
+
+/// What it is, where, and how to know it.
+fn part_line(part: &TicketPart) -> String {
+    let place = &part.place;
+    let size = place.size.map(|size| size.to_string()).unwrap_or_default();
+    let words = [
+        &part.kind,
+        &part.device,
+        &place.slot,
+        &place.vendor,
+        &place.model,
+        &place.part_number,
+        &size,
+    ];
+    let words = words.into_iter().map(String::as_str);
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    let serial = if place.serial.is_empty() {
+        String::new()
+    } else {
+        format!(", serial {}", place.serial)
+    };
+    format!("{}{serial}", words.join(" "))
 }

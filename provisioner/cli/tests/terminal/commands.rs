@@ -213,6 +213,12 @@ fn orders_show_first_and_are_made_once() {
         0,
         &["r1-04"],
     );
+}
+
+#[test]
+fn orders_are_taken_and_stand_in_the_history() {
+    let world = World::new();
+    let why = ["--why", "the fan is loud"];
     let taken = world.check(
         &[
             &["node", "quarantine", "r1-03", "--yes", "--verbose"],
@@ -364,4 +370,39 @@ fn a_server_that_comes_back_gets_the_same_order_again() {
         ],
     );
     assert_eq!(text.matches("Idempotency-Key").count(), 1, "{text}");
+}
+
+#[test]
+fn who_ordered_what_is_kept_and_a_ticket_says_what_to_do() {
+    let world = World::new();
+    world.check(&["audit"], 0, &["nobody ordered anything"]);
+    world.check(&["node", "remark", "r1-08", "looked at it"], 0, &[]);
+    world.check(
+        &["audit"],
+        0,
+        &["admin:local", "POST /v1/nodes/r1-08/remarks", "200"],
+    );
+    world.check(
+        &["audit", "--by", "operator:ana"],
+        0,
+        &["nobody ordered anything"],
+    );
+    world.check(&["audit", "--json"], 0, &["\"happened\":\"audited\""]);
+    world.check(&["webhook", "ls"], 0, &["names nobody to tell"]);
+    world.check(
+        &["node", "ticket", "r1-08"],
+        0,
+        &[
+            "REPAIR TICKET  r1-08",
+            "DO:",
+            "DIMM_B1",
+            "WHERE:  r1, unit 16  hall 1",
+            "serial GS1-8",
+        ],
+    );
+    world.check(
+        &["node", "ticket", "r1-03"],
+        3,
+        &["nothing is to be repaired"],
+    );
 }

@@ -84,6 +84,15 @@ impl Tmux {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Waits until this is on the screen no more.
+    pub(crate) fn wait_gone(&self, word: &str) {
+        let until = Instant::now() + WAIT;
+        while self.text().contains(word) {
+            assert!(Instant::now() < until, "{word:?} stays: {}", self.text());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Waits until all of this is on the screen.
     pub(crate) fn wait_for(&self, wants: &[&str]) -> String {
         let until = Instant::now() + WAIT;

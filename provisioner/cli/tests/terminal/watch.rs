@@ -45,11 +45,11 @@ fn timeless(text: &str) -> String {
 }
 
 #[test]
-fn the_screen_is_drawn_steered_resized_and_left_as_it_was() {
+fn the_screen_is_drawn_and_steered() {
     if !is_there() {
         return;
     }
-    let mut world = World::new();
+    let world = World::new();
     let tmux = Tmux::run(world.dir.path(), 110, 32, &shell(&world, ""));
     tmux.wait_for(&["groundstate lab", "16 nodes", "live", "r1-01"]);
     tmux.keys(&["n"]);
@@ -98,6 +98,16 @@ fn the_screen_is_drawn_steered_resized_and_left_as_it_was() {
     picture("watch-node", &page(&tmux.coloured()), 1_120, 680);
     tmux.keys(&["Escape"]);
     tmux.wait_for(&["nodes by name"]);
+}
+
+#[test]
+fn it_finds_resizes_goes_on_without_its_server_and_leaves_the_terminal_as_it_was() {
+    if !is_there() {
+        return;
+    }
+    let mut world = World::new();
+    let tmux = Tmux::run(world.dir.path(), 110, 32, &shell(&world, ""));
+    tmux.wait_for(&["groundstate lab", "16 nodes", "live", "r1-01"]);
     tmux.keys(&["/"]);
     tmux.keys(&["-l", "r2-0"]);
     tmux.keys(&["Enter"]);
