@@ -62,6 +62,22 @@ struct Inner {
     seen: Mutex<HashMap<NodeId, Seen>>,
 }
 
+#[cfg(not(test))]
+fn settings() -> Settings {
+    Settings::default()
+}
+
+/// Tests' BMCs answer at once: nothing is waited for.
+#[cfg(test)]
+fn settings() -> Settings {
+    Settings {
+        settle: Millis(10),
+        looks: 2,
+        pace_divisor: 50,
+        ..Settings::default()
+    }
+}
+
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Each holder leaves a whole value behind.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -70,13 +86,9 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Power {
     /// Of this state directory.
     pub(crate) fn new(state_dir: &Path) -> Self {
-        Self::with(state_dir, Settings::default())
-    }
-
-    fn with(state_dir: &Path, settings: Settings) -> Self {
         Self(Arc::new(Inner {
             credentials: Credentials::new(state_dir),
-            bmcs: Bmcs::new(settings),
+            bmcs: Bmcs::new(settings()),
             kept: Kept::open(state_dir),
             doors: Mutex::default(),
             places: Semaphore::new(AT_ONCE),

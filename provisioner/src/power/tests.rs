@@ -15,7 +15,7 @@ use groundstate_api::image::ImageRef;
 use groundstate_api::site::Site;
 use groundstate_api::site_parts::{BmcProtocol, BmcSite};
 use groundstate_api::{NodeId, Reason, ReasonCode};
-use prov_core::Input;
+use prov_core::{Input, Reply};
 use serde_json::{Value, json};
 use std::fs::{self, Permissions};
 use std::net::SocketAddr;
@@ -168,7 +168,7 @@ fn node() -> NodeId {
     "node-1".parse().unwrap()
 }
 
-async fn want(ours: &Provisioner, act: Act) {
+async fn want(ours: &Provisioner, act: Act) -> Option<Reply> {
     let (ours, by) = (ours.clone(), "operator:ana".to_owned());
     let input = Input::ActionWanted {
         act,
@@ -176,7 +176,7 @@ async fn want(ours: &Provisioner, act: Act) {
         because: None,
     };
     let wanted = tokio::task::spawn_blocking(move || ours.submit(&node(), input));
-    wanted.await.unwrap().unwrap();
+    wanted.await.unwrap().unwrap()
 }
 
 /// The newest action of the node, once it has ended.
@@ -220,13 +220,16 @@ const CYCLE: Act = Act::Power { to: PowerTo::Cycle };
 async fn without_a_bmc_a_person_is_asked_by_the_serial_number() {
     let dir = tempfile::tempdir().unwrap();
     let ours = open(dir.path(), None);
-    let (_stop, stopped) = watch::channel(false);
-    tokio::spawn(ours.clone().run(stopped));
-    let outcome = done(&ours, ON).await;
-    let reason = failed(&outcome);
-    assert_eq!(reason.code, ReasonCode::PowerNeeded);
-    assert!(reason.next_step.contains("SN-1"), "{reason}");
-    assert!(ours.bmc_report(&node()).await.is_err());
+    for act in [ON, CYCLE, Act::Identify { on: true }] {
+        let reason = ours.target_for(&node(), &act).await.unwrap_err();
+        assert_eq!(reason.code, ReasonCode::PowerNeeded);
+        assert!(reason.next_step.contains("SN-1"), "{reason}");
+        // Nothing is begun that nobody could do.
+        let reply = want(&ours, act).await;
+        assert!(matches!(&reply, Some(Reply::Conflict(_))), "{reply:?}");
+    }
+    let refusal = ours.bmc_report(&node()).await.unwrap_err();
+    assert_eq!(refusal.reason.code, ReasonCode::PowerNeeded);
 }
 
 #[tokio::test(flavor = "multi_thread")]
