@@ -8,6 +8,7 @@
     reason = "a test that unwraps what is not there has failed"
 )]
 
+mod ask;
 mod commands;
 mod shells;
 mod tmux;

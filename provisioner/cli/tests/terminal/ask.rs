@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A person is asked on a real terminal, and decides on what was shown.
+
+use crate::tmux::{Tmux, is_there};
+use crate::world::World;
+
+fn shell(world: &World) -> String {
+    let program = env!("CARGO_BIN_EXE_groundstate");
+    let folder = std::path::Path::new(program).parent().unwrap();
+    format!(
+        "export PATH={}:$PATH GROUNDSTATE_SERVER={} GROUNDSTATE_CREDENTIAL={} XDG_CACHE_HOME={} PS1='ready> '; exec sh -i",
+        folder.display(),
+        world.server(),
+        world.credential().display(),
+        world.dir.path().join("cache").display()
+    )
+}
+
+#[test]
+fn another_word_orders_nothing_and_the_name_orders_what_was_seen() {
+    if !is_there() {
+        return;
+    }
+    let world = World::new();
+    let tmux = Tmux::run(world.dir.path(), 150, 40, &shell(&world));
+    tmux.wait_for(&["ready>"]);
+    let order = "groundstate node quarantine r1-03 --why noise --verbose; echo ended $?";
+    tmux.keys(&["-l", order]);
+    tmux.keys(&["Enter"]);
+    tmux.wait_for(&[
+        "until it is released",
+        "Type the node's name to quarantine:",
+    ]);
+    tmux.keys(&["-l", "yes"]);
+    tmux.keys(&["Enter"]);
+    tmux.wait_for(&["nothing was ordered", "ended 1"]);
+    world.check(
+        &["node", "list", "--phase", "quarantined", "--rack", "r1"],
+        0,
+        &["r1-04"],
+    );
+    // What moved in between was not what the person saw.
+    tmux.keys(&["-l", &format!("clear; {order}")]);
+    tmux.keys(&["Enter"]);
+    tmux.wait_gone("ended");
+    tmux.wait_for(&["Type the node's name"]);
+    world.check(&["node", "remark", "r1-03", "wait"], 0, &[]);
+    tmux.keys(&["-l", "r1-03"]);
+    tmux.keys(&["Enter"]);
+    tmux.wait_for(&["If-Match: \"", "[precondition]", "ended 3"]);
+    tmux.keys(&["-l", &format!("clear; {order}")]);
+    tmux.keys(&["Enter"]);
+    tmux.wait_gone("ended");
+    tmux.wait_for(&["Type the node's name"]);
+    tmux.keys(&["-l", "r1-03"]);
+    tmux.keys(&["Enter"]);
+    tmux.wait_for(&["quarantined", "ended 0"]);
+    // Several are counted, not named.
+    tmux.keys(&[
+        "-l",
+        "clear; groundstate node repair --rack r1 --phase quarantined --why x; echo ended $?",
+    ]);
+    tmux.keys(&["Enter"]);
+    tmux.wait_gone("ended");
+    tmux.wait_for(&["r1-03", "r1-04", "Type 2, the number of nodes,"]);
+    tmux.keys(&["-l", "2"]);
+    tmux.keys(&["Enter"]);
+    tmux.wait_for(&["in-repair", "ended 0"]);
+}
