@@ -8,9 +8,11 @@ mod breaks;
 mod clients;
 mod erase;
 mod examine;
+mod power;
 mod power_cuts;
 mod proof;
 mod rebuild;
+mod rescue;
 
 use crate::demo::{self, Made};
 use crate::layout::Layout;
@@ -41,7 +43,7 @@ const AWAY: Duration = Duration::from_secs(5);
 const AGENT_LINE: &str = "groundstate: host";
 
 /// Every scenario, in the order in which they are run.
-pub(crate) const ALL: [crate::test::Scenario; 16] = [
+pub(crate) const ALL: [crate::test::Scenario; 19] = [
     ("PID 1 without a site says so and stays", without_a_site),
     (
         "every client of the matrix has what it asks for",
@@ -82,6 +84,18 @@ pub(crate) const ALL: [crate::test::Scenario; 16] = [
     (
         "power goes at random times, and the run comes to its end",
         power_cuts::at_random_times,
+    ),
+    (
+        "switched on by a BMC that forgets the boot override",
+        power::by_bmc,
+    ),
+    (
+        "booted from the ISO in a BMC's virtual drive",
+        power::virtual_drive,
+    ),
+    (
+        "rescue: a shell for the site's keys, until the release",
+        rescue::shell,
     ),
     ("held for a missing DIMM", dimm_missing),
     ("held for lost memory", memory_short),
