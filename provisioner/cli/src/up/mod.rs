@@ -4,6 +4,7 @@
 mod boot;
 mod gallery;
 mod glue;
+mod journal;
 pub(crate) mod site_file;
 
 use crate::End;
@@ -57,6 +58,8 @@ pub(crate) struct UpArgs {
     check: bool,
     #[command(flatten)]
     boot: boot::BootArgs,
+    #[command(flatten)]
+    journal: journal::JournalArgs,
 }
 
 pub(crate) fn run(args: &UpArgs) -> Result<End> {
@@ -153,13 +156,13 @@ async fn up(args: &UpArgs, interface: &str, site: Site) -> Result<()> {
     });
     let network = site.network.clone();
     let image = site.policy.image.clone();
-    let ours = Provisioner::open(Options {
+    let ours = args.journal.open(Options {
         site,
         state_dir: args.state_dir.clone(),
         images: images.clone(),
     })?;
     let address = SocketAddr::from((network.address, network.https_port));
-    let api = bind(address).await?;
+    let api = bind(args.journal.listen(address)).await?;
     let local = bind_loopback(&network.address, network.https_port).await;
     let page = page_listener(args.page).await?;
     let (stop_now, stop) = watch::channel(false);
