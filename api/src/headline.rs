@@ -12,6 +12,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 
 /// The event in one line.
+#[allow(clippy::too_many_lines, reason = "one arm for each kind of event")]
 #[must_use]
 pub fn headline(what: &Happened) -> String {
     match what {

@@ -4,12 +4,11 @@
 //! `decide` looks and wishes; it changes nothing. The shell makes the appended events durable, folds them in, and
 //! only then answers.
 
-use crate::deadline::{
-    CHECKING_MAX, CHECKING_SILENCE_MAX, DEPLOYING_STILL_MAX, SIGHTING_AGAIN, STILL_THERE,
-};
+use crate::deadline::{CHECKING_MAX, CHECKING_SILENCE_MAX, DEPLOYING_STILL_MAX, STILL_THERE};
 use crate::host::Speaks;
 use crate::life::LifeOrder;
 use crate::node::Node;
+pub use crate::note::Note;
 use crate::reasons::{self, Comes};
 use crate::reasons_life;
 use alloc::boxed::Box;
@@ -17,16 +16,16 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use groundstate_api::action::{Act, Action, ActionId, Outcome};
 use groundstate_api::boot::{BootSighting, Firmware};
-use groundstate_api::enrol::{EnrolRequest, RescueShell};
+use groundstate_api::enrol::EnrolRequest;
 use groundstate_api::erase::SignedErase;
 use groundstate_api::event::Happened;
 use groundstate_api::healing::{Measure, MeasureView, Trouble};
 use groundstate_api::host::{Heartbeat, HostInstruction, Register};
 use groundstate_api::inventory::{Finding, Inventory};
-use groundstate_api::plan::{HandOver, OrderTerms, Plan, Step};
-use groundstate_api::run::{Progress, StepState};
+use groundstate_api::plan::{HandOver, OrderTerms, Plan};
+use groundstate_api::run::Progress;
 use groundstate_api::view::Phase;
-use groundstate_api::{Millis, PlanId, Reason, ReasonCode, RunId};
+use groundstate_api::{Millis, PlanId, Reason, RunId};
 
 /// What came in for one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -232,39 +231,6 @@ pub enum Wish {
     Reply(Reply),
 }
 
-/// What is remembered without the journal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Note {
-    /// The host's agent called.
-    Heard,
-    /// The maintenance OS called.
-    Spoke,
-    /// A running step's figures.
-    Running(u64, Step, StepState),
-    /// A sighting.
-    Boot(BootSighting),
-    /// A refusal of this kind was journalled.
-    Refused(ReasonCode),
-    /// The machine asked to enrol and was refused.
-    Asked,
-    /// Another boot of the machine was refused, because the run has its key.
-    SecondKey,
-    /// A report of the run was taken.
-    Moved,
-    /// The plan was asked for.
-    PlanAsked,
-    /// A sighting of this kind and file was journalled.
-    Sighted(String),
-    /// What its host says of its health was journalled.
-    HealthSaid,
-    /// Where its plan stands in the queue.
-    Place(u32, u32),
-    /// What the policy thinks of doing next.
-    Considered(Option<Box<MeasureView>>),
-    /// How to come into the machine in its rescue.
-    Shell(Option<RescueShell>),
-}
-
 /// What the caller gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
@@ -372,36 +338,6 @@ impl Node {
             }
             Input::Timeout => self.timeout(now, out),
             Input::Restarted => self.resume(out),
-        }
-    }
-
-    /// Takes a note in.
-    pub fn note(&mut self, now: Millis, note: Note) {
-        match note {
-            Note::Heard => self.live.heard = Some(now),
-            Note::Spoke => {
-                // A machine is in one boot at a time: who asked in another one before this call is another machine.
-                self.live.contested |= self.live.second_key.is_some();
-                self.live.spoke = Some(now);
-            }
-            Note::Running(number, step, state) => self.live.running = Some((number, step, state)),
-            Note::Boot(sighting) => self.live.boot = Some((now, sighting)),
-            Note::Refused(code) => {
-                self.live.refusals.insert(code, now);
-            }
-            Note::Asked => self.live.asked = Some(now),
-            Note::SecondKey => self.live.second_key = Some(now),
-            Note::Moved => self.live.moved = Some(now),
-            Note::PlanAsked => self.live.plan_asked = Some(now),
-            Note::Sighted(kind) => {
-                let recent = |at: &Millis| now.since(*at) < SIGHTING_AGAIN;
-                self.live.sightings.retain(|_, at| recent(at));
-                self.live.sightings.insert(kind, now);
-            }
-            Note::HealthSaid => self.live.health_said = Some(now),
-            Note::Place(place, of) => self.live.place = Some((place, of)),
-            Note::Considered(view) => self.live.measure = view,
-            Note::Shell(shell) => self.live.shell = shell,
         }
     }
 

@@ -69,13 +69,13 @@ impl Medians {
     #[must_use]
     pub(crate) fn eta(&self, node: &Node, now: Millis) -> Option<Eta> {
         let run = node.run.as_ref().filter(|run| run.terms.erase.is_none())?;
-        let known = kinds(run).into_iter().filter_map(|kind| {
+        let mut known = kinds(run).into_iter().filter_map(|kind| {
             let runs = self.kinds.get(&kind)?;
             Some((kind, runs))
         });
         let enough =
             |(kind, runs): &(Kind, &Runs)| *kind == Kind::All || runs.spans.len() >= RUNS_MIN;
-        let (kind, runs) = known.filter(enough).next()?;
+        let (kind, runs) = known.find(enough)?;
         let left = runs.left(run, now);
         Some(Eta {
             node: node.id().clone(),

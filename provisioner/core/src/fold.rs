@@ -23,6 +23,7 @@ use groundstate_api::{BootId, Bytes, Millis, PlanId, Reason, RunId};
 
 impl Node {
     /// Takes one event of this node in.
+    #[allow(clippy::too_many_lines, reason = "one arm for each kind of event")]
     pub fn apply(&mut self, event: &Event) {
         self.version = event.number;
         let at = event.at;

@@ -33,6 +33,7 @@ mod index;
 pub mod life;
 pub mod needs;
 mod node;
+mod note;
 mod parts_check;
 pub mod profile;
 mod rack_check;

@@ -54,6 +54,7 @@ impl LifeOrder {
     }
 
     /// Where it leads from each phase, as far as the phase decides; `None` where it is refused. The table of a node's life.
+    #[allow(clippy::too_many_lines, reason = "a table with a row for each phase")]
     #[must_use]
     pub const fn leads_to(self, from: Phase) -> Option<Phase> {
         match self {

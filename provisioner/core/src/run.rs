@@ -197,12 +197,9 @@ impl Node {
         }
     }
 
-    pub(crate) fn progress(&self, now: Millis, progress: Progress, out: &mut Vec<Wish>) {
-        self.spoke(&progress.run, out);
-        // A machine that could not leave says so after its last step was done.
-        let could_not_leave =
-            progress.step == Step::HandOver && matches!(progress.state, StepState::Failed { .. });
-        let phase = match self.phase {
+    /// The phase in which a report is taken.
+    fn reports_in(&self, could_not_leave: bool) -> Phase {
+        match self.phase {
             Phase::HandedOver if could_not_leave => Phase::HandedOver,
             Phase::Erasing => Phase::Erasing,
             Phase::HandedOver
@@ -220,7 +217,15 @@ impl Node {
             | Phase::Held
             | Phase::Rescue
             | Phase::Retired => Phase::Provisioning,
-        };
+        }
+    }
+
+    pub(crate) fn progress(&self, now: Millis, progress: Progress, out: &mut Vec<Wish>) {
+        self.spoke(&progress.run, out);
+        // A machine that could not leave says so after its last step was done.
+        let could_not_leave =
+            progress.step == Step::HandOver && matches!(progress.state, StepState::Failed { .. });
+        let phase = self.reports_in(could_not_leave);
         let Some(run) = self.open_run(&progress.run, phase) else {
             return;
         };

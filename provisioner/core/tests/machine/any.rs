@@ -10,6 +10,7 @@ fn any_input() -> impl Strategy<Value = (u64, u8, u64, bool)> {
     (0u64..400_000, 0u8..24, 1u64..4, any::<bool>())
 }
 
+#[allow(clippy::too_many_lines, reason = "one arm for each kind of input")]
 fn make(kind: u8, number: u64, flag: bool, world: &World) -> Input {
     let run = world
         .node()

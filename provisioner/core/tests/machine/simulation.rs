@@ -139,7 +139,7 @@ impl Sim {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
-        self.random % one_in == 0
+        self.random.is_multiple_of(one_in)
     }
 
     fn put(&mut self, id: &NodeId, input: Input) -> Option<Reply> {
@@ -168,10 +168,8 @@ impl Sim {
                     self.begun.insert(ActionId(event.number), measure);
                 }
             }
-            Happened::ActionStarted { id: action } => {
-                if self.begun[action].disturbs() {
-                    self.disturbed.insert(id.clone());
-                }
+            Happened::ActionStarted { id: action } if self.begun[action].disturbs() => {
+                self.disturbed.insert(id.clone());
             }
             Happened::ActionEnded { id: action, .. } => {
                 assert!(self.ended.insert(*action), "{action} ends once");
