@@ -173,11 +173,10 @@ impl Client {
                 }
                 other => other,
             })?;
-        let mut token = reply
-            .fields
-            .get("x-auth-token")
-            .cloned()
-            .ok_or_else(|| Trouble::odd("a session was begun without a token"))?;
+        let Some(mut token) = reply.fields.get("x-auth-token").cloned() else {
+            // It took the credential and gave nothing for it: such a service has no sessions.
+            return Ok(false);
+        };
         token.set_sensitive(true);
         let location = reply.fields.get(LOCATION).and_then(|to| to.to_str().ok());
         let session = location.and_then(|to| Link::parse(to, self.wire.authority()));

@@ -17,6 +17,7 @@ use bmc_core::next_boot::Lasting;
 use bmc_core::power::{Look, Reset};
 use bmc_core::quirk::{Effect, Quirks};
 use bmc_core::resource::{Manager, Root, System, allowed_by_action_info};
+use bmc_core::text::inert;
 use bmc_core::trouble::Trouble;
 use bmc_core::{report, resource::Collection};
 use client::Client;
@@ -27,6 +28,10 @@ use serde_json::json;
 
 /// The most pages of one collection that are read.
 const PAGES_MAX: usize = 16;
+/// The most machines behind one BMC among which one is looked for.
+const SYSTEMS_MAX: usize = 16;
+/// The most machines that a refusal names.
+const NAMED_MAX: usize = 32;
 /// The most members of one collection that are read one by one.
 const MEMBERS_MAX: usize = 256;
 
@@ -70,17 +75,10 @@ impl Redfish {
             has: Vec::new(),
         })?;
         let links = members(client, systems).await?;
-        let has = || links.iter().map(|link| link.id().to_owned()).collect();
-        let link = match wanted {
-            Some(wanted) => links.iter().find(|link| link.id() == wanted),
-            None if links.len() == 1 => links.first(),
-            None => None,
+        let (link, system) = match wanted {
+            Some(wanted) => named(client, &links, wanted).await?,
+            None => only(client, &links).await?,
         };
-        let link = link.cloned().ok_or_else(|| Trouble::NoSystem {
-            wanted: wanted.map(String::from),
-            has: has(),
-        })?;
-        let system = System::read(&client.get(&link).await?);
         let manager = match system.links.managers.first() {
             Some(link) => Some(link.clone()),
             None => match &root.managers {
@@ -133,6 +131,60 @@ impl Redfish {
             twice,
         ))
     }
+}
+
+/// The machine of this id.
+async fn named(
+    client: &mut Client,
+    links: &[Link],
+    wanted: &str,
+) -> Result<(Link, System), Trouble> {
+    let link = links
+        .iter()
+        .find(|link| link.id() == wanted)
+        .ok_or_else(|| Trouble::NoSystem {
+            wanted: Some(inert(wanted)),
+            has: ids(links),
+        })?;
+    Ok((link.clone(), System::read(&client.get(link).await?)))
+}
+
+/// The only machine; of several the only one that can be booted and reset, as where an accelerator's board stands beside it.
+async fn only(client: &mut Client, links: &[Link]) -> Result<(Link, System), Trouble> {
+    if let [link] = links {
+        return Ok((link.clone(), System::read(&client.get(link).await?)));
+    }
+    let none = || Trouble::NoSystem {
+        wanted: None,
+        has: ids(links),
+    };
+    if links.len() > SYSTEMS_MAX {
+        return Err(none());
+    }
+    let mut found = None;
+    for link in links {
+        let system = match client.get(link).await {
+            Ok(answer) => System::read(&answer),
+            Err(trouble) if trouble.bars_the_way() => return Err(trouble),
+            // What cannot be read is not known to be another board: nothing is guessed then.
+            Err(_) => return Err(none()),
+        };
+        if system.boot.is_known() && system.reset.target.is_some() {
+            if found.is_some() {
+                return Err(none());
+            }
+            found = Some((link.clone(), system));
+        }
+    }
+    found.ok_or_else(none)
+}
+
+fn ids(links: &[Link]) -> Vec<String> {
+    links
+        .iter()
+        .take(NAMED_MAX)
+        .map(|link| inert(link.id()))
+        .collect()
 }
 
 /// The links of a collection, over its pages.

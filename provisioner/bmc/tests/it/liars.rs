@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! BMCs that say yes and do something else.
 
+#![allow(clippy::too_many_lines)]
+
 use crate::world::{Reply, World, merge, ok, small, status};
 use crate::{settings, target};
 use bmc::ladder::{Action, Event, Sighting};
@@ -310,4 +312,36 @@ async fn media_that_want_the_protocol_named() {
         .await
         .unwrap();
     assert_eq!(facts, ["1 shows https://h/a.iso"]);
+}
+
+/// An accelerator's baseboard stands beside the machine that carries it: only one of them can be booted.
+#[tokio::test]
+async fn of_several_the_one_that_boots_is_taken() {
+    let mut resources = small();
+    let board = json!({"Id": "HGX_Baseboard_0", "PowerState": "On",
+        "Actions": {"#ComputerSystem.Reset": {"target": "/redfish/v1/S/b/Actions/ComputerSystem.Reset"}}});
+    resources.insert("/redfish/v1/S/b".into(), board);
+    let members = json!([{"@odata.id": "/redfish/v1/S/b"}, {"@odata.id": "/redfish/v1/S/a"}]);
+    resources.get_mut("/redfish/v1/S").unwrap()["Members"] = members;
+    let mut two = resources.clone();
+    let world = World::honest(resources).await;
+    let bmcs = Bmcs::new(settings());
+    assert_eq!(
+        bmcs.inventory(&target(world.address, HTTP), Millis(0))
+            .await
+            .unwrap()
+            .model,
+        "R1"
+    );
+    // Two that boot: nothing is guessed.
+    two.insert("/redfish/v1/S/b".into(), two[MACHINE].clone());
+    let world = World::honest(two).await;
+    let mut target = target(world.address, HTTP);
+    let trouble = bmcs.power_state(&target).await.unwrap_err();
+    assert!(
+        matches!(&trouble, Trouble::NoSystem { has, .. } if has == &["b", "a"]),
+        "{trouble}"
+    );
+    target.system = Some("a".into());
+    bmcs.power_state(&target).await.unwrap();
 }

@@ -99,8 +99,6 @@ pub struct System {
     pub power: PowerState,
     /// What moves when it restarts: `LastResetTime` and the progress of the boot.
     pub mark: Option<String>,
-    /// Whether it says that it is in its power-on self-test.
-    pub in_post: bool,
     /// Overall health: `ok`, `warning`, `critical`.
     pub health: Option<String>,
     /// What it boots next.
@@ -159,7 +157,6 @@ impl System {
                 .word("PowerState")
                 .map_or(PowerState::Unknown, PowerState::of_redfish),
             mark: mark(top),
-            in_post: in_post(top),
             health: health(top),
             boot: Boot::read(top.at("Boot")),
             reset: reset(top),
@@ -191,29 +188,6 @@ fn mark(top: Part<'_>) -> Option<String> {
     ];
     let marks: Vec<String> = marks.into_iter().flatten().collect();
     (!marks.is_empty()).then(|| marks.join(" "))
-}
-
-/// States of `BootProgress.LastState` before an operating system begins.
-const POST: [&str; 7] = [
-    "PrimaryProcessorInitializationStarted",
-    "BusInitializationStarted",
-    "MemoryInitializationStarted",
-    "SecondaryProcessorInitializationStarted",
-    "PCIResourceConfigStarted",
-    "SystemHardwareInitializationComplete",
-    "SetupEntered",
-];
-
-fn in_post(top: Part<'_>) -> bool {
-    let standard = top
-        .at("BootProgress")
-        .word("LastState")
-        .is_some_and(|state| POST.contains(&state));
-    // iLO: Oem.Hpe.PostState.
-    let hpe = ["Hpe", "Hp"]
-        .iter()
-        .any(|oem| top.at("Oem").at(oem).word("PostState") == Some("InPost"));
-    standard || hpe
 }
 
 /// Overall health in the words of reports.
