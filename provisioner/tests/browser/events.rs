@@ -167,34 +167,7 @@ impl Story {
                     ));
                 }
             }
-            Self::Says(said) => {
-                let mut seen = inventory(node, &[], 8);
-                for place in ["manufacturer", "product", "firmware_version", "cpu_model"] {
-                    seen["system"][place] = json!(said);
-                }
-                for place in ["slot", "model", "revision"] {
-                    seen["disks"][1][place] = json!(said);
-                }
-                seen["disks"][1]["health"]["evidence"] = json!([said]);
-                seen["disks"][1]["contents"] = json!([{"at": said, "what": said, "label": said}]);
-                for place in ["slot", "manufacturer", "serial", "kind"] {
-                    seen["memory"]["dimms"][1][place] = json!(said);
-                }
-                seen["could_not_look"] = json!([said]);
-                let reason = json!({"code": "disk-error", "what": said, "next_step": said, "next_automatic": said, "evidence": [said, said],
-                    "part": {"kind": "disk", "slot": said, "serial": said, "size": said, "model": said}});
-                let reason = filled(&reason, node, None);
-                events.extend(to_inventory(node, &seen, &[reason.clone()], now));
-                events.push((
-                    mins(9),
-                    json!({"happened": "remarked", "by": said, "text": said}),
-                ));
-                events.push((
-                    mins(9),
-                    json!({"happened": "enrol-refused", "reason": reason, "alarm": true}),
-                ));
-                events.push((mins(8), phase_changed("checking", "held", &Some(reason))));
-            }
+            Self::Says(said) => events.extend(says(node, said, now)),
         }
         events
     }
@@ -217,6 +190,37 @@ impl Story {
         };
         Some((run(node).parse().unwrap(), lines))
     }
+}
+
+/// Held, and all that its machine said is this.
+fn says(node: &Node, said: &str, now: Millis) -> Vec<(Millis, Value)> {
+    let mut seen = inventory(node, &[], 8);
+    for place in ["manufacturer", "product", "firmware_version", "cpu_model"] {
+        seen["system"][place] = json!(said);
+    }
+    for place in ["slot", "model", "revision"] {
+        seen["disks"][1][place] = json!(said);
+    }
+    seen["disks"][1]["health"]["evidence"] = json!([said]);
+    seen["disks"][1]["contents"] = json!([{"at": said, "what": said, "label": said}]);
+    for place in ["slot", "manufacturer", "serial", "kind"] {
+        seen["memory"]["dimms"][1][place] = json!(said);
+    }
+    seen["could_not_look"] = json!([said]);
+    let reason = json!({"code": "disk-error", "what": said, "next_step": said, "next_automatic": said, "evidence": [said, said],
+                    "part": {"kind": "disk", "slot": said, "serial": said, "size": said, "model": said}});
+    let reason = filled(&reason, node, None);
+    let mut events = to_inventory(node, &seen, std::slice::from_ref(&reason), now);
+    events.push((
+        mins(9),
+        json!({"happened": "remarked", "by": said, "text": said}),
+    ));
+    events.push((
+        mins(9),
+        json!({"happened": "enrol-refused", "reason": reason, "alarm": true}),
+    ));
+    events.push((mins(8), phase_changed("checking", "held", &Some(reason))));
+    events
 }
 
 fn run(node: &Node) -> String {
