@@ -52,6 +52,7 @@ pub mod site_text;
 pub mod ticket;
 mod timings;
 mod view;
+pub mod waiting_room;
 
 pub use access::{Peer, Route, Who};
 pub use action::Doing;
