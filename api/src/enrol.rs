@@ -26,6 +26,9 @@ pub struct EnrolRequest {
     pub uuid: Option<SystemUuid>,
     /// SMBIOS type 1 serial number.
     pub serial: String,
+    /// SMBIOS type 1 manufacturer and product, with a blank between.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// This boot.
     pub boot_id: BootId,
     /// Whether it runs on UEFI.

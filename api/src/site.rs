@@ -113,7 +113,8 @@ pub struct Policy {
     pub trust_root: Option<String>,
     /// How to hand over.
     pub hand_over: HandOver,
-    /// Whether a machine that is not in this file is refused an address and a boot file. Closed is the default.
+    /// Whether a machine that is not in this file is refused an address and a boot file. Closed is the default. On an open site
+    /// it boots the maintenance OS, which writes nothing and waits until a person accepts the machine.
     #[serde(default = "closed_default")]
     pub closed: bool,
     /// How often a run is tried again by itself that stopped for a cause that may pass: the machine fell silent, did not boot,

@@ -25,6 +25,7 @@ use boot_service::Seen;
 use due::Due;
 use groundstate_api::action::Action;
 use groundstate_api::boot::BootConfig;
+use groundstate_api::enrol::EnrolRequest;
 use groundstate_api::event::Event;
 use groundstate_api::fan_out::{SourcesAnswer, SourcesQuestion};
 use groundstate_api::inventory::Inventory;
@@ -414,9 +415,13 @@ impl Provisioner {
     }
 
     /// A machine of no node asks to enrol.
-    pub(crate) fn stranger_enrols(&self, mac: MacAddr) -> Result<Option<Reply>, JournalError> {
+    pub(crate) fn stranger_enrols(
+        &self,
+        request: &EnrolRequest,
+        from: Option<IpAddr>,
+    ) -> Result<Option<Reply>, JournalError> {
         self.decide_alone(None, |fleet, at, wishes| {
-            fleet.stranger_enrols(at, mac, wishes);
+            fleet.stranger_enrols(at, request, from, wishes);
         })
     }
 

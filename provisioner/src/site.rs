@@ -3,6 +3,7 @@
 
 mod drift;
 mod lax;
+mod machines;
 mod read;
 
 pub use read::{FAULTS_MAX, Kinds, read};

@@ -241,6 +241,7 @@ impl Shell {
             boot_mac: online.interface.mac,
             uuid: self.uuid,
             serial: self.serial.clone(),
+            model: model(),
             boot_id: self.boot_id.clone(),
             uefi: is_uefi(),
             csr_pem: self.csr_pem.clone(),
@@ -344,6 +345,18 @@ impl Shell {
             }
         });
     }
+}
+
+/// The longest model that the provisioner takes, in characters.
+const MODEL_MAX: usize = 128;
+
+/// Manufacturer and product, as the kernel shows them: by it a profile is proposed for a machine that is of no node yet.
+fn model() -> Option<String> {
+    let read = |name: &str| std::fs::read_to_string(format!("/sys/class/dmi/id/{name}")).ok();
+    let (maker, product) = (read("sys_vendor")?, read("product_name")?);
+    let both = format!("{} {}", maker.trim(), product.trim());
+    let shown = groundstate_api::text::inert(both.trim());
+    Some(shown.chars().take(MODEL_MAX).collect())
 }
 
 fn boot_config() -> Result<BootConfig, Reason> {

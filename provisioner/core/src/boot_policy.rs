@@ -24,7 +24,8 @@ impl Fleet {
             None if self.closed() => BootAnswer::Refuse {
                 reason: reasons::unknown_machine(&alloc::format!("{}", question.mac)),
             },
-            None => local(self.boot.local_disk),
+            // It writes nothing and asks to enrol: that is how it gets into the waiting room.
+            None => BootAnswer::MaintenanceOs,
         }
     }
 
@@ -36,7 +37,7 @@ impl Fleet {
                 reason: reasons::unknown_machine("of no node"),
             }
         } else {
-            local(self.boot.local_disk)
+            BootAnswer::MaintenanceOs
         };
         let row = |node: &Node| NodeBootAnswer {
             node: node.id().clone(),

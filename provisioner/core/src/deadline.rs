@@ -52,6 +52,8 @@ pub const SIGHTING_AGAIN: Millis = Millis::secs(60);
 pub const ENROL_RETRY: Millis = Millis::secs(5);
 /// How long a machine waits that was refused with an alarm, or is unknown: only a person can change that.
 pub const ENROL_RETRY_SLOW: Millis = Millis::secs(30);
+/// How long a machine in the waiting room waits before it asks again: a person who accepts it stands beside it.
+pub const ENROL_RETRY_WAITING: Millis = Millis::secs(10);
 /// How many unknown machines are remembered, so that a flood of invented addresses costs bounded memory.
 pub const UNKNOWN_MACHINES_MAX: usize = 256;
 /// A foreign DHCP server that goes on answering is an alarm again after this.

@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Every node of the site, found by name or by MAC address, and the machines that belong to no node.
 
-use crate::deadline::{
-    ENROL_RETRY_SLOW, FOREIGN_AGAIN, FOREIGN_MAX, UNKNOWN_AGAIN, UNKNOWN_MACHINES_MAX,
-};
-use crate::decide::{Input, Reply, Wish};
+use crate::deadline::{FOREIGN_AGAIN, FOREIGN_MAX, UNKNOWN_AGAIN, UNKNOWN_MACHINES_MAX};
+use crate::decide::{Input, Wish};
 use crate::eta::Medians;
 use crate::healing::Brake;
 use crate::index::Index;
 use crate::node::Node;
 use crate::reasons;
+use crate::waiting_room::WaitingRoom;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use groundstate_api::boot::BootSighting;
 use groundstate_api::boot_rules::BootRules;
 use groundstate_api::boot_session::ForeignServer;
 use groundstate_api::enrol::EnrolRequest;
@@ -34,6 +32,8 @@ pub struct Fleet {
     pub(crate) boot: BootRules,
     foreign: BTreeMap<String, Millis>,
     unknown: BTreeMap<MacAddr, Millis>,
+    /// Machines of no node.
+    pub(crate) waiting: WaitingRoom,
     /// What is done by itself about hosts in trouble.
     pub(crate) healing: HealingPolicy,
     /// The most runs that carry their plans out at once.
@@ -71,6 +71,7 @@ impl Fleet {
             boot: site.boot.clone(),
             foreign: BTreeMap::new(),
             unknown: BTreeMap::new(),
+            waiting: WaitingRoom::default(),
             healing: HealingPolicy::default(),
             runs_at_once: None,
             domains: BTreeMap::new(),
@@ -116,6 +117,12 @@ impl Fleet {
             self.apply_to(id, event);
         } else if let Happened::Braked { on, by, reason } = &event.what {
             self.brake.set(event.at, *on, by, reason.as_ref());
+        } else if let Happened::MachineSeen { machine } = &event.what {
+            if matches!(self.find(machine.mac, &machine.macs), Found::Nobody(_)) {
+                self.waiting.take((**machine).clone());
+            }
+        } else if let Happened::MachineLeft { mac, .. } = &event.what {
+            self.waiting.leave(*mac);
         }
     }
 
@@ -165,34 +172,6 @@ impl Fleet {
         said.filter_map(other).collect()
     }
 
-    /// A machine of no node asks to enrol: refused, and journalled once in a while.
-    pub fn stranger_enrols(&mut self, now: Millis, mac: MacAddr, out: &mut Vec<Wish>) {
-        let reason = reasons::unknown_machine(&mac.to_string());
-        if self.stranger_is_news(now, mac) {
-            out.push(Wish::Append(Happened::EnrolRefused {
-                reason: reason.clone(),
-                alarm: false,
-            }));
-        }
-        out.push(Wish::Reply(Reply::NotEnrolled {
-            reason,
-            retry: ENROL_RETRY_SLOW,
-        }));
-    }
-
-    /// The boot service saw a machine of no node.
-    pub fn stranger_boots(
-        &mut self,
-        now: Millis,
-        mac: MacAddr,
-        sighting: BootSighting,
-        out: &mut Vec<Wish>,
-    ) {
-        if self.stranger_is_news(now, mac) {
-            out.push(Wish::Append(Happened::BootSeen { sighting }));
-        }
-    }
-
     /// A boot service heard another DHCP server: journalled once in a while, whichever service says so.
     pub fn foreign_dhcp(&mut self, now: Millis, server: ForeignServer, out: &mut Vec<Wish>) {
         let recent = |at: &Millis| now.since(*at) < FOREIGN_AGAIN;
@@ -206,7 +185,7 @@ impl Fleet {
         out.push(Wish::Append(Happened::ForeignDhcp { server, reason }));
     }
 
-    fn stranger_is_news(&mut self, now: Millis, mac: MacAddr) -> bool {
+    pub(crate) fn stranger_is_news(&mut self, now: Millis, mac: MacAddr) -> bool {
         let recent = |at: &Millis| now.since(*at) < UNKNOWN_AGAIN;
         if self.unknown.get(&mac).is_some_and(recent) {
             return false;

@@ -53,6 +53,7 @@ pub mod site_text;
 pub mod ticket;
 mod timings;
 mod view;
+pub mod waiting_room;
 
 pub use access::{Peer, Route, Who};
 pub use action::Doing;

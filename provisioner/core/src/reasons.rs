@@ -29,7 +29,7 @@ pub fn unknown_machine(mac: &str) -> Reason {
     Reason::new(
         ReasonCode::UnknownMachine,
         "this machine is not in the site file",
-        "if it belongs here, add a [[node]] with its MAC address, UUID and serial number to the site file and restart groundstate",
+        "if it belongs here, accept it (groundstate machine ls), or add a [[node]] with its MAC address, UUID and serial number to the site file and apply it (groundstate apply)",
     )
     .about(machine(mac))
     .seen(format!("boot MAC address {mac}"))
@@ -205,7 +205,7 @@ pub fn identity_mismatch(node: &NodeId, differs: Vec<String>) -> Reason {
     let mut reason = Reason::new(
         ReasonCode::IdentityMismatch,
         format!("this machine has a MAC address of {node}, but it is not {node}"),
-        "if the mainboard or the network card was replaced, correct the site file and restart groundstate; if not, find the machine that uses this MAC address",
+        "if the mainboard or the network card was replaced, correct the site file and apply it (groundstate apply); if not, find the machine that uses this MAC address",
     )
     .about(machine(node.as_str()))
     .then("nothing: it cannot enrol");

@@ -5,9 +5,10 @@ use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use groundstate_api::machine::Machine;
 use groundstate_api::site_plan::{ChangeKind, KeyChange, SiteChange, SitePlan};
 use groundstate_api::view::Phase;
-use groundstate_api::{NodeId, Part, Reason, ReasonCode};
+use groundstate_api::{MacAddr, NodeId, Part, Reason, ReasonCode};
 
 const NEXT_RUN: &str = "from the next run of each node on; until then nothing on its disks changes";
 const NEXT_BOOT: &str = "at each machine's next boot from the network";
@@ -121,6 +122,48 @@ pub(crate) fn identity_under_way(node: &NodeId, keys: &str, phase: Phase) -> Str
     format!(
         "{keys} of {node} cannot change while it is {}: its machine is known by it",
         phase.as_str()
+    )
+}
+
+/// A machine of no node on a site that lets everybody in as far as here.
+pub(crate) fn waits_to_be_accepted(mac: MacAddr) -> Reason {
+    Reason::new(
+        ReasonCode::UnknownMachine,
+        "this machine waits to be accepted into the site",
+        format!("accept it: groundstate machine accept {mac} NAME; or send it away: groundstate machine forget {mac}"),
+    )
+    .about(Part::Machine {
+        said: mac.to_string(),
+    })
+    .seen("it belongs to no node of the site")
+    .then("the machine asks again every few seconds; nothing is written to it")
+}
+
+/// The machine told too little.
+#[must_use]
+pub fn cannot_be_accepted(machine: &Machine) -> Reason {
+    let mut reason = Reason::new(
+        ReasonCode::UnknownMachine,
+        "this machine has not told its UUID and its serial number, by which a node is known",
+        machine.next_step(),
+    )
+    .about(Part::Machine {
+        said: machine.mac.to_string(),
+    })
+    .then("nothing: it stays in the waiting room");
+    if let Some(address) = &machine.address {
+        reason = reason.seen(format!("the address that it was leased: {address}"));
+    }
+    reason
+}
+
+/// No such machine waits.
+#[must_use]
+pub fn no_such_machine(mac: MacAddr) -> Reason {
+    Reason::new(
+        ReasonCode::UnknownMachine,
+        format!("no machine {mac} waits"),
+        "groundstate machine ls lists those that do; one that was accepted is a node: groundstate node list",
     )
 }
 

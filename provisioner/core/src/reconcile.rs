@@ -54,6 +54,8 @@ impl Fleet {
             }
         }
         self.by_mac = owners(site);
+        let by_mac = &self.by_mac;
+        self.waiting.let_go(|mac| by_mac.contains_key(&mac));
         self.closed = site.policy.closed;
         self.boot.clone_from(&site.boot);
         self.set_rules(site);

@@ -6,13 +6,15 @@ use super::problem::Refusal;
 use super::text::printable;
 use crate::pki::ProvenKey;
 use crate::provisioner::Provisioner;
-use axum::Json;
+use crate::serve::Caller;
 use axum::body::Body;
 use axum::extract::State;
+use axum::{Extension, Json};
 use groundstate_api::enrol::{EnrolReply, EnrolRequest};
 use groundstate_api::plan::{DiskAction, PartitionContents, Plan, Role, TablePlan};
 use groundstate_api::{Millis, NodeId, Reason, ReasonCode};
 use prov_core::{Found, Input, Reply};
+use std::net::IpAddr;
 
 /// The longest serial number, in characters: SMBIOS strings are shorter in practice, and this one is journalled.
 const SERIAL_MAX: usize = 128;
@@ -21,6 +23,7 @@ const MACS_MAX: usize = 64;
 
 pub(crate) async fn enrol(
     State(ours): State<Provisioner>,
+    caller: Option<Extension<Caller>>,
     body: Body,
 ) -> Result<Json<EnrolReply>, Refusal> {
     let request: EnrolRequest = body::json(body, SMALL).await?;
@@ -28,7 +31,8 @@ pub(crate) async fn enrol(
     check_bounds(&request)?;
     let key = ProvenKey::from_csr(&request.csr_pem)
         .map_err(|e| Refusal::field("csr_pem", e.to_string()))?;
-    tokio::task::spawn_blocking(move || enrol_now(&ours, request, &key))
+    let from = caller.map(|Extension(Caller(address))| address);
+    tokio::task::spawn_blocking(move || enrol_now(&ours, request, &key, from))
         .await?
         .map(Json)
 }
@@ -38,6 +42,11 @@ fn check_bounds(request: &EnrolRequest) -> Result<(), Refusal> {
     if serial.chars().nth(SERIAL_MAX).is_some() || !serial.chars().all(printable) {
         let what = format!("a serial number has at most {SERIAL_MAX} printable characters");
         return Err(Refusal::field("serial", what));
+    }
+    let model = request.model.as_deref().unwrap_or_default();
+    if model.chars().nth(SERIAL_MAX).is_some() || !model.chars().all(printable) {
+        let what = format!("a model has at most {SERIAL_MAX} printable characters");
+        return Err(Refusal::field("model", what));
     }
     let macs = request.macs.len();
     if macs > MACS_MAX {
@@ -51,6 +60,7 @@ fn enrol_now(
     ours: &Provisioner,
     request: EnrolRequest,
     key: &ProvenKey,
+    from: Option<IpAddr>,
 ) -> Result<EnrolReply, Refusal> {
     let (node, reply) = match ours.find(request.boot_mac, &request.macs) {
         Found::Node(node) => {
@@ -61,7 +71,7 @@ fn enrol_now(
             let reply = ours.submit(&node, input)?;
             (Some(node), reply)
         }
-        Found::Nobody(_) => (None, ours.stranger_enrols(request.boot_mac)?),
+        Found::Nobody(_) => (None, ours.stranger_enrols(&request, from)?),
     };
     match (node, reply) {
         (

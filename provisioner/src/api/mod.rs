@@ -20,6 +20,7 @@ mod health;
 mod host;
 mod idempotency;
 mod life;
+mod machines;
 mod metrics;
 pub(crate) mod node;
 mod nodes;
@@ -107,6 +108,7 @@ fn served() -> Routes {
     .merge(life::routes())
     .merge(fleet::routes())
     .merge(ticket::routes())
+    .merge(machines::routes())
     .merge(site::routes())
 }
 

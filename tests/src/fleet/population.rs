@@ -147,6 +147,7 @@ impl Member {
             boot_mac: self.mac(),
             uuid: Some(self.uuid()),
             serial: self.serial(),
+            model: None,
             boot_id: boot.clone(),
             uefi: true,
             csr_pem,

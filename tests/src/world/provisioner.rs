@@ -82,6 +82,7 @@ impl Provisioner {
             boot_mac: hardware::MAC,
             uuid: inventory.system.uuid,
             serial: inventory.system.serial.clone(),
+            model: None,
             boot_id: inventory.boot_id.clone(),
             uefi: inventory.system.uefi,
             csr_pem: String::new(),

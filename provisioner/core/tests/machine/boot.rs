@@ -18,7 +18,8 @@ fn what_a_machine_boots() {
     open.policy.closed = false;
     assert_eq!(
         Fleet::new(&open, Millis(0)).boot(&unknown),
-        BootAnswer::LOCAL_DISK
+        BootAnswer::MaintenanceOs,
+        "it gets into the waiting room"
     );
     for firmware in [Firmware::Bios, Firmware::UefiPxe, Firmware::UefiHttp] {
         assert_eq!(

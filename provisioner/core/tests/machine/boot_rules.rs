@@ -140,17 +140,19 @@ fn a_machine_that_has_never_reported_has_no_model() {
 }
 
 #[test]
-fn strangers_of_an_open_site_get_the_sites_way_to_their_disk() {
+fn strangers_of_an_open_site_get_into_the_waiting_room_and_without_the_provisioner_to_their_disk() {
     let site = with(|site| {
         site.policy.closed = false;
         site.boot.local_disk = Some(LocalDisk(LocalBoot::Exit));
     });
     let fleet = Fleet::new(&site, Millis(0));
     let stranger = BootQuestion::about(MacAddr([2, 0, 0, 0, 0, 9]));
-    assert_eq!(fleet.boot(&stranger), local(LocalBoot::Exit));
+    assert_eq!(fleet.boot(&stranger), BootAnswer::MaintenanceOs);
     let mut mirror = BootMirror::default();
     mirror.take(Millis(5), Millis(5), fleet.boot_answers());
-    assert_eq!(mirror.ask(Millis(5), &stranger), local(LocalBoot::Exit));
+    assert_eq!(mirror.ask(Millis(5), &stranger), BootAnswer::MaintenanceOs);
+    let late = Millis(5).plus(STALE);
+    assert_eq!(mirror.ask(late, &stranger), BootAnswer::LOCAL_DISK);
     let closed = Fleet::new(&with(|_| {}), Millis(0));
     mirror.take(Millis(6), Millis(6), closed.boot_answers());
     let BootAnswer::Refuse { reason } = mirror.ask(Millis(6), &stranger) else {

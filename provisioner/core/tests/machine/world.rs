@@ -107,6 +107,7 @@ pub(crate) fn request(boot: &str) -> EnrolRequest {
         boot_mac: MAC,
         uuid: Some("564d1234-5678-9abc-def0-123456789abc".parse().unwrap()),
         serial: "GS1".into(),
+        model: None,
         boot_id: boot.parse().unwrap(),
         uefi: true,
         csr_pem: String::new(),

@@ -10,6 +10,7 @@
 mod diff;
 mod parts;
 mod texts;
+mod waiting;
 
 use groundstate_api::site::Site;
 use prov_core::site_check::check;
