@@ -39,7 +39,7 @@ pub(crate) struct WaitingRoom {
 impl WaitingRoom {
     /// Takes in what a machine says of itself. Whether that is news: it is new, or says something else than before.
     pub(crate) fn take(&mut self, said: Machine) -> bool {
-        let is_news = match self.machines.get_mut(&said.mac) {
+        match self.machines.get_mut(&said.mac) {
             Some(known) => {
                 let before = known.clone();
                 known.last_seen = known.last_seen.max(said.last_seen);
@@ -61,8 +61,7 @@ impl WaitingRoom {
                 self.machines.insert(said.mac, said);
                 true
             }
-        };
-        is_news
+        }
     }
 
     /// The longest silent of its kind goes where there is no place left.

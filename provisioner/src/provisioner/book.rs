@@ -252,7 +252,7 @@ impl Provisioner {
                 }
             };
             let fits = events + decided.events <= most;
-            if !alone && !(decided.is_of_its_node() && fits) {
+            if !(alone || decided.is_of_its_node() && fits) {
                 // It is decided anew when what is before it is durable.
                 self.queue().push_front(job);
                 break;

@@ -72,14 +72,7 @@ impl Provisioner {
         let election = journal.election();
         let (fleet, in_force, book) = Book::replay(site.clone(), journal, clock.steady())?;
         let mark = MarkFile::open(&state_dir);
-        let standing = match (mark.refuses(id.as_deref(), book.newest), &election) {
-            (Some(why), _) => {
-                tracing::error!(why, "the journal is not used");
-                Standing::Refuses(why)
-            }
-            (None, Some(_)) => Standing::Follows(None),
-            (None, None) => Standing::Alone,
-        };
+        let standing = standing(mark.refuses(id.as_deref(), book.newest), election.is_some());
         let (sightings, sightings_out) = mpsc::channel(boot_service::SIGHTINGS_MAX);
         // At most one plan per node's run is asked for, so the number of nodes bounds this queue.
         let (plans, plans_out) = mpsc::unbounded_channel();
@@ -243,4 +236,16 @@ fn new_id() -> Result<String, JournalError> {
             why: format!("/dev/urandom cannot be read: {error}"),
         })?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// How a provisioner begins.
+fn standing(refused: Option<String>, is_shared: bool) -> Standing {
+    match (refused, is_shared) {
+        (Some(why), _) => {
+            tracing::error!(why, "the journal is not used");
+            Standing::Refuses(why)
+        }
+        (None, true) => Standing::Follows(None),
+        (None, false) => Standing::Alone,
+    }
 }

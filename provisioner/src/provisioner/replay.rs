@@ -14,7 +14,7 @@ const AHEAD: usize = 2;
 /// A journal shorter than this is read by one.
 const SHORT: u64 = 4 * PAGE;
 const PAGE: u64 = 1_000;
-const _: () = assert!(PAGE as usize == REPLAY_PAGE);
+const _: () = assert!(PAGE == 1_000 && REPLAY_PAGE == 1_000);
 
 /// Hands every event to `fold`, and says the number of the last one.
 pub(super) fn replay(

@@ -141,7 +141,7 @@ mod tests {
             Err(OptionsError::Member("u@a:1".into()))
         );
         assert_eq!(read("etcd://a/ä"), Err(OptionsError::Prefix("ä".into())));
-        let many = format!("etcd://{}", vec!["a"; 10].join(","));
+        let many = format!("etcd://{}", ["a"; 10].join(","));
         assert_eq!(read(&many), Err(OptionsError::TooMany(10)));
         let tls = EtcdOptions::parse("etcd://a").unwrap().with_ca("ca".into());
         assert_eq!(tls.endpoints, ["https://a:2379"]);

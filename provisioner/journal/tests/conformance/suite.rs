@@ -69,7 +69,7 @@ fn a_page_begins_after_its_cursor(engine: &impl Engine) {
     let mut journal = engine.open();
     let names = ["a", "a-b", "b"];
     let all: Vec<Event> = (1..=250)
-        .map(|n| event(n, names.get(n as usize % 4).copied()))
+        .map(|n| event(n, names.get(usize::try_from(n % 4).unwrap()).copied()))
         .collect();
     for batch in all.chunks(50) {
         journal.append(batch).unwrap();

@@ -24,6 +24,9 @@ enum Holds {
     Fields(Vec<(String, Vec<Thing>)>),
 }
 
+/// What is odd, each with its line.
+pub(in super::super) type Oddities = Vec<(usize, String)>;
+
 /// The document, and what is odd in it. Lines of fields go into `lines`.
 ///
 /// # Errors
@@ -31,7 +34,7 @@ enum Holds {
 pub(in super::super) fn read(
     text: &str,
     lines: &mut Lines,
-) -> Result<(Value, Vec<(usize, String)>), Vec<String>> {
+) -> Result<(Value, Oddities), Vec<String>> {
     if let Some(line) = too_deep(text) {
         return Err(vec![format!(
             "line {line}: elements within elements; {DEPTH_MAX} is the most"

@@ -59,6 +59,7 @@ fn text() -> impl Strategy<Value = String> {
     "[a-zA-Z0-9 .,;:_<>&\"'/()äß東-]{0,24}[a-z0-9>&\"']"
 }
 
+#[expect(clippy::too_many_lines, reason = "a site, part by part")]
 fn any_site() -> impl Strategy<Value = Site> {
     let base = of_toml(TWO_RACKS).unwrap();
     let nodes = prop::collection::vec(
