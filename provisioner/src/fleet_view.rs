@@ -102,11 +102,6 @@ impl Provisioner {
         self.fleet_cache().get(newest, || self.look(newest))
     }
 
-    /// The machines that belong to no node.
-    pub(crate) fn waiting_room(&self) -> Vec<groundstate_api::machine::Machine> {
-        Vec::new()
-    }
-
     fn look(&self, newest: u64) -> FleetView {
         let site = self.site();
         let leader = match self.standing() {
@@ -127,6 +122,7 @@ impl Provisioner {
             view.brake = fleet.brake();
             view.measures = fleet.measures();
             view.etas = fleet.etas(now);
+            view.machines = u32::try_from(fleet.machines_waiting()).unwrap_or(u32::MAX);
             for node in fleet.nodes() {
                 let cell = Cell::of(node);
                 *view.phases.entry(node.phase).or_default() += 1;

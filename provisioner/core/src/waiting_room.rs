@@ -201,10 +201,10 @@ impl Fleet {
         }
     }
 
-    /// A machine leaves the waiting room. Whether it was there.
+    /// A machine leaves the waiting room. Whether it was there: one that was accepted went when the site got its node.
     pub fn machine_leaves(&self, mac: MacAddr, left: Left, by: &str, out: &mut Vec<Wish>) -> bool {
         let is_there = self.waiting.machines.contains_key(&mac);
-        if is_there {
+        if is_there || matches!(left, Left::Accepted { .. }) {
             let by = by.to_string();
             out.push(Wish::Append(Happened::MachineLeft { mac, left, by }));
         }

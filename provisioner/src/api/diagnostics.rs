@@ -55,8 +55,10 @@ async fn keep(
     };
     let asked = ours.with_node(node, |state| {
         let host = state.host.as_ref();
-        let is_host = host.is_some_and(|host| host.plan.id == *plan && host.key.as_ref() == Some(key));
-        let open = |doing: &prov_core::Doing| doing.action.id == ActionId(action) && doing.goes_on();
+        let is_host =
+            host.is_some_and(|host| host.plan.id == *plan && host.key.as_ref() == Some(key));
+        let open =
+            |doing: &prov_core::Doing| doing.action.id == ActionId(action) && doing.goes_on();
         is_host && state.actions.iter().any(open)
     });
     if asked != Some(true) {
@@ -68,7 +70,8 @@ async fn keep(
     let most = usize::try_from(DIAGNOSTICS_MAX.0).unwrap_or(usize::MAX);
     let read = tokio::time::timeout(BODY_TIME_MAX, axum::body::to_bytes(body, most));
     let Ok(Ok(bytes)) = read.await else {
-        let what = format!("the body is longer than {DIAGNOSTICS_MAX}, was cut off, or came too slowly");
+        let what =
+            format!("the body is longer than {DIAGNOSTICS_MAX}, was cut off, or came too slowly");
         let mut refusal = Refusal::field("body", what);
         refusal.status = StatusCode::PAYLOAD_TOO_LARGE;
         return Err(refusal);

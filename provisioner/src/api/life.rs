@@ -116,12 +116,19 @@ async fn troubles(
 ) -> Answer {
     let Troubles { mut troubles } = body::json(body, SMALL).await?;
     if troubles.len() > TROUBLES_MAX {
-        let what = format!("{} troubles are too many; {TROUBLES_MAX} is the most", troubles.len());
+        let what = format!(
+            "{} troubles are too many; {TROUBLES_MAX} is the most",
+            troubles.len()
+        );
         return Err(Refusal::field("troubles", what));
     }
     for (number, trouble) in troubles.iter_mut().enumerate() {
         let field = |name: &str| format!("troubles[{number}].{name}");
-        trouble.what = typed(&field("what"), std::mem::take(&mut trouble.what), TROUBLE_LINE_MAX)?;
+        trouble.what = typed(
+            &field("what"),
+            std::mem::take(&mut trouble.what),
+            TROUBLE_LINE_MAX,
+        )?;
         if trouble.what.is_empty() {
             return Err(Refusal::field(&field("what"), "it is empty"));
         }
@@ -160,7 +167,10 @@ async fn input(ours: Provisioner, name: String, input: Input) -> Answer {
     };
     match tokio::task::spawn_blocking(submit).await?? {
         Some(Reply::Conflict(reason)) => Err(Refusal::conflict(reason)),
-        Some(_) => ours.view(&node).map(Json).ok_or_else(|| unknown(&ours, &name)),
+        Some(_) => ours
+            .view(&node)
+            .map(Json)
+            .ok_or_else(|| unknown(&ours, &name)),
         None => Err(unknown(&ours, &name)),
     }
 }

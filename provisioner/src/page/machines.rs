@@ -54,7 +54,7 @@ impl MachineRow {
 
 pub(super) async fn list(State(page): State<Page>) -> Response {
     let now = page.ours.now();
-    let machines: Vec<Machine> = page.ours.waiting_room();
+    let machines: Vec<Machine> = page.ours.machines();
     show(&Machines {
         mark: page.ours.fleet_view().newest.to_string(),
         rows: machines.iter().map(|m| MachineRow::of(m, now)).collect(),

@@ -188,7 +188,12 @@ pub(super) fn site() -> Site {
     }
 }
 
-pub(super) fn parts(dir: &std::path::Path, clock: Clock, site: Site, images: Arc<dyn Images>) -> Parts {
+pub(super) fn parts(
+    dir: &std::path::Path,
+    clock: Clock,
+    site: Site,
+    images: Arc<dyn Images>,
+) -> Parts {
     Parts {
         clock,
         pki: Pki::open(dir, &site).unwrap(),

@@ -14,6 +14,7 @@ mod enrolment;
 mod erase;
 mod fleet;
 mod follow;
+mod machines;
 mod matrix;
 mod pki;
 mod resume;
