@@ -77,7 +77,11 @@ pub(super) const NEEDS: &[Need] = &[
         "the boot image's shell in a rescue",
     ),
     need(&["ssh"], "openssh-client", "comes into a rescue in tests"),
-    need(&["xorriso"], "xorriso", "looks into the boot image's ISO in tests"),
+    need(
+        &["xorriso"],
+        "xorriso",
+        "looks into the boot image's ISO in tests",
+    ),
     need(&["mmdebstrap"], "mmdebstrap", "host image"),
     need(
         &["newuidmap"],
@@ -191,7 +195,11 @@ pub(super) const NEEDS: &[Need] = &[
         "etcd-server",
         "the journal's peer in tests: several provisioners",
     ),
-    need(&["chromium"], "chromium", "the page in a real browser, in tests"),
+    need(
+        &["chromium"],
+        "chromium",
+        "the page in a real browser, in tests",
+    ),
     need(
         &["chromedriver"],
         "chromium-driver",

@@ -31,7 +31,10 @@ pub(crate) fn peers(layout: &Layout) {
         return;
     }
     match install(&folder).and_then(|()| Ok(fs::write(folder.join(STAMP), list)?)) {
-        Ok(()) => note(&format!("set-up: Python peers of the tests are in {}", folder.display())),
+        Ok(()) => note(&format!(
+            "set-up: Python peers of the tests are in {}",
+            folder.display()
+        )),
         Err(error) => note(&format!(
             "set-up: no Python peers ({error:#}); tests against sushy-emulator and fakebmc are skipped"
         )),
@@ -40,5 +43,9 @@ pub(crate) fn peers(layout: &Layout) {
 
 fn install(folder: &Path) -> anyhow::Result<()> {
     run(command("python3", ["-m", "venv"]).arg(folder))?;
-    run(command(folder.join("bin/pip"), ["install", "--quiet", "--disable-pip-version-check"]).args(PACKAGES))
+    run(command(
+        folder.join("bin/pip"),
+        ["install", "--quiet", "--disable-pip-version-check"],
+    )
+    .args(PACKAGES))
 }
