@@ -356,7 +356,8 @@ pub struct ImageRules {
     /// Whether a cache that others share may keep what is served: where images are no secret.
     #[serde(default, skip_serializing_if = "is_false")]
     pub shared_caches: bool,
-    /// The racks. A node of none of them shares one with all such nodes.
+    /// The racks of nodes that the site says no slot of: a slot's rack counts first. A node of none of them shares one with all
+    /// such nodes.
     #[serde(default, rename = "rack", skip_serializing_if = "Vec::is_empty")]
     pub racks: Vec<Rack>,
 }

@@ -56,17 +56,16 @@ impl Sources {
         }
     }
 
-    /// Answers a question. Where there is no plan, the whole image is the repository's to give.
+    /// Answers a question of a node in this rack. Where there is no plan, the whole image is the repository's to give.
     pub(crate) fn answer(
         &self,
         now: Millis,
-        rules: &ImageRules,
+        rack: String,
         node: &NodeId,
         from: IpAddr,
         mut question: SourcesQuestion,
     ) -> SourcesAnswer {
         let everything = image_core::fan_out::everything_from_the_repository(&question, None);
-        let rack = rules.rack_of(node, from).to_owned();
         question
             .troubles
             .truncate(groundstate_api::fan_out::TROUBLES_MAX);

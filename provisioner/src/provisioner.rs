@@ -104,6 +104,8 @@ struct Inner {
     newest: watch::Sender<u64>,
     figures: Figures,
     webhooks: crate::webhook::Standing,
+    /// What the file of the start changed.
+    edited: std::sync::OnceLock<Vec<String>>,
     boots: Boots,
     /// Speaks to BMCs.
     power: crate::power::Power,
@@ -171,6 +173,11 @@ pub enum OpenError {
         "the journal is of a site with another CA: copy the folder pki/ of the first provisioner's state directory here, by hand, and start again"
     )]
     OtherCa,
+    /// The site file of the start is another one than at the start before, and something stands in its way.
+    #[error(
+        "the site file was edited since the last start, and cannot be applied now. The site in force is written to a file by: groundstate site export\n{0}"
+    )]
+    Edited(Box<Reason>),
 }
 
 impl Provisioner {
@@ -278,9 +285,14 @@ impl Provisioner {
         question: SourcesQuestion,
     ) -> SourcesAnswer {
         let site = self.site();
+        let slot = |node: &Node| node.site.slot.as_ref().map(|slot| slot.rack.clone());
+        let rack = match self.with_node(node, slot).flatten() {
+            Some(rack) => rack,
+            None => site.images.rack_of(node, from).to_owned(),
+        };
         self.inner
             .sources
-            .answer(self.now(), &site.images, node, from, question)
+            .answer(self.now(), rack, node, from, question)
     }
 
     /// Reads a node's state.

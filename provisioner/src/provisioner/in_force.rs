@@ -111,8 +111,8 @@ impl Provisioner {
             self.settle(&mut book)?;
             let old = self.in_force();
             let (site, mut changes) = make(&old.site, old.version, &self.fleet())?;
-            let begins = by == BY_START && old.version == 0;
-            if *old.site == site && !begins {
+            // A file that says what is in force already is written down too: it counts as the one of the last start.
+            if *old.site == site && by != BY_START {
                 return Ok(old.version);
             }
             let json = serde_json::to_vec(&site).map_err(JournalError::Encode)?;

@@ -12,6 +12,7 @@ use crate::leader::{Leadership, Mark, MarkFile, Standing};
 use crate::pki::Pki;
 use groundstate_api::Digest;
 use groundstate_api::site::Site;
+use prov_core::{reasons_site, site_diff};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
@@ -101,6 +102,7 @@ impl Provisioner {
                 newest,
                 figures: crate::figures::Figures::default(),
                 webhooks: crate::webhook::Standing::default(),
+                edited: OnceLock::new(),
                 boots: crate::boots::Boots::default(),
                 power: crate::power::Power::new(&state_dir),
                 fleet_cache: crate::fleet_view::Cache::default(),
@@ -126,13 +128,36 @@ impl Provisioner {
         Ok(this)
     }
 
-    /// Applies the file of the start where it is another one than at the start before.
-    fn apply_edited(&self, file: Site) -> Result<(), JournalError> {
+    /// Applies the file of the start where it is another one than at the start before. What stands in the way of any other site
+    /// stands in its way too.
+    fn apply_edited(&self, file: Site) -> Result<(), OpenError> {
         let json = serde_json::to_vec(&file).map_err(JournalError::Encode)?;
-        if self.in_force().of_start != Some(Digest::of(&json)) {
-            self.apply_site(file, BY_START)?;
+        let before = self.in_force();
+        if before.of_start == Some(Digest::of(&json)) {
+            return Ok(());
         }
+        if before.version == 0 {
+            self.apply_site(file, BY_START)?;
+            return Ok(());
+        }
+        let mut said = Vec::new();
+        self.site_changed(BY_START, |old, version, fleet| {
+            let plan = site_diff::plan(Some((version, old)), &file, Some(fleet))
+                .map_err(JournalError::Encode)?;
+            if let Some(reason) = reasons_site::refused(&plan) {
+                return Err(OpenError::Edited(Box::new(reason)));
+            }
+            said = plan.lines().collect();
+            Ok((file, said.clone()))
+        })?;
+        self.inner.edited.get_or_init(|| said);
         Ok(())
+    }
+
+    /// What the site file changed at this start, a line each; `None` where it is the one of the start before.
+    #[must_use]
+    pub fn edited(&self) -> Option<&[String]> {
+        self.inner.edited.get().map(Vec::as_slice)
     }
 
     /// Writes down which journal it is, and whose site's, where nobody has done so.

@@ -101,6 +101,45 @@ fn a_node_with_a_host_does_not_leave_and_nothing_else_is_applied_then() {
 }
 
 #[test]
+fn an_edited_file_is_applied_at_the_start_and_says_what_it_changed() {
+    let mut edited = site();
+    third(&mut edited);
+    let world = World::new();
+    assert_eq!(world.ours.edited(), None, "the first start");
+    let world = world.restart();
+    assert_eq!(world.ours.edited(), None, "the same file");
+    let world = world.restart_as(edited.clone());
+    assert_eq!(world.ours.edited().unwrap(), ["+ node node-3"]);
+    assert_eq!(world.ours.site_version(), 2);
+    let events = world.operator().get("/v1/events").ok_text();
+    assert!(events.contains("+ node node-3"), "{events}");
+    // What is in force is written to the file, which then counts as applied: what comes after it is not undone.
+    let mut other = edited.clone();
+    other.policy.closed = false;
+    world.operator().put("/v1/site", Some("*"), &other).ok();
+    let world = world.restart_as(other.clone());
+    assert!(world.ours.edited().unwrap().is_empty());
+    let mut later = other.clone();
+    later.policy.image = "debian-host@stable".to_owned();
+    world.operator().put("/v1/site", Some("*"), &later).ok();
+    let world = world.restart_as(other);
+    assert_eq!(world.operator().get("/v1/site").read::<Site>(), later);
+}
+
+#[test]
+fn an_edited_file_that_something_stands_in_the_way_of_stops_the_start() {
+    let world = World::new();
+    let (_plan, _host) = handed_over(&world);
+    let mut without = site();
+    without.nodes.remove(0);
+    without.policy.closed = false;
+    let said = world.refuses(without);
+    for want in ["site file", "node node-1", "retire it first"] {
+        assert!(said.contains(want), "{want}: {said}");
+    }
+}
+
+#[test]
 fn faults_of_a_site_come_all_at_once_and_nothing_is_applied() {
     let world = World::new();
     let mut document = serde_json::to_value(site()).unwrap();

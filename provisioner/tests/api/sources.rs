@@ -89,6 +89,27 @@ fn nobody_is_sent_into_another_rack_nor_where_peers_are_off() {
     }
 }
 
+/// The rack where a node is mounted counts; what the rules for images say of it does not then.
+#[test]
+fn the_rack_of_the_slot_counts_before_the_rules_for_images() {
+    let together = Rack {
+        name: "together".to_owned(),
+        nodes: vec!["node-1".parse().unwrap(), "node-2".parse().unwrap()],
+        network: None,
+    };
+    let mut site = crate::world::racked_site();
+    site.images.racks = vec![together];
+    let apart = second(&World::with_site(site.clone()));
+    assert!(apart.peers.is_empty(), "{apart:?}");
+    for node in &mut site.nodes {
+        node.slot.as_mut().unwrap().rack = "here".into();
+    }
+    site.nodes[1].slot.as_mut().unwrap().unit = 2;
+    site.images.racks.clear();
+    let beside = second(&World::with_site(site));
+    assert_eq!(beside.peers.len(), 1, "{beside:?}");
+}
+
 #[test]
 fn a_node_asks_for_its_own_open_run() {
     let world = World::new();

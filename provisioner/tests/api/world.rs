@@ -227,6 +227,28 @@ impl World {
         Self::of(dir, Ok(()), site)
     }
 
+    /// Stops, and says why it does not start with this site file.
+    pub(crate) fn refuses(self, site: Site) -> String {
+        let Self {
+            dir,
+            ours,
+            runtime,
+            stop,
+            ..
+        } = self;
+        runtime.shutdown_background();
+        drop((ours, stop));
+        let options = Options {
+            site,
+            state_dir: dir.path().to_owned(),
+            images: Arc::new(FixedImages(Ok(()))),
+        };
+        match Provisioner::open(options) {
+            Ok(_) => panic!("it starts"),
+            Err(error) => error.to_string(),
+        }
+    }
+
     /// Stops, writes into the journal that node-1 came back in its run in this boot with this key, and starts: a test does not
     /// wait until a key has been silent.
     pub(crate) fn came_back(self, boot: u32, key: &Key) -> Self {

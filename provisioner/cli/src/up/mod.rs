@@ -5,6 +5,7 @@ mod boot;
 mod gallery;
 mod glue;
 mod journal;
+mod network;
 pub(crate) mod site_file;
 
 use crate::End;
@@ -154,13 +155,14 @@ async fn up(args: &UpArgs, interface: &str, site: Site) -> Result<()> {
         repository: repository.clone(),
         pin: pin(args, &site)?,
     });
-    let network = site.network.clone();
-    let image = site.policy.image.clone();
     let ours = args.journal.open(Options {
         site,
         state_dir: args.state_dir.clone(),
         images: images.clone(),
     })?;
+    // The site in force is another one than the file's where one was applied since the file was edited.
+    let network = ours.site().network.clone();
+    let image = ours.site().policy.image.clone();
     let address = SocketAddr::from((network.address, network.https_port));
     let api = bind(args.journal.listen(address)).await?;
     let local = bind_loopback(&network.address, network.https_port).await;
@@ -195,6 +197,13 @@ async fn up(args: &UpArgs, interface: &str, site: Site) -> Result<()> {
             Ok(())
         }
     });
+    let reloader = boot_service.reloader();
+    servers.spawn(network::follow(
+        ours.clone(),
+        reloader,
+        network,
+        stop.clone(),
+    ));
     servers.spawn(print_events(ours, stop.clone()));
     servers.spawn(async move {
         let served = boot_service.serve(stop).await;
@@ -276,6 +285,9 @@ fn greet(
         ours.site().name,
         ours.site().nodes.len()
     ));
+    if let Some(changes) = ours.edited() {
+        say(&edited(changes, ours.site_version()));
+    }
     say(&format!("API         {}", ours.address()));
     say(&format!("credential  {}", operator.display()));
     say(&format!("page        http://{}/", page.local_addr()?));
@@ -295,6 +307,21 @@ fn greet(
         operator.display()
     ));
     Ok(())
+}
+
+/// What the site file changed, in one line.
+fn edited(changes: &[String], version: u64) -> String {
+    /// What is told; the event in the journal has more.
+    const SHOWN: usize = 4;
+    let first = changes.get(..SHOWN).unwrap_or(changes).join("; ");
+    let says = match changes.len() {
+        0 => "it changes nothing".to_owned(),
+        1..=SHOWN => first,
+        all => format!("{first}; and {} more", all - SHOWN),
+    };
+    format!(
+        "            the site file is another one than at the last start, and is version {version} now: {says}"
+    )
 }
 
 /// A line for people and for programs that wait for one. A closed terminal does not stop the servers.
