@@ -20,6 +20,8 @@ use tally::{Tally, count};
 /// A virtual boot: its name and what it does. An error is a failed test.
 pub(crate) type Scenario = (&'static str, fn(&Layout) -> Result<()>);
 
+/// Beside what is usual: the tests that kill the provisioner, which link it.
+const FEATURES: &str = "groundstate-tests/kill";
 /// More virtual boots at once than this take each other's time.
 const LANES_MAX: usize = 16;
 
@@ -136,6 +138,8 @@ pub(crate) fn run(
             "clippy",
             "--workspace",
             "--all-targets",
+            "--features",
+            FEATURES,
             "--locked",
             "--quiet",
         ];
@@ -198,6 +202,8 @@ fn tests(layout: &Layout) -> Result<Outcome> {
             "nextest",
             "run",
             "--workspace",
+            "--features",
+            FEATURES,
             "--locked",
             "--no-fail-fast",
         ]
@@ -206,6 +212,8 @@ fn tests(layout: &Layout) -> Result<Outcome> {
         &[
             "test",
             "--workspace",
+            "--features",
+            FEATURES,
             "--locked",
             "--no-fail-fast",
             "--quiet",
