@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A node's hardware as reports: its last inventory, what its disks gained since earlier ones, and which volumes and
-//! virtual disks each disk carries.
+//! virtual disks each disk carries; and as trouble, where a disk loses ground.
 
 use groundstate_api::Millis;
-use groundstate_api::health::{DeviceKind, DeviceReport};
+use groundstate_api::healing::{Trouble, TroubleKind};
+use groundstate_api::health::{Advice, DeviceKind, DeviceReport, HealthFinding};
+use groundstate_api::inventory::Inventory;
 use groundstate_api::plan::{DiskAction, DiskPlan, PartitionContents};
 use groundstate_api::view::NodeReport;
 use hw_core::Then;
+use hw_core::disk::growth;
+use prov_core::health::BY_HARDWARE;
 use prov_core::{DiskFigures, Node};
 
 /// The reports on the inventory that `report` shows.
@@ -33,6 +37,45 @@ pub(crate) fn of(node: &Node, report: &NodeReport) -> Vec<DeviceReport> {
         }
     }
     reports
+}
+
+/// Disks that lose ground, as trouble: what a disk gained since the node's earlier inventories, where it is a reason to replace
+/// it. It is told when it has grown since the last inventory, and as long as it was told before and has not gone; so a later
+/// inventory of the same run does not end it, and a disk that a person looked at and left in is told of only when it goes on.
+pub(crate) fn troubles(node: &Node, seen: &Inventory) -> Vec<Trouble> {
+    let then: Vec<Then> = node.figures.iter().map(earlier).collect();
+    let Some((last, before)) = then.split_last() else {
+        return Vec::new();
+    };
+    let told = node.troubles.get(BY_HARDWARE);
+    let mut troubles = Vec::new();
+    for disk in seen.disks.iter().filter(|disk| !disk.serial.is_empty()) {
+        let replace = |finding: &HealthFinding| finding.advice == Advice::Replace;
+        let grown = growth(&disk.health.figures, &hw_core::earlier(&disk.serial, &then));
+        let grown: Vec<HealthFinding> = grown.into_iter().filter(replace).collect();
+        let was = last.disks.get(&disk.serial).map(|figures| {
+            let before = hw_core::earlier(&disk.serial, before);
+            growth(figures, &before)
+        });
+        let of_disk = format!("disk {}: ", disk.serial);
+        let was_told = told.is_some_and(|said| {
+            let of_disk = |trouble: &Trouble| trouble.what.starts_with(&of_disk);
+            said.troubles.iter().any(of_disk)
+        });
+        let was: Vec<String> = was.into_iter().flatten().map(|found| found.what).collect();
+        let is_news = grown.iter().any(|finding| !was.contains(&finding.what));
+        let Some(first) = grown.first().filter(|_| is_news || was_told) else {
+            continue;
+        };
+        let mut evidence = vec![format!("{} in {}", disk.model, disk.slot)];
+        evidence.extend(grown.iter().flat_map(|finding| finding.evidence.clone()));
+        troubles.push(Trouble {
+            kind: TroubleKind::Disk,
+            what: format!("{of_disk}{}", first.what),
+            evidence,
+        });
+    }
+    troubles
 }
 
 fn earlier(figures: &DiskFigures) -> Then {

@@ -453,20 +453,27 @@ impl Provisioner {
         inventory: Box<Inventory>,
     ) -> Result<Option<Reply>, Unheard> {
         let site = self.site();
-        let findings = self.with_node(&from.node, |n| {
+        let judged = self.with_node(&from.node, |n| {
             let findings =
                 hw_core::judge_node(&n.site, n.last_good.as_deref(), &n.earlier, &inventory);
-            prov_core::allowance::allow(n, &site.policy, &inventory, findings)
+            let findings = prov_core::allowance::allow(n, &site.policy, &inventory, findings);
+            (findings, crate::hardware::troubles(n, &inventory))
         });
-        let findings = findings.unwrap_or_default();
-        self.submit_from(
+        let (findings, troubles) = judged.unwrap_or_default();
+        let reply = self.submit_from(
             from,
             Input::InventoryReceived {
                 run: from.run.clone(),
                 inventory,
                 findings,
             },
-        )
+        )?;
+        let by = prov_core::health::BY_HARDWARE.to_owned();
+        let told = self.with_node(&from.node, |n| n.troubles.contains_key(&by));
+        if !troubles.is_empty() || told == Some(true) {
+            self.submit_from(from, Input::HealthReported { by, troubles })?;
+        }
+        Ok(reply)
     }
 
     /// Whether a decision may be made here and now.

@@ -332,7 +332,11 @@ impl Node {
         match to {
             Phase::Suspect => self.trouble_began(at),
             Phase::Ready => self.trouble_ended(at),
-            Phase::InRepair | Phase::Retired | Phase::Enrolled => self.episode = None,
+            Phase::InRepair | Phase::Retired => {
+                self.episode = None;
+                self.forget_hardware_health();
+            }
+            Phase::Enrolled => self.episode = None,
             Phase::Ordered
             | Phase::Booting
             | Phase::Checking

@@ -22,6 +22,8 @@ pub const TROUBLE_LINES_MAX: usize = 16;
 const HEALTH_AGAIN: Millis = Millis::secs(15);
 /// Who the host's agent is, as a reporter.
 pub const BY_HOST: &str = "host-agent";
+/// Who the judgement on the hardware is, as a reporter.
+pub const BY_HARDWARE: &str = "hw-diag";
 
 /// What one reporter says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,12 +89,12 @@ impl Node {
         }
         let silent = self.is_silent() && by == BY_HOST;
         if ill && (self.phase == Phase::Ready || self.phase == Phase::Suspect && silent) {
-            let of_others = self
-                .troubles
-                .values()
-                .flat_map(|said| said.troubles.first());
-            let first = first.as_ref().or(of_others.into_iter().next());
-            if let Some(trouble) = first {
+            let mut of_others = self.troubles.iter().filter_map(|(who, said)| {
+                let trouble = said.troubles.first().filter(|_| who != by)?;
+                Some((who.as_str(), trouble))
+            });
+            let first = first.as_ref().map(|trouble| (by, trouble));
+            if let Some((by, trouble)) = first.or_else(|| of_others.next()) {
                 let reason = reasons_life::in_trouble(now, by, trouble);
                 self.go(Phase::Suspect, Some(reason), out);
             }
@@ -153,6 +155,12 @@ impl Node {
             said.troubles = troubles.to_vec();
             self.trouble_began(at);
         }
+    }
+
+    /// A person has the hardware in hand: what was judged of it until then is theirs to look at, and is told again only where it
+    /// goes on.
+    pub(crate) fn forget_hardware_health(&mut self) {
+        self.troubles.remove(BY_HARDWARE);
     }
 
     /// A new host has none of the old one's troubles. What hardware and fabric have said stays: they see more than the host.

@@ -22,6 +22,7 @@ mod resumed;
 mod roles;
 mod site;
 mod sources;
+mod trends;
 mod way;
 mod webhook;
 mod world;
