@@ -136,15 +136,15 @@ fn warn_of_image(images: &Images, image: &str, state_dir: &Path) {
     }
 }
 
-/// The root that channels are checked with: the site file's, or the one that is pinned in the state directory.
-fn pin(args: &UpArgs, site: &Site) -> Result<Pin> {
-    let pin = Pin::of_state(&args.state_dir);
+/// Pins the root that channels are checked with, where the site names one.
+fn pin(args: &UpArgs, site: &Site) -> Result<()> {
     if let Some(file) = &site.policy.trust_root {
         let beside = args.site.parent().unwrap_or(Path::new(""));
-        pin.set_from(&beside.join(file))
+        Pin::of_state(&args.state_dir)
+            .set_from(&beside.join(file))
             .with_context(|| format!("policy.trust_root {file:?}"))?;
     }
-    Ok(pin)
+    Ok(())
 }
 
 async fn up(args: &UpArgs, interface: &str, site: Site) -> Result<()> {
@@ -153,7 +153,7 @@ async fn up(args: &UpArgs, interface: &str, site: Site) -> Result<()> {
         Arc::new(Repository::open(&image_dir(&args.state_dir)).context("the image repository")?);
     let images = Arc::new(Images {
         repository: repository.clone(),
-        pin: pin(args, &site)?,
+        pin: Pin::of_state(&args.state_dir),
     });
     let ours = args.journal.open(Options {
         site,
@@ -161,8 +161,10 @@ async fn up(args: &UpArgs, interface: &str, site: Site) -> Result<()> {
         images: images.clone(),
     })?;
     // The site in force is another one than the file's where one was applied since the file was edited.
-    let network = ours.site().network.clone();
-    let image = ours.site().policy.image.clone();
+    let site = ours.site();
+    pin(args, &site)?;
+    let network = site.network.clone();
+    let image = site.policy.image.clone();
     let address = SocketAddr::from((network.address, network.https_port));
     let api = bind(args.journal.listen(address)).await?;
     let local = bind_loopback(&network.address, network.https_port).await;
