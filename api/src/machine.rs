@@ -46,7 +46,11 @@ impl Machine {
     /// Whether it has told all that a node is known by: only then it can be accepted.
     #[must_use]
     pub fn can_be_accepted(&self) -> bool {
-        self.uuid.is_some() && self.serial.as_ref().is_some_and(|serial| !serial.trim().is_empty())
+        self.uuid.is_some()
+            && self
+                .serial
+                .as_ref()
+                .is_some_and(|serial| !serial.trim().is_empty())
     }
 
     /// The one next step for a person.

@@ -146,6 +146,16 @@ impl Pki {
         })
     }
 
+    /// Serves with a certificate for this address from now on.
+    pub(crate) fn serve_at(&mut self, address: Ipv4Addr) -> Result<(), PkiError> {
+        let (server, key) = self.server_files();
+        if !still_good(&server, &self.ca_pem, Some(address)) {
+            service(&self.issuer, &server, &key, server_params(address)?)?;
+        }
+        (self.server_chain, self.server_key) = load(&server, &key)?;
+        Ok(())
+    }
+
     /// The site CA, PEM.
     #[must_use]
     pub fn ca_pem(&self) -> &str {

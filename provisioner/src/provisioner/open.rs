@@ -2,7 +2,7 @@
 //! From a state directory to a provisioner that may decide: certificates, journal, fold; then what was begun goes on.
 
 use super::book::Book;
-use super::in_force::BY_START;
+use super::in_force::{BY_START, InForce};
 use super::{Inner, OpenError, Options, Provisioner, Shared, Work, boot_service};
 use crate::clock::Clock;
 use crate::fan_out::Sources;
@@ -55,11 +55,12 @@ impl Provisioner {
         Self::with_parts(Parts::of(options, Some(shared.me))?, Box::new(journal))
     }
 
+    #[expect(clippy::too_many_lines, reason = "every part of a provisioner, once")]
     pub(super) fn with_parts(parts: Parts, journal: Box<dyn Journal>) -> Result<Self, OpenError> {
         let Parts {
             clock,
             site,
-            pki,
+            mut pki,
             images,
             state_dir,
             me,
@@ -72,6 +73,10 @@ impl Provisioner {
         let (reader, watcher) = (journal.reader()?, journal.reader()?);
         let election = journal.election();
         let (fleet, in_force, book) = Book::replay(site.clone(), journal, clock.steady())?;
+        if !is_edited(&in_force, &site)? {
+            // The file may name an address that an applied site has overtaken.
+            pki.serve_at(in_force.site.network.address)?;
+        }
         let mark = MarkFile::open(&state_dir);
         let standing = standing(mark.refuses(id.as_deref(), book.newest), election.is_some());
         let (sightings, sightings_out) = mpsc::channel(boot_service::SIGHTINGS_MAX);
@@ -131,9 +136,8 @@ impl Provisioner {
     /// Applies the file of the start where it is another one than at the start before. What stands in the way of any other site
     /// stands in its way too.
     fn apply_edited(&self, file: Site) -> Result<(), OpenError> {
-        let json = serde_json::to_vec(&file).map_err(JournalError::Encode)?;
         let before = self.in_force();
-        if before.of_start == Some(Digest::of(&json)) {
+        if !is_edited(&before, &file)? {
             return Ok(());
         }
         if before.version == 0 {
@@ -245,6 +249,12 @@ impl Parts {
             state_dir,
         })
     }
+}
+
+/// Whether the file of the start is another one than at the start before.
+fn is_edited(in_force: &InForce, file: &Site) -> Result<bool, JournalError> {
+    let json = serde_json::to_vec(file).map_err(JournalError::Encode)?;
+    Ok(in_force.of_start != Some(Digest::of(&json)))
 }
 
 fn journal_id(journal: &dyn Journal) -> Result<Option<String>, JournalError> {

@@ -127,6 +127,23 @@ fn an_edited_file_is_applied_at_the_start_and_says_what_it_changed() {
 }
 
 #[test]
+fn after_a_restart_the_certificate_is_for_the_address_of_the_site_in_force() {
+    let world = World::new();
+    let mut other = site();
+    other.network.address = "127.0.0.2".parse().unwrap();
+    world.operator().put("/v1/site", Some("*"), &other).ok();
+    let world = world.restart();
+    let pem = std::fs::read(world.pki("server.crt")).unwrap();
+    let (_, pem) = x509_parser::pem::parse_x509_pem(&pem).unwrap();
+    let certificate = pem.parse_x509().unwrap();
+    let names = certificate.subject_alternative_name().unwrap().unwrap();
+    let wanted = x509_parser::extensions::GeneralName::IPAddress(&[127, 0, 0, 2]);
+    let names = &names.value.general_names;
+    assert!(names.contains(&wanted), "{names:?}");
+    assert_eq!(world.operator().get("/v1/site").read::<Site>(), other);
+}
+
+#[test]
 fn an_edited_file_that_something_stands_in_the_way_of_stops_the_start() {
     let world = World::new();
     let (_plan, _host) = handed_over(&world);

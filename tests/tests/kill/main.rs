@@ -4,6 +4,13 @@
 //!
 //! `GROUNDSTATE_KILLS`, `GROUNDSTATE_KILL_NODES` and `GROUNDSTATE_KILL_SEED` make it longer, or the same again.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::too_many_lines,
+    reason = "a test that unwraps what is not there has failed, and a judgement is read from its top"
+)]
+
 mod child;
 mod judge;
 mod world;

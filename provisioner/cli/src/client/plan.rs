@@ -4,8 +4,8 @@
 
 use super::{Client, Connect, node_path, show};
 use crate::End;
-use crate::up::site_file;
 use crate::site::PlanSiteArgs;
+use crate::up::site_file;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, Subcommand};
 use groundstate_api::image::ImageRef;
