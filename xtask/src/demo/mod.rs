@@ -17,6 +17,7 @@ use live::Live;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The expected end was not reached, but a node is held: a person is needed.
@@ -131,6 +132,7 @@ pub(crate) fn stage_plan(layout: &Layout, options: &Options) -> Result<StagePlan
 }
 
 /// What the demo and the scenarios start from.
+#[derive(Clone)]
 pub(crate) struct Made {
     /// The `groundstate` program.
     pub(crate) groundstate: PathBuf,
@@ -138,8 +140,18 @@ pub(crate) struct Made {
     pub(crate) image_store: PathBuf,
 }
 
-/// Set-up, programs, boot image, host image and image store; each from the cache where its inputs are the same.
+/// Set-up, programs, boot image, host image and image store; each from the cache where its inputs are the same, and once for
+/// all who ask in one process: virtual boots run side by side, and what they boot does not change under them.
 pub(crate) fn make_everything(layout: &Layout) -> Result<Made> {
+    static MADE: Mutex<Option<Made>> = Mutex::new(None);
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(made) = made.as_ref() {
+        return Ok(made.clone());
+    }
+    Ok(made.insert(make(layout)?).clone())
+}
+
+fn make(layout: &Layout) -> Result<Made> {
     setup::ensure()?;
     let programs = product::build(layout)?;
     boot_image::ensure(layout)?;
