@@ -2,7 +2,7 @@
 //! The provisioner that is measured: its image, its site file, its process.
 
 use super::super::ground::{Ground, Places, run, text};
-use super::super::wire::{FIRST, LAST, PREFIX, SERVER, Server, THEIR_END, Wire};
+use super::super::wire::{CLIENT, FIRST, LAST, PREFIX, SERVER, Server, THEIR_END, Wire};
 use super::probe::Operator;
 use crate::fleet::{Line, Population, Trust};
 use anyhow::{Context as _, Result};
@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 const PORT: u16 = 8443;
 /// Bytes of the image: what the nodes do with it is simulated, but the provisioner reads all of it.
 const IMAGE: &str = "32M";
+/// Before the first node's address.
+const STREET: Ipv4Addr = Ipv4Addr::new(10, 66, 0, 0);
 /// How long it may take to start.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -115,6 +117,7 @@ impl Site {
         let arguments = arguments.map(str::to_owned);
         let mut server = wire.start(ground.folder(), &self.program, &arguments)?;
         let laid = server.laid_in();
+        Self::route_to_the_street(&server)?;
         let until = Instant::now() + PATIENCE;
         server.wait_until(|| {
             let there =
@@ -165,11 +168,20 @@ impl Site {
 
     /// The addresses after this one are the nodes'; the kernel answers for them at our end of the cable.
     pub(super) fn street(&self) -> Result<Ipv4Addr> {
-        let street = Ipv4Addr::new(10, 66, 0, 0);
-        let of = format!("{street}/16");
+        let of = format!("{STREET}/16");
         run("ip", &["route", "replace", "local", &of, "dev", "lo"])?;
         let _ = self;
-        Ok(street)
+        Ok(STREET)
+    }
+
+    /// The server reaches them through us, as through a router: its kernel keeps 1,024 neighbours only (`gc_thresh3`).
+    fn route_to_the_street(server: &Server) -> Result<()> {
+        let (pid, of) = (server.pid().to_string(), format!("{STREET}/16"));
+        let through = CLIENT.to_string();
+        let enter = [
+            "-t", &pid, "-n", "ip", "route", "replace", &of, "via", &through,
+        ];
+        run("nsenter", &enter).map(drop)
     }
 
     /// A line with the operator's certificate.

@@ -17,6 +17,7 @@ use beside::Noise;
 use ground::Site;
 use groundstate_api::view::{NodeList, Phase};
 use probe::Probe;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
@@ -33,6 +34,8 @@ const STEADY: Duration = Duration::from_secs(5 * 60);
 const BESIDE: Duration = Duration::from_secs(60);
 /// How long a fleet may take to get somewhere.
 const PATIENCE: Duration = Duration::from_secs(25 * 60);
+/// Open files beside the nodes' connections.
+const FILES_BESIDE: u64 = 256;
 /// How often it is told how far the fleet is.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 /// A Ready host may be silent for so long (three heartbeats of an agent).
@@ -64,6 +67,7 @@ fn stretch(usual: Duration) -> Duration {
 pub fn fleet(ground: &Ground) -> Result<Vec<Figure>> {
     let wire = Wire::enter()?;
     let of = Population { nodes: nodes() };
+    enough_connections(of)?;
     ground.say(&format!("a site of {} nodes is made", of.nodes));
     let mut site = Site::make(ground, &wire, of)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -79,6 +83,20 @@ pub fn fleet(ground: &Ground) -> Result<Vec<Figure>> {
         figures.extend(fleet.cold_start(ground, &wire, &mut site).await?);
         Ok(figures)
     })
+}
+
+/// Every node may have a connection open at once: the limit of open files is raised as far as that takes.
+fn enough_connections(of: Population) -> Result<()> {
+    let wanted = u64::from(of.nodes) + FILES_BESIDE;
+    let mut limit = getrlimit(Resource::Nofile);
+    ensure!(
+        limit.maximum.is_none_or(|most| most >= wanted),
+        "{} nodes need {wanted} open files, and this machine allows {:?} (ulimit -Hn); GROUNDSTATE_BENCH_NODES makes the fleet smaller",
+        of.nodes,
+        limit.maximum
+    );
+    limit.current = limit.current.map(|now| now.max(wanted));
+    Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
 struct Fleet {
@@ -153,6 +171,10 @@ impl Fleet {
     }
 
     /// All report, and a tenth is provisioned again.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one stretch of time and what is read off it"
+    )]
     async fn steady(&mut self, ground: &Ground, site: &Site) -> Result<Vec<Figure>> {
         ground.say("all report, a tenth is provisioned again");
         let tally = self.swarm.tally();
