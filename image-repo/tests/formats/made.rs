@@ -118,6 +118,42 @@ fn vmdk_in_one_file() {
     }
 }
 
+/// QEMU writes `CID` of a new number over the text; one file in 256 keeps the end of the longer text behind its zero.
+#[test]
+fn vmdk_with_the_end_of_a_longer_text_behind_its_own() {
+    let dir = TempDir::new().unwrap();
+    let (raw, file) = (dir.path().join("a.raw"), dir.path().join("a.vmdk"));
+    crate::sparse(&raw, 1 << 20, &[(0, b"groundstate")]);
+    let all = [
+        "convert",
+        "-f",
+        "raw",
+        "-O",
+        "vmdk",
+        text(&raw),
+        text(&file),
+    ];
+    run("qemu-img", &all);
+    let whole = std::fs::read(&file).unwrap();
+    let at = |bytes: &[u8], mark: &[u8]| bytes.windows(mark.len()).position(|here| here == mark);
+    let cid = at(&whole, b"\nCID=").unwrap() + 5;
+    let line = cid + at(&whole[cid..], b"\n").unwrap();
+    let end = cid + at(&whole[cid..], b"\0").unwrap();
+    let mut shorter = b"7".to_vec();
+    shorter.extend_from_slice(&whole[line..=end]);
+    let mut left = whole.clone();
+    left[cid..cid + shorter.len()].copy_from_slice(&shorter);
+    assert!(left[cid + shorter.len()..end].iter().any(|byte| *byte != 0));
+    std::fs::write(&file, &left).unwrap();
+    let theirs = qemu_raw("vmdk", &file);
+    let (ours, _) = read_file(ImageFormat::Vmdk, &file).unwrap();
+    assert_same("with what was left", &ours, &theirs);
+    left[end - 1] = b'x';
+    std::fs::write(&file, &left).unwrap();
+    let refused = read_file(ImageFormat::Vmdk, &file).unwrap_err();
+    assert!(refused.to_string().contains("not text"), "{refused}");
+}
+
 #[test]
 fn vmdk_in_several_files() {
     for options in [

@@ -51,14 +51,15 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
-    /// Reads the text; after its end there may be zeros.
+    /// Reads the text; after its end there may be zeros, and among them what was left of the same text when it was
+    /// longer: QEMU writes the identity `CID` again with fewer digits and leaves the end of the longer text behind.
     ///
     /// # Errors
     /// What is wrong, and in which line; a parent, encryption or another kind of disk.
     pub fn parse(bytes: &[u8]) -> Result<Self, VmdkError> {
         let end = bytes.iter().position(|byte| *byte == 0);
         let (text, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
-        if rest.iter().any(|byte| *byte != 0) {
+        if !text.ends_with(left_over(rest)) {
             return Err(VmdkError::DescriptorText);
         }
         let mark = text.get(..DESCRIPTOR_MARK.len()).unwrap_or(&[]);
@@ -315,4 +316,14 @@ fn is_plain(name: &str) -> bool {
         && !name
             .chars()
             .any(|one| matches!(one, '/' | '\\') || one.is_control())
+}
+
+/// The bytes between the zeros after a text.
+fn left_over(rest: &[u8]) -> &[u8] {
+    let begin = rest.iter().position(|byte| *byte != 0);
+    let end = rest.iter().rposition(|byte| *byte != 0);
+    match (begin, end) {
+        (Some(begin), Some(end)) => &rest[begin..=end],
+        _ => &[],
+    }
 }
