@@ -12,6 +12,8 @@ pub(super) struct Tally {
     pub(super) failed: u64,
     /// Not run.
     pub(super) skipped: u64,
+    /// Of the passed: only at the second try.
+    pub(super) flaky: u64,
 }
 
 impl Tally {
@@ -21,6 +23,15 @@ impl Tally {
             passed: 1,
             failed: 0,
             skipped: 0,
+            flaky: 0,
+        }
+    }
+
+    /// A check that failed once and then passed.
+    pub(super) const fn one_flaky() -> Self {
+        Self {
+            flaky: 1,
+            ..Self::one_passed()
         }
     }
 
@@ -30,6 +41,7 @@ impl Tally {
             passed: 0,
             failed: 1,
             skipped: 0,
+            flaky: 0,
         }
     }
 
@@ -39,6 +51,7 @@ impl Tally {
             passed: 0,
             failed: 0,
             skipped: 1,
+            flaky: 0,
         }
     }
 
@@ -53,6 +66,7 @@ impl Tally {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;
+        self.flaky += other.flaky;
     }
 
     /// How many ran.
@@ -62,12 +76,16 @@ impl Tally {
 }
 
 impl fmt::Display for Tally {
-    /// The closing line: `N passed, N failed`, and what was skipped where something was.
+    /// The closing line: `N passed, N failed`, and what was skipped or needed a second try where something was or did.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} passed, {} failed", self.passed, self.failed)?;
         match self.skipped {
+            0 => {}
+            skipped => write!(f, ", {skipped} skipped")?,
+        }
+        match self.flaky {
             0 => Ok(()),
-            skipped => write!(f, ", {skipped} skipped"),
+            flaky => write!(f, ", {flaky} only at the second try"),
         }
     }
 }
@@ -87,7 +105,7 @@ pub(super) fn count(line: &str) -> Tally {
         return Tally::default();
     };
     let words: Vec<&str> = closing
-        .split([' ', ';', ',', '.'])
+        .split([' ', ';', ',', '.', '(', ')'])
         .filter(|word| !word.is_empty())
         .collect();
     let mut tally = Tally::default();
@@ -99,6 +117,7 @@ pub(super) fn count(line: &str) -> Tally {
                 "passed" => tally.passed += number,
                 "failed" | "timed" | "exec" => tally.failed += number,
                 "ignored" | "skipped" => tally.skipped += number,
+                "flaky" => tally.flaky += number,
                 _ => {}
             }
         }
@@ -124,6 +143,10 @@ mod tests {
             (
                 "     Summary [   1.204s] 14 tests run: 11 passed (1 slow), 2 failed, 1 timed out, 5 skipped\n",
                 "11 passed, 3 failed, 5 skipped",
+            ),
+            (
+                "     Summary [   9.204s] 14 tests run: 14 passed (2 slow, 1 flaky), 5 skipped\n",
+                "14 passed, 0 failed, 5 skipped, 1 only at the second try",
             ),
             ("test wire::offers_10_passed ... ok", "0 passed, 0 failed"),
             ("12 passed, 0 failed", "0 passed, 0 failed"),
