@@ -129,9 +129,74 @@ pub enum ReasonCode {
     TooMany,
     /// The site cannot be applied as it is.
     SiteRefused,
+    /// The host was taken in as it runs: nobody knows what it was made from.
+    Adopted,
 }
 
 impl ReasonCode {
+    /// All of them, in the order of the list above.
+    pub const ALL: [Self; 59] = [
+        Self::UnknownMachine,
+        Self::NothingOrdered,
+        Self::EnrolmentExpired,
+        Self::SecondKey,
+        Self::PowerLost,
+        Self::IdentityMismatch,
+        Self::DimmMissing,
+        Self::DimmFailing,
+        Self::MemoryShort,
+        Self::DiskFailing,
+        Self::DiskMissing,
+        Self::WrongDisk,
+        Self::DiskFull,
+        Self::DiskError,
+        Self::DiskInUse,
+        Self::EraseFailed,
+        Self::ChunkCorrupt,
+        Self::ImageMissing,
+        Self::ImageUntrusted,
+        Self::ImageRevoked,
+        Self::NoLink,
+        Self::NoLease,
+        Self::ForeignDhcp,
+        Self::ProvisionerUnreachable,
+        Self::TlsRefused,
+        Self::ClockWrong,
+        Self::HandOverFailed,
+        Self::HostSilent,
+        Self::NodeSilent,
+        Self::PlanRefused,
+        Self::UnderWay,
+        Self::NotAllowed,
+        Self::BadRequest,
+        Self::Internal,
+        Self::HostTrouble,
+        Self::Quarantined,
+        Self::InRepair,
+        Self::Retired,
+        Self::Rescue,
+        Self::Draining,
+        Self::Fenced,
+        Self::WaitsForApproval,
+        Self::WaitsForPlace,
+        Self::Brake,
+        Self::Vetoed,
+        Self::ActionFailed,
+        Self::PowerNeeded,
+        Self::BmcUnreachable,
+        Self::BmcRefused,
+        Self::BmcIgnored,
+        Self::BmcCertificate,
+        Self::CredentialMissing,
+        Self::NotLeader,
+        Self::JournalUnusable,
+        Self::Precondition,
+        Self::KeyReused,
+        Self::TooMany,
+        Self::SiteRefused,
+        Self::Adopted,
+    ];
+
     /// The code as it stands in JSON and in `RESULT` lines, for example `dimm-missing`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -194,6 +259,7 @@ impl ReasonCode {
             Self::KeyReused => "key-reused",
             Self::TooMany => "too-many",
             Self::SiteRefused => "site-refused",
+            Self::Adopted => "adopted",
         }
     }
 }
@@ -412,13 +478,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_technician_finds_every_code_in_the_guide() {
+        assert_eq!(
+            ReasonCode::ALL.len(),
+            ReasonCode::Adopted as usize + 1,
+            "the list is whole"
+        );
+        let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/guides/technician.md");
+        let guide = std::fs::read_to_string(guide).unwrap();
+        for code in ReasonCode::ALL {
+            let row = format!("\n| `{code}` | ");
+            assert_eq!(guide.matches(&row).count(), 1, "{code}");
+        }
+    }
+
+    #[test]
     fn the_code_prints_as_it_is_in_json() {
-        for code in [
-            ReasonCode::DimmMissing,
-            ReasonCode::SecondKey,
-            ReasonCode::PowerLost,
-            ReasonCode::ProvisionerUnreachable,
-        ] {
+        for code in ReasonCode::ALL {
             assert_eq!(serde_json::to_string(&code).unwrap(), format!("\"{code}\""));
         }
     }

@@ -249,7 +249,7 @@ pub(crate) fn image_of(
         Reason::new(
             ReasonCode::BadRequest,
             format!("{text:?}: {error}"),
-            "correct it in the site file and restart groundstate",
+            "correct it in the site file and apply it (groundstate apply)",
         )
         .about(Part::Field {
             path: "policy.image".to_owned(),
@@ -346,6 +346,7 @@ impl Job {
             image,
             boot_mac: self.boot_mac(),
             seed: self.seed(),
+            files: &self.files,
             confirm: &self.terms.confirm_wipe,
             rebuild,
         })
