@@ -46,6 +46,7 @@ pub mod site_parts;
 pub mod site_plan;
 pub mod text;
 pub mod ticket;
+pub mod site_pool;
 pub mod trust;
 pub mod units;
 pub mod view;

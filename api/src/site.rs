@@ -89,6 +89,9 @@ pub struct Network {
     pub https_port: u16,
 }
 
+    /// Further ranges to lease, here or in subnets behind relay agents.
+    #[serde(default, rename = "pool", skip_serializing_if = "Vec::is_empty")]
+    pub pools: Vec<crate::site_pool::Pool>,
 fn lease_secs_default() -> u32 {
     3_600
 }

@@ -2,6 +2,7 @@
 //! What another site file would change, and where machines differ from the one in force.
 
 use crate::ids::NodeId;
+use crate::reason::Reason;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,10 @@ pub struct SitePlan {
     pub from: u64,
     /// The changes, by resource.
     pub changes: Vec<SiteChange>,
+    /// What does not stand in the way and will be missed: credentials that the site names and that cannot be used. Never what
+    /// they hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Reason>,
 }
 
 impl SitePlan {

@@ -42,6 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         lease_secs: 3_600,
         http_port: 80,
         https_port: 8_443,
+        pools: Vec::new(),
     };
     let folder = Arc::new(BootDir::open(Path::new(folder))?);
     let policy = FolderPolicy::new(Rules::default(), Arc::clone(&folder));

@@ -121,9 +121,12 @@ fn bmcs(site: &Site, add: Add<'_>) {
                 } else {
                     taken.insert(key, index);
                 }
-                let pool = site.network.pool_first..=site.network.pool_last;
-                if matches!(host.parse(), Ok(IpAddr::V4(at)) if pool.contains(&at)) {
-                    let should = format!("{host} should not be in the pool of leases");
+                let held = match host.parse() {
+                    Ok(IpAddr::V4(at)) => crate::pool_check::holds(site, at),
+                    Ok(IpAddr::V6(_)) | Err(_) => None,
+                };
+                if let Some(pool) = held {
+                    let should = format!("{host} should not be in {pool}");
                     add(format!("{path}.address"), should);
                 }
             }

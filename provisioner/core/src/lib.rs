@@ -38,6 +38,7 @@ mod parts_check;
 pub mod profile;
 mod rack_check;
 pub mod reasons;
+mod pool_check;
 pub mod reasons_action;
 pub mod reasons_life;
 pub mod reasons_power;

@@ -9,16 +9,16 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::Ipv4Addr;
-use groundstate_api::Bytes;
 use groundstate_api::disk_policy::{DataOnOs, DiskPolicy};
-use groundstate_api::site::{Hardware, Network, Policy, Site, VhdPolicy};
+use groundstate_api::site::{Hardware, Network, Node, Policy, Site, VhdPolicy};
 use groundstate_api::trust::ImageChoice;
 use groundstate_api::units::MIB;
+use groundstate_api::{Bytes, MacAddr};
 
 /// Shorter prefixes would lease to more machines than one provisioner serves; longer ones hold no pool.
 const PREFIX: core::ops::RangeInclusive<u8> = 8..=30;
 /// Shorter leases make every machine ask all the time; longer ones outlive a week's work.
-const LEASE_SECS: core::ops::RangeInclusive<u32> = 300..=604_800;
+pub(crate) const LEASE_SECS: core::ops::RangeInclusive<u32> = 300..=604_800;
 /// The most that a VHDX holds; what is larger than a VHD holds (2,040 GiB) is made in parts.
 const VHD_MAX: Bytes = Bytes::gib(64 * 1_024);
 /// A VHD below this has no room for a partition table and a file system.
@@ -27,6 +27,19 @@ const VHD_MIN: Bytes = Bytes::mib(3);
 const RETRIES_MAX: u32 = 20;
 /// The most VHDs on one volume, over all rules; the planner (`mos-core`) refuses more. No host runs as many machines.
 const VHDS_PER_VOLUME_MAX: u16 = 256;
+
+/// What firmware says where no serial number was written, in lower case.
+const FILLERS: [&str; 9] = [
+    "0123456789",
+    "123456789",
+    "default string",
+    "n/a",
+    "none",
+    "not applicable",
+    "not specified",
+    "system serial number",
+    "to be filled by o.e.m.",
+];
 
 /// What is wrong with a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +76,7 @@ pub fn check(site: &Site) -> Vec<Fault> {
     crate::rack_check::check(site, add);
     crate::healing_check::check(&site.healing, add);
     crate::parts_check::check(site, add);
+    crate::pool_check::check(site, add);
     crate::callers_check::check(site, add);
     nodes(site, &mut faults);
     texts(site, &mut faults);
@@ -343,8 +357,7 @@ fn nodes(site: &Site, faults: &mut Faults) {
                 );
             }
         }
-        let group_address = node.mac.0.first().is_some_and(|byte| byte & 1 == 1);
-        if group_address || node.mac.0 == [0; 6] {
+        if !is_one_interface(node.mac) {
             faults.add(
                 format!("{path}.mac"),
                 format!("{} should be the address of one interface", node.mac),
@@ -357,6 +370,18 @@ fn nodes(site: &Site, faults: &mut Faults) {
             );
         } else if node.serial.chars().nth(SERIAL_MAX).is_some() {
             let should = format!("{SERIAL_MAX} characters is the most");
+            faults.add(format!("{path}.serial"), should);
+        } else if !is_filler(&node.serial)
+            && let Some(first) = seen.insert(("serial", node.serial.trim().to_string()), index)
+            && !site
+                .nodes
+                .get(first)
+                .is_some_and(|other| of_one_chassis(node, other))
+        {
+            let should = format!(
+                "{:?} is taken by node[{first}]; nodes of one chassis may share it where each says its bay",
+                node.serial
+            );
             faults.add(format!("{path}.serial"), should);
         }
         disks(&format!("{path}.disks"), &node.disks, faults);
@@ -380,6 +405,28 @@ fn nodes(site: &Site, faults: &mut Faults) {
             });
         }
     }
+}
+
+/// Whether two machines sit in one chassis, whose serial number both may say.
+fn of_one_chassis(one: &Node, other: &Node) -> bool {
+    let place = |node: &Node| {
+        let slot = node.slot.as_ref().filter(|slot| slot.bay.is_some())?;
+        Some((slot.rack.clone(), slot.unit))
+    };
+    place(one).is_some() && place(one) == place(other)
+}
+
+/// Whether firmware says this of every machine whose maker wrote no serial number: it is nobody's.
+fn is_filler(serial: &str) -> bool {
+    let serial = serial.trim().to_ascii_lowercase();
+    let of_one_sign = |sign: char| serial.chars().all(|c| c == sign);
+    FILLERS.contains(&serial.as_str()) || ['0', 'f', 'x', '.', '-'].into_iter().any(of_one_sign)
+}
+
+/// Whether it is the address of one interface: not of a group, and not of nobody.
+pub(crate) fn is_one_interface(mac: MacAddr) -> bool {
+    let is_of_group = mac.0.first().is_some_and(|byte| byte & 1 == 1);
+    !is_of_group && mac.0 != [0; 6]
 }
 
 /// Checks hardware that is expected of a node or of every node of a profile.

@@ -51,7 +51,11 @@ pub fn plan(
     list!("webhook", webhooks);
     nodes(old, after, fleet, &mut changes)?;
     let from = before.map_or(0, |(version, _)| version);
-    Ok(SitePlan { from, changes })
+    Ok(SitePlan {
+        from,
+        changes,
+        warnings: Vec::new(),
+    })
 }
 
 /// The sections that are there once: a change for each of their keys.

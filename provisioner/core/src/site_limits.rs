@@ -31,3 +31,11 @@ pub const KEY_MAX: usize = 8_192;
 pub const SERIAL_MAX: usize = 128;
 /// The longest waiting time of a healing rule, and the longest window of the brake, in seconds: a week.
 pub const HEALING_SECS_MAX: u64 = 7 * 86_400;
+/// The most `[[network.pool]]`: one for each rack. The boot service serves 1,024 subnets.
+pub const POOLS_MAX: usize = 1_000;
+/// The most addresses of all pools together: what the boot service holds in its tables.
+pub const LEASES_MAX: u64 = 1_048_576;
+/// The most reservations: what the boot service takes.
+pub const RESERVATIONS_MAX: usize = 65_536;
+/// The most name servers of a subnet: what fits a DHCP reply beside everything else.
+pub const NAME_SERVERS_MAX: usize = 8;

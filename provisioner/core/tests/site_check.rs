@@ -34,6 +34,7 @@ fn site(counts: &[u16]) -> Site {
             lease_secs: 3_600,
             http_port: 80,
             https_port: 8443,
+            pools: Vec::new(),
         },
         policy: Policy {
             image: "debian".into(),

@@ -148,6 +148,7 @@ pub(super) fn site() -> Site {
             http_port: 80,
             https_port: 8443,
         },
+            pools: Vec::new(),
         policy: Policy {
             image: "debian-host".into(),
             trust_root: None,

@@ -338,8 +338,8 @@ fn stand_in(key: &str, number: u32) -> Option<Value> {
             json!(format!("stand-in-{number}"))
         }
         "address" => json!("10.0.0.1"),
-        "pool_first" => json!("10.0.0.100"),
-        "pool_last" => json!("10.0.0.200"),
+        "pool_first" | "first" => json!("10.0.0.100"),
+        "pool_last" | "last" => json!("10.0.0.200"),
         "prefix" => json!(24),
         "unit" => json!(1),
         "hand_over" => json!("kexec"),

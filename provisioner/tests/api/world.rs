@@ -100,6 +100,7 @@ pub(crate) fn site() -> Site {
             image: "debian-host".into(),
             trust_root: None,
             hand_over: HandOver::Kexec,
+            pools: Vec::new(),
             closed: true,
             retries: groundstate_api::site::RETRIES_USUAL,
             runs_at_once: None,

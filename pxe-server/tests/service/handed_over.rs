@@ -31,6 +31,7 @@ fn handed_over_sockets_are_served_on_loopback_until_told_to_stop() {
         lease_secs: 3_600,
         http_port,
         https_port: 8_443,
+        pools: Vec::new(),
     };
     let config = Config::of_site("lo", &network, &dir.path().join("state"));
     let sockets = Sockets {

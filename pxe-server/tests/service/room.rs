@@ -156,6 +156,7 @@ impl Room {
             lease_secs: 3_600,
             http_port: 80,
             https_port: 8_443,
+            pools: Vec::new(),
         };
         let config = Config::of_site("server", &network, &dir.path().join("state"));
         let policy = Arc::new(Policy(Mutex::new(answer)));

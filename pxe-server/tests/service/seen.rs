@@ -40,6 +40,7 @@ impl Watched {
             lease_secs: 3_600,
             http_port: 80,
             https_port: 8_443,
+            pools: Vec::new(),
         };
         let config = Config::of_site("server", &network, &dir.path().join("state"));
         let captures = dir.path().join("captures");

@@ -96,6 +96,7 @@ impl World {
             lease_secs: 3_600,
             http_port: 80,
             https_port: provisioners[0].at.port(),
+            pools: Vec::new(),
         });
         let site = serde_json::to_vec(&site).unwrap();
         std::fs::write(dir.path().join("site.json"), site).unwrap();

@@ -142,6 +142,7 @@ mod tests {
                         Some("n1 is ready: retire it first"),
                     ),
                 ],
+                warnings: Vec::new(),
             },
             Paper::plain(None),
         );

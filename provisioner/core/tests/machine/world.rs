@@ -51,6 +51,7 @@ pub(crate) fn site() -> site::Site {
             lease_secs: 3_600,
             http_port: 80,
             https_port: 8443,
+            pools: Vec::new(),
         },
         policy: site::Policy {
             image: "debian".into(),

@@ -8,7 +8,10 @@
 )]
 
 mod diff;
+mod moved;
 mod parts;
+mod pools;
+mod same;
 mod texts;
 mod waiting;
 

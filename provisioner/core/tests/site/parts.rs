@@ -292,6 +292,7 @@ fn lists_have_limits_that_are_named() {
             node.mac.0 = [0x52, 0x54, 1, 1, b, c];
             node.uuid.0[0] = b;
             node.uuid.0[1] = c;
+            node.serial = format!("S{number}");
             node.slot = None;
             node.bmc = None;
             node

@@ -9,6 +9,7 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 use groundstate_api::site::Network;
+use groundstate_api::site_pool::{Pool, PoolReservation, PoolSubnet};
 use groundstate_api::{MacAddr, SystemUuid};
 
 /// One subnet that is served.
@@ -129,28 +130,85 @@ pub struct ServerConfig {
 }
 
 impl From<&Network> for ServerConfig {
+    /// The provisioning network's own subnet, then one for each other one that its pools name.
     fn from(network: &Network) -> Self {
+        let own = SubnetConfig {
+            network: network.address,
+            prefix: network.prefix,
+            pools: alloc::vec![(network.pool_first, network.pool_last)],
+            router: network.router,
+            dns: network.dns.clone(),
+            ntp: Vec::new(),
+            domain: None,
+            mtu: None,
+            routes: Vec::new(),
+            lease_secs: network.lease_secs,
+        };
+        let mut subnets = alloc::vec![own];
+        let mut places = BTreeMap::from([(PoolSubnet::around(network.address, network.prefix), 0)]);
+        for pool in &network.pools {
+            // What is said of it and is no subnet is refused when the site is read.
+            let Some(at) = pool.subnet(network) else {
+                continue;
+            };
+            let index = *places.entry(Some(at)).or_insert(subnets.len());
+            if index == subnets.len() {
+                subnets.push(behind(at, network));
+            }
+            if let Some(subnet) = subnets.get_mut(index) {
+                add(subnet, pool);
+            }
+        }
+        let reservations = network.pools.iter().flat_map(|pool| &pool.reservations);
         Self {
             address: network.address,
             http: HttpBase {
                 address: network.address.into(),
                 port: network.http_port,
             },
-            subnets: alloc::vec![SubnetConfig {
-                network: network.address,
-                prefix: network.prefix,
-                pools: alloc::vec![(network.pool_first, network.pool_last)],
-                router: network.router,
-                dns: network.dns.clone(),
-                ntp: Vec::new(),
-                domain: None,
-                mtu: None,
-                routes: Vec::new(),
-                lease_secs: network.lease_secs,
-            }],
-            reservations: Vec::new(),
+            subnets,
+            reservations: reservations.map(Reservation::from).collect(),
             boot: BootNames::default(),
             probe: false,
+        }
+    }
+}
+
+/// A subnet behind a relay agent, before its pools are added.
+fn behind(at: PoolSubnet, network: &Network) -> SubnetConfig {
+    SubnetConfig {
+        network: at.network,
+        prefix: at.prefix,
+        pools: Vec::new(),
+        router: None,
+        dns: network.dns.clone(),
+        ntp: Vec::new(),
+        domain: None,
+        mtu: None,
+        routes: Vec::new(),
+        lease_secs: network.lease_secs,
+    }
+}
+
+/// Adds a pool and what it says of its subnet; pools of one subnet say the same, or nothing.
+fn add(subnet: &mut SubnetConfig, pool: &Pool) {
+    subnet.pools.push((pool.first, pool.last));
+    if pool.network.is_none() {
+        return;
+    }
+    subnet.router = pool.router.or(subnet.router);
+    if !pool.dns.is_empty() {
+        subnet.dns.clone_from(&pool.dns);
+    }
+    subnet.lease_secs = pool.lease_secs.unwrap_or(subnet.lease_secs);
+}
+
+impl From<&PoolReservation> for Reservation {
+    fn from(said: &PoolReservation) -> Self {
+        Self {
+            who: Who::Mac(said.mac),
+            address: said.address,
+            host_name: said.host_name.clone(),
         }
     }
 }

@@ -24,6 +24,7 @@ pub(crate) fn network() -> Network {
         lease_secs: 3_600,
         http_port: 80,
         https_port: 8_443,
+        pools: Vec::new(),
     }
 }
 

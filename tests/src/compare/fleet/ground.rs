@@ -220,5 +220,6 @@ fn network() -> Network {
         lease_secs: 3_600,
         http_port: 80,
         https_port: PORT,
+        pools: Vec::new(),
     }
 }
