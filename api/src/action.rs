@@ -42,6 +42,11 @@ pub enum Act {
         /// Whether it shall be lit.
         on: bool,
     },
+    /// By the host's agent: UEFI's `BootNext`, read back. The host is not restarted by that.
+    HostBootNext {
+        /// What.
+        to: NextBoot,
+    },
     /// By the host's agent: the services of the site file, or those that failed, are started again.
     RestartServices,
     /// By the host's agent: logs and states are packed and sent.
@@ -78,6 +83,16 @@ impl Act {
             Self::BootNext {
                 to: NextBoot::VirtualMedia,
             } => "boot from virtual media once",
+            Self::HostBootNext {
+                to: NextBoot::Network,
+            } => "set UEFI's next boot to the network",
+            Self::HostBootNext {
+                to: NextBoot::HttpBoot,
+            } => "set UEFI's next boot to HTTP",
+            Self::HostBootNext { to: NextBoot::Disk } => "set UEFI's next boot to the disk",
+            Self::HostBootNext {
+                to: NextBoot::VirtualMedia,
+            } => "set UEFI's next boot to virtual media",
             Self::Identify { on: true } => "light the locator LED",
             Self::Identify { on: false } => "put the locator LED out",
             Self::RestartServices => "restart services",

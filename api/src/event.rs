@@ -4,8 +4,9 @@
 //! A node's state is the fold of its events; a fabric controller follows the same events over the API.
 
 use crate::action::{Action, ActionId, Outcome};
+use crate::adopt::AdoptToken;
 use crate::audit::Audit;
-use crate::boot::BootSighting;
+use crate::boot::{BootSighting, Firmware};
 use crate::boot_session::ForeignServer;
 use crate::digest::Digest;
 use crate::erase::SignedErase;
@@ -233,8 +234,32 @@ pub enum Happened {
         os: String,
         /// What its agent's probes saw.
         inventory: Box<Inventory>,
-        /// SHA-256 of its public key, `sha256:…`.
-        key: String,
+        /// SHA-256 of its agent's public key, `sha256:…`; `None` where it has no agent.
+        key: Option<String>,
+        /// The adoption: its agent's certificate names it.
+        adoption: PlanId,
+        /// The boot in which it was taken in.
+        boot_id: BootId,
+        /// How it would boot from the network.
+        firmware: Firmware,
+        /// The digest of the token that it was taken in with; it is good for nothing else now.
+        token: Digest,
+        /// Who made the token.
+        by: String,
+    },
+    /// A token was made with which a running host becomes a node. The journal knows its digest only.
+    AdoptTokenMade {
+        /// The token.
+        token: Box<AdoptToken>,
+    },
+    /// An adopted host was let go: its agent is not believed any more.
+    Unadopted {
+        /// The adoption that is over.
+        adoption: PlanId,
+        /// Who wanted it.
+        by: String,
+        /// Why, in their words.
+        why: String,
     },
     /// A person or the fabric controller wrote something down about the node.
     Remarked {
@@ -293,6 +318,8 @@ pub const KINDS: &[&str] = &[
     "health-reported",
     "braked",
     "adopted",
+    "adopt-token-made",
+    "unadopted",
     "remarked",
     "audited",
     "leader-changed",

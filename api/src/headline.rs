@@ -91,7 +91,21 @@ pub fn headline(what: &Happened) -> String {
             let what = if *on { "BRAKE set" } else { "brake let go" };
             format!("{what} by {by}{}", why.unwrap_or_default())
         }
-        Happened::Adopted { os, .. } => format!("adopted as it is: {os}"),
+        Happened::Adopted { os, key, .. } => {
+            let agent = if key.is_some() {
+                ""
+            } else {
+                ", without an agent"
+            };
+            format!("adopted as it is: {os}{agent}")
+        }
+        Happened::AdoptTokenMade { token } => {
+            format!("{} may be adopted, by {}", token.node, token.by)
+        }
+        Happened::Unadopted { by, why, .. } if why.is_empty() => {
+            format!("adopted host let go by {by}")
+        }
+        Happened::Unadopted { by, why, .. } => format!("adopted host let go by {by}: {why}"),
         Happened::Remarked { by, text } => format!("remark of {by}: {text}"),
         Happened::Audited { audit } => format!("{} {} -> {}", audit.by, audit.did, audit.status),
         Happened::LeaderChanged { leader, term } => format!("{leader} leads, term {term}"),

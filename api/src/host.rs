@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the maintenance OS leaves for the host, and what the host's agent says to the provisioner.
 
-use crate::action::ActionId;
+use crate::action::{ActionId, NextBoot};
 use crate::boot::Firmware;
 use crate::healing::Trouble;
 use crate::ids::{BootId, MacAddr, NodeId, PlanId, RunId};
@@ -31,6 +31,9 @@ pub struct HostSeed {
     pub plan: PlanId,
     /// `https://address:port` of the provisioner.
     pub provisioner: String,
+    /// The same of the others, where the site has several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
     /// The site CA, PEM.
     pub ca_pem: String,
     /// The host's certificate, PEM.
@@ -49,6 +52,10 @@ pub struct HostSeed {
     /// The epoch: how many runs of the node were ordered when it was made. 0 in seeds of before.
     #[serde(default)]
     pub epoch: u64,
+    /// Whether the host was taken in as it runs: then nothing of it is specialised, `plan` is the adoption and `run` is
+    /// [`crate::adopt::ADOPTED_RUN`].
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub adopted: bool,
 }
 
 fn is_false(same_host: &bool) -> bool {
@@ -141,6 +148,9 @@ pub struct Heartbeat {
     /// An action that ended since the last call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<HostActed>,
+    /// Whether the host can say what its firmware boots next: its boot variables are there.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub boots_next: bool,
 }
 
 /// What the provisioner answers to a register or a heartbeat.
@@ -175,6 +185,11 @@ pub enum HostAct {
     Reboot,
     /// Give the work away: the site's drain command is run, where the image has one.
     Drain,
+    /// Set `BootNext` of UEFI, and read it back. Only hosts are asked that said that they can ([`Heartbeat::boots_next`]).
+    BootNext {
+        /// What.
+        to: NextBoot,
+    },
 }
 
 /// How an action of a host ended.

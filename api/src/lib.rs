@@ -8,6 +8,7 @@
 extern crate alloc;
 
 pub mod action;
+pub mod adopt;
 pub mod audit;
 pub mod bmc;
 pub mod boot;

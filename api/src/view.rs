@@ -209,6 +209,9 @@ pub struct HostView {
     pub os: String,
     /// What its first boot changed.
     pub changes: Vec<Change>,
+    /// When it was adopted, milliseconds since 1970, where it was: then `plan` is no plan, but the adoption.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<Millis>,
 }
 
 /// A page of events.

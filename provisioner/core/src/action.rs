@@ -16,6 +16,7 @@ use groundstate_api::action::{Act, Action, ActionId, ActionView, Outcome, PowerT
 use groundstate_api::event::Happened;
 use groundstate_api::healing::Measure;
 use groundstate_api::host::{HostAct, HostActed};
+use groundstate_api::view::Phase;
 use groundstate_api::{Millis, Reason};
 
 /// How many actions that ended are kept per node: a screen full.
@@ -31,6 +32,9 @@ const DIAGNOSTICS_MAX: Millis = Millis::secs(10 * 60);
 const REBOOT_MAX: Millis = Millis::secs(20 * 60);
 /// How long a host may take to give its work away before it counts as not drained. Live migration of large machines takes this.
 const DRAIN_MAX: Millis = Millis::secs(30 * 60);
+/// How long a host may take to set a firmware variable: it hears of it with its next call, at most 15 s away, and some
+/// firmware collects its flash's garbage for a minute.
+const VARIABLE_MAX: Millis = Millis::secs(2 * 60);
 /// How long a policy's run may take in all: several windows, and an image onto slow disks.
 const REPROVISION_MAX: Millis = Millis::secs(4 * 60 * 60);
 /// How long a measure waits to be approved, or for its place, before it lapses and the policy thinks again.
@@ -69,7 +73,11 @@ const fn slot(act: &Act) -> Slot {
         Act::Power { .. } => Slot::Power,
         Act::BootNext { .. } => Slot::BootNext,
         Act::Identify { .. } => Slot::Identify,
-        Act::RestartServices | Act::CollectDiagnostics | Act::RebootHost | Act::Drain => Slot::Host,
+        Act::RestartServices
+        | Act::CollectDiagnostics
+        | Act::RebootHost
+        | Act::Drain
+        | Act::HostBootNext { .. } => Slot::Host,
         Act::Heal { .. } => Slot::Measure,
     }
 }
@@ -90,6 +98,7 @@ const fn of_host(act: &Act) -> Option<HostAct> {
             measure: Measure::Reboot,
         } => Some(HostAct::Reboot),
         Act::Drain => Some(HostAct::Drain),
+        Act::HostBootNext { to } => Some(HostAct::BootNext { to: *to }),
         Act::Power { .. } | Act::BootNext { .. } | Act::Identify { .. } | Act::Heal { .. } => None,
     }
 }
@@ -114,6 +123,7 @@ pub(crate) const fn takes_at_most(act: &Act) -> Millis {
             measure: Measure::Reprovision,
         } => REPROVISION_MAX,
         Act::Drain => DRAIN_MAX,
+        Act::HostBootNext { .. } => VARIABLE_MAX,
     }
 }
 
@@ -132,6 +142,7 @@ impl Doing {
             Act::Power { .. }
             | Act::BootNext { .. }
             | Act::Identify { .. }
+            | Act::HostBootNext { .. }
             | Act::RestartServices
             | Act::CollectDiagnostics
             | Act::RebootHost
@@ -211,8 +222,25 @@ impl Node {
         }
     }
 
-    /// A host that does not call cannot restart itself; its BMC can restart it.
+    /// Whether its host can be asked to set what the firmware boots next: it calls, has said that it can, and is asked for
+    /// actions where it stands.
+    #[must_use]
+    pub fn host_boots_next(&self, now: Millis) -> bool {
+        let asked = matches!(
+            self.phase,
+            Phase::Ready | Phase::Suspect | Phase::Draining | Phase::Held
+        );
+        asked && self.live.boots_next && self.host_calls(now)
+    }
+
+    /// A host that does not call cannot restart itself; its BMC can restart it. Where there is no BMC to say what is booted next,
+    /// a host that can says it.
     fn or_by_bmc(&self, now: Millis, act: Act) -> Act {
+        if let (Act::BootNext { to }, None) = (&act, &self.site.bmc)
+            && self.host_boots_next(now)
+        {
+            return Act::HostBootNext { to: *to };
+        }
         let silent = matches!(act, Act::RebootHost) && !self.host_calls(now);
         if silent && self.site.bmc.is_some() {
             Act::Power { to: PowerTo::Cycle }
@@ -223,7 +251,7 @@ impl Node {
 
     fn may_not(&self, now: Millis, act: &Act) -> Option<Reason> {
         let same = |doing: &&Doing| slot(&doing.action.act) == slot(act);
-        if self.phase == groundstate_api::view::Phase::Retired {
+        if self.phase == Phase::Retired {
             return Some(crate::reasons_life::out_of_use(self.id(), self.phase));
         }
         if let Some(doing) = self.open_actions().find(same) {
@@ -235,6 +263,9 @@ impl Node {
                 .bmc
                 .is_none()
                 .then(|| words::needs_hands(self.id(), act)),
+            Slot::Host if matches!(act, Act::HostBootNext { .. }) => {
+                (!self.host_boots_next(now)).then(|| words::host_sets_no_boot(self.id()))
+            }
             Slot::Host if self.host_calls(now) => None,
             Slot::Host if matches!(act, Act::RebootHost) => Some(words::needs_hands(
                 self.id(),
@@ -362,7 +393,14 @@ impl Node {
         }
         let facts = words::bounded(&acted.facts);
         let outcome = if acted.done {
-            let by = "host-agent".to_string();
+            let by = match act {
+                HostAct::BootNext { .. } => "in-os-boot-next",
+                HostAct::RestartServices
+                | HostAct::CollectDiagnostics
+                | HostAct::Reboot
+                | HostAct::Drain => "host-agent",
+            };
+            let by = by.to_string();
             Outcome::Done { by, facts }
         } else {
             let reason = words::host_could_not(&doing.action, facts);

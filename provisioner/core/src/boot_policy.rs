@@ -100,7 +100,10 @@ impl Node {
     /// host from disk, because enrolment answers "boot local" and nothing is written.
     fn to_the_host(&self, asked: Option<Firmware>, rules: &BootRules) -> BootAnswer {
         match asked.or(self.firmware) {
-            Some(Firmware::Bios) if self.host.is_some() => BootAnswer::MaintenanceOs,
+            // An adopted host has a boot loader of its own.
+            Some(Firmware::Bios) if self.host.is_some() && !self.is_adopted() => {
+                BootAnswer::MaintenanceOs
+            }
             Some(Firmware::Bios | Firmware::UefiPxe | Firmware::UefiHttp) | None => {
                 local(self.way_to_disk(rules))
             }

@@ -66,6 +66,7 @@ impl Node {
             }
             Act::Power { .. }
             | Act::Identify { .. }
+            | Act::HostBootNext { .. }
             | Act::RestartServices
             | Act::CollectDiagnostics
             | Act::RebootHost

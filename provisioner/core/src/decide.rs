@@ -4,6 +4,7 @@
 //! `decide` looks and wishes; it changes nothing. The shell makes the appended events durable, folds them in, and
 //! only then answers.
 
+use crate::adopt::Adoptee;
 use crate::deadline::{CHECKING_MAX, CHECKING_SILENCE_MAX, DEPLOYING_STILL_MAX, STILL_THERE};
 use crate::host::Speaks;
 use crate::life::LifeOrder;
@@ -200,6 +201,15 @@ pub enum Input {
         /// What.
         text: String,
     },
+    /// A running host asks to be taken in. It is decided with the whole fleet in view: [`crate::Fleet::decide`].
+    AdoptAsked(Box<Adoptee>),
+    /// An adopted host is let go.
+    Unadopted {
+        /// Who wants it.
+        by: String,
+        /// Why, in their words.
+        why: String,
+    },
     /// [`Node::deadline`] has passed.
     Timeout,
     /// We have just begun to listen; the journal has been folded.
@@ -260,6 +270,8 @@ pub enum Reply {
     Host(HostInstruction),
     /// The action was begun.
     Action(Box<Action>),
+    /// The host was taken in: its agent's certificate names this.
+    Adopted(PlanId),
     /// The machine is to run the maintenance OS with a shell.
     Rescue,
     /// No; the state does not allow it.
@@ -336,6 +348,9 @@ impl Node {
                 out.push(Wish::Append(Happened::Remarked { by, text }));
                 out.push(Wish::Reply(Reply::Accepted));
             }
+            // Whose machine it is, only the fleet knows.
+            Input::AdoptAsked(_) => {}
+            Input::Unadopted { by, why } => self.unadopt(&by, &why, out),
             Input::Timeout => self.timeout(now, out),
             Input::Restarted => self.resume(out),
         }
@@ -401,7 +416,8 @@ impl Node {
                 self.deadline(),
             )),
         };
-        let hostless = terms.rebuild.is_some() && self.host.is_none() && !self.run_is_open();
+        let made = self.host.as_ref().is_some_and(|host| host.plan.is_some());
+        let hostless = terms.rebuild.is_some() && !made && !self.run_is_open();
         let refusal = if hostless {
             Some(reasons::no_host_to_rebuild(self.id()))
         } else {

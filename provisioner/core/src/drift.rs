@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Where a machine differs from what the site says of it. It looks at what the machine said last and orders nothing.
 
-use crate::node::Node;
+use crate::node::{Host, Node};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -39,8 +39,10 @@ pub fn of_node(
             next_step,
         });
     };
+    let is = |image: &ImageRef, wanted: &ImageRef| image.manifest == wanted.manifest;
+    let of_host = |host: &Host| host.plan.as_ref().map(|plan| plan.image.clone());
     if let (Some(host), Some(wanted)) = (&node.host, wanted)
-        && host.plan.image.manifest != wanted.manifest
+        && !of_host(host).is_some_and(|image| is(&image, wanted))
         && !node.run_is_open()
     {
         let words = |image: &ImageRef| format!("{} {}", image.name, image.version);
@@ -49,7 +51,10 @@ pub fn of_node(
         add(
             "image".to_string(),
             words(wanted),
-            words(&host.plan.image),
+            of_host(host).map_or_else(
+                || "unknown: the host was adopted".to_string(),
+                |image| words(&image),
+            ),
             next,
         );
     }

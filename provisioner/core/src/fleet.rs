@@ -2,12 +2,14 @@
 //! Every node of the site, found by name or by MAC address, and the machines that belong to no node.
 
 use crate::deadline::{FOREIGN_AGAIN, FOREIGN_MAX, UNKNOWN_AGAIN, UNKNOWN_MACHINES_MAX};
-use crate::decide::{Input, Wish};
+use crate::adopt::Tokens;
+use crate::decide::{Input, Reply, Wish};
 use crate::eta::Medians;
 use crate::healing::Brake;
 use crate::index::Index;
 use crate::node::Node;
 use crate::reasons;
+use crate::reasons_adopt;
 use crate::waiting_room::WaitingRoom;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -34,6 +36,8 @@ pub struct Fleet {
     unknown: BTreeMap<MacAddr, Millis>,
     /// Machines of no node.
     pub(crate) waiting: WaitingRoom,
+    /// With which running hosts become nodes.
+    pub(crate) tokens: Tokens,
     /// What is done by itself about hosts in trouble.
     pub(crate) healing: HealingPolicy,
     /// The most runs that carry their plans out at once.
@@ -72,6 +76,7 @@ impl Fleet {
             foreign: BTreeMap::new(),
             unknown: BTreeMap::new(),
             waiting: WaitingRoom::default(),
+            tokens: Tokens::default(),
             healing: HealingPolicy::default(),
             runs_at_once: None,
             domains: BTreeMap::new(),
@@ -113,8 +118,13 @@ impl Fleet {
 
     /// Takes one event in. Events of nodes that left the site file change nothing.
     pub fn apply(&mut self, event: &Event) {
+        if let Happened::Adopted { token, key, .. } = &event.what {
+            self.tokens.use_up(*token, key.as_ref());
+        }
         if let Some(id) = &event.node {
             self.apply_to(id, event);
+        } else if let Happened::AdoptTokenMade { token } = &event.what {
+            self.tokens.take(event.at, token);
         } else if let Happened::Braked { on, by, reason } = &event.what {
             self.brake.set(event.at, *on, by, reason.as_ref());
         } else if let Happened::MachineSeen { machine } = &event.what {
@@ -158,6 +168,17 @@ impl Fleet {
                 node.refuse(now, reasons::identity_mismatch(node.id(), others), out);
                 return;
             }
+        }
+        if let Input::AdoptAsked(who) = input {
+            match self.adoptee(now, &who) {
+                Ok(token) if token.node == *node.id() => node.adopt(now, *who, &token.by, out),
+                Ok(token) => {
+                    let reason = reasons_adopt::token_is_for_another(&token.node, Vec::new());
+                    out.push(Wish::Reply(Reply::Conflict(reason)));
+                }
+                Err(reason) => out.push(Wish::Reply(Reply::Conflict(reason))),
+            }
+            return;
         }
         node.decide(now, input, out);
     }

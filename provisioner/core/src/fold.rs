@@ -3,6 +3,7 @@
 //! only what it can.
 
 use crate::action::{BY_POLICY, Doing};
+use crate::adopt::Adopted;
 use crate::deadline::{ALARMS_MAX, PAST_BOOTS_MAX};
 use crate::node::{BoundKey, DiskFigures, FIGURES_MAX, Host, Node, Run};
 use crate::reasons;
@@ -16,7 +17,7 @@ use groundstate_api::event::{Event, Happened};
 use groundstate_api::healing::Measure;
 use groundstate_api::host::Change;
 use groundstate_api::inventory::{Finding, Gravity, Inventory};
-use groundstate_api::plan::{HandOver, OrderTerms, Plan, Step};
+use groundstate_api::plan::{EarlierDisks, HandOver, OrderTerms, Plan, Step};
 use groundstate_api::run::StepState;
 use groundstate_api::view::{HostView, Phase};
 use groundstate_api::{BootId, Bytes, Millis, PlanId, Reason, RunId};
@@ -51,6 +52,7 @@ impl Node {
             | Happened::SiteApplied { .. }
             | Happened::MachineSeen { .. }
             | Happened::MachineLeft { .. }
+            | Happened::AdoptTokenMade { .. }
             | Happened::Braked { .. }
             | Happened::Audited { .. }
             | Happened::LeaderChanged { .. } => {}
@@ -63,7 +65,30 @@ impl Node {
             Happened::ActionEnded { id, outcome } => self.action_has_ended(at, *id, outcome),
             Happened::HealthReported { by, troubles } => self.health_reported(at, by, troubles),
             Happened::HostFenced { reason } => self.alarm(reason.clone()),
-            Happened::Adopted { .. } | Happened::Remarked { .. } => {}
+            Happened::Adopted {
+                os,
+                inventory,
+                key,
+                adoption,
+                boot_id,
+                firmware,
+                ..
+            } => {
+                self.count(at, inventory);
+                self.last_good = Some(inventory.clone());
+                // What stands on its disks now no plan of ours wrote.
+                self.earlier = EarlierDisks::default();
+                let adopted = Adopted {
+                    adoption,
+                    key: key.as_ref(),
+                    boot_id,
+                    os,
+                    firmware: *firmware,
+                };
+                self.host_adopted(at, adopted);
+            }
+            Happened::Unadopted { adoption, .. } => self.host_unadopted(adoption),
+            Happened::Remarked { .. } => {}
             Happened::Enrolled { run, boot_id, key } => self.in_run(run, |run| {
                 run.key.get_or_insert_with(|| BoundKey::new(boot_id, key));
                 run.boots = run.boots.max(1);
@@ -190,7 +215,7 @@ impl Node {
 
     fn registered(&mut self, plan: &PlanId, boot_id: &BootId, os: &str, changes: &[Change]) {
         if let Some(host) = &mut self.host
-            && host.plan.id == *plan
+            && host.id == *plan
         {
             let last_boot = host.seen.as_ref().map(|seen| seen.boot_id.clone());
             // The first boot's changes stay in the report: later boots change nothing.
@@ -211,6 +236,7 @@ impl Node {
                 boot_id: boot_id.clone(),
                 os: os.into(),
                 changes,
+                adopted: host.adopted,
             });
         }
     }
@@ -415,7 +441,9 @@ impl Host {
     /// A host whose agent has not called.
     fn new(plan: Box<Plan>, key: Option<String>, epoch: u64) -> Self {
         Self {
-            plan,
+            id: plan.id.clone(),
+            plan: Some(plan),
+            adopted: None,
             key,
             seen: None,
             epoch,

@@ -6,6 +6,7 @@ use crate::node::{Host, Node};
 use crate::{reasons, reasons_life};
 use alloc::format;
 use alloc::vec::Vec;
+use groundstate_api::adopt::ADOPTED_RUN;
 use groundstate_api::event::Happened;
 use groundstate_api::host::{Heartbeat, HostInstruction, Register};
 use groundstate_api::plan::{Plan, Step};
@@ -27,7 +28,7 @@ impl<'a> Speaks<'a> {
 
     /// Whether this is the host itself: of its plan, and with the key that its certificate was issued for.
     fn for_host(self, host: &Host) -> bool {
-        host.plan.id == *self.plan && host.key.as_deref() == Some(self.key)
+        host.id == *self.plan && host.key.as_deref() == Some(self.key)
     }
 }
 
@@ -42,11 +43,14 @@ impl Node {
         // The machine has left with the last report unheard: its host speaks for it.
         let left = self.left_unheard(now, who);
         let there = self.host.as_ref().filter(|host| who.for_host(host));
-        let made_by = left.or(there.map(|host| host.plan.as_ref()));
-        let right = |made_by: &&Plan| {
-            register.plan == *who.plan && register.run == made_by.run && register.node == *self.id()
+        let of_host = |host: &Host| match &host.plan {
+            Some(plan) => register.run == plan.run,
+            None => register.run.as_str() == ADOPTED_RUN,
         };
-        if made_by.filter(right).is_none() {
+        let of_run = left.map(|plan| register.run == plan.run);
+        let run = of_run.or(there.map(of_host));
+        let right = register.plan == *who.plan && register.node == *self.id();
+        if !(right && run == Some(true)) {
             self.not_the_host(
                 now,
                 who,
@@ -119,6 +123,9 @@ impl Node {
             return;
         }
         out.push(Wish::Note(Note::Heard));
+        if self.live.boots_next != beat.boots_next {
+            out.push(Wish::Note(Note::BootsNext(beat.boots_next)));
+        }
         if let Some(acted) = &beat.ended {
             self.host_acted(now, acted, out);
         }
@@ -133,6 +140,10 @@ impl Node {
     /// about to replace, has half made, or leaves alone while it erases another disk: such a host brings its machine back to
     /// the run. Every other one is refused.
     fn not_the_host(&self, now: Millis, who: Speaks<'_>, refusal: Reason, out: &mut Vec<Wish>) {
+        if let Some(reason) = self.was_let_go(who.plan) {
+            out.push(Wish::Reply(Reply::Conflict(reason)));
+            return;
+        }
         let half_made = self.run.as_ref().is_some_and(|run| {
             let of_this_plan = run.plan.as_ref().is_some_and(|plan| plan.id == *who.plan);
             of_this_plan || run.terms.erase.is_some()
@@ -183,7 +194,7 @@ impl Node {
         match self.phase {
             Phase::HandedOver | Phase::Suspect => {
                 self.trouble_is_over(out);
-                self.go(Phase::Ready, None, out);
+                self.go(Phase::Ready, self.adopted_words(), out);
             }
             Phase::Provisioning if left => {
                 self.go_from(Phase::HandedOver, Phase::Ready, None, out);

@@ -185,6 +185,8 @@ impl Fleet {
             | Happened::HealthReported { .. }
             | Happened::Braked { .. }
             | Happened::Adopted { .. }
+            | Happened::AdoptTokenMade { .. }
+            | Happened::Unadopted { .. }
             | Happened::Remarked { .. }
             | Happened::Audited { .. }
             | Happened::LeaderChanged { .. } => {}

@@ -10,6 +10,7 @@ extern crate alloc;
 
 pub mod access;
 pub mod action;
+pub mod adopt;
 pub mod allowance;
 mod boot_check;
 pub mod boot_mirror;
@@ -40,6 +41,7 @@ mod rack_check;
 pub mod reasons;
 mod pool_check;
 pub mod reasons_action;
+pub mod reasons_adopt;
 pub mod reasons_life;
 pub mod reasons_power;
 pub mod reasons_site;

@@ -18,7 +18,7 @@ use groundstate_api::plan::{EarlierDisks, HandOver, OrderTerms, Plan, Step};
 use groundstate_api::run::StepState;
 use groundstate_api::site;
 use groundstate_api::view::{HostView, Phase, Timing};
-use groundstate_api::{BootId, Bytes, Millis, NodeId, Reason, ReasonCode, RunId};
+use groundstate_api::{BootId, Bytes, Millis, NodeId, PlanId, Reason, ReasonCode, RunId};
 
 /// How many inventories' figures are kept per node: with a run a month, a year. The oldest stays for good, so that slow
 /// growth shows too.
@@ -62,6 +62,8 @@ pub struct Node {
     pub earlier: EarlierDisks,
     /// The host on its disks: set when it was started, gone when the first disk is wiped.
     pub host: Option<Host>,
+    /// Adoptions that are over, the newest last; at most 4.
+    pub let_go: Vec<PlanId>,
     /// Disks whose erase began and is not proved, by serial number, and since when. Only a proved erase ends it.
     pub quarantine: BTreeMap<String, Millis>,
     /// What a person should look at, newest last; at most [`crate::deadline::ALARMS_MAX`].
@@ -157,8 +159,12 @@ pub struct BoundKey {
 /// The host on a node's disks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
-    /// The plan that made it.
-    pub plan: Box<Plan>,
+    /// The id of the plan that made it, or of its adoption: its certificate names it.
+    pub id: PlanId,
+    /// The plan that made it; `None` for one that was taken in as it runs.
+    pub plan: Option<Box<Plan>>,
+    /// When it was taken in, where it was.
+    pub adopted: Option<Millis>,
     /// Digest of the key that its certificate was issued for: no other key speaks for it.
     pub key: Option<String>,
     /// What its agent said in its last registration.
@@ -204,6 +210,8 @@ pub struct Live {
     pub measure: Option<Box<MeasureView>>,
     /// How to come into it in its rescue.
     pub shell: Option<RescueShell>,
+    /// Whether its host has said that it can set what its firmware boots next.
+    pub boots_next: bool,
 }
 
 impl Node {
@@ -224,6 +232,7 @@ impl Node {
             figures: Vec::new(),
             earlier: EarlierDisks::default(),
             host: None,
+            let_go: Vec::new(),
             quarantine: BTreeMap::new(),
             alarms: Vec::new(),
             actions: Vec::new(),

@@ -44,6 +44,8 @@ pub enum Note {
     Considered(Option<Box<MeasureView>>),
     /// How to come into the machine in its rescue.
     Shell(Option<RescueShell>),
+    /// Whether the host can set what its firmware boots next.
+    BootsNext(bool),
 }
 
 impl Node {
@@ -74,6 +76,7 @@ impl Node {
             Note::Place(place, of) => self.live.place = Some((place, of)),
             Note::Considered(view) => self.live.measure = view,
             Note::Shell(shell) => self.live.shell = shell,
+            Note::BootsNext(can) => self.live.boots_next = can,
         }
     }
 }

@@ -59,7 +59,8 @@ pub fn needs_hands(node: &NodeId, act: &Act) -> Reason {
         Act::Identify { .. } => {
             "find the machine by its rack and unit (groundstate node explain NODE); or enter its BMC in the site file"
         }
-        Act::RestartServices
+        Act::HostBootNext { .. }
+        | Act::RestartServices
         | Act::CollectDiagnostics
         | Act::RebootHost
         | Act::Drain
@@ -97,6 +98,19 @@ pub fn host_could_not(action: &Action, facts: Vec<String>) -> Reason {
     reason
 }
 
+/// Its host cannot set what is booted next.
+#[must_use]
+pub fn host_sets_no_boot(node: &NodeId) -> Reason {
+    Reason::new(
+        ReasonCode::PlanRefused,
+        format!("the host of {node} cannot be asked to set what its firmware boots next"),
+        format!(
+            "choose it in the firmware's boot menu; groundstate node show {node} says whether the host calls and runs on UEFI"
+        ),
+    )
+    .seen("it does not call, its firmware's boot variables are not there, or it is asked for nothing in its phase")
+}
+
 /// It took too long.
 #[must_use]
 pub fn took_too_long(action: &Action, now: Millis) -> Reason {
@@ -121,7 +135,7 @@ pub fn waits_for_nobody(node: &NodeId, id: ActionId) -> Reason {
     Reason::new(
         ReasonCode::Precondition,
         format!("action {id} of {node} waits for nobody's word: it has begun, has ended, or is no measure"),
-        "groundstate action list --open names those that wait",
+        "groundstate action ls --open names those that wait",
     )
     .then("nothing: the request changed nothing")
 }
@@ -132,7 +146,7 @@ pub fn no_such_action(id: &str) -> Reason {
     Reason::new(
         ReasonCode::BadRequest,
         format!("there is no action {id:?}, or it ended long ago"),
-        "groundstate action list names them",
+        "groundstate action ls names them",
     )
 }
 

@@ -62,7 +62,8 @@ pub fn power_needed(node: &NodeId, serial: &str, act: &Act) -> Reason {
             "put the boot image on a USB stick (`groundstate boot-image --output FILE.iso`) and start the machine from it"
         }
         Act::Identify { .. } => "find the machine by its serial number: nothing can light its LED",
-        Act::RestartServices
+        Act::HostBootNext { .. }
+        | Act::RestartServices
         | Act::CollectDiagnostics
         | Act::RebootHost
         | Act::Drain

@@ -48,7 +48,7 @@ impl Node {
             hardware: Vec::new(),
             plan: run
                 .and_then(|run| run.plan.as_deref())
-                .or(self.host.as_ref().map(|host| host.plan.as_ref()))
+                .or(self.host.as_ref().and_then(|host| host.plan.as_deref()))
                 .cloned(),
             timings: run.map(|run| run.timings.clone()).unwrap_or_default(),
             facts: run.map_or(Vec::new(), |run| {

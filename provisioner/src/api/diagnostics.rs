@@ -56,7 +56,7 @@ async fn keep(
     let asked = ours.with_node(node, |state| {
         let host = state.host.as_ref();
         let is_host =
-            host.is_some_and(|host| host.plan.id == *plan && host.key.as_ref() == Some(key));
+            host.is_some_and(|host| host.id == *plan && host.key.as_ref() == Some(key));
         let open =
             |doing: &prov_core::Doing| doing.action.id == ActionId(action) && doing.goes_on();
         is_host && state.actions.iter().any(open)

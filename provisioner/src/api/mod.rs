@@ -2,6 +2,7 @@
 //! The HTTPS API, version 1: routes, and who may call them.
 
 mod actions;
+mod adopt;
 mod audit;
 mod bmc;
 pub(crate) mod body;
@@ -14,6 +15,7 @@ mod disks;
 mod enrol;
 mod erase;
 mod events;
+mod files;
 mod fleet;
 mod guard;
 mod health;
@@ -102,6 +104,7 @@ fn served() -> Routes {
     // Others' routes, one `.merge(NAME::routes())` each:
     .merge(health::routes())
     .merge(actions::routes())
+    .merge(adopt::routes())
     .merge(bmc::routes())
     .merge(brake::routes())
     .merge(diagnostics::routes())
@@ -109,6 +112,7 @@ fn served() -> Routes {
     .merge(fleet::routes())
     .merge(ticket::routes())
     .merge(machines::routes())
+    .merge(files::routes())
     .merge(site::routes())
 }
 
@@ -127,7 +131,7 @@ mod tests {
         paths::TRUST_IMAGE,
     ];
     /// Rows of routes that are not served.
-    const NOT_SERVED: &[&str] = &[paths::ADOPT];
+    const NOT_SERVED: &[&str] = &[];
 
     #[test]
     fn every_row_is_served_once() {

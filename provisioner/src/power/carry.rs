@@ -61,7 +61,8 @@ async fn act(
         }
         Act::BootNext { to } => power.set_next_boot(ours, &action.node, target, *to).await,
         Act::Identify { on } => Ok(done(target, bmcs.identify(target, *on).await?)),
-        Act::RestartServices
+        Act::HostBootNext { .. }
+        | Act::RestartServices
         | Act::CollectDiagnostics
         | Act::RebootHost
         | Act::Drain

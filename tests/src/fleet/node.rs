@@ -301,6 +301,7 @@ impl Node {
                 epoch: 0,
                 troubles: Vec::new(),
                 ended: ended.take(),
+                boots_next: false,
             };
             let answer = self
                 .ask_as_host(&mut line, paths::HOST_HEARTBEAT, &beat)

@@ -9,12 +9,13 @@
 //! | disk, memory | diagnostics; after 1 min quarantine: parts do not heal |
 //! | other | watch; after 1 min diagnostics; then a person |
 //!
-//! A step that only a host's agent can take is passed over while the host does not call.
+//! A step that only a host's agent can take is passed over while the host does not call; so is provisioning anew for a host
+//! that was adopted.
 
 use crate::node::Node;
 use alloc::string::String;
 use alloc::vec::Vec;
-use groundstate_api::Millis;
+use groundstate_api::{Millis, Reason, ReasonCode};
 use groundstate_api::healing::{HealingPolicy, HealingRule, HealingStep, Measure, TroubleKind};
 use groundstate_api::view::Phase;
 
@@ -37,6 +38,11 @@ pub fn next(node: &Node, policy: &HealingPolicy, now: Millis) -> Option<Next> {
     if !(node.phase == Phase::Suspect || node.held_by_policy()) {
         return None;
     }
+    // Adopted, and its agent was never started: a host that runs is not restarted for that.
+    let awaited = |reason: &Reason| reason.code == ReasonCode::Adopted;
+    if node.is_adopted() && node.reason.as_ref().is_some_and(awaited) {
+        return None;
+    }
     let (kind, what) = node.worst_trouble()?;
     let episode = node.episode.as_ref()?;
     let calls = node.host_calls(now);
@@ -44,7 +50,9 @@ pub fn next(node: &Node, policy: &HealingPolicy, now: Millis) -> Option<Next> {
     // A step counts as tried by its measure: the same measure twice in a ladder has the sum of its times.
     let mut spent = Vec::new();
     for step in &steps {
-        if !calls && needs_host(step.measure) {
+        // What an adopted host was made from is not known: no policy puts something else in its place.
+        let replaces = step.measure == Measure::Reprovision && node.is_adopted();
+        if (!calls && needs_host(step.measure)) || replaces {
             continue;
         }
         let before: u32 = spent

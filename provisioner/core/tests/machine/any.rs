@@ -302,10 +302,10 @@ proptest! {
                 // Of the newest run's plan; or the order lapsed, and that run never had a key.
                 let run = node.run.as_ref().unwrap();
                 match &run.plan {
-                    Some(plan) => prop_assert_eq!(&host.plan.id, &plan.id),
+                    Some(plan) => prop_assert_eq!(&host.id, &plan.id),
                     None => prop_assert!(run.key.is_none()),
                 }
-                prop_assert_eq!(&host.seen.as_ref().unwrap().plan, &host.plan.id);
+                prop_assert_eq!(&host.seen.as_ref().unwrap().plan, &host.id);
             }
         }
         world.check_replay();

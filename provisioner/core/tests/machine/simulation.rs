@@ -333,6 +333,7 @@ impl Sim {
                     epoch: 0,
                     troubles: Vec::new(),
                     ended: None,
+                    boots_next: false,
                 },
             };
             if let Some(Reply::Conflict(_)) = self.put(&id, beats) {

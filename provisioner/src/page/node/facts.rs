@@ -67,7 +67,14 @@ pub(super) fn facts(
     );
     if let Some(host) = &report.host {
         add("host", Some(host.os.clone()));
-        add("host's plan", Some(host.plan.to_string()));
+        match host.adopted {
+            Some(at) => {
+                let when = When::of(at, now);
+                let words = format!("as it ran, {} ({} ago)", when.people, when.ago);
+                add("adopted", Some(words));
+            }
+            None => add("host's plan", Some(host.plan.to_string())),
+        }
         add("host's boot", Some(host.boot_id.to_string()));
     }
     let heard = report.view.last_heard.map(|at| When::of(at, now));
