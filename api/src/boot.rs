@@ -203,6 +203,9 @@ pub struct BootConfig {
     pub site: String,
     /// `https://address:port` of the provisioner.
     pub provisioner: String,
+    /// The same of the others, where the site has several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
     /// The site CA, PEM: the only authority that PID 1 trusts.
     pub ca_pem: String,
 }

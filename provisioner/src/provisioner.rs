@@ -9,6 +9,7 @@ mod due;
 mod in_force;
 mod open;
 mod recent;
+mod refusing;
 mod replay;
 
 use crate::boots::Boots;
@@ -83,6 +84,8 @@ struct Inner {
     book: Mutex<Book>,
     /// What waits for the writer.
     queue: Queue,
+    /// What the journal refused last.
+    refusing: refusing::Refusing,
     /// Whether the last write may have been done although it failed: then nothing is answered from memory.
     doubtful: AtomicBool,
     /// Whose deadline passes next.
@@ -193,11 +196,22 @@ impl Provisioner {
         &self.inner.images
     }
 
-    /// Where the API is for nodes: `https://address:port`.
+    /// Where the API is for nodes: `https://address:port`. Among several, each tells its own: whoever heard it is there.
     #[must_use]
     pub fn address(&self) -> String {
+        if !matches!(self.standing(), crate::leader::Standing::Alone) {
+            return self.who().url;
+        }
         let network = &self.site().network;
         format!("https://{}:{}", network.address, network.https_port)
+    }
+
+    /// The addresses of the other provisioners, who leads first; none where there is one.
+    #[must_use]
+    pub fn others(&self) -> Vec<String> {
+        let mut others = self.inner.leader.addresses();
+        others.retain(|one| *one != self.inner.leader.me().url);
+        others
     }
 
     /// What the boot image carries about this site.
@@ -207,6 +221,7 @@ impl Provisioner {
             schema: SCHEMA,
             site: self.site().name.clone(),
             provisioner: self.address(),
+            others: self.others(),
             ca_pem: self.inner.pki.ca_pem().to_owned(),
         }
     }
@@ -530,6 +545,7 @@ impl Provisioner {
         if self.may_decide().is_err() {
             return;
         }
+        self.try_again();
         let due = {
             let fleet = self.fleet();
             let deadline = |id: &NodeId| fleet.node(id).and_then(Node::deadline);

@@ -61,6 +61,7 @@ mod tests {
             run: "run-1".parse().unwrap(),
             plan: "ab".repeat(32).parse().unwrap(),
             provisioner: "https://10.77.0.1:8443".into(),
+            others: Vec::new(),
             ca_pem: "CA".into(),
             certificate_pem: "CERT".into(),
             key_pem: "SECRET".into(),
@@ -72,6 +73,7 @@ mod tests {
             },
             same_host: false,
             epoch: 1,
+            adopted: false,
         }
     }
 

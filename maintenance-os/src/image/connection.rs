@@ -53,7 +53,7 @@ pub(super) struct Connection {
 impl Connection {
     /// Connects; the first question shakes hands. `received` counts the bytes of bodies.
     pub(super) fn open(source: &Source, received: Arc<AtomicU64>) -> io::Result<Self> {
-        let (host, port, is_tls) = address(source.base())?;
+        let (host, port, is_tls) = address(&source.now())?;
         let stream = connect(&host, port)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(STALL_MAX))?;

@@ -12,6 +12,8 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Source {
     base: String,
+    /// Where it is now, where it may move.
+    now: Option<Arc<dyn Fn() -> String + Send + Sync>>,
     tls: Option<Arc<rustls::ClientConfig>>,
 }
 
@@ -21,6 +23,7 @@ impl Source {
     pub fn plain(base: impl Into<String>) -> Self {
         Self {
             base: base.into(),
+            now: None,
             tls: None,
         }
     }
@@ -31,8 +34,23 @@ impl Source {
     pub fn with_tls(base: impl Into<String>, tls: Arc<rustls::ClientConfig>) -> Self {
         Self {
             base: base.into(),
+            now: None,
             tls: Some(tls),
         }
+    }
+
+    /// The same, asked before each connection where it is by now: a site with several provisioners goes on with another one.
+    #[must_use]
+    pub fn that_moves(self, now: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Self {
+            now: Some(Arc::new(now)),
+            ..self
+        }
+    }
+
+    /// Where to connect to.
+    pub(super) fn now(&self) -> String {
+        self.now.as_ref().map_or_else(|| self.base.clone(), |now| now())
     }
 
     /// Its address.

@@ -2,18 +2,22 @@
 //! Calls to the provisioner over TLS that trusts the site CA and nothing else.
 
 use groundstate_api::boot::BootConfig;
+use groundstate_api::ready::{Addresses, HOPS_MAX, LEADER_HEADER, PROVISIONERS_HEADER};
 use groundstate_api::view::Problem;
 use groundstate_api::{Reason, ReasonCode};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
 /// How long one call may take, connection and answer together.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long, where there is another provisioner to go to: one that was stopped in the middle answers never, and reports are
+/// numbered, so that one which was heard twice counts once.
+const CALL_TIMEOUT_AMONG: Duration = Duration::from_secs(5);
 /// How long a connection may take to stand.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest answer that is read: a plan with 100 disks is under 200 KiB.
@@ -23,7 +27,8 @@ const ANSWER_MAX_BYTES: u64 = 4 << 20;
 #[derive(Clone)]
 pub(super) struct Provisioner {
     agent: ureq::Agent,
-    base: String,
+    /// The provisioners of the site, the same for all clones.
+    known: Arc<Mutex<Addresses>>,
     tls: Arc<rustls::ClientConfig>,
 }
 
@@ -82,9 +87,33 @@ impl Provisioner {
             .new_agent();
         Ok(Self {
             agent,
-            base: config.provisioner.clone(),
+            known: Arc::new(Mutex::new(Addresses::new(
+                &config.provisioner,
+                config.others.iter().map(String::as_str),
+            ))),
             tls: images,
         })
+    }
+
+    /// The same, and what `before` has heard of the site's provisioners.
+    #[must_use]
+    pub(super) fn knowing(self, before: &Self) -> Self {
+        Self {
+            known: Arc::clone(&before.known),
+            ..self
+        }
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Addresses> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The other provisioners, for who comes after.
+    #[must_use]
+    pub(super) fn others(&self) -> Vec<String> {
+        let known = self.known();
+        let others = known.all().filter(|one| *one != known.current());
+        others.map(str::to_owned).collect()
     }
 
     /// Whom to trust and who this is, for the image room, whose connections are its own.
@@ -95,8 +124,56 @@ impl Provisioner {
 
     /// The base URL.
     #[must_use]
-    pub(super) fn base(&self) -> &str {
-        &self.base
+    pub(super) fn base(&self) -> String {
+        self.known().current().to_owned()
+    }
+
+    fn patience(&self) -> Duration {
+        if self.known().all().nth(1).is_some() {
+            CALL_TIMEOUT_AMONG
+        } else {
+            CALL_TIMEOUT
+        }
+    }
+
+    /// Calls the provisioner that answered last; who leads where it says that another one does; and the next time another
+    /// one, where it does not answer.
+    fn ask(
+        &self,
+        path: &str,
+        call: impl Fn(&str) -> Result<Answer, ureq::Error>,
+    ) -> Result<Answer, Refusal> {
+        let mut hops = 0;
+        loop {
+            let base = self.base();
+            let answer = call(&base);
+            if hops < HOPS_MAX && self.sent_on(&base, &answer) {
+                hops += 1;
+                continue;
+            }
+            return self.accepted(&base, path, answer);
+        }
+    }
+
+    /// Takes in what an answer says of the provisioners; true where the call belongs to another one.
+    fn sent_on(&self, base: &str, answer: &Result<Answer, ureq::Error>) -> bool {
+        let mut known = self.known();
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(_) => {
+                // Another thread may have gone on already.
+                if known.current() == base {
+                    known.next();
+                }
+                return false;
+            }
+        };
+        let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
+        if let Some(list) = header(PROVISIONERS_HEADER) {
+            known.heard(list);
+        }
+        answer.status().as_u16() == 503
+            && header(LEADER_HEADER).is_some_and(|leader| known.led(leader))
     }
 
     /// Posts a document and reads the answer.
@@ -125,30 +202,29 @@ impl Provisioner {
     /// # Errors
     /// As [`Self::post`].
     pub(super) fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, Refusal> {
-        let answer = self
-            .agent
-            .get(format!("{}{path}", self.base))
-            .config()
-            .timeout_global(Some(CALL_TIMEOUT))
-            .build()
-            .call();
-        self.accepted(path, answer)
-            .and_then(|answer| self.read(path, answer))
+        let patience = self.patience();
+        let answer = self.ask(path, |base| {
+            let call = self.agent.get(format!("{base}{path}")).config();
+            call.timeout_global(Some(patience)).build().call()
+        });
+        answer.and_then(|answer| self.read(path, answer))
     }
 
     fn send<Q: Serialize>(&self, path: &str, body: &Q) -> Result<Answer, Refusal> {
-        let answer = self
-            .agent
-            .post(format!("{}{path}", self.base))
-            .config()
-            .timeout_global(Some(CALL_TIMEOUT))
-            .build()
-            .send_json(body);
-        self.accepted(path, answer)
+        let patience = self.patience();
+        self.ask(path, |base| {
+            let call = self.agent.post(format!("{base}{path}")).config();
+            call.timeout_global(Some(patience)).build().send_json(body)
+        })
     }
 
-    fn accepted(&self, path: &str, answer: Result<Answer, ureq::Error>) -> Result<Answer, Refusal> {
-        let mut answer = answer.map_err(|error| Refusal::NoAnswer(self.unreachable(&error)))?;
+    fn accepted(
+        &self,
+        base: &str,
+        path: &str,
+        answer: Result<Answer, ureq::Error>,
+    ) -> Result<Answer, Refusal> {
+        let mut answer = answer.map_err(|error| Refusal::NoAnswer(unreachable(base, &error)))?;
         let status = answer.status();
         if status.is_success() {
             return Ok(answer);
@@ -162,7 +238,7 @@ impl Provisioner {
             Ok(problem) => problem.reason,
             Err(_) => Reason::new(
                 ReasonCode::Internal,
-                format!("{}{path} answered {status} without a reason", self.base),
+                format!("{base}{path} answered {status} without a reason"),
                 "look at the provisioner's log",
             ),
         };
@@ -174,18 +250,20 @@ impl Provisioner {
     }
 
     fn read<A: DeserializeOwned>(&self, path: &str, mut answer: Answer) -> Result<A, Refusal> {
+        let base = self.base();
         answer.body_mut().with_config().limit(ANSWER_MAX_BYTES).read_json().map_err(|error| {
             Refusal::NoAnswer(Reason::new(
                 ReasonCode::Internal,
-                format!("{}{path} answered something that this maintenance OS does not understand: {error}", self.base),
+                format!("{base}{path} answered something that this maintenance OS does not understand: {error}"),
                 "boot image and provisioner must be of one version: restart `groundstate up`, then the node",
             ))
         })
     }
 
-    /// What a failed call means for a person.
-    #[must_use]
-    pub(super) fn unreachable(&self, error: &ureq::Error) -> Reason {
+}
+
+/// What a failed call to a provisioner means for a person.
+fn unreachable(base: &str, error: &ureq::Error) -> Reason {
         let text = error.to_string();
         let source = tls_error(error);
         match source {
@@ -197,23 +275,22 @@ impl Provisioner {
                 "this machine's clock does not fit the provisioner's certificate",
                 "set the clock in the firmware's set-up (UTC), or check the provisioner's own clock",
             )
-            .seen(format!("{} says: {text}", self.base)),
+            .seen(format!("{base} says: {text}")),
             Some(_) => Reason::new(
                 ReasonCode::TlsRefused,
                 "the provisioner's certificate is not of this site",
                 "check that no other machine has the provisioner's address; if the site was set up anew, restart this machine to fetch the new boot image",
             )
-            .seen(format!("{} says: {text}", self.base)),
+            .seen(format!("{base} says: {text}")),
             None => Reason::new(
                 ReasonCode::ProvisionerUnreachable,
                 "the provisioner does not answer",
-                format!("check that `groundstate up` runs and that {} is reachable from this network", self.base),
+                format!("check that `groundstate up` runs and that {base} is reachable from this network"),
             )
             .seen(text),
         }
         .then("it asks again every few seconds")
     }
-}
 
 /// The same trust and credential as the calls', for connections without ureq.
 fn image_tls(
@@ -303,9 +380,10 @@ mod tests {
             schema: groundstate_api::SCHEMA,
             site: "test".into(),
             provisioner: "https://192.0.2.1:8443".into(),
+            others: Vec::new(),
             ca_pem: ca.pem(),
         };
-        let provisioner = Provisioner::new(&config, None).unwrap();
+        assert!(Provisioner::new(&config, None).is_ok());
         let tls = |error| ureq::Error::Rustls(rustls::Error::InvalidCertificate(error));
         let inside = |error| {
             ureq::Error::Io(std::io::Error::other(rustls::Error::InvalidCertificate(
@@ -320,7 +398,7 @@ mod tests {
             (inside(UnknownIssuer), ReasonCode::TlsRefused),
             (silent, ReasonCode::ProvisionerUnreachable),
         ] {
-            let reason = provisioner.unreachable(&error);
+            let reason = unreachable(&config.provisioner, &error);
             assert_eq!(reason.code, code, "{error}");
             assert!(reason.lines().join(" ").contains("192.0.2.1"), "{reason}");
         }

@@ -12,7 +12,7 @@ use groundstate_api::enrol::{EnrolReply, EnrolRequest};
 use groundstate_api::inventory::Inventory;
 use groundstate_api::plan::Step;
 use groundstate_api::run::{Instruction, InventoryReport, LogChunk, Progress, StepState};
-use groundstate_api::{Bytes, Reason, RunId, paths};
+use groundstate_api::{Bytes, RunId, paths};
 use mos_core::phases::Event;
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -62,18 +62,15 @@ pub(super) struct Postman {
 }
 
 impl Postman {
-    /// A postman for the provisioner that the boot image names.
-    ///
-    /// # Errors
-    /// When the boot image's CA cannot be read.
+    /// A postman for this provisioner.
     pub(super) fn new(
         config: BootConfig,
+        provisioner: Provisioner,
         log: Log,
         letters: Receiver<Letter>,
         words: Sender<Word>,
-    ) -> Result<Self, Reason> {
-        let provisioner = Provisioner::new(&config, None)?;
-        Ok(Self {
+    ) -> Self {
+        Self {
             config,
             provisioner,
             run: None,
@@ -86,7 +83,7 @@ impl Postman {
             letters,
             words,
             bag: VecDeque::new(),
-        })
+        }
     }
 
     /// Works until PID 1 ends, which it does not.
@@ -244,7 +241,7 @@ impl Postman {
     fn speak(&mut self, run: RunId, credential: &Credential) {
         match Provisioner::new(&self.config, Some(credential)) {
             Ok(provisioner) => {
-                self.provisioner = provisioner;
+                self.provisioner = provisioner.knowing(&self.provisioner);
                 self.run = Some(run);
                 // Another run counts its reports and keeps its log from the beginning.
                 self.number = 0;

@@ -47,12 +47,14 @@ pub(super) fn run(page: Option<File>, log: &Log, first_line: Millis) -> Result<I
     let (words, heard) = channel();
     let (key_pem, csr_pem) = handover::make_key_and_csr("node")?;
     let drivers_ready = load_drivers(log);
-    let letters = start_postman(&config, log, &words)?;
+    let provisioner = Provisioner::new(&config, None)?;
+    let letters = start_postman(&config, &provisioner, log, &words);
     let mut shell = Shell {
         phases: Phases::default(),
         console: Console::new(page, log.clone(), heading),
         log: log.clone(),
         config,
+        provisioner,
         boot_id,
         uuid,
         serial,
@@ -78,6 +80,8 @@ struct Shell {
     console: Console,
     log: Log,
     config: BootConfig,
+    /// Without a credential; what all threads know of the site's provisioners.
+    provisioner: Provisioner,
     boot_id: BootId,
     uuid: Option<groundstate_api::SystemUuid>,
     serial: String,
@@ -306,7 +310,7 @@ impl Shell {
         };
         let workshop = Workshop {
             config: self.config.clone(),
-            provisioner,
+            provisioner: provisioner.knowing(&self.provisioner),
             credential,
             node,
             run,
@@ -399,13 +403,15 @@ fn load_drivers(log: &Log) -> Arc<OnceLock<()>> {
 
 fn start_postman(
     config: &BootConfig,
+    provisioner: &Provisioner,
     log: &Log,
     words: &Sender<Word>,
-) -> Result<Sender<Letter>, Reason> {
+) -> Sender<Letter> {
     let (letters, for_postman) = channel();
-    let postman = Postman::new(config.clone(), log.clone(), for_postman, words.clone())?;
+    let (config, provisioner) = (config.clone(), provisioner.clone());
+    let postman = Postman::new(config, provisioner, log.clone(), for_postman, words.clone());
     std::thread::spawn(move || postman.work());
-    Ok(letters)
+    letters
 }
 
 fn fault(what: &str) -> Reason {

@@ -275,7 +275,8 @@ impl Workshop {
             node: self.node.clone(),
             run: self.run.clone(),
             plan: plan.id.clone(),
-            provisioner: self.config.provisioner.clone(),
+            provisioner: self.provisioner.base(),
+            others: self.provisioner.others(),
             ca_pem: self.config.ca_pem.clone(),
             certificate_pem: credential.certificate_pem,
             key_pem,
@@ -287,6 +288,7 @@ impl Workshop {
             },
             same_host: plan.rebuild.is_some(),
             epoch: credential.epoch,
+            adopted: false,
         })
     }
 
@@ -343,7 +345,9 @@ impl Workshop {
     }
 
     fn source(&self) -> image::Source {
-        image::Source::with_tls(self.provisioner.base(), self.provisioner.tls())
+        let provisioner = self.provisioner.clone();
+        image::Source::with_tls(provisioner.base(), provisioner.tls())
+            .that_moves(move || provisioner.base())
     }
 
     fn listener(&self) -> impl FnMut(image::Moved) + '_ {

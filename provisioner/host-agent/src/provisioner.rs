@@ -11,15 +11,23 @@ use groundstate_api::ReasonCode;
 use groundstate_api::action::ActionId;
 use groundstate_api::host::{CREDENTIAL_DIR, Heartbeat, HostInstruction, Register};
 use groundstate_api::limits::JSON_BODY_MAX;
+use groundstate_api::ready::{Addresses, HOPS_MAX, LEADER_HEADER, PROVISIONERS_HEADER};
 use groundstate_api::paths::{HOST_DIAGNOSTICS, HOST_HEARTBEAT, HOST_REGISTER};
 use groundstate_api::view::Problem;
 use serde::Serialize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
 
 /// How long one call may take from name to last byte. The answers are a few bytes.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long, where there is another provisioner to go to: one that was stopped in the middle never answers.
+const CALL_TIMEOUT_AMONG: Duration = Duration::from_secs(4);
+
+/// The provisioners of the site as they were heard of last, a line each; a host that starts while the one of its seed is gone
+/// finds the others here.
+const KNOWN_PATH: &str = "var/lib/groundstate/provisioners";
 
 /// How long sending a package of diagnostics may take: 4 MiB over a management network at 1 Mb/s.
 const PACKAGE_TIMEOUT: Duration = Duration::from_secs(90);
@@ -28,15 +36,17 @@ const PACKAGE_TIMEOUT: Duration = Duration::from_secs(90);
 #[derive(Clone, Debug)]
 pub struct Provisioner {
     agent: ureq::Agent,
-    address: String,
+    known: Arc<Mutex<Addresses>>,
+    root: Root,
 }
 
 impl Provisioner {
-    /// Reads the credential below `root`; `address` is `https://address:port`.
+    /// Reads the credential below `root`; `address` is `https://address:port`, and so are the `others`. What was heard of the
+    /// site's provisioners before is known too.
     ///
     /// # Errors
     /// The credential is missing or not what TLS needs.
-    pub fn new(root: &Root, address: &str) -> Result<Self, AgentError> {
+    pub fn new(root: &Root, address: &str, others: &[String]) -> Result<Self, AgentError> {
         let file = |name: &str| {
             let path = format!("{CREDENTIAL_DIR}/{name}");
             root.read(&path)?.ok_or(AgentError::CredentialMissing {
@@ -61,10 +71,72 @@ impl Provisioner {
             .http_status_as_error(false)
             .timeout_global(Some(CALL_TIMEOUT))
             .build();
+        let heard = root.read(KNOWN_PATH)?.unwrap_or_default();
+        let heard = String::from_utf8_lossy(&heard).into_owned();
+        let others = others.iter().map(String::as_str);
+        let mut known = Addresses::new(address, others);
+        known.heard(&heard);
         Ok(Self {
             agent: config.new_agent(),
-            address: address.trim_end_matches('/').to_string(),
+            known: Arc::new(Mutex::new(known)),
+            root: root.clone(),
         })
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Addresses> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Calls the provisioner that answered last; who leads, where it says that another one does; and the next time another one,
+    /// where it does not answer.
+    fn ask(
+        &self,
+        call: impl Fn(&str) -> Result<Answer, ureq::Error>,
+    ) -> Result<Vec<u8>, Failure> {
+        let mut hops = 0;
+        loop {
+            let address = self.known().current().to_owned();
+            let answer = call(&address);
+            if hops < HOPS_MAX && self.sent_on(&answer) {
+                hops += 1;
+                continue;
+            }
+            let mut answer = answer.map_err(|error| Failure::Unreachable {
+                seen: format!("{address}: {error}"),
+            })?;
+            return read(&address, &mut answer);
+        }
+    }
+
+    /// Takes in what an answer says of the provisioners; true where the call belongs to another one.
+    fn sent_on(&self, answer: &Result<Answer, ureq::Error>) -> bool {
+        let mut known = self.known();
+        let Ok(answer) = answer else {
+            known.next();
+            return false;
+        };
+        let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
+        if header(PROVISIONERS_HEADER).is_some_and(|list| known.heard(list)) {
+            self.keep(&known);
+        }
+        answer.status().as_u16() == 503
+            && header(LEADER_HEADER).is_some_and(|leader| known.led(leader))
+    }
+
+    /// For the next start. Without it that start knows the provisioner of its seed, and hears of the others from it.
+    fn keep(&self, known: &Addresses) {
+        let lines: String = known.all().map(|one| format!("{one}\n")).collect();
+        if let Err(error) = self.root.write(KNOWN_PATH, lines.as_bytes(), 0o644) {
+            crate::say::console(&format!("the provisioners' addresses are not kept: {error}"));
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        if self.known().all().nth(1).is_some() {
+            CALL_TIMEOUT_AMONG
+        } else {
+            CALL_TIMEOUT
+        }
     }
 
     /// Registers this boot.
@@ -84,14 +156,16 @@ impl Provisioner {
     }
 
     fn post<T: Serialize>(&self, path: &str, body: &T) -> Result<HostInstruction, Failure> {
-        let unreachable = |error: ureq::Error| Failure::Unreachable {
-            seen: format!("{}: {error}", self.address),
-        };
-        let url = format!("{}{path}", self.address);
-        let mut response = self.agent.post(url).send_json(body).map_err(unreachable)?;
-        let bytes = self.answer(&mut response)?;
+        let patience = self.patience();
+        let bytes = self.ask(|address| {
+            let call = self.agent.post(format!("{address}{path}")).config();
+            call.timeout_global(Some(patience)).build().send_json(body)
+        })?;
         serde_json::from_slice(&bytes).map_err(|error| Failure::Unreachable {
-            seen: format!("{}: the answer cannot be understood: {error}", self.address),
+            seen: format!(
+                "{}: the answer cannot be understood: {error}",
+                self.known().current()
+            ),
         })
     }
 
@@ -100,37 +174,40 @@ impl Provisioner {
     /// # Errors
     /// No answer, or a refusal.
     pub fn diagnostics(&self, action: ActionId, package: Vec<u8>) -> Result<(), Failure> {
-        let url = format!("{}{HOST_DIAGNOSTICS}?action={action}", self.address);
-        let call = self.agent.post(url).config();
-        let call = call.timeout_global(Some(PACKAGE_TIMEOUT)).build();
-        let sent = call.content_type("application/gzip").send(package);
-        let mut response = sent.map_err(|error| Failure::Unreachable {
-            seen: format!("{}: {error}", self.address),
-        })?;
-        self.answer(&mut response).map(|_| ())
+        let sent = self.ask(|address| {
+            let url = format!("{address}{HOST_DIAGNOSTICS}?action={action}");
+            let call = self.agent.post(url).config();
+            let call = call.timeout_global(Some(PACKAGE_TIMEOUT)).build();
+            call.content_type("application/gzip").send(&package[..])
+        });
+        sent.map(|_| ())
     }
+}
 
-    /// The bytes of an answer; a refusal with what it says.
-    fn answer(&self, response: &mut ureq::http::Response<ureq::Body>) -> Result<Vec<u8>, Failure> {
-        let status = response.status();
-        let body = response.body_mut().with_config().limit(JSON_BODY_MAX.0);
-        let bytes = body.read_to_vec().map_err(|error| Failure::Unreachable {
-            seen: format!("{}: {error}", self.address),
-        })?;
-        if status.is_success() {
-            return Ok(bytes);
-        }
-        let problem = serde_json::from_slice::<Problem>(&bytes).ok();
-        let fenced = |problem: &Problem| problem.reason.code == ReasonCode::Fenced;
-        let is_fenced = problem.as_ref().is_some_and(fenced);
-        let said = problem.map_or_else(|| "no reason given".into(), |problem| problem.title);
-        Err(if is_fenced {
-            Failure::Fenced { said }
-        } else {
-            Failure::Refused {
-                status: status.as_u16(),
-                said,
-            }
-        })
+type Answer = ureq::http::Response<ureq::Body>;
+
+/// The bytes of an answer; a refusal with what it says.
+fn read(address: &str, response: &mut Answer) -> Result<Vec<u8>, Failure> {
+    let status = response.status();
+    let body = response.body_mut().with_config().limit(JSON_BODY_MAX.0);
+    let bytes = body.read_to_vec().map_err(|error| Failure::Unreachable {
+        seen: format!("{address}: {error}"),
+    })?;
+    if status.is_success() {
+        return Ok(bytes);
     }
+    let problem = serde_json::from_slice::<Problem>(&bytes).ok();
+    let code = problem.as_ref().map(|problem| problem.reason.code);
+    let said = problem.map_or_else(|| "no reason given".into(), |problem| problem.title);
+    Err(match code {
+        Some(ReasonCode::Fenced) => Failure::Fenced { said },
+        // Nobody leads at this moment: nothing is wrong with this host, and it stays registered.
+        Some(ReasonCode::NotLeader) => Failure::Unreachable {
+            seen: format!("{address}: {said}"),
+        },
+        Some(_) | None => Failure::Refused {
+            status: status.as_u16(),
+            said,
+        },
+    })
 }

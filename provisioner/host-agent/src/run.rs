@@ -41,7 +41,7 @@ pub fn run_forever<H: Host + Clone + Send + 'static>(
     let facts = BootFacts::read(root)?;
     let done = specialise(root, host, &facts)?;
     let seed = read_seed(root)?;
-    let provisioner = Provisioner::new(root, &seed.provisioner)?;
+    let provisioner = Provisioner::new(root, &seed.provisioner, &seed.others)?;
     say::ready();
     let short: String = seed.plan.as_str().chars().take(12).collect();
     say::console(&format!("host {} is specialised, plan {short}", seed.node));

@@ -2,6 +2,7 @@
 //! Why the journal could not be used.
 
 use crate::Leader;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What an engine says.
@@ -29,6 +30,74 @@ pub enum EngineError {
         seen: String,
         /// Whether a member may have carried it out all the same.
         uncertain: bool,
+    },
+    /// A file of ours for etcd cannot be used.
+    #[error("{path} cannot be used for etcd: {said}")]
+    EtcdFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        said: String,
+    },
+    /// A member shows a certificate that is not believed.
+    #[error(
+        "etcd at {endpoint} shows a certificate that is not believed ({said}): --journal-ca must be the CA that signed it, and it must name the host that is called"
+    )]
+    EtcdCertificate {
+        /// Which member.
+        endpoint: String,
+        /// What TLS says.
+        said: String,
+    },
+    /// A member does not believe ours, or there is none.
+    #[error(
+        "etcd at {endpoint} does not accept us over TLS ({said}): it asks for a certificate that its --trusted-ca-file signed, --journal-cert with --journal-key"
+    )]
+    EtcdOurCertificate {
+        /// Which member.
+        endpoint: String,
+        /// What TLS says.
+        said: String,
+    },
+    /// A member asks who we are, and nobody told us.
+    #[error(
+        "etcd at {endpoint} asks for a user, and none was given: --journal-login names a file with user:password"
+    )]
+    EtcdNoLogin {
+        /// Which member.
+        endpoint: String,
+    },
+    /// The user or the password is wrong.
+    #[error(
+        "etcd at {endpoint} does not take the user {user:?} with this password ({said}): see the file of --journal-login"
+    )]
+    EtcdLogin {
+        /// Which member.
+        endpoint: String,
+        /// Whom we said to be.
+        user: String,
+        /// Its words.
+        said: String,
+    },
+    /// A login was given to a cluster that asks nobody.
+    #[error(
+        "etcd at {endpoint} asks nobody who they are, so a login protects nothing: etcdctl auth enable, or leave --journal-login out"
+    )]
+    EtcdOpen {
+        /// Which member.
+        endpoint: String,
+    },
+    /// The user may not do that.
+    #[error(
+        "etcd's user {user:?} may not do {call} with the keys {keys}/: etcdctl role grant-permission ROLE --prefix=true readwrite {keys}/"
+    )]
+    EtcdDenied {
+        /// Whom we are.
+        user: String,
+        /// What was asked.
+        call: &'static str,
+        /// What our keys begin with.
+        keys: String,
     },
     /// etcd's answer is not what its API says.
     #[error("etcd at {endpoint} answers {call} with what is no answer: {said}")]
@@ -145,7 +214,16 @@ impl JournalError {
             Self::Write(EngineError::EtcdSilent { uncertain, .. }) => *uncertain,
             Self::Write(EngineError::EtcdNonsense { .. }) => true,
             Self::Shared(one) => one.is_uncertain(),
-            Self::Write(EngineError::EtcdRefuses { .. })
+            Self::Write(
+                EngineError::EtcdRefuses { .. }
+                | EngineError::EtcdFile { .. }
+                | EngineError::EtcdCertificate { .. }
+                | EngineError::EtcdOurCertificate { .. }
+                | EngineError::EtcdNoLogin { .. }
+                | EngineError::EtcdLogin { .. }
+                | EngineError::EtcdOpen { .. }
+                | EngineError::EtcdDenied { .. },
+            )
             | Self::Open { .. }
             | Self::Version { .. }
             | Self::Read(_)

@@ -12,7 +12,7 @@ mod sqlite;
 mod text;
 
 pub use error::{EngineError, JournalError};
-pub use etcd::{EtcdElection, EtcdJournal, EtcdOptions, OptionsError};
+pub use etcd::{EtcdCommon, EtcdElection, EtcdJournal, EtcdOptions, OptionsError};
 pub use sqlite::SqliteJournal;
 
 use groundstate_api::event::Event;
@@ -94,6 +94,25 @@ pub trait Journal: Reader {
     fn reader(&self) -> Result<Box<dyn Reader>, JournalError>;
     /// Who writes, where several may; `None` where the journal has one writer by its nature.
     fn election(&self) -> Option<Box<dyn Election>>;
+    /// What provisioners keep in common, where several may; `None` where the journal has one writer by its nature.
+    fn common(&self) -> Option<Box<dyn Common>> {
+        None
+    }
+}
+
+/// Small things that all provisioners of a site keep in common beside the events, and that each may change, whoever leads: what a
+/// change adds must stay right whatever another one added meanwhile.
+pub trait Common: Send {
+    /// What stands under a name, and which state of it that is: 0 where there is nothing.
+    ///
+    /// # Errors
+    /// Where the journal cannot be read.
+    fn get(&self, name: &str) -> Result<(Option<Vec<u8>>, u64), JournalError>;
+    /// Puts it in the place of the state that was read; false where another one was quicker: read again.
+    ///
+    /// # Errors
+    /// Where it could not be made durable, or is too long.
+    fn put(&self, name: &str, bytes: &[u8], seen: u64) -> Result<bool, JournalError>;
 }
 
 /// Who may write, where several provisioners share a journal.
@@ -103,6 +122,8 @@ pub trait Election: Send {
     /// # Errors
     /// Where the journal cannot be asked: then whoever leads does so until its time ends.
     fn lead(&mut self, me: &Leader) -> Result<Lead, JournalError>;
+    /// The provisioners of the site, as the last [`Self::lead`] saw them: each that was there within a day.
+    fn members(&self) -> Vec<Leader>;
     /// Gives the lead away at once; what is appended after that is refused.
     fn resign(&mut self);
 }

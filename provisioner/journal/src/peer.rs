@@ -2,6 +2,10 @@
 //! Real etcd on loopback, for tests: its data in a private folder, its members killed one by one. It starts nothing where
 //! Debian's `etcd-server` is not installed.
 
+mod papers;
+
+pub use papers::Papers;
+
 use crate::etcd::EtcdOptions;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
@@ -10,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// Where Debian puts it.
 const ETCD: &str = "/usr/bin/etcd";
+/// And its command, of `etcd-client`.
+const ETCDCTL: &str = "/usr/bin/etcdctl";
 /// How long a cluster may take to answer for the first time.
 const START_MAX: Duration = Duration::from_secs(60);
 
@@ -17,6 +23,7 @@ const START_MAX: Duration = Duration::from_secs(60);
 pub struct Cluster {
     dir: tempfile::TempDir,
     members: Vec<Member>,
+    papers: Option<Papers>,
 }
 
 struct Member {
@@ -32,6 +39,19 @@ impl Cluster {
     /// Where it does not start; and where etcd is missing although the environment has `CI`.
     #[must_use]
     pub fn start(members: usize) -> Option<Self> {
+        Self::with(members, false)
+    }
+
+    /// The same over TLS, where a client must show a certificate: see [`Self::papers`].
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_over_tls(members: usize) -> Option<Self> {
+        Self::with(members, true)
+    }
+
+    fn with(members: usize, tls: bool) -> Option<Self> {
         if !std::path::Path::new(ETCD).exists() {
             assert!(
                 std::env::var_os("CI").is_none(),
@@ -53,6 +73,7 @@ impl Cluster {
         });
         let mut cluster = Self {
             members: members.collect(),
+            papers: tls.then(|| Papers::write(dir.path())),
             dir,
         };
         drop(held);
@@ -74,7 +95,70 @@ impl Cluster {
     pub fn address(&self, prefix: &str) -> String {
         let members = self.members.iter();
         let at: Vec<_> = members.map(|m| format!("127.0.0.1:{}", m.client)).collect();
-        format!("etcd://{}/{prefix}", at.join(","))
+        let scheme = if self.papers.is_some() {
+            "etcds"
+        } else {
+            "etcd"
+        };
+        format!("{scheme}://{}/{prefix}", at.join(","))
+    }
+
+    /// Its certificates, where it speaks TLS.
+    #[must_use]
+    pub const fn papers(&self) -> Option<&Papers> {
+        self.papers.as_ref()
+    }
+
+    /// Where one member listens for clients: 127.0.0.1 and this port.
+    #[must_use]
+    pub fn port(&self, member: usize) -> u16 {
+        self.members[member].client
+    }
+
+    /// Carries out a command of `etcdctl`, as `user:password` where one is given.
+    ///
+    /// # Panics
+    /// Where it fails.
+    pub fn ctl(&self, user: Option<&str>, words: &[&str]) {
+        let at: Vec<_> = self
+            .members
+            .iter()
+            .map(|m| format!("127.0.0.1:{}", m.client))
+            .collect();
+        let mut command = Command::new(ETCDCTL);
+        command
+            .env("ETCDCTL_API", "3")
+            .args(["--endpoints", &at.join(",")]);
+        if let Some(papers) = &self.papers {
+            command.arg("--cacert").arg(&papers.ca);
+            command
+                .arg("--cert")
+                .arg(&papers.client.0)
+                .arg("--key")
+                .arg(&papers.client.1);
+        }
+        if let Some(user) = user {
+            command.args(["--user", user]);
+        }
+        let output = command.args(words).output().expect("etcdctl");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "etcdctl {words:?}: {said}");
+    }
+
+    /// Stops a member without a word (SIGSTOP), or lets it go on (SIGCONT).
+    ///
+    /// # Panics
+    /// Where the kernel refuses.
+    pub fn pause(&self, member: usize, paused: bool) {
+        let child = self.members[member]
+            .child
+            .as_ref()
+            .expect("a member that runs");
+        let signal = if paused { "-STOP" } else { "-CONT" };
+        let sent = Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status();
+        assert!(sent.expect("kill").success());
     }
 
     /// Kills a member (SIGKILL).
@@ -100,16 +184,29 @@ impl Cluster {
 
     fn spawn(&mut self, member: usize) {
         let url = |port: u16| format!("http://127.0.0.1:{port}");
+        let client = match &self.papers {
+            None => url(self.members[member].client),
+            Some(_) => format!("https://127.0.0.1:{}", self.members[member].client),
+        };
         let all = self.members.iter().enumerate();
         let all: Vec<_> = all.map(|(n, m)| format!("m{n}={}", url(m.peer))).collect();
         let log = std::fs::File::create(self.dir.path().join(format!("m{member}.log")));
         let this = &self.members[member];
-        let child = Command::new(ETCD)
+        let mut command = Command::new(ETCD);
+        if let Some(papers) = &self.papers {
+            command
+                .arg("--client-cert-auth")
+                .arg("--trusted-ca-file")
+                .arg(&papers.ca);
+            command.arg("--cert-file").arg(&papers.server.0);
+            command.arg("--key-file").arg(&papers.server.1);
+        }
+        let child = command
             .args(["--name", &format!("m{member}")])
             .arg("--data-dir")
             .arg(self.data(member))
-            .args(["--listen-client-urls", &url(this.client)])
-            .args(["--advertise-client-urls", &url(this.client)])
+            .args(["--listen-client-urls", &client])
+            .args(["--advertise-client-urls", &client])
             .args(["--listen-peer-urls", &url(this.peer)])
             .args(["--initial-advertise-peer-urls", &url(this.peer)])
             .args(["--initial-cluster", &all.join(",")])
@@ -125,7 +222,10 @@ impl Cluster {
 
     fn wait_until_it_writes(&self) {
         let end = Instant::now() + START_MAX;
-        let options = self.options("started");
+        let mut options = self.options("started");
+        if let Some(papers) = &self.papers {
+            options = papers.over(options);
+        }
         while let Err(error) = crate::EtcdJournal::open(&options) {
             assert!(Instant::now() < end, "etcd does not start: {error}");
         }

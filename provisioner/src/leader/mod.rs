@@ -9,6 +9,8 @@ mod mark;
 pub(crate) use mark::{Mark, MarkFile};
 
 use crate::journal::{JournalError, Leader};
+use axum::http::HeaderValue;
+use groundstate_api::ready::PROVISIONERS_MAX;
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -38,6 +40,10 @@ pub enum Standing {
 pub(crate) struct Leadership {
     me: Leader,
     standing: RwLock<Standing>,
+    /// The others, as the journal lists them.
+    members: RwLock<Vec<Leader>>,
+    /// What every answer says of the provisioners, ready to be sent.
+    header: RwLock<Option<HeaderValue>>,
 }
 
 impl Leadership {
@@ -45,7 +51,47 @@ impl Leadership {
         Self {
             me,
             standing: RwLock::new(standing),
+            members: RwLock::default(),
+            header: RwLock::default(),
         }
+    }
+
+    /// The addresses of all provisioners, ours included: who leads first, then by name.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        let leader = match self.standing() {
+            Standing::Alone | Standing::Refuses(_) => None,
+            Standing::Leads { .. } => Some(self.me.url.clone()),
+            Standing::Follows(leader) => leader.map(|leader| leader.url),
+        };
+        let members = self.members.read().unwrap_or_else(PoisonError::into_inner);
+        let all = members.iter().map(|member| member.url.clone());
+        let mut addresses: Vec<String> = Vec::new();
+        for one in leader.into_iter().chain(all).chain([self.me.url.clone()]) {
+            if addresses.len() < PROVISIONERS_MAX && !addresses.contains(&one) {
+                addresses.push(one);
+            }
+        }
+        addresses
+    }
+
+    /// What the header of every answer says; `None` where there is one provisioner.
+    pub(crate) fn header(&self) -> Option<HeaderValue> {
+        let header = self.header.read().unwrap_or_else(PoisonError::into_inner);
+        header.clone()
+    }
+
+    /// Who is there, as the journal lists them now.
+    pub(crate) fn know(&self, mut members: Vec<Leader>) {
+        members.sort_by(|a, b| a.name.cmp(&b.name));
+        *self.members.write().unwrap_or_else(PoisonError::into_inner) = members;
+        self.tell();
+    }
+
+    fn tell(&self) {
+        let addresses = self.addresses();
+        let several = (addresses.len() > 1).then(|| addresses.join(" "));
+        let value = several.and_then(|list| HeaderValue::try_from(list).ok());
+        *self.header.write().unwrap_or_else(PoisonError::into_inner) = value;
     }
 
     pub(crate) fn me(&self) -> &Leader {
@@ -60,10 +106,24 @@ impl Leadership {
     }
 
     pub(crate) fn set(&self, to: Standing) {
-        *self
-            .standing
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = to;
+        let before = std::mem::replace(
+            &mut *self.standing.write().unwrap_or_else(PoisonError::into_inner),
+            to.clone(),
+        );
+        let same = match (&before, &to) {
+            (Standing::Leads { .. }, Standing::Leads { .. }) => true,
+            _ => before == to,
+        };
+        if !same {
+            self.tell();
+        }
+    }
+
+    /// Whether somebody else decides here: who follows, and whose lease is over. Not so where the journal is not believed.
+    pub(crate) fn is_elsewhere(&self) -> Option<JournalError> {
+        self.may_decide()
+            .err()
+            .filter(|error| matches!(error, JournalError::NotLeader { .. }))
     }
 
     /// The journal says that another one writes. What stands alone with its file must not go on beside another writer.
@@ -117,8 +177,34 @@ mod tests {
             alone.may_decide(),
             Err(JournalError::Unusable { .. })
         ));
+        assert!(alone.is_elsewhere().is_none());
         let follows = Leadership::new(me.clone(), Standing::Follows(Some(me.clone())));
         let refused = follows.may_decide();
         assert!(matches!(refused, Err(JournalError::NotLeader { leader: Some(l) }) if l == me));
+    }
+
+    #[test]
+    fn every_answer_lists_the_provisioners_with_the_leader_first() {
+        let one = |name: &str| Leader {
+            name: name.into(),
+            url: format!("https://{name}:8443"),
+        };
+        let ours = Leadership::new(one("b"), Standing::Follows(None));
+        assert_eq!(ours.header(), None, "one is no choice");
+        ours.know(vec![one("c"), one("b"), one("a")]);
+        let said = |list: &str| Some(HeaderValue::try_from(list.to_owned()).unwrap());
+        let all = "https://a:8443 https://b:8443 https://c:8443";
+        assert_eq!(ours.header(), said(all));
+        ours.set(Standing::Follows(Some(one("c"))));
+        let all = "https://c:8443 https://a:8443 https://b:8443";
+        assert_eq!(ours.header(), said(all));
+        let until = Instant::now() + Duration::from_secs(60);
+        ours.set(Standing::Leads { term: 3, until });
+        let all = "https://b:8443 https://a:8443 https://c:8443";
+        assert_eq!(ours.header(), said(all));
+        assert!(ours.is_elsewhere().is_none());
+        ours.know((0..30).map(|n| one(&format!("n{n}"))).collect());
+        assert_eq!(ours.addresses().len(), PROVISIONERS_MAX);
+        assert_eq!(ours.addresses()[0], "https://b:8443");
     }
 }

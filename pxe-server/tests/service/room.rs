@@ -274,6 +274,7 @@ pub(crate) fn boot_files(dir: &std::path::Path) -> BootFiles {
         schema: SCHEMA,
         site: "test".to_owned(),
         provisioner: "https://10.77.0.1:8443".to_owned(),
+        others: Vec::new(),
         ca_pem: String::new(),
     };
     assemble(&Assets::read(&assets).unwrap(), &site, &dir.join("out")).unwrap()

@@ -196,6 +196,11 @@ pub(super) const NEEDS: &[Need] = &[
         "the journal's peer in tests: several provisioners",
     ),
     need(
+        &["/usr/bin/etcdctl"],
+        "etcd-client",
+        "users and roles of that peer",
+    ),
+    need(
         &["chromium"],
         "chromium",
         "the page in a real browser, in tests",

@@ -166,6 +166,7 @@ fn heartbeat() -> Heartbeat {
         epoch: 0,
         troubles: Vec::new(),
         ended: None,
+        boots_next: false,
     }
 }
 
@@ -174,7 +175,7 @@ fn a_registration_arrives_as_it_was_sent_and_its_answer_is_understood() {
     let site = authority("site");
     let (_dir, root) = credential(&site, &site);
     let (address, server) = serve(&site, "200 OK", r#"{"do":"carry-on"}"#);
-    let answer = Provisioner::new(&root, &address)
+    let answer = Provisioner::new(&root, &address, &[])
         .unwrap()
         .register(&register());
     assert_eq!(answer, Ok(HostInstruction::CarryOn));
@@ -191,7 +192,7 @@ fn a_heartbeat_may_be_answered_with_a_new_run() {
     let site = authority("site");
     let (_dir, root) = credential(&site, &site);
     let (address, server) = serve(&site, "200 OK", r#"{"do":"reboot-to-network"}"#);
-    let answer = Provisioner::new(&root, &address)
+    let answer = Provisioner::new(&root, &address, &[])
         .unwrap()
         .heartbeat(&heartbeat());
     assert_eq!(answer, Ok(HostInstruction::RebootToNetwork));
@@ -211,7 +212,7 @@ fn a_refusal_is_told_from_silence() {
     let site = authority("site");
     let (_dir, root) = credential(&site, &site);
     let (address, server) = serve(&site, "409 Conflict", "{}");
-    let answer = Provisioner::new(&root, &address)
+    let answer = Provisioner::new(&root, &address, &[])
         .unwrap()
         .heartbeat(&heartbeat());
     assert_eq!(
@@ -222,7 +223,7 @@ fn a_refusal_is_told_from_silence() {
         })
     );
     server.join().unwrap().unwrap();
-    let answer = Provisioner::new(&root, &address)
+    let answer = Provisioner::new(&root, &address, &[])
         .unwrap()
         .heartbeat(&heartbeat());
     assert!(matches!(answer, Err(Failure::Unreachable { seen }) if seen.contains(&address)));
@@ -233,7 +234,7 @@ fn a_server_of_another_site_learns_nothing() {
     let (site, other) = (authority("site"), authority("other"));
     let (_dir, root) = credential(&site, &site);
     let (address, server) = serve(&other, "200 OK", r#"{"do":"reboot-to-network"}"#);
-    let answer = Provisioner::new(&root, &address)
+    let answer = Provisioner::new(&root, &address, &[])
         .unwrap()
         .register(&register());
     assert!(
@@ -248,7 +249,7 @@ fn a_certificate_of_another_site_gets_no_answer() {
     let (site, other) = (authority("site"), authority("other"));
     let (_dir, root) = credential(&site, &other);
     let (address, server) = serve(&site, "200 OK", r#"{"do":"carry-on"}"#);
-    let answer = Provisioner::new(&root, &address)
+    let answer = Provisioner::new(&root, &address, &[])
         .unwrap()
         .register(&register());
     assert!(
@@ -262,7 +263,7 @@ fn a_certificate_of_another_site_gets_no_answer() {
 fn plain_http_and_a_missing_key_are_refused_before_anything_is_sent() {
     let site = authority("site");
     let (_dir, root) = credential(&site, &site);
-    let answer = Provisioner::new(&root, "http://127.0.0.1:1")
+    let answer = Provisioner::new(&root, "http://127.0.0.1:1", &[])
         .unwrap()
         .register(&register());
     assert!(
@@ -270,5 +271,5 @@ fn plain_http_and_a_missing_key_are_refused_before_anything_is_sent() {
         "{answer:?}"
     );
     root.remove(&format!("{CREDENTIAL_DIR}/host.key")).unwrap();
-    assert!(Provisioner::new(&root, "https://127.0.0.1:1").is_err());
+    assert!(Provisioner::new(&root, "https://127.0.0.1:1", &[]).is_err());
 }

@@ -30,6 +30,7 @@ pub(crate) fn seed() -> HostSeed {
         run: "run-1".parse().unwrap(),
         plan: "0123456789abcdef".repeat(4).parse().unwrap(),
         provisioner: "https://127.0.0.1:1".into(),
+        others: Vec::new(),
         ca_pem: "CA\n".into(),
         certificate_pem: "CERTIFICATE\n".into(),
         key_pem: KEY.into(),
@@ -46,6 +47,7 @@ pub(crate) fn seed() -> HostSeed {
         },
         same_host: false,
         epoch: 3,
+        adopted: false,
     }
 }
 

@@ -2,17 +2,16 @@
 //! Calls etcd's JSON gateway: each call has a time-out, and so have all tries together. What was asked of a member that then
 //! fell silent may have been done: whoever writes is told so.
 
+use super::credentials::{self, Login};
 use super::options::EtcdOptions;
 use super::wire::{LoginAnswer, Problem, Streamed};
 use crate::error::EngineError;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
 
 /// How long one member may take: an election of etcd's own takes one to two seconds.
 const TRY_MAX: Duration = Duration::from_millis(2_000);
@@ -28,6 +27,20 @@ const AGAIN_FIRST: Duration = Duration::from_millis(50);
 const AGAIN_MAX: Duration = Duration::from_millis(400);
 /// Bytes of an answer: a page of a hundred events, some of them inventories.
 const ANSWER_MAX: u64 = 128 << 20;
+/// How long all tries of one call for a lease take together: a turn of the election is two of them, and its lease lives 3 s.
+const LEASE_CALL_MAX: Duration = Duration::from_millis(1_200);
+/// The call that gives a token.
+const LOGIN: &str = "auth/authenticate";
+/// What etcd says of a token that it does not know any more: it was restarted, the token is too old, or users were changed.
+const STALE: [&str; 2] = ["invalid auth token", "revision of auth store is old"];
+/// What it says to who shows no token.
+const NO_USER: &str = "user name is empty";
+/// What it says to who logs in although it asks nobody.
+const NO_AUTH: &str = "authentication is not enabled";
+/// gRPC's code for an argument that is wrong: user or password.
+const INVALID_ARGUMENT: u64 = 3;
+/// gRPC's code for what this user may not do.
+const PERMISSION_DENIED: u64 = 7;
 /// gRPC's code for "not now, try another time or another member".
 const UNAVAILABLE: u64 = 14;
 /// gRPC's code for a token that is too old.
@@ -42,9 +55,11 @@ pub(super) struct Client {
 
 struct Shared {
     endpoints: Vec<String>,
+    /// What our keys begin with.
+    keys: String,
     /// The member that answered last.
     at: AtomicUsize,
-    login: Option<(String, String)>,
+    login: Option<Login>,
     token: Mutex<Option<String>>,
 }
 
@@ -60,45 +75,16 @@ impl std::fmt::Debug for Client {
 enum Tried {
     /// Another try may do better; true: it may have been carried out.
     Again(String, bool),
+    /// This member will not do better, but another one may.
+    Member(EngineError),
     Over(EngineError),
 }
 
 impl Client {
     pub(super) fn new(options: &EtcdOptions) -> Result<Self, EngineError> {
-        let unusable = |path: &Path, said: String| EngineError::EtcdRefuses {
-            endpoint: path.display().to_string(),
-            call: "its set-up",
-            said,
-        };
-        let read = |path: &Path| std::fs::read(path).map_err(|e| unusable(path, e.to_string()));
-        let mut tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()));
-        if let Some(path) = &options.ca {
-            let ca =
-                Certificate::from_pem(&read(path)?).map_err(|e| unusable(path, e.to_string()))?;
-            tls = tls.root_certs(RootCerts::new_with_certs(&[ca]));
-        }
-        if let Some((path, key_path)) = &options.client {
-            let own =
-                Certificate::from_pem(&read(path)?).map_err(|e| unusable(path, e.to_string()))?;
-            let key = PrivateKey::from_pem(&read(key_path)?)
-                .map_err(|e| unusable(key_path, e.to_string()))?;
-            tls = tls.client_cert(Some(ClientCert::new_with_certs(&[own], key)));
-        }
-        let login = match &options.login {
-            None => None,
-            Some(path) => {
-                let text = String::from_utf8_lossy(&read(path)?).into_owned();
-                let (user, password) = text
-                    .trim_end()
-                    .split_once(':')
-                    .ok_or_else(|| unusable(path, "it is not user:password".into()))?;
-                Some((user.to_owned(), password.to_owned()))
-            }
-        };
+        let login = credentials::login(options)?;
         let config = ureq::Agent::config_builder()
-            .tls_config(tls.build())
+            .tls_config(credentials::tls(options)?)
             .proxy(None)
             .max_redirects(0)
             .http_status_as_error(false)
@@ -109,6 +95,7 @@ impl Client {
             agent: config.new_agent(),
             shared: Arc::new(Shared {
                 endpoints: options.endpoints.clone(),
+                keys: options.prefix.clone(),
                 at: AtomicUsize::new(0),
                 login,
                 token: Mutex::new(None),
@@ -122,32 +109,51 @@ impl Client {
         call: &'static str,
         body: &Value,
     ) -> Result<T, EngineError> {
+        self.call_within(call, body, TRY_MAX, CALL_MAX)
+    }
+
+    /// The same for what must be over long before a lease ends.
+    pub(super) fn call_for_lease<T: DeserializeOwned>(
+        &self,
+        call: &'static str,
+        body: &Value,
+    ) -> Result<T, EngineError> {
+        self.call_within(call, body, LEASE_TRY_MAX, LEASE_CALL_MAX)
+    }
+
+    fn call_within<T: DeserializeOwned>(
+        &self,
+        call: &'static str,
+        body: &Value,
+        one: Duration,
+        all: Duration,
+    ) -> Result<T, EngineError> {
         let (began, members) = (Instant::now(), self.shared.endpoints.len());
-        let (mut seen, mut uncertain) = (String::new(), false);
+        let (mut seen, mut uncertain, mut hopeless) = (String::new(), false, 0);
         let mut pause = AGAIN_FIRST;
         for tries in 1usize.. {
             let at = self.shared.at.load(Ordering::Relaxed) % members;
-            let most = if call.starts_with("lease/") {
-                LEASE_TRY_MAX
-            } else {
-                TRY_MAX
-            };
-            match self.once(at, call, body, most) {
+            let endpoint = &self.shared.endpoints[at];
+            match self.once(at, call, body, one) {
                 Ok(answer) => return Ok(answer),
                 Err(Tried::Over(error)) => return Err(error),
+                Err(Tried::Member(error)) => {
+                    hopeless += 1;
+                    // Every member says so: another round says the same.
+                    if hopeless >= members && !uncertain {
+                        return Err(error);
+                    }
+                    seen = error.to_string();
+                }
                 Err(Tried::Again(said, maybe)) => {
-                    tracing::debug!(
-                        member = self.shared.endpoints[at],
-                        call,
-                        said,
-                        "etcd is asked again"
-                    );
-                    seen = format!("{}: {said}", self.shared.endpoints[at]);
+                    tracing::debug!(member = endpoint, call, said, "etcd is asked again");
+                    hopeless = 0;
+                    seen = format!("{endpoint}: {said}");
                     uncertain |= maybe;
-                    self.shared.at.store(at + 1, Ordering::Relaxed);
                 }
             }
-            if began.elapsed() >= CALL_MAX {
+            self.shared.at.store(at + 1, Ordering::Relaxed);
+            if began.elapsed() >= all {
                 break;
             }
             if tries % members == 0 {
@@ -216,13 +222,16 @@ impl Client {
             request = request.header("Authorization", token);
         }
         request.send(body).map_err(|error| {
+            if let Some(why) = by_tls(&self.shared.endpoints[at], &error) {
+                return Tried::Member(why);
+            }
             // Nothing was sent where there was no connection.
             let sent = !matches!(
                 &error,
                 ureq::Error::ConnectionFailed | ureq::Error::HostNotFound
             ) && !matches!(&error, ureq::Error::Io(io) if io.kind() == std::io::ErrorKind::ConnectionRefused)
               && !matches!(&error, ureq::Error::Timeout(ureq::Timeout::Connect));
-            Tried::Again(error.to_string(), sent)
+            Tried::Again(in_words(&self.shared.endpoints[at], &error), sent)
         })
     }
 
@@ -236,13 +245,37 @@ impl Client {
             Some(_) | None => problem.message,
         };
         let said = format!("{words} (status {status})");
-        if code == Some(UNAUTHENTICATED) || words.contains("invalid auth token") {
-            *self
-                .shared
-                .token
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = None;
+        let user = || {
+            let login = self.shared.login.as_ref();
+            login.map_or_else(String::new, |login| login.user.clone())
+        };
+        if code == Some(UNAUTHENTICATED) || STALE.iter().any(|stale| words.contains(stale)) {
+            *self.held() = None;
             return Tried::Again(said, false);
+        }
+        if words.contains(NO_USER) {
+            return Tried::Over(EngineError::EtcdNoLogin {
+                endpoint: endpoint.to_owned(),
+            });
+        }
+        if call == LOGIN && words.contains(NO_AUTH) {
+            return Tried::Over(EngineError::EtcdOpen {
+                endpoint: endpoint.to_owned(),
+            });
+        }
+        if call == LOGIN && code == Some(INVALID_ARGUMENT) {
+            return Tried::Over(EngineError::EtcdLogin {
+                endpoint: endpoint.to_owned(),
+                user: user(),
+                said,
+            });
+        }
+        if code == Some(PERMISSION_DENIED) {
+            return Tried::Over(EngineError::EtcdDenied {
+                user: user(),
+                call,
+                keys: self.shared.keys.clone(),
+            });
         }
         // "etcdserver: request timed out" may still be carried out.
         if code == Some(UNAVAILABLE) || matches!(status, 502..=504) {
@@ -255,24 +288,24 @@ impl Client {
         })
     }
 
-    /// The token that says who we are; none where the cluster does not ask.
+    fn held(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.shared
+            .token
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The token that says who we are; none where the cluster does not ask. It is made anew when etcd does not know it any more.
     fn token(&self, at: usize, call: &str) -> Result<Option<String>, Tried> {
-        const LOGIN: &str = "auth/authenticate";
-        let Some((user, password)) = self.shared.login.as_ref().filter(|_| call != LOGIN) else {
+        let Some(login) = self.shared.login.as_ref().filter(|_| call != LOGIN) else {
             return Ok(None);
         };
-        let held = || {
-            self.shared
-                .token
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
-        if let Some(token) = held().clone() {
+        if let Some(token) = self.held().clone() {
             return Ok(Some(token));
         }
-        let body = json!({"name": user, "password": password});
+        let body = json!({"name": login.user, "password": login.password});
         let answer: LoginAnswer = self.once(at, LOGIN, &body, TRY_MAX)?;
-        *held() = Some(answer.token.clone());
+        *self.held() = Some(answer.token.clone());
         Ok(Some(answer.token))
     }
 
@@ -298,4 +331,38 @@ impl Client {
         // A stream that broke early must not make its reader ask without rest.
         std::thread::sleep(AGAIN_FIRST.min(most.saturating_sub(began.elapsed())));
     }
+}
+
+/// What TLS says of a failed call, where that is why it failed; trying the same member again says the same.
+fn by_tls(endpoint: &str, error: &ureq::Error) -> Option<EngineError> {
+    let endpoint = endpoint.to_owned();
+    let said = match error {
+        ureq::Error::Rustls(error) => error.clone(),
+        ureq::Error::Io(error) => error.get_ref()?.downcast_ref::<rustls::Error>()?.clone(),
+        _ => return None,
+    };
+    match said {
+        rustls::Error::AlertReceived(alert) => Some(EngineError::EtcdOurCertificate {
+            endpoint,
+            said: format!("{alert:?}"),
+        }),
+        rustls::Error::InvalidCertificate(_) => Some(EngineError::EtcdCertificate {
+            endpoint,
+            said: said.to_string(),
+        }),
+        _ => None,
+    }
+}
+
+/// A failed call for people. A member that does not believe our certificate hangs up, and its alert is often lost on the way.
+fn in_words(endpoint: &str, error: &ureq::Error) -> String {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let hung_up = matches!(error, ureq::Error::Io(io)
+        if matches!(io.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof));
+    if hung_up && endpoint.starts_with("https://") {
+        return format!(
+            "{error}; where it hangs up on every call it asks for a certificate that its --trusted-ca-file signed: --journal-cert with --journal-key"
+        );
+    }
+    error.to_string()
 }

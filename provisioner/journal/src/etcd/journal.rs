@@ -3,13 +3,14 @@
 
 use super::Fence;
 use super::client::Client;
+use super::common::EtcdCommon;
 use super::keys::{Keys, number_of};
 use super::lead::EtcdElection;
 use super::options::EtcdOptions;
 use super::wire::{RangeAnswer, TxnAnswer, changed_in, delete, get, made_in, one, put, range, txn};
 use crate::error::{EngineError, JournalError};
 use crate::text::{LogEnd, Together, add};
-use crate::{Election, Journal, Reader};
+use crate::{Common, Election, Journal, Reader};
 use groundstate_api::event::{Event, Happened};
 use groundstate_api::{Digest, Millis, NodeId, RunId};
 use serde::{Deserialize, Serialize};
@@ -552,6 +553,11 @@ impl Journal for EtcdJournal {
 
     fn reader(&self) -> Result<Box<dyn Reader>, JournalError> {
         Ok(Box::new(self.clone()))
+    }
+
+    fn common(&self) -> Option<Box<dyn Common>> {
+        let common = EtcdCommon::new(self.client.clone(), self.keys.clone());
+        Some(Box::new(common))
     }
 
     fn election(&self) -> Option<Box<dyn Election>> {

@@ -5,6 +5,8 @@
 //! |---|---|
 //! | `version` | version of this layout |
 //! | `leader` | who writes, bound to its lease |
+//! | `m/SHA256 OF NAME` | a provisioner and its address, bound to a lease of a day |
+//! | `c/SHA256 OF NAME` | what provisioners keep in common; each may write, who wrote it last saw what it replaced |
 //! | `newest` | number of the newest event, and the stamp of its append |
 //! | `e/NUMBER` | an event |
 //! | `b/NUMBER/STAMP/PIECE` | pieces of an event's body that is too long for one transaction |
@@ -37,6 +39,19 @@ impl Keys {
 
     pub(super) fn leader(&self) -> String {
         self.at("leader")
+    }
+
+    pub(super) fn member(&self, name: &str) -> String {
+        self.at(&format!("m/{}", hex(name)))
+    }
+
+    /// The members' keys: from and to.
+    pub(super) fn members(&self) -> (String, String) {
+        (self.at("m/"), self.at("m0"))
+    }
+
+    pub(super) fn common(&self, name: &str) -> String {
+        self.at(&format!("c/{}", hex(name)))
     }
 
     pub(super) fn newest(&self) -> String {

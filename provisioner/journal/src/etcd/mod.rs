@@ -2,12 +2,15 @@
 //! The journal in etcd, through its JSON gateway: several provisioners share it, and one of them writes.
 
 mod client;
+mod common;
+mod credentials;
 mod journal;
 mod keys;
 mod lead;
 mod options;
 mod wire;
 
+pub use common::EtcdCommon;
 pub use journal::EtcdJournal;
 pub use lead::EtcdElection;
 pub use options::{EtcdOptions, OptionsError};

@@ -8,4 +8,5 @@
 
 mod engines;
 mod etcd_only;
+mod guarded;
 mod suite;
