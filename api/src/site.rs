@@ -87,11 +87,11 @@ pub struct Network {
     /// TCP port of the HTTPS API, images included.
     #[serde(default = "https_port_default")]
     pub https_port: u16,
-}
-
     /// Further ranges to lease, here or in subnets behind relay agents.
     #[serde(default, rename = "pool", skip_serializing_if = "Vec::is_empty")]
     pub pools: Vec<crate::site_pool::Pool>,
+}
+
 fn lease_secs_default() -> u32 {
     3_600
 }

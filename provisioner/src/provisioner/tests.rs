@@ -147,8 +147,8 @@ pub(super) fn site() -> Site {
             lease_secs: 3_600,
             http_port: 80,
             https_port: 8443,
-        },
             pools: Vec::new(),
+        },
         policy: Policy {
             image: "debian-host".into(),
             trust_root: None,

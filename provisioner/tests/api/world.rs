@@ -95,12 +95,12 @@ pub(crate) fn site() -> Site {
             lease_secs: 3_600,
             http_port: 80,
             https_port: 8443,
+            pools: Vec::new(),
         },
         policy: Policy {
             image: "debian-host".into(),
             trust_root: None,
             hand_over: HandOver::Kexec,
-            pools: Vec::new(),
             closed: true,
             retries: groundstate_api::site::RETRIES_USUAL,
             runs_at_once: None,
