@@ -218,7 +218,10 @@ impl Order {
         };
         let ours_to_say = parts.status.is_server_error();
         let answer = (!ours_to_say).then_some(answer);
-        self.desk.keys.answered(&self.ours, claim, answer).await?;
+        if let Err(refusal) = self.desk.keys.answered(&self.ours, claim, answer).await {
+            // What was carried out is answered as it is. Sent again with its key, it is in doubt, and not carried out twice.
+            tracing::error!(why = %refusal.reason, by = self.by, "the answer to an order is not kept");
+        }
         Ok(Response::from_parts(parts, Body::from(bytes)))
     }
 }

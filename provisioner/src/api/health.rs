@@ -82,6 +82,9 @@ impl Provisioner {
         if let Err(error) = self.may_decide().and_then(|()| self.newest_in_journal()) {
             ready.ready = false;
             ready.reason = Some(reason_of(&error));
+        } else if let Some(reason) = self.refusing() {
+            ready.ready = false;
+            ready.reason = Some(reason);
         }
         ready
     }

@@ -9,8 +9,8 @@ use crate::provisioner::Provisioner;
 use axum::http::{HeaderMap, StatusCode};
 use groundstate_api::{Digest, Millis, Reason, ReasonCode};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OwnedMutexGuard;
 
 /// The header.
@@ -24,9 +24,17 @@ const PER_DOCUMENT_MAX: usize = 256;
 /// The longest answer that is kept, in bytes; the answers to orders have 1 to 20 KiB.
 pub(crate) const ANSWER_MAX: usize = 256 * 1024;
 
+/// Keys of orders that were refused and whose entries could not be taken out of the journal: a caller tries each again soon.
+const FREE_MAX: usize = 65_536;
+
 /// Orders that go on now, each with its key.
 #[derive(Debug, Default)]
-pub(crate) struct Keys(Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>);
+pub(crate) struct Keys {
+    places: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
+    /// Keys that stand in the journal as if their orders went on, and nothing was carried out: the journal was full when they
+    /// were to be taken out.
+    free: Mutex<HashSet<Digest>>,
+}
 
 /// An answer as it was given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,14 +100,17 @@ impl Keys {
     ) -> Result<Claimed, Refusal> {
         let of = Digest::of(format!("{caller}\n{key}").as_bytes());
         let place = {
-            let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
             // Places that nobody holds any more are given back here: each order holds one.
             places.retain(|_, place| Arc::strong_count(place) > 1);
             places.entry(of).or_default().clone()
         };
         let alone = place.lock_owned().await;
         let (asked, now) = (ours.clone(), ours.written_now());
-        let found = tokio::task::spawn_blocking(move || begin(&asked, of, request, now)).await??;
+        let is_free = self.free().contains(&of);
+        let began = move || begin(&asked, of, (request, is_free), now);
+        let found = tokio::task::spawn_blocking(began).await??;
+        self.free().remove(&of);
         match found {
             Begun::New => Ok(Claimed::New(Claim {
                 of,
@@ -121,6 +132,7 @@ impl Keys {
         answer: Option<Answer>,
     ) -> Result<(), Refusal> {
         let (ours, now) = (ours.clone(), ours.written_now());
+        let (of, is_free) = (claim.of, answer.is_none());
         let keep = move || {
             let done = ours.change_document(&name_of(claim.of), |before| {
                 let mut entries = valid(before, now);
@@ -138,7 +150,18 @@ impl Keys {
             drop(claim);
             done
         };
-        Ok(tokio::task::spawn_blocking(keep).await??)
+        let done = tokio::task::spawn_blocking(keep).await?;
+        if done.is_err() && is_free {
+            let mut free = self.free();
+            if free.len() < FREE_MAX {
+                free.insert(of);
+            }
+        }
+        Ok(done?)
+    }
+
+    fn free(&self) -> MutexGuard<'_, HashSet<Digest>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -150,9 +173,16 @@ enum Begun {
     Full,
 }
 
-fn begin(ours: &Provisioner, of: Digest, request: Digest, now: Millis) -> Result<Begun, Refusal> {
+/// `is_free`: whether an entry without an answer is known to be of an order that was not carried out.
+fn begin(
+    ours: &Provisioner,
+    of: Digest,
+    (request, is_free): (Digest, bool),
+    now: Millis,
+) -> Result<Begun, Refusal> {
     let begun = ours.change_document(&name_of(of), |before| {
         let mut entries = valid(before, now);
+        entries.retain(|entry| !(is_free && entry.of == of && entry.answer.is_none()));
         if let Some(entry) = entries.iter().find(|entry| entry.of == of) {
             let said = match &entry.answer {
                 _ if entry.request != request => Begun::Reused,

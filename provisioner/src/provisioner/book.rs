@@ -413,7 +413,7 @@ impl Provisioner {
             dated.iter_mut().for_each(|event| event.at = written);
             book.journal.append(&dated)
         };
-        match done {
+        match self.inner.refusing.note(done) {
             Ok(()) => {
                 book.newest = last.number;
                 Ok(written)

@@ -74,7 +74,8 @@ impl Provisioner {
         let before = book.journal.document(name)?;
         let (after, said) = change(before);
         if let Some(after) = after {
-            book.journal.put_document(name, &after)?;
+            let done = book.journal.put_document(name, &after);
+            self.inner.refusing.note(done)?;
         }
         Ok(said)
     }

@@ -45,6 +45,14 @@ impl Provisioner {
         Self::with_parts(parts, Box::new(SqliteJournal::open(&path)?))
     }
 
+    /// The same over a journal of the caller's, whatever keeps it.
+    ///
+    /// # Errors
+    /// Where the certificates or the journal cannot be used.
+    pub fn open_over(options: Options, journal: Box<dyn Journal>) -> Result<Self, OpenError> {
+        Self::with_parts(Parts::of(options, None)?, journal)
+    }
+
     /// The same over a journal that several provisioners share: this one follows until it is elected. Each has the same CA:
     /// `pki/` of the first one's state directory, copied by hand to the others before they start.
     ///
@@ -95,6 +103,7 @@ impl Provisioner {
                 images,
                 book: Mutex::new(book),
                 queue: Mutex::default(),
+                refusing: super::refusing::Refusing::default(),
                 doubtful: false.into(),
                 due: Mutex::default(),
                 recent: super::Recent::default(),
