@@ -58,6 +58,10 @@ pub const RUN_LOG: &str = "/v1/run/log";
 pub const RUN_ERASED: &str = "/v1/run/erased";
 /// POST [`crate::fan_out::SourcesQuestion`], answers [`crate::fan_out::SourcesAnswer`]. Node, with an open run.
 pub const RUN_SOURCES: &str = "/v1/run/sources";
+/// GET [`crate::customise::FileBytes`]: a file of the run's plan by its digest, 64 hex digits. Node, with an open run.
+pub const RUN_FILE: &str = "/v1/run/files/{digest}";
+/// GET [`crate::customise::FileBytes`]: a secret that the run's plan names. Node, while its run places the first-boot data.
+pub const RUN_CREDENTIAL: &str = "/v1/run/credentials/{name}";
 /// POST [`crate::run::HostCredentialRequest`], answers [`crate::run::HostCredential`]. Node.
 pub const RUN_HOST_CREDENTIAL: &str = "/v1/run/host-credential";
 /// POST [`crate::host::Register`], answers [`crate::host::HostInstruction`]. Host.
@@ -87,6 +91,8 @@ pub const OPENAPI: &str = "/openapi.json";
 pub const SITE: &str = "/v1/site";
 /// GET [`crate::site_plan::Drift`]: where machines differ from the site. Viewer.
 pub const SITE_DRIFT: &str = "/v1/site/drift";
+/// PUT [`crate::customise::FileBytes`], answers 204: a file beside the site file, by its digest, 64 hex digits. Admin.
+pub const SITE_FILE: &str = "/v1/site/files/{digest}";
 /// GET [`crate::machine::MachineList`]: the waiting room. Viewer.
 pub const MACHINES: &str = "/v1/machines";
 /// POST [`crate::machine::Accept`], answers [`crate::view::NodeView`]. Technician.

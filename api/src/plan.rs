@@ -3,6 +3,7 @@
 //!
 //! The provisioner writes it with the planner of `mos-core`; the node carries it out and chooses nothing.
 
+use crate::digest::Digest;
 use crate::erase::EraseClass;
 use crate::ids::{MacAddr, NodeId, PlanId, RunId, SystemUuid};
 use crate::image::ImageRef;
@@ -119,6 +120,9 @@ pub struct Plan {
     pub image: ImageRef,
     /// Every disk of the machine, ordered by serial number: what is not named here is an error, not a spare.
     pub disks: Vec<DiskPlan>,
+    /// Files that the host gets of its own, put in after the image was read back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<crate::customise::PlannedFile>,
     /// The serial number of the one disk that this plan makes anew, where it does not provision the node: no image is
     /// written, and every other disk stays as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,12 +2,14 @@
 //! The site file (`site.toml`): what the operator declares. Unknown keys are refused by name.
 
 use crate::boot_rules::{BootRules, LocalDisk};
+use crate::customise::{CredentialRule, Custom, FileRule, NoCloud, TextSource};
 use crate::disk_policy::DiskPolicy;
 use crate::fan_out::ImageRules;
 use crate::healing::HealingPolicy;
 use crate::ids::{MacAddr, NodeId, SystemUuid};
 use crate::plan::{EarlierDisks, HandOver, VhdFormat, VhdKind};
 use crate::site_parts::{Access, BmcSite, Fixture, Profile, Rack, RescueSite, Slot, Webhook};
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
@@ -136,6 +138,31 @@ pub struct Policy {
     /// The VHDs.
     #[serde(default, rename = "vhd")]
     pub vhds: Vec<VhdPolicy>,
+    /// Files that every host gets.
+    #[serde(default, rename = "file", skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileRule>,
+    /// What cloud-init is told on every host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nocloud: Option<Box<NoCloud>>,
+    /// systemd credentials that every host gets.
+    #[serde(default, rename = "credential", skip_serializing_if = "Vec::is_empty")]
+    pub credentials: Vec<CredentialRule>,
+    /// The answer file of Windows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unattend: Option<Box<TextSource>>,
+}
+
+impl Policy {
+    /// What every host gets of its own.
+    #[must_use]
+    pub fn custom(&self) -> Custom<'_> {
+        Custom {
+            files: &self.files,
+            nocloud: self.nocloud.as_deref(),
+            credentials: &self.credentials,
+            unattend: self.unattend.as_deref(),
+        }
+    }
 }
 
 fn closed_default() -> bool {
@@ -249,6 +276,18 @@ pub struct Node {
     /// Its VHDs; where there are any, the policy's are not made.
     #[serde(default, rename = "vhd", skip_serializing_if = "Vec::is_empty")]
     pub vhds: Vec<VhdPolicy>,
+    /// Files that its host gets; one beats the policy's with the same path.
+    #[serde(default, rename = "file", skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileRule>,
+    /// What cloud-init is told on its host; each document beats the policy's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nocloud: Option<Box<NoCloud>>,
+    /// systemd credentials that its host gets; one beats the policy's of the same name.
+    #[serde(default, rename = "credential", skip_serializing_if = "Vec::is_empty")]
+    pub credentials: Vec<CredentialRule>,
+    /// Its answer file of Windows, in place of the policy's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unattend: Option<Box<TextSource>>,
     /// Where it sits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<Slot>,
@@ -264,6 +303,17 @@ pub struct Node {
 }
 
 impl Node {
+    /// What its host gets of its own, beside the policy's.
+    #[must_use]
+    pub fn custom(&self) -> Custom<'_> {
+        Custom {
+            files: &self.files,
+            nocloud: self.nocloud.as_deref(),
+            credentials: &self.credentials,
+            unattend: self.unattend.as_deref(),
+        }
+    }
+
     /// Whether a run may write to the disk with this serial number: the site file names it; or the site file lists no
     /// disks, and an earlier plan used this one or there was no earlier plan.
     #[must_use]

@@ -6,6 +6,7 @@
 //! anything that is not one short text; and it never shows what it has read.
 
 use groundstate_api::Reason;
+use groundstate_api::customise::HOST_SECRET_MAX;
 use prov_core::reasons_power;
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -48,6 +49,24 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
+    }
+}
+
+/// Bytes that are not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretBytes(Vec<u8>);
+
+impl SecretBytes {
+    /// The bytes.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretBytes(..)")
     }
 }
 
@@ -140,6 +159,32 @@ impl Credentials {
     /// # Errors
     /// Why it cannot be used.
     pub fn read(&self, name: &str) -> Result<Secret, CredentialError> {
+        self.find(name, |path, forbidden| read(name, path, forbidden))
+    }
+
+    /// Reads one that is for a host, as it is: bytes of any kind, not empty.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub fn read_bytes(&self, name: &str) -> Result<SecretBytes, CredentialError> {
+        self.find(name, |path, forbidden| {
+            let bytes = bytes_of(name, path, forbidden, HOST_SECRET_MAX.0)?;
+            if bytes.is_empty() {
+                return Err(CredentialError::Form {
+                    name: name.to_owned(),
+                    path: path.to_owned(),
+                    what: "empty",
+                });
+            }
+            Ok(SecretBytes(bytes))
+        })
+    }
+
+    fn find<T>(
+        &self,
+        name: &str,
+        read: impl Fn(&Path, u32) -> Result<T, CredentialError>,
+    ) -> Result<T, CredentialError> {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if name.is_empty()
             || name.len() > NAME_MAX
@@ -149,16 +194,41 @@ impl Credentials {
             return Err(CredentialError::Name(name.chars().take(NAME_MAX).collect()));
         }
         if let Some(folder) = &self.systemd {
-            match read(name, &folder.join(name), WORLD) {
+            match read(&folder.join(name), WORLD) {
                 Err(CredentialError::Missing { .. }) => {}
                 other => return other,
             }
         }
-        read(name, &self.own.join(name), OTHERS)
+        read(&self.own.join(name), OTHERS)
     }
 }
 
 fn read(name: &str, path: &Path, forbidden: u32) -> Result<Secret, CredentialError> {
+    let bytes = bytes_of(name, path, forbidden, SECRET_MAX)?;
+    let form = |what| CredentialError::Form {
+        name: name.to_owned(),
+        path: path.to_owned(),
+        what,
+    };
+    let text = String::from_utf8(bytes).map_err(|_| form("no text in UTF-8"))?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    if text.is_empty() {
+        return Err(form("empty"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(form("more than one line, or holds control characters"));
+    }
+    Ok(Secret(text.to_owned()))
+}
+
+/// The bytes of a file that nobody else may read.
+fn bytes_of(
+    name: &str,
+    path: &Path,
+    forbidden: u32,
+    most: u64,
+) -> Result<Vec<u8>, CredentialError> {
     let (name, path) = (name.to_owned(), path.to_owned());
     let file = match open(&path) {
         Ok(file) => file,
@@ -188,22 +258,17 @@ fn read(name: &str, path: &Path, forbidden: u32) -> Result<Secret, CredentialErr
         return Err(CredentialError::Owner { name, path, owner });
     }
     let mut bytes = Vec::new();
-    if let Err(source) = file.take(SECRET_MAX + 1).read_to_end(&mut bytes) {
+    if let Err(source) = file.take(most + 1).read_to_end(&mut bytes) {
         return Err(CredentialError::Io { name, path, source });
     }
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > SECRET_MAX {
-        return Err(form("longer than 4,096 bytes"));
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > most {
+        return Err(form(if most == SECRET_MAX {
+            "longer than 4,096 bytes"
+        } else {
+            "longer than 64 KiB"
+        }));
     }
-    let text = String::from_utf8(bytes).map_err(|_| form("no text in UTF-8"))?;
-    let text = text.strip_suffix('\n').unwrap_or(&text);
-    let text = text.strip_suffix('\r').unwrap_or(text);
-    if text.is_empty() {
-        return Err(form("empty"));
-    }
-    if text.chars().any(char::is_control) {
-        return Err(form("more than one line, or holds control characters"));
-    }
-    Ok(Secret(text.to_owned()))
+    Ok(bytes)
 }
 
 /// A link is not followed, and a pipe is not waited for.

@@ -4,6 +4,7 @@
 use groundstate_api::image::ImageRef;
 use groundstate_api::trust::ImageChoice;
 use groundstate_api::{Millis, Reason, ReasonCode};
+use mos_core::customise::Volume;
 
 /// An image repository, as far as plans need it. Calls may block: they are made outside the async threads.
 pub trait Images: Send + Sync {
@@ -30,4 +31,21 @@ pub trait Images: Send + Sync {
     /// # Errors
     /// The reason with the image and the chunk or blob that is not what the manifest says.
     fn verify(&self, image: &ImageRef) -> Result<(), Reason>;
+    /// The file systems of an image that files may be put into. Without looking into it: those of a root file system.
+    ///
+    /// # Errors
+    /// The image is of a whole disk, and this repository does not look into images; or it cannot be read.
+    fn volumes(&self, image: &ImageRef) -> Result<Vec<Volume>, Reason> {
+        if image.kind.is_root_fs() {
+            return Ok(vec![Volume::of_root_fs()]);
+        }
+        Err(Reason::new(
+            ReasonCode::PlanRefused,
+            format!(
+                "{} {} is of a whole disk, and nobody looks into it here: its file systems are not known",
+                image.name, image.version
+            ),
+            "leave files, NoCloud and credentials out for this node, or name an image of a root file system",
+        ))
+    }
 }

@@ -21,6 +21,7 @@ pub mod leader;
 pub mod page;
 pub mod pki;
 mod planner;
+mod planner_files;
 mod power;
 mod provisioner;
 pub mod serve;

@@ -3,12 +3,13 @@
 
 use crate::images::Images;
 use crate::provisioner::{Provisioner, blocking};
+use groundstate_api::customise::PlannedFile;
 use groundstate_api::image::ImageRef;
 use groundstate_api::inventory::Inventory;
 use groundstate_api::plan::{
     DECIDED_AT_THE_ORDER, EarlierDisks, HandOver, OrderTerms, Plan, PlanPreview,
 };
-use groundstate_api::site::{Node, Policy, Site};
+use groundstate_api::site::{Network, Node, Policy, Site};
 use groundstate_api::trust::{ImageChoice, ParseChoiceError};
 use groundstate_api::view::Phase;
 use groundstate_api::{Digest, MacAddr, Millis, NodeId, Part, Reason, ReasonCode, RunId};
@@ -79,13 +80,26 @@ impl Provisioner {
         let turn = at_once.acquire().await.map_err(stopped)?;
         let (node, run) = (node.clone(), run.clone());
         let put = move || {
-            let plan = image.and_then(|image| proved.and_then(|()| job.plan_of(image)));
+            let images = self.images().clone();
+            let plan = image
+                .and_then(|image| proved.and_then(|()| job.plan_of(image, images.as_ref())))
+                .and_then(|(plan, aside)| self.with_files(plan, &aside));
             let done = self.submit(&node, Input::PlanMade { run, plan });
             done.map(|_| ()).map_err(|error| error.to_string())
         };
         let done = aside(put).await?;
         drop(turn);
         done
+    }
+
+    /// Puts aside what the plan names by digest, and looks whether the rest is there.
+    fn with_files(&self, plan: Box<Plan>, aside: &[Vec<u8>]) -> Result<Box<Plan>, Reason> {
+        for bytes in aside {
+            let kept = self.keep_file(bytes);
+            kept.map_err(|error| reasons::planner_failed(&error.to_string()))?;
+        }
+        self.are_there(&plan.files)?;
+        Ok(plan)
     }
 
     fn job(&self, node: &NodeId, run: &RunId) -> Option<Job> {
@@ -102,9 +116,10 @@ impl Provisioner {
                 inventory: current.inventory.clone()?,
                 earlier: state.earlier.clone(),
                 site: site.name.clone(),
+                network: site.network.clone(),
                 terms: current.terms.clone(),
                 now: self.wall(),
-                host: state.host.as_ref().map(|host| host.plan.clone()),
+                host: state.host.as_ref().and_then(|host| host.plan.clone()),
             })
         });
         job.flatten()
@@ -142,8 +157,8 @@ impl Provisioner {
             let newest = state.run.as_ref().and_then(|run| run.inventory.clone());
             let inventory = newest.or_else(|| state.last_good.clone())?;
             // The last report was taken before the plan that made the host was carried out.
-            let inventory = match &state.host {
-                Some(host) => Box::new(mos_core::plan::carried_out(&inventory, &host.plan)),
+            let inventory = match state.host.as_ref().and_then(|host| host.plan.as_ref()) {
+                Some(plan) => Box::new(mos_core::plan::carried_out(&inventory, plan)),
                 None => inventory,
             };
             Some(Job {
@@ -154,9 +169,10 @@ impl Provisioner {
                 inventory,
                 earlier: state.earlier.clone(),
                 site: self.site().name.clone(),
+                network: self.site().network.clone(),
                 terms,
                 now: self.wall(),
-                host: state.host.as_ref().map(|host| host.plan.clone()),
+                host: state.host.as_ref().and_then(|host| host.plan.clone()),
             })
         });
         Some(job??.preview(self.images().as_ref()))
@@ -225,6 +241,7 @@ pub fn preview_offline(
         inventory: Box::new(inventory),
         earlier: EarlierDisks::default(),
         site: site.name.clone(),
+        network: site.network.clone(),
         terms: OrderTerms {
             confirm_wipe: confirm,
             ..OrderTerms::default()
@@ -232,7 +249,20 @@ pub fn preview_offline(
         now: Millis(0),
         host: None,
     };
-    mos_core::plan::preview(&job.request(image)?)
+    let files = job.files(image, &NoLook)?;
+    mos_core::plan::preview(&job.request(image, &files.planned)?)
+}
+
+/// Where there is no repository: an image is what its reference says.
+struct NoLook;
+
+impl Images for NoLook {
+    fn newest(&self, _: &str) -> Result<Option<ImageRef>, Reason> {
+        Ok(None)
+    }
+    fn verify(&self, _: &ImageRef) -> Result<(), Reason> {
+        Ok(())
+    }
 }
 
 /// The image that the policy names: the newest of a name, or what its channel stands for and is signed.
@@ -281,6 +311,7 @@ pub(crate) struct Job {
     pub(crate) inventory: Box<Inventory>,
     pub(crate) earlier: EarlierDisks,
     pub(crate) site: String,
+    pub(crate) network: Network,
     pub(crate) terms: OrderTerms,
     /// By the wall clock: signatures expire by it.
     pub(crate) now: Millis,
@@ -302,22 +333,30 @@ impl Job {
         self.terms.rebuild.is_some() && self.host.is_some()
     }
 
-    /// The plan, with an image that was read through where one is needed.
-    fn plan_of(&self, image: Option<ImageRef>) -> Result<Box<Plan>, Reason> {
+    /// The plan, with an image that was read through where one is needed, and texts that are put aside before it counts.
+    fn plan_of(
+        &self,
+        image: Option<ImageRef>,
+        images: &dyn Images,
+    ) -> Result<(Box<Plan>, Vec<Vec<u8>>), Reason> {
         if let Some(erase) = &self.terms.erase {
             let none = crate::erase::no_image();
-            return plan_erase(&self.request(&none)?, erase).map(Box::new);
+            let plan = plan_erase(&self.request(&none, &[])?, erase)?;
+            return Ok((Box::new(plan), Vec::new()));
         }
         let of_host = || self.host.as_ref().map(|host| host.image.clone());
         let none = || reasons::no_host_to_rebuild(&self.node.name);
         let image = image.or_else(of_host).ok_or_else(none)?;
-        plan(&self.request(&image)?).map(Box::new)
+        let files = self.files(&image, images)?;
+        let plan = plan(&self.request(&image, &files.planned)?)?;
+        Ok((Box::new(plan), files.aside))
     }
 
     /// What would be planned, without reading the image's bytes.
     pub(crate) fn preview(&self, images: &dyn Images) -> Result<PlanPreview, Reason> {
         let image = self.image(images)?;
-        mos_core::plan::preview(&self.request(&image)?)
+        let files = self.files(&image, images)?;
+        mos_core::plan::preview(&self.request(&image, &files.planned)?)
     }
 
     /// The policy's image; for a rebuild, the one that the host was made from.
@@ -330,7 +369,11 @@ impl Job {
         image_of(&self.policy, images, self.now)
     }
 
-    fn request<'a>(&'a self, image: &'a ImageRef) -> Result<PlanRequest<'a>, Reason> {
+    fn request<'a>(
+        &'a self,
+        image: &'a ImageRef,
+        files: &'a [PlannedFile],
+    ) -> Result<PlanRequest<'a>, Reason> {
         let rebuild = match (&self.terms.rebuild, &self.host) {
             (None, _) => None,
             (Some(serial), Some(host)) => Some(Rebuild { serial, host }),
@@ -346,7 +389,7 @@ impl Job {
             image,
             boot_mac: self.boot_mac(),
             seed: self.seed(),
-            files: &self.files,
+            files,
             confirm: &self.terms.confirm_wipe,
             rebuild,
         })

@@ -129,6 +129,10 @@ fn planned(disks: Vec<Disk>) -> Plan {
         os_disk: None,
         keep: Vec::new(),
         disks: groundstate_api::disk_policy::DiskPolicy::default(),
+        files: Vec::new(),
+        nocloud: None,
+        credentials: Vec::new(),
+        unattend: None,
         vhds: Vec::new(),
         slot: None,
         bmc: None,
@@ -146,6 +150,10 @@ fn planned(disks: Vec<Disk>) -> Plan {
         retries: groundstate_api::site::RETRIES_USUAL,
         runs_at_once: None,
         disks: groundstate_api::disk_policy::DiskPolicy::default(),
+        files: Vec::new(),
+        nocloud: None,
+        credentials: Vec::new(),
+        unattend: None,
         vhds: Vec::new(),
     };
     let image = ImageRef {
@@ -167,6 +175,7 @@ fn planned(disks: Vec<Disk>) -> Plan {
         boot_mac: node.mac,
         seed: Digest::of(b"seed"),
         confirm: &[],
+        files: &[],
         rebuild: None,
     };
     plan(&request).unwrap_or_else(|reason| panic!("{reason}"))

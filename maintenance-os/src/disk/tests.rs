@@ -216,6 +216,7 @@ fn plan_of(disk: DiskPlan) -> Plan {
         },
         disks: vec![disk],
         rebuild: None,
+        files: Vec::new(),
         notes: Vec::new(),
     };
     plan.id = Digest::of(&canonical_bytes(&plan))

@@ -86,6 +86,7 @@ fn plan(disks: &[Disk], erased: &[&str], level: EraseClass) -> Plan {
         },
         disks: disks.iter().map(planned).collect(),
         rebuild: None,
+        files: Vec::new(),
         notes: Vec::new(),
     }
 }

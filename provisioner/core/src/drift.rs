@@ -5,11 +5,12 @@ use crate::node::{Host, Node};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use groundstate_api::customise::PlannedFile;
 use groundstate_api::image::ImageRef;
 use groundstate_api::inventory::{Finding, Inventory};
 use groundstate_api::site_plan::Drifted;
 use groundstate_api::view::Phase;
-use groundstate_api::{Part, ReasonCode};
+use groundstate_api::{NodeId, Part, Reason, ReasonCode, RunId};
 
 /// The node's newest report.
 #[must_use]
@@ -82,6 +83,58 @@ pub fn of_node(
         let wanted = reason.evidence.first().cloned().unwrap_or_default();
         add(what, wanted, reason.what.clone(), reason.next_step.clone());
     }
+}
+
+/// The run, the image and the files that a node's host was made with; `None` where there is no such host, or another one is
+/// being made.
+#[must_use]
+pub fn made_with(node: &Node) -> Option<(RunId, ImageRef, Vec<PlannedFile>)> {
+    if node.phase == Phase::Retired || node.run_is_open() {
+        return None;
+    }
+    let plan = node.host.as_ref()?.plan.as_ref()?;
+    Some((plan.run.clone(), plan.image.clone(), plan.files.clone()))
+}
+
+/// The difference between the files that a host was made with and those that it would get now.
+#[must_use]
+pub fn of_files(
+    id: &NodeId,
+    wanted: Result<&[PlannedFile], &Reason>,
+    seen: &[PlannedFile],
+) -> Option<Drifted> {
+    let next = format!("provision it anew when its work allows: groundstate node reprovision {id}");
+    let drifted = |wanted: String, seen: String, next_step: String| Drifted {
+        node: id.clone(),
+        what: "files".to_string(),
+        wanted,
+        seen,
+        next_step,
+    };
+    let wanted = match wanted {
+        Ok(wanted) => wanted,
+        Err(reason) => {
+            let seen = format!("cannot be told: {}", reason.what);
+            return Some(drifted(String::new(), seen, reason.next_step.clone()));
+        }
+    };
+    let place = |file: &PlannedFile| (file.partition, file.path.clone());
+    let words = |files: &[PlannedFile], other: &[PlannedFile]| {
+        let differs = |file: &&PlannedFile| !other.contains(file);
+        let all: Vec<String> = files
+            .iter()
+            .filter(differs)
+            .map(PlannedFile::words)
+            .collect();
+        match all.as_slice() {
+            [] => "nothing there".to_string(),
+            some => some.join(", "),
+        }
+    };
+    let (mut a, mut b) = (wanted.to_vec(), seen.to_vec());
+    a.sort_by_key(place);
+    b.sort_by_key(place);
+    (a != b).then(|| drifted(words(&a, &b), words(&b, &a), next))
 }
 
 /// Whether it says that something is not what it should be, and not that it is ill.

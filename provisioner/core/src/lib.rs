@@ -17,6 +17,8 @@ pub mod boot_mirror;
 pub mod boot_policy;
 mod boot_saga;
 mod callers_check;
+pub mod custom;
+mod custom_check;
 pub mod deadline;
 pub mod decide;
 pub mod drift;

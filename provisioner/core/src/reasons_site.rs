@@ -18,7 +18,11 @@ const RESTART: &str = "when groundstate is started again";
 /// What follows from a change, and whether it takes effect only at the next start.
 pub(crate) fn effect(resource: &str, kind: ChangeKind, keys: &[KeyChange]) -> (String, bool) {
     let is_new = kind == ChangeKind::Added;
+    let custom = files_differ(resource, keys);
     let (says, restart) = match resource.split_once(' ') {
+        Some(("node", _)) if kind == ChangeKind::Changed => {
+            return (custom + &of_node(kind, keys), false);
+        }
         Some(("node", _)) => return (of_node(kind, keys), false),
         Some(("profile", _)) => ("at the next checks of its nodes", false),
         Some(("webhook", _)) if is_new => ("at once, for events from now on", false),
@@ -26,7 +30,50 @@ pub(crate) fn effect(resource: &str, kind: ChangeKind, keys: &[KeyChange]) -> (S
         Some(_) => (AT_ONCE, false),
         None => of_section(resource),
     };
-    (says.to_string(), restart)
+    (custom + says, restart)
+}
+
+/// How many of a host's files and credentials differ: `2 files: `; nothing where none does.
+fn files_differ(resource: &str, keys: &[KeyChange]) -> String {
+    let of_policy = resource.strip_prefix("policy.");
+    let is_node = resource.starts_with("node ");
+    let mut files: BTreeSet<&str> = BTreeSet::new();
+    let mut secrets: BTreeSet<&str> = BTreeSet::new();
+    for key in keys {
+        let own = match of_policy {
+            Some(_) => key.key.strip_prefix("policy.").unwrap_or(&key.key),
+            None if is_node => &key.key,
+            None => continue,
+        };
+        // What is named in brackets may have any character, so that the last bracket ends it.
+        let thing = own.rfind(']').and_then(|end| own.get(..end)).unwrap_or(own);
+        if own.starts_with("file[") {
+            files.insert(thing);
+        } else if own.starts_with("nocloud.") {
+            files.insert(own.rsplit_once('.').map_or(own, |(thing, _)| thing));
+        } else if own.starts_with("unattend.") {
+            files.insert("unattend");
+        } else if own.starts_with("credential[") {
+            secrets.insert(thing);
+        }
+    }
+    let count = |count: usize, one: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        count => Some(format!("{count} {one}s")),
+    };
+    let said: Vec<String> = [
+        count(files.len(), "file"),
+        count(secrets.len(), "credential"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if said.is_empty() {
+        String::new()
+    } else {
+        said.join(" and ") + ": "
+    }
 }
 
 fn of_section(resource: &str) -> (&'static str, bool) {
@@ -52,7 +99,10 @@ fn of_section(resource: &str) -> (&'static str, bool) {
             (RESTART, true)
         }
         ("policy", "closed") => ("at once, for machines that are no node", false),
-        ("policy", "hand_over" | "disks" | "vhd") => (NEXT_RUN, false),
+        (
+            "policy",
+            "hand_over" | "disks" | "vhd" | "file" | "nocloud" | "credential" | "unattend",
+        ) => (NEXT_RUN, false),
         ("boot", _) => (NEXT_BOOT, false),
         ("rescue", _) => ("at the next rescue", false),
         _ => (AT_ONCE, false),

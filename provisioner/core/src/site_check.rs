@@ -78,6 +78,7 @@ pub fn check(site: &Site) -> Vec<Fault> {
     crate::parts_check::check(site, add);
     crate::pool_check::check(site, add);
     crate::callers_check::check(site, add);
+    crate::custom_check::check(site, add);
     nodes(site, &mut faults);
     texts(site, &mut faults);
     for fault in &mut faults.0 {

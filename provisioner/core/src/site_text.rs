@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Checks every text of a site, whatever its field: what a person typed is shown on terminals, pages and nodes' screens, and
 //! some of it ends up in scripts. Refused by name is what steers, hides, spans lines, names a variable, or is too long.
+//! Texts that become files of hosts are no such text: `custom_check` has them.
 
 use crate::site_limits::{KEY_MAX, TEXT_MAX};
 use alloc::format;
@@ -16,6 +17,8 @@ pub(crate) fn check(value: &Value, add: &mut dyn FnMut(String, String)) {
 fn walk(path: &mut String, value: &Value, add: &mut dyn FnMut(String, String)) {
     let length = path.len();
     match value {
+        // Texts of hosts' files have lines and dollar signs; they are checked with their file.
+        Value::String(_) if is_of_file(path) => {}
         Value::String(text) => {
             let most = if path.starts_with("rescue.keys") {
                 KEY_MAX
@@ -45,6 +48,20 @@ fn walk(path: &mut String, value: &Value, add: &mut dyn FnMut(String, String)) {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+fn is_of_file(path: &str) -> bool {
+    let own = path.strip_prefix("policy.").or_else(|| {
+        let rest = path.strip_prefix("node[")?;
+        Some(rest.split_once("].")?.1)
+    });
+    let is_text = path.ends_with(".content") || path.ends_with(".template");
+    is_text
+        && own.is_some_and(|own| {
+            ["file[", "nocloud.", "unattend."]
+                .iter()
+                .any(|begin| own.starts_with(begin))
+        })
 }
 
 /// What is wrong with a text of a site; `None` where nothing is.

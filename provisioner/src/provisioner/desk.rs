@@ -80,6 +80,11 @@ impl Provisioner {
         Ok(said)
     }
 
+    /// Reads a document of the journal beside the writer. Blocks.
+    pub(crate) fn read_document(&self, name: &str) -> Result<Option<Vec<u8>>, JournalError> {
+        self.reader().document(name)
+    }
+
     /// The wall clock, milliseconds since 1970.
     pub(crate) fn written_now(&self) -> Millis {
         self.inner.clock.written(self.now())

@@ -7,6 +7,7 @@ use crate::describe::{Schema, schema};
 use groundstate_api::action::{Act, ActionView};
 use groundstate_api::boot_session::BootReport;
 use groundstate_api::enrol::{EnrolReply, EnrolRequest};
+use groundstate_api::customise::FileBytes;
 use groundstate_api::erase::{EraseOrder, EraseReport};
 use groundstate_api::fan_out::{SourcesAnswer, SourcesQuestion};
 use groundstate_api::healing::{ApprovePlan, Because, BrakeOrder, BrakeView, Remark, Troubles};
@@ -304,6 +305,18 @@ fn machines(row: &Route) -> Option<Operation> {
             schema::<HostCredentialRequest>,
             json!(HostCredential),
         ),
+        ("GET", paths::RUN_FILE) => get(
+            "getRunFile",
+            "machines",
+            "A file that the node's plan names.",
+            json!(FileBytes),
+        ),
+        ("GET", paths::RUN_CREDENTIAL) => get(
+            "getRunCredential",
+            "machines",
+            "A secret that the node's plan names, while it is put there.",
+            json!(FileBytes),
+        ),
         ("POST", paths::RUN_ERASED) => post(
             "sendErased",
             "machines",
@@ -408,6 +421,14 @@ fn site(row: &Route) -> Option<Operation> {
             json!(SitePlan),
         )
         .asked(&[("dry_run", "Only say what would change.", FLAG)]),
+        ("PUT", paths::SITE_FILE) => post(
+            "putSiteFile",
+            "site",
+            "A file beside the site file.",
+            schema::<FileBytes>,
+            DONE,
+        )
+        .no_content(),
         ("GET", paths::SITE_DRIFT) => get(
             "getDrift",
             "site",

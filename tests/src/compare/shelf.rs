@@ -198,6 +198,10 @@ fn planned(disks: &[Disk]) -> Result<Plan> {
         os_disk: Some("OS".to_owned()),
         keep: Vec::new(),
         disks: DiskPolicy::default(),
+        files: Vec::new(),
+        nocloud: None,
+        credentials: Vec::new(),
+        unattend: None,
         vhds: Vec::new(),
         slot: None,
         bmc: None,
@@ -212,6 +216,10 @@ fn planned(disks: &[Disk]) -> Result<Plan> {
         retries: groundstate_api::site::RETRIES_USUAL,
         runs_at_once: None,
         disks: DiskPolicy::default(),
+        files: Vec::new(),
+        nocloud: None,
+        credentials: Vec::new(),
+        unattend: None,
         vhds: vec![VhdPolicy {
             name: "vm".to_owned(),
             count: VHDS,
@@ -238,6 +246,7 @@ fn planned(disks: &[Disk]) -> Result<Plan> {
         boot_mac: node.mac,
         seed: Digest::of(b"seed"),
         confirm: &[],
+        files: &[],
         rebuild: None,
     };
     let mut plan =

@@ -44,6 +44,10 @@ pub fn site(nodes: &[NodeSpec]) -> Site {
                 wipe: Some(WipeRule::Any),
                 ..DiskPolicy::default()
             },
+            files: Vec::new(),
+            nocloud: None,
+            credentials: Vec::new(),
+            unattend: None,
             vhds: vec![VhdPolicy {
                 name: "vm".to_owned(),
                 size: "256MiB".to_owned(),
@@ -87,6 +91,10 @@ fn node(spec: &NodeSpec) -> Node {
         os_disk: spec.disks.first().map(|d| d.serial.clone()),
         keep: Vec::new(),
         disks: DiskPolicy::default(),
+        files: Vec::new(),
+        nocloud: None,
+        credentials: Vec::new(),
+        unattend: None,
         vhds: Vec::new(),
         slot: None,
         bmc: None,

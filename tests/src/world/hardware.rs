@@ -83,6 +83,10 @@ pub fn site() -> Site {
                 wipe: Some(groundstate_api::disk_policy::WipeRule::Any),
                 ..Default::default()
             },
+            files: Vec::new(),
+            nocloud: None,
+            credentials: Vec::new(),
+            unattend: None,
             vhds: vec![VhdPolicy {
                 name: "vm".into(),
                 size: "64GiB".into(),
@@ -111,6 +115,10 @@ pub fn site() -> Site {
             os_disk: None,
             keep: Vec::new(),
             disks: groundstate_api::disk_policy::DiskPolicy::default(),
+            files: Vec::new(),
+            nocloud: None,
+            credentials: Vec::new(),
+            unattend: None,
             vhds: Vec::new(),
             slot: None,
             bmc: None,

@@ -280,6 +280,7 @@ impl Provisioner {
             image: &self.image,
             boot_mac: hardware::MAC,
             seed: Digest::of(b"seed"),
+            files: &[],
             confirm: &current.terms.confirm_wipe,
             rebuild: None,
         })

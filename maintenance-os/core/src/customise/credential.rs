@@ -8,12 +8,12 @@ use super::path::RootPath;
 use super::refusal::CustomiseRefusal;
 use alloc::format;
 use alloc::string::{String, ToString as _};
-use alloc::vec::Vec;
+use groundstate_api::customise::is_credential_name;
 
 /// Where credentials lie.
 pub const CREDENTIALS: &str = "/etc/credstore";
-/// The longest name (`NAME_MAX`).
-const NAME_MAX: usize = 255;
+/// What is shown of a name that is none, in characters.
+const SHOWN_MAX: usize = 240;
 
 /// The name of a credential.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,16 +25,11 @@ impl CredentialName {
     /// # Errors
     /// It is no name of a credential.
     pub fn parse(name: &str) -> Result<Self, CustomiseRefusal> {
-        let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | ':');
-        let fine = !name.is_empty()
-            && name.len() <= NAME_MAX
-            && !matches!(name, "." | "..")
-            && name.chars().all(plain);
-        if fine {
+        if is_credential_name(name) {
             Ok(Self(name.to_string()))
         } else {
             Err(CustomiseRefusal::CredentialName {
-                name: name.chars().take(NAME_MAX).collect(),
+                name: name.chars().take(SHOWN_MAX).collect(),
             })
         }
     }
@@ -43,7 +38,7 @@ impl CredentialName {
     ///
     /// # Errors
     /// The name is too long for a file's.
-    pub fn file(&self, contents: Vec<u8>) -> Result<NewFile, CustomiseRefusal> {
+    pub fn file<C>(&self, contents: C) -> Result<NewFile<C>, CustomiseRefusal> {
         let path = RootPath::parse(&format!("{CREDENTIALS}/{}", self.0))?;
         Ok(NewFile::secret(path, contents))
     }
@@ -52,6 +47,7 @@ impl CredentialName {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
 
     #[test]
     fn names_are_those_that_systemd_takes() {
@@ -62,12 +58,12 @@ mod tests {
         ] {
             let file = CredentialName::parse(fine)
                 .unwrap()
-                .file(Vec::new())
+                .file(Vec::<u8>::new())
                 .unwrap();
             assert_eq!(file.path.as_str(), format!("/etc/credstore/{fine}"));
             assert_eq!((file.mode, file.folder_mode), (0o600, 0o700));
         }
-        let long = "a".repeat(NAME_MAX + 1);
+        let long = "a".repeat(241);
         for wrong in ["", ".", "..", "a/b", "a:b", "a b", "ü", &long] {
             assert!(CredentialName::parse(wrong).is_err(), "{wrong}");
         }

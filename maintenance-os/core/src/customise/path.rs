@@ -4,13 +4,10 @@
 use super::refusal::CustomiseRefusal;
 use alloc::string::{String, ToString as _};
 use core::fmt;
+use groundstate_api::customise::path_fault;
 
-/// The longest path in bytes (`PATH_MAX` of Linux, with room for a temporary name).
-pub const PATH_MAX: usize = 4_000;
-/// The longest part of one (`NAME_MAX` of Linux, with room for a temporary name).
-const PART_MAX: usize = 240;
-/// What is empty on the disk and something else when the host runs.
-const ELSEWHERE: [&str; 4] = ["proc", "sys", "dev", "run"];
+/// What is shown of a path that is none, in characters.
+const SHOWN_MAX: usize = 240;
 
 /// An absolute path of plain parts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,37 +20,13 @@ impl RootPath {
     /// It is not absolute, has empty parts, `.` or `..`, control characters, is too long, or is where another file system
     /// is when the host runs.
     pub fn parse(text: &str) -> Result<Self, CustomiseRefusal> {
-        let refused = |why| {
-            Err(CustomiseRefusal::Path {
-                path: text.chars().take(PART_MAX).collect(),
+        match path_fault(text) {
+            None => Ok(Self(text.to_string())),
+            Some(why) => Err(CustomiseRefusal::Path {
+                path: text.chars().take(SHOWN_MAX).collect(),
                 why,
-            })
-        };
-        let Some(relative) = text.strip_prefix('/') else {
-            return refused("it does not begin with /");
-        };
-        if text.len() > PATH_MAX {
-            return refused("it is too long");
+            }),
         }
-        if text.chars().any(char::is_control) {
-            return refused("it has control characters");
-        }
-        for part in relative.split('/') {
-            if part.is_empty() {
-                return refused("a part of it is empty, or it ends with /");
-            }
-            if matches!(part, "." | "..") {
-                return refused("`.` and `..` are not taken");
-            }
-            if part.len() > PART_MAX {
-                return refused("a part of it is too long");
-            }
-        }
-        let first = relative.split('/').next().unwrap_or_default();
-        if ELSEWHERE.contains(&first) {
-            return refused("another file system is there when the host runs");
-        }
-        Ok(Self(text.to_string()))
     }
 
     /// Without the `/` at its start.
@@ -78,13 +51,14 @@ impl fmt::Display for RootPath {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use groundstate_api::customise::PATH_MAX;
 
     #[test]
     fn only_plain_absolute_paths_are_taken() {
         for fine in ["/a", "/etc/motd", "/a/.b/..c/d e", "/runs/x", "/ü"] {
             assert_eq!(RootPath::parse(fine).unwrap().as_str(), fine);
         }
-        let long = alloc::format!("/{}", "a".repeat(PART_MAX + 1));
+        let long = alloc::format!("/{}", "a".repeat(241));
         let longer = "/a".repeat(PATH_MAX);
         for wrong in [
             "", "/", "a", "a/b", "//a", "/a//b", "/a/", "/..", "/a/../b", "/a/.", "./a", "/a\0b",

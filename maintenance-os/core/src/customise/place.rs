@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Which file goes to which partition.
 
-use super::NewFile;
 use super::cloud::{CloudSeed, FOLDER, LABEL};
 use super::path::RootPath;
 use super::refusal::CustomiseRefusal;
+use super::{Contents, NewFile};
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 /// The file that Windows looks for at the root of every disk.
 const UNATTEND: &str = "/Autounattend.xml";
+/// The file that an installed Windows looks for on its own volume.
+const PANTHER: &str = "/Windows/Panther/unattend.xml";
 
 /// A partition of the image, or the image itself where it has no table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +27,20 @@ pub struct Volume {
     pub is_root: bool,
     /// Whether it is an EFI system partition.
     pub is_esp: bool,
+}
+
+impl Volume {
+    /// An image that is one ext4 root file system.
+    #[must_use]
+    pub fn of_root_fs() -> Self {
+        Self {
+            number: 0,
+            kind: Some("ext4".to_string()),
+            label: None,
+            is_root: true,
+            is_esp: false,
+        }
+    }
 }
 
 /// A file system that is written to.
@@ -49,27 +65,38 @@ impl Fs {
 
 /// A file, and the partition where somebody says which.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stated {
+pub struct Stated<C = Vec<u8>> {
     /// The partition's number; `None`: the root file system.
     pub partition: Option<u32>,
     /// The file.
-    pub file: NewFile,
+    pub file: NewFile<C>,
 }
 
 /// All that a machine gets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Order {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order<C = Vec<u8>> {
     /// Files.
-    pub files: Vec<Stated>,
+    pub files: Vec<Stated<C>>,
     /// What cloud-init is told.
-    pub cloud: CloudSeed,
+    pub cloud: CloudSeed<C>,
     /// Identifies this very installation to cloud-init.
     pub instance: String,
     /// An answer file of Windows.
-    pub unattend: Option<Vec<u8>>,
+    pub unattend: Option<C>,
 }
 
-impl Order {
+impl<C> Default for Order<C> {
+    fn default() -> Self {
+        Self {
+            files: Vec::new(),
+            cloud: CloudSeed::default(),
+            instance: String::new(),
+            unattend: None,
+        }
+    }
+}
+
+impl<C> Order<C> {
     /// Whether nothing is asked.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -79,21 +106,24 @@ impl Order {
 
 /// What goes to one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placement {
+pub struct Placement<C = Vec<u8>> {
     /// The partition's number; 0 where there is no table.
     pub number: u32,
     /// What it holds.
     pub fs: Fs,
     /// The files, in the order in which they were asked for.
-    pub files: Vec<NewFile>,
+    pub files: Vec<NewFile<C>>,
 }
 
 /// Decides where everything goes.
 ///
 /// # Errors
 /// Something has no place, or two things have the same.
-pub fn place(order: &Order, volumes: &[Volume]) -> Result<Vec<Placement>, CustomiseRefusal> {
-    let mut placed: Vec<Placement> = Vec::new();
+pub fn place<C: Contents>(
+    order: &Order<C>,
+    volumes: &[Volume],
+) -> Result<Vec<Placement<C>>, CustomiseRefusal> {
+    let mut placed: Vec<Placement<C>> = Vec::new();
     for stated in &order.files {
         let volume = match stated.partition {
             Some(number) => numbered(volumes, number)?,
@@ -112,21 +142,26 @@ pub fn place(order: &Order, volumes: &[Volume]) -> Result<Vec<Placement>, Custom
     }
     if let Some(contents) = &order.unattend {
         let is_for_it = |volume: &&Volume| !volume.is_esp && fs(volume).ok() == Some(Fs::Vfat);
-        let volume = volumes.iter().find(is_for_it);
+        // Where Windows itself lies on FAT, its own folder is the first that it looks in.
+        let own = volumes.iter().filter(is_for_it).find(|one| one.is_root);
+        let (volume, path) = match own {
+            Some(volume) => (Some(volume), PANTHER),
+            None => (volumes.iter().find(is_for_it), UNATTEND),
+        };
         let volume = volume.ok_or_else(|| CustomiseRefusal::NoPlaceForUnattend {
             found: found(volumes),
         })?;
-        let path = RootPath::parse(UNATTEND)?;
+        let path = RootPath::parse(path)?;
         put(&mut placed, volume, NewFile::secret(path, contents.clone()))?;
     }
     placed.sort_by_key(|one| one.number);
     Ok(placed)
 }
 
-fn put(
-    placed: &mut Vec<Placement>,
+fn put<C>(
+    placed: &mut Vec<Placement<C>>,
     volume: &Volume,
-    file: NewFile,
+    file: NewFile<C>,
 ) -> Result<(), CustomiseRefusal> {
     let fs = fs(volume)?;
     let at = placed.iter().position(|one| one.number == volume.number);
@@ -313,7 +348,15 @@ mod tests {
             refused.to_string().contains("ntfs on partition 2"),
             "{refused}"
         );
-        let placed = place(&wanted, &[esp, volume(3, "vfat")]).unwrap();
+        let placed = place(&wanted, &[esp.clone(), volume(3, "vfat")]).unwrap();
         assert_eq!(placed[0].files[0].path.as_str(), "/Autounattend.xml");
+        let mut own = volume(3, "vfat");
+        own.is_root = true;
+        let placed = place(&wanted, &[volume(2, "vfat"), own]).unwrap();
+        let path = placed[0].files[0].path.as_str();
+        assert_eq!(
+            (placed[0].number, path),
+            (3, "/Windows/Panther/unattend.xml")
+        );
     }
 }

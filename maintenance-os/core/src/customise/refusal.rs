@@ -17,21 +17,12 @@ pub enum CustomiseRefusal {
     },
     /// The name is none of a credential.
     #[error(
-        "{name:?} is no name of a credential: 1 to 255 printable ASCII characters without `/` and `:`, not `.` or `..`"
+        "{name:?} is no name of a credential: 1 to 240 printable ASCII characters without `/` and `:`, not `.` or `..`"
     )]
     CredentialName {
         /// As it was given.
         name: String,
     },
-    /// The field is none that can be filled in.
-    #[error("${{{field}}} is not known; there are {known}", known = super::FIELDS.join(", "))]
-    Field {
-        /// As it was given.
-        field: String,
-    },
-    /// A field does not end.
-    #[error("a field that begins with ${{ does not end with }}")]
-    OpenField,
     /// Two files have the same place.
     #[error("two files are to be put at {path} in {volume}")]
     Twice {
@@ -81,9 +72,6 @@ impl CustomiseRefusal {
         let next = match self {
             Self::Path { .. } => "give an absolute path without `.` and `..`",
             Self::CredentialName { .. } | Self::Twice { .. } => "give it another name or path",
-            Self::Field { .. } | Self::OpenField => {
-                "use one of the fields that there are, or write $${ for the characters themselves"
-            }
             Self::NoRoot { .. } | Self::NoPartition { .. } => {
                 "say the partition before the path, for example 2:/etc/motd"
             }

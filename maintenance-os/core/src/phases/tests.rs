@@ -127,6 +127,7 @@ fn plan() -> Box<Plan> {
         },
         disks: Vec::new(),
         rebuild: None,
+        files: Vec::new(),
         notes: Vec::new(),
     })
 }

@@ -61,6 +61,7 @@ pub fn plan_erase(request: &PlanRequest<'_>, erase: &EraseTerms) -> Result<Plan,
         boot_mac: request.boot_mac,
         image: request.image.clone(),
         disks,
+        files: Vec::new(),
         rebuild: None,
         notes: Vec::new(),
     };

@@ -39,6 +39,7 @@ use alloc::vec::Vec;
 use choose::Choice;
 use groundstate_api::disk_policy::DataOnOs;
 use groundstate_api::image::ImageRef;
+use groundstate_api::customise::PlannedFile;
 use groundstate_api::inventory::{Disk, Inventory, Signature, Transport};
 use groundstate_api::plan::{
     DiskAction, DiskPlan, EarlierDisks, HandOver, NeedsConfirm, Plan, PlanPreview, Role, TablePlan,
@@ -71,6 +72,8 @@ pub struct PlanRequest<'a> {
     pub seed: Digest,
     /// Serial numbers of disks that may be wiped although they hold something that is not ours.
     pub confirm: &'a [String],
+    /// Files that the host gets of its own.
+    pub files: &'a [PlannedFile],
     /// The one disk that is to be made anew, where the run is for that only.
     pub rebuild: Option<Rebuild<'a>>,
 }
@@ -143,6 +146,11 @@ fn draft(request: &PlanRequest<'_>) -> Result<Draft, Reason> {
             .rebuild
             .as_ref()
             .map(|rebuild| rebuild.serial.to_string()),
+        // The host that stays has its own already.
+        files: match request.rebuild {
+            Some(_) => Vec::new(),
+            None => request.files.to_vec(),
+        },
         notes,
     };
     plan.id = identity::of(&plan);

@@ -86,6 +86,10 @@ impl Case {
                 keep: Vec::new(),
                 disks: DiskPolicy::default(),
                 vhds: Vec::new(),
+                files: Vec::new(),
+                nocloud: None,
+                credentials: Vec::new(),
+                unattend: None,
                 slot: None,
                 bmc: None,
                 profile: None,
@@ -104,6 +108,10 @@ impl Case {
                     ..DiskPolicy::default()
                 },
                 vhds: vec![VhdPolicy {
+                files: Vec::new(),
+                nocloud: None,
+                credentials: Vec::new(),
+                unattend: None,
                     name: "vm".to_string(),
                     size: "1GiB".to_string(),
                     count: 2,
@@ -143,6 +151,7 @@ impl Case {
             seed: self.seed,
             confirm: &self.confirm,
             rebuild: None,
+            files: &[],
         }
     }
 

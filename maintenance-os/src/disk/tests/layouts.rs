@@ -89,6 +89,10 @@ fn planned_layout(disks: Vec<Disk>, fs: VolumeFs, (format, kind): (VhdFormat, Vh
             fs: Some(fs),
             ..DiskPolicy::default()
         },
+        files: Vec::new(),
+        nocloud: None,
+        credentials: Vec::new(),
+        unattend: None,
         vhds: Vec::new(),
         slot: None,
         bmc: None,
@@ -103,6 +107,10 @@ fn planned_layout(disks: Vec<Disk>, fs: VolumeFs, (format, kind): (VhdFormat, Vh
         retries: groundstate_api::site::RETRIES_USUAL,
         runs_at_once: None,
         disks: DiskPolicy::default(),
+        files: Vec::new(),
+        nocloud: None,
+        credentials: Vec::new(),
+        unattend: None,
         vhds: vec![VhdPolicy {
             name: "vm".to_owned(),
             count: 2,
@@ -131,6 +139,7 @@ fn planned_layout(disks: Vec<Disk>, fs: VolumeFs, (format, kind): (VhdFormat, Vh
         boot_mac: node.mac,
         seed: Digest::of(b"seed"),
         confirm: &[],
+        files: &[],
         rebuild: None,
     };
     plan(&request).unwrap()

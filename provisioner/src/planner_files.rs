@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a host gets of its own, as its plan has it: texts filled in, places decided, large texts put aside by digest.
+//!
+//! A secret is looked for, so that no disk is touched for a host that would miss it, and is not kept: the plan has its name.
+
+use crate::images::Images;
+use crate::planner::Job;
+use crate::provisioner::Provisioner;
+use groundstate_api::customise::{
+    INLINE_ALL_MAX, INLINE_MAX, PlannedContent, PlannedFile, SITE_FILE_MAX, Source, TextSource,
+};
+use groundstate_api::image::ImageRef;
+use groundstate_api::site::{Network, Node, Policy};
+use groundstate_api::template::Template;
+use groundstate_api::{Bytes, Digest, Part, Reason, RunId};
+use mos_core::customise::{
+    CloudSeed, CredentialName, CustomiseRefusal, NewFile, Order, RootPath, Stated, Volume, place,
+    planned,
+};
+use prov_core::custom::{Fields, Merged, cannot_be_made, merged};
+
+/// The files of a plan, and what of them is put aside before the plan is written down.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    pub(crate) planned: Vec<PlannedFile>,
+    pub(crate) aside: Vec<Vec<u8>>,
+}
+
+/// What a plan's files follow from.
+#[derive(Clone, Copy)]
+pub(crate) struct Basis<'a> {
+    pub(crate) site: &'a str,
+    pub(crate) network: &'a Network,
+    pub(crate) policy: &'a Policy,
+    pub(crate) node: &'a Node,
+    pub(crate) run: &'a RunId,
+    pub(crate) image: &'a ImageRef,
+}
+
+impl Job {
+    /// What the host of this run gets. A host that stays gets nothing anew.
+    pub(crate) fn files(&self, image: &ImageRef, images: &dyn Images) -> Result<Files, Reason> {
+        if self.terms.erase.is_some() || self.terms.rebuild.is_some() {
+            return Ok(Files::default());
+        }
+        let basis = Basis {
+            site: &self.site,
+            network: &self.network,
+            policy: &self.policy,
+            node: &self.node,
+            run: &self.run,
+            image,
+        };
+        basis.files(&mut |image| images.volumes(image))
+    }
+}
+
+impl Basis<'_> {
+    /// What the host gets, in the image whose file systems `volumes` tells.
+    pub(crate) fn files(
+        self,
+        volumes: &mut dyn FnMut(&ImageRef) -> Result<Vec<Volume>, Reason>,
+    ) -> Result<Files, Reason> {
+        let merged = merged(self.policy, self.node);
+        if merged.is_empty() {
+            return Ok(Files::default());
+        }
+        let image = self.image;
+        let fields = Fields::of_run(self.site, self.network, self.node, self.run, image);
+        let about = |reason: Reason| {
+            reason.about(Part::Image {
+                image: image.name.clone(),
+                digest: Some(image.manifest.to_string()),
+            })
+        };
+        let mut files = Files::default();
+        let order = order(&merged, fields, &mut files)?;
+        let placed = place(&order, &volumes(image)?).map_err(|error| about(error.reason()))?;
+        files.planned = planned(placed);
+        Ok(files)
+    }
+}
+
+fn order(
+    merged: &Merged<'_>,
+    fields: Fields<'_>,
+    files: &mut Files,
+) -> Result<Order<PlannedContent>, Reason> {
+    let refused = |error: CustomiseRefusal| error.reason();
+    let mut room = Room {
+        fields,
+        left: INLINE_ALL_MAX,
+        aside: &mut files.aside,
+    };
+    let mut order = Order::default();
+    for rule in &merged.files {
+        let source = rule.source();
+        let mode = rule.mode_bits();
+        let (Some(source), Some(mode)) = (source, mode) else {
+            return Err(cannot_be_made(
+                &rule.path,
+                "no source, or no permissions that can be read",
+            ));
+        };
+        let path = RootPath::parse(&rule.path).map_err(refused)?;
+        let mut file = NewFile::plain(path, room.content(&rule.path, source)?);
+        (file.mode, file.owner, file.group) = (mode, rule.owner, rule.group);
+        order.files.push(Stated {
+            partition: rule.partition,
+            file,
+        });
+    }
+    for rule in &merged.credentials {
+        let name = CredentialName::parse(&rule.name).map_err(refused)?;
+        let from = rule.from.clone();
+        order.files.push(Stated {
+            partition: None,
+            file: name
+                .file(PlannedContent::Credential { from })
+                .map_err(refused)?,
+        });
+    }
+    order.cloud = cloud(merged, &mut room)?;
+    order.unattend = match merged.unattend {
+        Some(text) => Some(room.text("the unattend file", text)?),
+        None => None,
+    };
+    Ok(order)
+}
+
+fn cloud(merged: &Merged<'_>, room: &mut Room<'_>) -> Result<CloudSeed<PlannedContent>, Reason> {
+    let mut seed = CloudSeed::default();
+    for (key, text) in &merged.nocloud {
+        let content = room.text(&format!("the NoCloud {}", key.replace('_', "-")), text)?;
+        match *key {
+            "user_data" => seed.user_data = Some(content),
+            "meta_data" => seed.meta_data = Some(content),
+            _ => seed.network_config = Some(content),
+        }
+    }
+    if !merged.nocloud.is_empty() && seed.meta_data.is_none() {
+        // Another instance for each installation, so that cloud-init does its first-boot work again; and the node's own name.
+        let usual = "instance-id: gs-${run.id}\nlocal-hostname: ${node.name}\n";
+        let content = room.content("the NoCloud meta-data", Source::Template(usual))?;
+        seed.meta_data = Some(content);
+    }
+    Ok(seed)
+}
+
+/// Room for texts in the plan itself, and what is put aside.
+struct Room<'a> {
+    fields: Fields<'a>,
+    left: usize,
+    aside: &'a mut Vec<Vec<u8>>,
+}
+
+impl Room<'_> {
+    fn text(&mut self, what: &str, text: &TextSource) -> Result<PlannedContent, Reason> {
+        let source = text.source();
+        let source =
+            source.ok_or_else(|| cannot_be_made(what, "none or several sources are named"))?;
+        self.content(what, source)
+    }
+
+    fn content(&mut self, what: &str, source: Source<'_>) -> Result<PlannedContent, Reason> {
+        let text = match source {
+            Source::Content(text) => text.to_owned(),
+            Source::Template(text) => {
+                let template =
+                    Template::parse(text).map_err(|error| cannot_be_made(what, error))?;
+                let value = |field| self.fields.get(field);
+                template
+                    .render(&value)
+                    .map_err(|error| cannot_be_made(what, error))?
+            }
+            Source::File {
+                stored: Some((digest, size)),
+                ..
+            } => return Ok(PlannedContent::Stored { digest, size }),
+            Source::File { name, stored: None } => {
+                let why = format!("the site does not say the digest of {name:?}");
+                return Err(cannot_be_made(what, why));
+            }
+        };
+        if text.len() <= INLINE_MAX.min(self.left) {
+            self.left -= text.len();
+            return Ok(PlannedContent::Inline { text });
+        }
+        let content = PlannedContent::Stored {
+            digest: Digest::of(text.as_bytes()),
+            size: Bytes(u64::try_from(text.len()).unwrap_or(u64::MAX)),
+        };
+        self.aside.push(text.into_bytes());
+        Ok(content)
+    }
+}
+
+/// The document of the journal that holds a file.
+fn document(digest: &Digest) -> String {
+    format!("file/{}", digest.hex())
+}
+
+impl Provisioner {
+    /// Keeps a file by its digest. Blocks.
+    pub(crate) fn keep_file(
+        &self,
+        bytes: &[u8],
+    ) -> Result<Digest, groundstate_journal::JournalError> {
+        let digest = Digest::of(bytes);
+        self.change_document(&document(&digest), |before| {
+            let is_there = before.is_some_and(|before| before == bytes);
+            ((!is_there).then(|| bytes.to_vec()), ())
+        })?;
+        Ok(digest)
+    }
+
+    /// A file by its digest; `None` where there is none, or what is there is not what it was. Blocks.
+    pub(crate) fn kept_file(
+        &self,
+        digest: &Digest,
+    ) -> Result<Option<Vec<u8>>, groundstate_journal::JournalError> {
+        let bytes = self.read_document(&document(digest))?;
+        Ok(bytes.filter(|bytes| Digest::of(bytes) == *digest))
+    }
+
+    /// Whether all that a plan names is there, before it is given out: what is stored, and secrets that can be read. Blocks.
+    pub(crate) fn are_there(&self, files: &[PlannedFile]) -> Result<(), Reason> {
+        for file in files {
+            match &file.content {
+                PlannedContent::Inline { .. } => {}
+                PlannedContent::Stored { digest, .. } => {
+                    let kept = self.kept_file(digest);
+                    let kept = kept.map_err(|error| cannot_be_made(&file.path, error))?;
+                    if kept.is_none() {
+                        let why = format!(
+                            "no file {digest} is kept here; groundstate apply sends the files beside the site file ({SITE_FILE_MAX} each at most)"
+                        );
+                        return Err(cannot_be_made(&file.path, why));
+                    }
+                }
+                PlannedContent::Credential { from } => {
+                    self.credentials()
+                        .read_bytes(from)
+                        .map_err(|error| error.reason())?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
