@@ -5,8 +5,11 @@
 use crate::conversation::Failure;
 use crate::diagnostics;
 use crate::host::{CommandFailed, Host};
+use crate::next_boot::boot_next;
 use crate::root::Root;
+use crate::run::EFIVARS;
 use crate::say;
+use crate::specialise::read_seed;
 use crate::troubles::failed_services;
 use groundstate_api::BootId;
 use groundstate_api::action::ActionId;
@@ -180,6 +183,7 @@ const fn says(act: HostAct) -> &'static str {
         HostAct::CollectDiagnostics => "collect diagnostics",
         HostAct::Reboot => "restart the host",
         HostAct::Drain => "drain",
+        HostAct::BootNext { .. } => "set what the firmware boots next",
     }
 }
 
@@ -205,6 +209,12 @@ fn carry_out<H: Host>(
                 .map_err(|error| error.to_string())?;
             facts.push("the restart was asked for".to_owned());
             Ok(facts)
+        }
+        HostAct::BootNext { to } => {
+            let seed = read_seed(root).map_err(|error| error.to_string())?;
+            let set = boot_next(&root.at(EFIVARS), seed.network_boot, to);
+            set.map(|said| vec![said])
+                .map_err(|error| error.to_string())
         }
         HostAct::Drain => match hook(root, host, DRAIN_HOOK, DRAIN_SECS) {
             Some(Ok(said)) => Ok(vec![said]),

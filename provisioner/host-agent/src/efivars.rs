@@ -5,8 +5,8 @@
 //! another. What the bytes mean stands in `mos_core::efi` for both.
 
 use mos_core::efi::{
-    BOOT_NEXT, Existing, LoadOption, Variable, boot_number, boot_variable, decode_number,
-    encode_number, file_name,
+    BOOT_CURRENT, BOOT_NEXT, Existing, LoadOption, Variable, boot_number, boot_variable,
+    decode_number, encode_number, file_name,
 };
 use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 use std::fs::{self, File, OpenOptions};
@@ -54,12 +54,24 @@ impl EfiVars {
     /// # Errors
     /// It cannot be read or understood.
     pub fn next(&self) -> io::Result<Option<u16>> {
+        self.number(BOOT_NEXT)
+    }
+
+    fn number(&self, name: &str) -> io::Result<Option<u16>> {
         let broken = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-        let variable = self.read(BOOT_NEXT)?;
+        let variable = self.read(name)?;
         variable
             .map(|variable| decode_number(&variable.data))
             .transpose()
             .map_err(|e| broken(e.to_string()))
+    }
+
+    /// The option that this boot came from, if the firmware says so.
+    ///
+    /// # Errors
+    /// It cannot be read or understood.
+    pub fn current(&self) -> io::Result<Option<u16>> {
+        self.number(BOOT_CURRENT)
     }
 
     /// Sets the option for the next boot only, and reads it back.

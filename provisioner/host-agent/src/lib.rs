@@ -5,6 +5,7 @@
 //! gives up when the provisioner is away: hosts keep running without us.
 
 mod acts;
+mod adopt;
 mod boot_facts;
 mod contact;
 mod conversation;
@@ -23,13 +24,14 @@ mod status;
 mod step;
 mod troubles;
 
+pub use adopt::{AGENT_PATH, Placed, UNIT_PATH, place, remove, written};
 pub use boot_facts::BootFacts;
 pub use conversation::{Action, Conversation, Event, Failure};
 pub use documents::{Specialised, Specialising};
 pub use efivars::EfiVars;
 pub use error::AgentError;
 pub use host::{CommandFailed, Host, ThisHost};
-pub use next_boot::{NextBootError, set_next_boot};
+pub use next_boot::{NextBootError, boot_next, set_next_boot};
 pub use provisioner::Provisioner;
 pub use root::Root;
 pub use run::run_forever;

@@ -106,6 +106,28 @@ impl Root {
         self.write(relative, &bytes, 0o600)
     }
 
+    /// Makes a symbolic link; one that leads there already is fine.
+    ///
+    /// # Errors
+    /// It cannot be made, or something else is there.
+    pub fn link(&self, relative: &str, to: &str) -> Result<(), AgentError> {
+        let path = self.at(relative);
+        let failed = |error| AgentError::Write {
+            path: path.clone(),
+            error,
+        };
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(failed)?;
+        }
+        match std::os::unix::fs::symlink(to, &path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let there = fs::read_link(&path).is_ok_and(|there| there == Path::new(to));
+                if there { Ok(()) } else { Err(failed(error)) }
+            }
+            made => made.map_err(failed),
+        }
+    }
+
     /// Removes a file; one that is not there is fine.
     ///
     /// # Errors

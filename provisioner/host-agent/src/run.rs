@@ -8,13 +8,14 @@ use crate::conversation::{Action, Conversation, Event, Failure};
 use crate::documents::{REPORTED_PATH, Specialised};
 use crate::error::AgentError;
 use crate::host::Host;
-use crate::next_boot::set_next_boot;
+use crate::next_boot::{self, set_next_boot};
 use crate::provisioner::Provisioner;
 use crate::root::Root;
 use crate::say;
 use crate::specialise::{Moment, Specialisation, read_seed};
 use crate::status::now as wall_clock;
 use crate::troubles;
+use groundstate_api::boot::Firmware;
 use groundstate_api::healing::Trouble;
 use groundstate_api::host::{Heartbeat, HostInstruction, HostSeed, Register};
 use groundstate_api::{Millis, SCHEMA};
@@ -26,7 +27,7 @@ use std::time::{Duration, Instant};
 const SPECIALISE_RETRY: Duration = Duration::from_secs(5);
 /// Heartbeats from one look at the host's health to the next: half a minute.
 const LOOKS_EVERY: u64 = 6;
-const EFIVARS: &str = "sys/firmware/efi/efivars";
+pub(crate) const EFIVARS: &str = "sys/firmware/efi/efivars";
 
 /// Runs until the process is stopped. It returns only where running cannot help: the host has no seed, no boot id, or
 /// no usable credential.
@@ -39,12 +40,21 @@ pub fn run_forever<H: Host + Clone + Send + 'static>(
 ) -> Result<Infallible, AgentError> {
     read_seed(root)?;
     let facts = BootFacts::read(root)?;
-    let done = specialise(root, host, &facts)?;
     let seed = read_seed(root)?;
+    let (done, seed) = if seed.adopted {
+        (as_it_is(&seed, &facts), seed)
+    } else {
+        (specialise(root, host, &facts)?, read_seed(root)?)
+    };
     let provisioner = Provisioner::new(root, &seed.provisioner, &seed.others)?;
     say::ready();
     let short: String = seed.plan.as_str().chars().take(12).collect();
-    say::console(&format!("host {} is specialised, plan {short}", seed.node));
+    if seed.adopted {
+        say::console(&format!("host {} is adopted as it is", seed.node));
+    } else {
+        say::console(&format!("host {} is specialised, plan {short}", seed.node));
+    }
+    let boots_next = next_boot::can(&root.at(EFIVARS), seed.network_boot);
     let entropy = facts
         .boot_id
         .as_str()
@@ -60,6 +70,7 @@ pub fn run_forever<H: Host + Clone + Send + 'static>(
             trouble: None,
         },
         acts: Acts::read(root, &facts.boot_id),
+        boots_next,
         troubles: Vec::new(),
         facts,
         done,
@@ -75,6 +86,18 @@ pub fn run_forever<H: Host + Clone + Send + 'static>(
             .map_or(Millis::secs(1), |deadline| deadline.since(clock()));
         sleep(Duration::from_millis(wait.0));
         service.converse(&mut conversation, clock);
+    }
+}
+
+/// A host that was taken in stays as it is.
+fn as_it_is(seed: &HostSeed, facts: &BootFacts) -> Specialised {
+    Specialised {
+        schema: SCHEMA,
+        node: seed.node.clone(),
+        run: seed.run.clone(),
+        plan: seed.plan.clone(),
+        boot_id: facts.boot_id.clone(),
+        changes: Vec::new(),
     }
 }
 
@@ -121,6 +144,8 @@ struct Service<'a, H> {
     provisioner: Provisioner,
     contact: Contact,
     acts: Acts,
+    /// Whether this host can say what its firmware boots next.
+    boots_next: bool,
     troubles: Vec<Trouble>,
 }
 
@@ -156,6 +181,7 @@ impl<H: Host + Clone + Send + 'static> Service<'_, H> {
                     epoch: self.seed.epoch,
                     troubles: self.troubles.clone(),
                     ended: self.acts.untold(self.root),
+                    boots_next: self.boots_next,
                 };
                 let outcome = self.provisioner.heartbeat(&heartbeat);
                 Some(self.heard(outcome))
@@ -168,7 +194,12 @@ impl<H: Host + Clone + Send + 'static> Service<'_, H> {
                     say::journal(&error.to_string());
                 }
                 let short: String = self.seed.plan.as_str().chars().take(12).collect();
-                say::console(&format!("host {} ready, plan {short}", self.seed.node));
+                let made = if self.seed.adopted {
+                    "adopted".to_owned()
+                } else {
+                    format!("plan {short}")
+                };
+                say::console(&format!("host {} ready, {made}", self.seed.node));
                 None
             }
             Action::RestartToNetwork => Some(match self.restart() {
@@ -224,6 +255,14 @@ impl<H: Host + Clone + Send + 'static> Service<'_, H> {
     }
 
     fn restart(&self) -> Result<String, String> {
+        let network = self.seed.network_boot;
+        if self.seed.adopted && network.firmware == Firmware::Bios {
+            return Err(format!(
+                "this host was adopted, and its firmware is a BIOS: nothing here says what it boots next. Restart it by hand \
+                 and choose the network over {} in its boot menu",
+                network.mac
+            ));
+        }
         let how = set_next_boot(&self.root.at(EFIVARS), self.seed.network_boot)
             .map_err(|error| error.to_string())?;
         acts::give_work_away(self.root, self.host)

@@ -40,8 +40,14 @@ pub fn status_text(root: &Root) -> Result<String, StatusError> {
         writeln!(text, "{words}").expect("a String takes every line")
     };
     line(format_args!("node         {}", seed.node));
-    line(format_args!("plan         {}", seed.plan));
-    line(format_args!("run          {}", seed.run));
+    if seed.adopted {
+        line(format_args!(
+            "adopted      as it runs; nothing of it was changed"
+        ));
+    } else {
+        line(format_args!("plan         {}", seed.plan));
+        line(format_args!("run          {}", seed.run));
+    }
     line(format_args!("provisioner  {}", seed.provisioner));
     line(format_args!(
         "network boot {} over {}",
@@ -61,6 +67,7 @@ pub fn status_text(root: &Root) -> Result<String, StatusError> {
                 ));
             }
         }
+        None if seed.adopted => {}
         None => {
             let notes = root.read_json::<Specialising>(SPECIALISING_PATH)?;
             let begun = notes.map_or_else(Vec::new, |notes| notes.steps);
