@@ -246,4 +246,40 @@ pub struct ImageRef {
     pub size: Bytes,
     /// As [`Manifest::sector_size`].
     pub sector_size: u32,
+    /// What else is known of an image of a whole disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<WholeDisk>,
+}
+
+/// What a plan is made by where the image is of a whole disk.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WholeDisk {
+    /// As [`Manifest::minimum_size`].
+    pub minimum_size: Bytes,
+    /// As [`Manifest::firmware`].
+    pub firmware: RequiredFirmware,
+    /// As [`Manifest::boot`].
+    pub boot: BootEntry,
+    /// How the image's own table is known again; `None` where it has none, or nobody has looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<ImageTable>,
+}
+
+/// By what the partition table of an image is known again on a disk that has no other mark of a plan.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ImageTable {
+    /// A GUID partition table, with the disk's GUID that the image was made with, upper-case text.
+    Gpt {
+        /// The GUID.
+        disk_guid: String,
+    },
+    /// A DOS partition table.
+    Dos {
+        /// SHA-256 of the image's first sector, which is not changed.
+        first_sector: Digest,
+    },
 }

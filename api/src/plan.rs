@@ -6,7 +6,7 @@
 use crate::digest::Digest;
 use crate::erase::EraseClass;
 use crate::ids::{MacAddr, NodeId, PlanId, RunId, SystemUuid};
-use crate::image::ImageRef;
+use crate::image::{ImageRef, ImageTable};
 use crate::reason::Part;
 use crate::units::Bytes;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -207,6 +207,22 @@ pub struct DiskPlan {
 }
 
 impl DiskPlan {
+    /// Where the GUIDs of an image of a whole disk come from, where this disk gets one.
+    #[must_use]
+    pub fn whole_disk(&self) -> Option<(&TablePlan, &Digest, Option<&ImageTable>)> {
+        let DiskAction::Wipe { table, .. } = &self.action else {
+            return None;
+        };
+        let mut held = table.partitions.iter();
+        held.find_map(|partition| match &partition.holds {
+            PartitionContents::WholeDisk { seed, image } => Some((table, seed, image.as_ref())),
+            PartitionContents::Esp { .. }
+            | PartitionContents::Root
+            | PartitionContents::Ext4 { .. }
+            | PartitionContents::Xfs { .. } => None,
+        })
+    }
+
     /// The part that a reason about this disk names.
     #[must_use]
     pub fn part(&self) -> Part {
@@ -320,6 +336,15 @@ pub enum PartitionContents {
     },
     /// The image's root file system.
     Root,
+    /// The image of a whole disk. This partition is the disk's only while the image is written: in the end the disk carries
+    /// the image's own table, with GUIDs that follow from the seed.
+    WholeDisk {
+        /// Where the new GUIDs come from; the disk's is that of the plan's table.
+        seed: Digest,
+        /// By what the image's own table is known, so that a run that was cut is told from somebody's data.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        image: Option<ImageTable>,
+    },
     /// An ext4 volume with preallocated VHDs.
     Ext4 {
         /// Volume label, at most 16 bytes.
@@ -389,7 +414,7 @@ impl PartitionContents {
     #[must_use]
     pub fn volume(&self) -> Option<Volume<'_>> {
         let (fs, label, uuid, mount_point, vhds) = match self {
-            Self::Esp { .. } | Self::Root => return None,
+            Self::Esp { .. } | Self::Root | Self::WholeDisk { .. } => return None,
             Self::Ext4 {
                 label,
                 uuid,
@@ -415,7 +440,7 @@ impl PartitionContents {
     /// The VHDs of the data volume, to be filled in.
     pub fn vhds_mut(&mut self) -> Option<&mut Vec<VhdPlan>> {
         match self {
-            Self::Esp { .. } | Self::Root => None,
+            Self::Esp { .. } | Self::Root | Self::WholeDisk { .. } => None,
             Self::Ext4 { vhds, .. } | Self::Xfs { vhds, .. } => Some(vhds),
         }
     }

@@ -37,6 +37,7 @@ pub fn no_image() -> ImageRef {
         manifest: Digest([0; 32]),
         size: Bytes(0),
         sector_size: 512,
+        whole: None,
     }
 }
 

@@ -105,6 +105,7 @@ fn carries(disk: &DiskPlan) -> Vec<String> {
         match &partition.holds {
             PartitionContents::Esp { .. } => carries.push("the host's boot partition".to_owned()),
             PartitionContents::Root => carries.push("the host's root".to_owned()),
+            PartitionContents::WholeDisk { .. } => carries.push("the host's disk image".to_owned()),
             PartitionContents::Ext4 { .. } | PartitionContents::Xfs { .. } => {}
         }
         if let Some(volume) = partition.holds.volume() {

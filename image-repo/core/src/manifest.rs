@@ -9,7 +9,9 @@ use crate::refusal::ManifestError;
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
-use groundstate_api::image::{Blob, BootEntry, ImageKind, ImageRef, MANIFEST_SCHEMA, Manifest};
+use groundstate_api::image::{
+    Blob, BootEntry, ImageKind, ImageRef, MANIFEST_SCHEMA, Manifest, WholeDisk,
+};
 use groundstate_api::limits::{CHUNK_SIZE_MAX, CHUNKS_MAX};
 use groundstate_api::{Bytes, Digest};
 
@@ -35,6 +37,12 @@ pub fn reference(manifest: &Manifest) -> ImageRef {
         manifest: digest(manifest),
         size: manifest.size,
         sector_size: manifest.sector_size,
+        whole: (!manifest.kind.is_root_fs()).then(|| WholeDisk {
+            minimum_size: manifest.minimum_size,
+            firmware: manifest.firmware,
+            boot: manifest.boot.clone(),
+            table: None,
+        }),
     }
 }
 

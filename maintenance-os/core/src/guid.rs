@@ -56,6 +56,13 @@ impl Guid {
         Self(bytes)
     }
 
+    /// Whether it is one that [`Guid::derived`] gives: version 8 of RFC 9562, which nothing else writes into partition tables.
+    #[must_use]
+    pub const fn is_derived(self) -> bool {
+        let [_, _, _, _, _, _, version, _, variant, ..] = self.0;
+        version & 0xf0 == 0x80 && variant & 0xc0 == 0x80
+    }
+
     /// The version 8 GUID that follows from this one for what `word` names: the first 16 bytes of the SHA-256 of
     /// `groundstate guid of a guid 1`, a zero, this GUID's 16 bytes in the order of its text, and the word. Where a format
     /// wants more identities of one thing than the plan names, the others follow from the one that it names.

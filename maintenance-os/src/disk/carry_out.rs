@@ -391,7 +391,7 @@ fn volume_bytes(partition: &PartitionPlan) -> u64 {
         PartitionContents::Esp { .. }
         | PartitionContents::Ext4 { .. }
         | PartitionContents::Xfs { .. } => partition.length.0,
-        PartitionContents::Root => 0,
+        PartitionContents::Root | PartitionContents::WholeDisk { .. } => 0,
     }
 }
 
@@ -413,7 +413,7 @@ fn make_volumes(job: &Job, done: &Done) -> Outcome {
             }
             PartitionContents::Ext4 { label, uuid, .. } => make_ext4(&path, label, uuid),
             PartitionContents::Xfs { label, uuid, .. } => make_xfs(&path, label, uuid),
-            PartitionContents::Root => Ok(Vec::new()),
+            PartitionContents::Root | PartitionContents::WholeDisk { .. } => Ok(Vec::new()),
         };
         facts.extend(made.map_err(|error| error.reason(&job.planned))?);
         done.add(volume_bytes(partition));

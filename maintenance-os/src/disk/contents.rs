@@ -216,7 +216,8 @@ fn signature(at: String, one: &Recognised) -> Signature {
     }
 }
 
-/// Ours by the names that only we write: ESP and root (with data where the machine has one disk), or data alone.
+/// Ours by the names that only we write: ESP and root (with data where the machine has one disk), or data alone; or by the
+/// disk's GUID, where an image of a whole disk was written or is being written.
 fn layout(table: &GptTable, on_partitions: &[(u32, Vec<Recognised>)]) -> Option<FoundLayout> {
     let names: Vec<&str> = table
         .partitions
@@ -226,6 +227,8 @@ fn layout(table: &GptTable, on_partitions: &[(u32, Vec<Recognised>)]) -> Option<
     let role = match names.as_slice() {
         [GS_ESP, GS_ROOT] | [GS_ESP, GS_ROOT, GS_DATA] => Role::Os,
         [GS_DATA] => Role::Data,
+        // What the image of a whole disk brought has the image's names, and a GUID that only a plan gives.
+        others if table.disk_guid.is_derived() && !others.iter().any(is_our_name) => Role::Os,
         _ => return None,
     };
     let partitions = table.partitions.iter().map(|one| FoundPartition {
@@ -247,6 +250,10 @@ fn layout(table: &GptTable, on_partitions: &[(u32, Vec<Recognised>)]) -> Option<
             .collect(),
         partitions: partitions.collect(),
     })
+}
+
+fn is_our_name(name: &&str) -> bool {
+    [GS_ESP, GS_ROOT, GS_DATA].contains(name)
 }
 
 fn file_system(number: u32, on_partitions: &[(u32, Vec<Recognised>)]) -> Option<FoundFileSystem> {

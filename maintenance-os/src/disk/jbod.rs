@@ -163,6 +163,7 @@ fn planned(disks: Vec<Disk>) -> Plan {
         manifest: Digest::of(b""),
         size: Bytes::mib(100),
         sector_size: 512,
+        whole: None,
     };
     let request = PlanRequest {
         run: &"r-1".parse().unwrap(),
@@ -174,8 +175,8 @@ fn planned(disks: Vec<Disk>) -> Plan {
         image: &image,
         boot_mac: node.mac,
         seed: Digest::of(b"seed"),
-        confirm: &[],
         files: &[],
+        confirm: &[],
         rebuild: None,
     };
     plan(&request).unwrap_or_else(|reason| panic!("{reason}"))

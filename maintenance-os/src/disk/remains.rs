@@ -11,8 +11,11 @@
 use super::contents::contents_read;
 use super::device::Device;
 use super::partition::{Ends, table_bytes};
+use groundstate_api::Digest;
+use groundstate_api::image::ImageTable;
 use groundstate_api::inventory::Signature;
 use groundstate_api::plan::{DiskAction, DiskPlan};
+use mos_core::signature::{Window, read_gpt_header};
 use std::io;
 
 /// A disk writes this much or nothing of it, whatever its sectors.
@@ -32,6 +35,11 @@ pub(super) fn beside_own_table(
     let DiskAction::Wipe { table, .. } = &plan.action else {
         return Ok(None);
     };
+    if let Some((table, _, image)) = plan.whole_disk()
+        && is_own_image(disk, &table.disk_guid, image)?
+    {
+        return Ok(Some(Vec::new()));
+    }
     // A table that cannot be made is refused where it is to be written.
     let Ok(ends) = table_bytes(disk.size(), disk.sector(), table) else {
         return Ok(None);
@@ -40,6 +48,35 @@ pub(super) fn beside_own_table(
     let reader = |offset: u64, length: usize| read_beside(disk, &own, offset, length);
     let (contents, _) = contents_read(disk, &reader)?;
     Ok(Some(contents))
+}
+
+/// Whether the plan's image of a whole disk stands on the disk, or is being written to it. A header of a GUID table is one
+/// sector, which a disk writes whole or not at all: one at either end tells, whatever became of the entries beside it. It
+/// has the plan's GUID, or the one that the image was made with, until the table is fitted to the disk.
+fn is_own_image(disk: &Device, planned: &str, image: Option<&ImageTable>) -> io::Result<bool> {
+    let sector = u64::from(disk.sector());
+    if disk.size() < 2 * sector {
+        return Ok(false);
+    }
+    if let Some(ImageTable::Dos { first_sector }) = image {
+        let length = usize::try_from(sector).unwrap_or(usize::MAX);
+        if Digest::of(&disk.read(0, length)?) == *first_sector {
+            return Ok(true);
+        }
+    }
+    for at in [sector, (disk.size() / sector - 1) * sector] {
+        let mut read = |offset: u64, length: usize| disk.read(offset, length);
+        let mut window = Window::new(disk.size(), disk.sector(), &mut read);
+        let found = read_gpt_header(&mut window, at)?.map(|guid| guid.upper());
+        let is_image = |guid: &String| match image {
+            Some(ImageTable::Gpt { disk_guid }) => guid == disk_guid,
+            Some(ImageTable::Dos { .. }) | None => false,
+        };
+        if found.is_some_and(|guid| guid == planned || is_image(&guid)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Where pieces stand that are the plan's and are not blank.

@@ -213,10 +213,11 @@ fn plan_of(disk: DiskPlan) -> Plan {
             manifest: Digest::of(b""),
             size: Bytes::mib(100),
             sector_size: 512,
+            whole: None,
         },
         disks: vec![disk],
-        rebuild: None,
         files: Vec::new(),
+        rebuild: None,
         notes: Vec::new(),
     };
     plan.id = Digest::of(&canonical_bytes(&plan))

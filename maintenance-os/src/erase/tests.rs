@@ -83,10 +83,11 @@ fn plan(disks: &[Disk], erased: &[&str], level: EraseClass) -> Plan {
             manifest: Digest([0; 32]),
             size: Bytes(0),
             sector_size: 512,
+            whole: None,
         },
         disks: disks.iter().map(planned).collect(),
-        rebuild: None,
         files: Vec::new(),
+        rebuild: None,
         notes: Vec::new(),
     }
 }

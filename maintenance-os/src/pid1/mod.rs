@@ -8,6 +8,7 @@ mod bedside;
 mod call;
 mod clock;
 mod console;
+mod custom;
 mod drivers;
 mod heap;
 mod interface;
@@ -18,6 +19,7 @@ mod network;
 mod postman;
 mod rescue;
 mod shell;
+mod whole;
 mod workshop;
 
 use groundstate_api::inventory::Inventory;

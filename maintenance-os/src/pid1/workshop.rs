@@ -3,6 +3,7 @@
 //!
 //! Before every step that writes, the disk is found again by its serial number and the guard compares it with the plan.
 
+use crate::customise;
 use crate::disk::{self, FILES_MAX, OPEN_MAX, on_os_disk};
 use crate::erase;
 use crate::handover;
@@ -10,7 +11,9 @@ use crate::image;
 use crate::peer;
 use crate::pid1::call::{Credential, Provisioner, Refusal};
 use crate::pid1::drivers::Drivers;
+use crate::pid1::whole;
 use crate::pid1::{Word, clock, look};
+use crate::whole_disk;
 use groundstate_api::boot::{BootConfig, Firmware};
 use groundstate_api::erase::{EraseRecord, EraseReport};
 use groundstate_api::host::{HostSeed, NetworkBoot, SeedVolume};
@@ -91,7 +94,10 @@ impl Workshop {
             Step::Image => self.image(plan),
             Step::ReadBack => self.read_back(plan),
             Step::FirstBoot => self.first_boot(plan),
-            Step::BootEntry => handover::boot_entry(plan),
+            Step::BootEntry => match whole::planned(plan) {
+                Some((disk, ..)) => whole::boot_entry(plan, disk),
+                None => handover::boot_entry(plan),
+            },
             Step::HandOver => self.prove(plan),
             Step::Erase => self.erase(plan),
         }
@@ -131,10 +137,23 @@ impl Workshop {
         if plan.rebuild.is_some() {
             return load_host_that_stays(plan);
         }
-        let source = self.source();
-        let manifest = Arc::new(self.manifest(plan)?);
+        let manifest = self.manifest(plan)?;
+        if let Some((disk, ..)) = whole::planned(plan) {
+            let target = whole::held(plan, disk)?;
+            return self.deploy(plan, whole_disk::body_of(&manifest), &target);
+        }
         let target = partition(plan, is_root)?;
-        let room = self.open_room(plan, &manifest, &target);
+        self.deploy(plan, manifest, &target)
+    }
+
+    fn deploy(
+        &self,
+        plan: &Plan,
+        manifest: Manifest,
+        target: &Path,
+    ) -> Result<Vec<String>, Reason> {
+        let (source, manifest) = (self.source(), Arc::new(manifest));
+        let room = self.open_room(plan, &manifest, target);
         std::thread::scope(|scope| {
             let loading = (plan.hand_over == HandOver::Kexec)
                 .then(|| scope.spawn(|| self.load_host_kernel(plan, &manifest)));
@@ -150,7 +169,7 @@ impl Workshop {
                 Err(_) => &alone,
             };
             let mut facts =
-                image::deploy(&manifest, &target, sources, &options, &mut listener)?.facts;
+                image::deploy(&manifest, target, sources, &options, &mut listener)?.facts;
             match room {
                 Ok(book) => {
                     facts.push(book.fact());
@@ -212,6 +231,10 @@ impl Workshop {
             return Ok(vec![STAYS.to_owned()]);
         }
         let manifest = self.manifest(plan)?;
+        if let Some((disk, ..)) = whole::planned(plan) {
+            let (body, target) = (whole_disk::body_of(&manifest), whole::held(plan, disk)?);
+            return image::read_back(&body, &target, &mut self.listener());
+        }
         image::read_back(&manifest, &partition(plan, is_root)?, &mut self.listener())
     }
 
@@ -219,9 +242,23 @@ impl Workshop {
         if plan.rebuild.is_some() {
             return self.place_seed(plan);
         }
+        if let Some(on) = whole::planned(plan) {
+            return self.first_boot_of_whole(plan, on);
+        }
         let manifest = self.manifest(plan)?;
-        // The disk becomes one that firmware can start last of all: a host that is started after a power cut has its seed.
-        let mut facts = self.place_seed(plan)?;
+        // The disk becomes one that firmware can start last of all: a host that is started after a power cut has its files and
+        // its seed.
+        let mut facts = if plan.files.is_empty() {
+            Vec::new()
+        } else {
+            let all = customise::Extent {
+                number: 0,
+                start: Bytes(0),
+                length: Bytes(0),
+            };
+            self.place_files(plan, &*partition(plan, is_root)?, &[all])?
+        };
+        facts.extend(self.place_seed(plan)?);
         let esp = {
             let files = boot_files(&manifest)?.clone();
             let kernel = self.blob(&files.kernel, "kernel")?;
@@ -246,14 +283,15 @@ impl Workshop {
     }
 
     fn place_seed(&self, plan: &Plan) -> Result<Vec<String>, Reason> {
-        let seed = self.seed(plan)?;
+        let seed = self.seed(plan, root_guid(plan)?.to_owned())?;
         let root = partition(plan, is_root)?;
         on_os_disk(plan, FILES_MAX, "leaving the first-boot data", move || {
             handover::place_seed(&root, &seed)
         })
     }
 
-    fn seed(&self, plan: &Plan) -> Result<HostSeed, Reason> {
+    /// The host's first-boot data, with a certificate of its own.
+    pub(super) fn seed(&self, plan: &Plan, root_guid: String) -> Result<HostSeed, Reason> {
         let (key_pem, csr_pem) = handover::make_key_and_csr(&format!("host:{}", self.node))?;
         let request = HostCredentialRequest {
             run: self.run.clone(),
@@ -280,7 +318,7 @@ impl Workshop {
             ca_pem: self.config.ca_pem.clone(),
             certificate_pem: credential.certificate_pem,
             key_pem,
-            root_guid: root_guid(plan)?.to_owned(),
+            root_guid,
             volumes: seed_volumes(plan),
             network_boot: NetworkBoot {
                 mac: plan.boot_mac,
@@ -294,6 +332,9 @@ impl Workshop {
 
     /// Reads kernel and initrd back from the ESP: what the firmware will start, or kexec has loaded, is what the image names.
     fn prove(&self, plan: &Plan) -> Result<Vec<String>, Reason> {
+        if let Some((disk, ..)) = whole::planned(plan) {
+            return whole::prove(plan, disk);
+        }
         if plan.rebuild.is_some() {
             let found = digest_esp(plan)?;
             return Ok(vec![format!(
@@ -324,7 +365,7 @@ impl Workshop {
         )])
     }
 
-    fn manifest(&self, plan: &Plan) -> Result<Manifest, Reason> {
+    pub(super) fn manifest(&self, plan: &Plan) -> Result<Manifest, Reason> {
         image::fetch_manifest(&self.source(), &plan.image, &mut |moved| self.waits(moved))
     }
 
@@ -338,13 +379,13 @@ impl Workshop {
     }
 
     /// A side errand's waits are told, its bytes are not: they would be taken for the step's.
-    fn waits(&self, moved: image::Moved) {
+    pub(super) fn waits(&self, moved: image::Moved) {
         if let image::Moved::Waiting(reason) = moved {
             self.tell(Event::StepWaiting { reason });
         }
     }
 
-    fn source(&self) -> image::Source {
+    pub(super) fn source(&self) -> image::Source {
         let provisioner = self.provisioner.clone();
         image::Source::with_tls(provisioner.base(), provisioner.tls())
             .that_moves(move || provisioner.base())
@@ -363,7 +404,7 @@ impl Workshop {
         }
     }
 
-    fn moved(&self, last: &mut Millis, done: Bytes, total: Bytes) {
+    pub(super) fn moved(&self, last: &mut Millis, done: Bytes, total: Bytes) {
         let now = clock::now();
         if now.since(*last) >= PROGRESS_EVERY || done == total {
             *last = now;
@@ -371,7 +412,7 @@ impl Workshop {
         }
     }
 
-    fn tell(&self, event: Event) {
+    pub(super) fn tell(&self, event: Event) {
         // The main loop never ends; if it did, there would be nobody to tell.
         drop(self.words.send(Word::Event(event)));
     }

@@ -9,7 +9,7 @@ use crate::medium::Access;
 use groundstate_api::Bytes;
 use groundstate_api::image::Manifest;
 use mos_core::random_access::ReadAt;
-use mos_core::whole_disk::{FixUp, Identity, Refusal, Request, Table, Write, fix_up, look};
+use mos_core::whole_disk::{FixUp, Gpt, Identity, Refusal, Request, Table, Write, fix_up, look};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -101,22 +101,7 @@ pub fn fit(
             ));
         }
     };
-    let (hits, in_loader_entries) = match identity {
-        Some(_) => (
-            names(&disk, manifest, &gpt, on)?,
-            loader_entries::count(&mut disk, &gpt),
-        ),
-        None => (Vec::new(), BTreeMap::new()),
-    };
-    let request = Request {
-        disk: Bytes(disk.size()),
-        sector,
-        image: manifest.size,
-        identity,
-        hits: &hits,
-        in_loader_entries: &in_loader_entries,
-    };
-    let fix = fix_up(&gpt, &request)?;
+    let fix = decide(&mut disk, manifest, &gpt, identity, on)?;
     for write in &fix.writes {
         disk.write(write)?;
     }
@@ -125,6 +110,32 @@ pub fn fit(
         facts: fix.facts(),
         fix_up: Some(fix),
     })
+}
+
+/// Every write that fits the table to the disk.
+pub(super) fn decide(
+    disk: &mut OpenDisk,
+    manifest: &Manifest,
+    gpt: &Gpt,
+    identity: Option<Identity<'_>>,
+    on: &mut dyn FnMut(u64, u64),
+) -> Result<FixUp, FitError> {
+    let (hits, in_loader_entries) = match identity {
+        Some(_) => (
+            names(disk, manifest, gpt, on)?,
+            loader_entries::count(disk, gpt),
+        ),
+        None => (Vec::new(), BTreeMap::new()),
+    };
+    let request = Request {
+        disk: Bytes(disk.size()),
+        sector: disk.sector(),
+        image: manifest.size,
+        identity,
+        hits: &hits,
+        in_loader_entries: &in_loader_entries,
+    };
+    Ok(fix_up(gpt, &request)?)
 }
 
 /// Clears the first sector, so that no firmware starts what is not complete. For who has written an image and could not
@@ -150,7 +161,7 @@ fn unfitted(fact: &str) -> Fit {
 }
 
 /// Lets the kernel see the new table.
-fn reread(disk: &OpenDisk) -> Result<(), FitError> {
+pub(super) fn reread(disk: &OpenDisk) -> Result<(), FitError> {
     let until = Instant::now() + PARTITIONS_WAIT;
     loop {
         match disk.medium().reread_partitions() {

@@ -3,7 +3,6 @@
 
 use super::error::FitError;
 use super::open_disk::OpenDisk;
-use crate::medium;
 use groundstate_api::image::Manifest;
 use mos_core::whole_disk::{Gpt, HITS_MAX, Hit, Needles, OVERLAP};
 use std::ops::Range;
@@ -34,7 +33,7 @@ pub(super) fn names(
             // The end of the piece before is looked at once more, for a name across the border.
             let again = overlap.min(at - range.start);
             buffer.resize(usize::try_from(again + length).unwrap_or(0), 0);
-            medium::read_exact(disk.medium(), &mut buffer, at - again)
+            disk.read(at - again, &mut buffer)
                 .map_err(FitError::io("reading", disk.path()))?;
             needles.scan(&buffer, at - again, &mut hits);
             disk.forget(at, length)?;

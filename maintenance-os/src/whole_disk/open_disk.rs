@@ -15,6 +15,8 @@ pub(super) struct OpenDisk {
     path: PathBuf,
     size: u64,
     sector: u32,
+    /// What reads in place of the disk's first bytes: what is to stand there.
+    head: Vec<u8>,
 }
 
 impl OpenDisk {
@@ -28,7 +30,35 @@ impl OpenDisk {
             path: path.to_path_buf(),
             size,
             sector: sector.unwrap_or(file_sector),
+            head: Vec::new(),
         })
+    }
+
+    /// The same with other first bytes.
+    pub(super) fn with_head(self, head: Vec<u8>) -> Self {
+        Self { head, ..self }
+    }
+
+    pub(super) fn into_head(self) -> Vec<u8> {
+        self.head
+    }
+
+    /// Reads exactly so much.
+    pub(super) fn read(&self, at: u64, into: &mut [u8]) -> io::Result<()> {
+        medium::read_exact(self.medium.as_ref(), into, at)?;
+        let from = usize::try_from(at).unwrap_or(usize::MAX);
+        let waits = self.head.get(from..).unwrap_or_default();
+        for (byte, waits) in into.iter_mut().zip(waits) {
+            *byte = *waits;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that all that is read next comes from the disk.
+    pub(super) fn forget_all(&self) -> Result<(), FitError> {
+        self.medium
+            .forget(0, None)
+            .map_err(FitError::io("dropping the cache of", &self.path))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -83,6 +113,6 @@ impl ReadAt for OpenDisk {
         self.size
     }
     fn read_at(&mut self, at: u64, into: &mut [u8]) -> Result<(), io::Error> {
-        medium::read_exact(self.medium.as_ref(), into, at)
+        self.read(at, into)
     }
 }

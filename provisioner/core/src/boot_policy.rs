@@ -100,14 +100,22 @@ impl Node {
     /// host from disk, because enrolment answers "boot local" and nothing is written.
     fn to_the_host(&self, asked: Option<Firmware>, rules: &BootRules) -> BootAnswer {
         match asked.or(self.firmware) {
-            // An adopted host has a boot loader of its own.
-            Some(Firmware::Bios) if self.host.is_some() && !self.is_adopted() => {
+            // An adopted host has a boot loader of its own, and so has an image of a whole disk.
+            Some(Firmware::Bios)
+                if self.host.is_some() && !self.is_adopted() && !self.has_whole_disk() =>
+            {
                 BootAnswer::MaintenanceOs
             }
             Some(Firmware::Bios | Firmware::UefiPxe | Firmware::UefiHttp) | None => {
                 local(self.way_to_disk(rules))
             }
         }
+    }
+
+    /// Whether the host's disk was made from an image of a whole disk.
+    fn has_whole_disk(&self) -> bool {
+        let plan = self.host.as_ref().and_then(|host| host.plan.as_ref());
+        plan.is_some_and(|plan| plan.image.whole.is_some())
     }
 
     fn of_the_site(&self, rules: &BootRules) -> BootAnswer {

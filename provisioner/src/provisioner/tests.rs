@@ -57,6 +57,7 @@ impl Images for ChannelImages {
             manifest: groundstate_api::Digest::of(b"manifest"),
             size: groundstate_api::Bytes::gib(1),
             sector_size: 512,
+            whole: None,
         })
     }
     fn verify(&self, _: &ImageRef) -> Result<(), Reason> {
@@ -157,11 +158,11 @@ pub(super) fn site() -> Site {
             retries: groundstate_api::site::RETRIES_USUAL,
             runs_at_once: None,
             disks: groundstate_api::disk_policy::DiskPolicy::default(),
-            vhds: vec![],
             files: Vec::new(),
             nocloud: None,
             credentials: Vec::new(),
             unattend: None,
+            vhds: vec![],
         },
         boot: groundstate_api::boot_rules::BootRules::default(),
         images: groundstate_api::fan_out::ImageRules::default(),
@@ -184,11 +185,11 @@ pub(super) fn site() -> Site {
             os_disk: None,
             keep: vec![],
             disks: groundstate_api::disk_policy::DiskPolicy::default(),
-            vhds: Vec::new(),
             files: Vec::new(),
             nocloud: None,
             credentials: Vec::new(),
             unattend: None,
+            vhds: Vec::new(),
             slot: None,
             bmc: None,
             profile: None,

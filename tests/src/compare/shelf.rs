@@ -234,6 +234,7 @@ fn planned(disks: &[Disk]) -> Result<Plan> {
         manifest: Digest::of(b""),
         size: Bytes::mib(100),
         sector_size: 512,
+        whole: None,
     };
     let request = PlanRequest {
         run: &"r-1".parse()?,
@@ -245,8 +246,8 @@ fn planned(disks: &[Disk]) -> Result<Plan> {
         image: &image,
         boot_mac: node.mac,
         seed: Digest::of(b"seed"),
-        confirm: &[],
         files: &[],
+        confirm: &[],
         rebuild: None,
     };
     let mut plan =

@@ -141,6 +141,7 @@ pub fn image() -> ImageRef {
         manifest: Digest::of(b"manifest"),
         size: Bytes::mib(700),
         sector_size: 512,
+        whole: None,
     }
 }
 

@@ -29,6 +29,7 @@ fn image(name: &str) -> ImageRef {
         manifest: Digest::of(b"manifest"),
         size: Bytes::gib(1),
         sector_size: 512,
+        whole: None,
     }
 }
 
@@ -76,6 +77,7 @@ fn child() {
                         name: format!("at-{}", listen.port()),
                         url: format!("https://{listen}"),
                     },
+                    names: Vec::new(),
                 };
                 Provisioner::open_shared(options, shared).unwrap()
             }

@@ -141,6 +141,7 @@ fn holds(out: &mut String, disk: &DiskPlan) {
         let contents = match &partition.holds {
             PartitionContents::Esp { .. } => "boot loader, kernel, initrd (FAT32)".to_owned(),
             PartitionContents::Root => "the host's root file system".to_owned(),
+            PartitionContents::WholeDisk { .. } => "the image of a whole disk".to_owned(),
             PartitionContents::Ext4 {
                 mount_point, vhds, ..
             }

@@ -38,7 +38,9 @@ pub(super) fn other_tools_accept(stage: &Stage, plan: &Plan) -> Result<()> {
             match &partition.holds {
                 PartitionContents::Esp { .. } => esp(image, partition, &stage.folder)?,
                 // debugfs reads ext4 only; what is on XFS is seen by the host that mounts it.
-                PartitionContents::Root | PartitionContents::Xfs { .. } => {}
+                PartitionContents::Root
+                | PartitionContents::WholeDisk { .. }
+                | PartitionContents::Xfs { .. } => {}
                 PartitionContents::Ext4 { vhds, .. } => {
                     for each in vhds {
                         vhd(image, partition, each, &stage.folder)?;

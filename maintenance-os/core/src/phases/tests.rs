@@ -124,10 +124,11 @@ fn plan() -> Box<Plan> {
             manifest: groundstate_api::Digest([0; 32]),
             size: Bytes(1),
             sector_size: 512,
+            whole: None,
         },
         disks: Vec::new(),
-        rebuild: None,
         files: Vec::new(),
+        rebuild: None,
         notes: Vec::new(),
     })
 }

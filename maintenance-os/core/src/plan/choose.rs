@@ -2,7 +2,7 @@
 //! Gives every disk its role.
 
 use super::rules::{Rule, Terms};
-use super::{GS_DATA, PlanRequest, comes_and_goes, layout};
+use super::{GS_DATA, PlanRequest, comes_and_goes, layout, whole};
 use crate::guard::{UNREADABLE, described, unusual};
 use alloc::format;
 use alloc::string::{String, ToString as _};
@@ -490,6 +490,9 @@ fn best_os_disk<'a>(request: &PlanRequest<'a>, terms: &Terms<'_>) -> Result<&'a 
 
 fn check_os_disk(request: &PlanRequest<'_>, disk: &Disk) -> Result<(), Reason> {
     let image = request.image;
+    if let Some(whole) = &image.whole {
+        return whole::check_disk(image, whole, disk);
+    }
     let sector = u64::from(disk.logical_sector);
     if disk.logical_sector < image.sector_size || !image.size.0.is_multiple_of(sector) {
         return Err(Reason::new(

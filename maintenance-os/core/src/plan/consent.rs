@@ -10,7 +10,7 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use groundstate_api::disk_policy::WipeRule;
 use groundstate_api::inventory::{Disk, Signature};
-use groundstate_api::plan::{NeedsConfirm, TablePlan};
+use groundstate_api::plan::{NeedsConfirm, PartitionContents, TablePlan};
 use groundstate_api::{Reason, ReasonCode};
 
 /// What a disk that is to be wiped holds and nobody has let go; `None` where it may go.
@@ -50,6 +50,11 @@ pub(super) fn unconfirmed(
 /// Whether a signature is what a plan of ours put there. The host writes into its boot and root partitions; a data
 /// partition that holds another file system than ours was somebody's.
 fn is_ours(table: &TablePlan, found: &Signature) -> bool {
+    // The disk's GUID is the plan's: all that the image brought came with it.
+    let is_image = |holds: &PartitionContents| matches!(holds, PartitionContents::WholeDisk { .. });
+    if table.partitions.iter().any(|one| is_image(&one.holds)) {
+        return true;
+    }
     let Some(number) = found.at.strip_prefix("partition ") else {
         return found.what == "gpt";
     };

@@ -45,6 +45,11 @@ const fn end(size: Bytes) -> u64 {
     usable - usable % ALIGNMENT.0
 }
 
+/// What a disk of this size has for one partition.
+pub(super) const fn all_but_ends(size: Bytes) -> Bytes {
+    Bytes(end(size).saturating_sub(ALIGNMENT.0))
+}
+
 /// What an OS disk of this size has for the root partition.
 pub(super) const fn root_length(size: Bytes) -> Bytes {
     Bytes(end(size).saturating_sub(ALIGNMENT.0 + ESP_SIZE.0))

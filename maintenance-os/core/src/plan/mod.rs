@@ -18,6 +18,7 @@ mod rules;
 mod spread;
 mod table;
 mod vhds;
+mod whole;
 mod xfs;
 
 pub use erase::plan_erase;
@@ -29,6 +30,7 @@ pub use preview::{carried_out, without_identities};
 pub use rebuild::Rebuild;
 pub use render::render;
 pub use table::check_table;
+pub use whole::GS_IMAGE;
 pub use xfs::{XFS_MIN, xfs_arguments, xfs_usable};
 
 use crate::guard::{described, unusual};
@@ -37,9 +39,9 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use choose::Choice;
+use groundstate_api::customise::PlannedFile;
 use groundstate_api::disk_policy::DataOnOs;
 use groundstate_api::image::ImageRef;
-use groundstate_api::customise::PlannedFile;
 use groundstate_api::inventory::{Disk, Inventory, Signature, Transport};
 use groundstate_api::plan::{
     DiskAction, DiskPlan, EarlierDisks, HandOver, NeedsConfirm, Plan, PlanPreview, Role, TablePlan,
@@ -70,10 +72,10 @@ pub struct PlanRequest<'a> {
     pub boot_mac: MacAddr,
     /// Where every GUID comes from; a new one for each run.
     pub seed: Digest,
-    /// Serial numbers of disks that may be wiped although they hold something that is not ours.
-    pub confirm: &'a [String],
     /// Files that the host gets of its own.
     pub files: &'a [PlannedFile],
+    /// Serial numbers of disks that may be wiped although they hold something that is not ours.
+    pub confirm: &'a [String],
     /// The one disk that is to be made anew, where the run is for that only.
     pub rebuild: Option<Rebuild<'a>>,
 }
@@ -112,9 +114,11 @@ struct Draft {
 
 fn draft(request: &PlanRequest<'_>) -> Result<Draft, Reason> {
     check_machine(request)?;
-    check_image(request)?;
+    whole::check(request)?;
     let terms = Terms::read(request.node, request.policy)?;
     let mut notes = Vec::new();
+    whole::check_terms(request, &terms, &mut notes)?;
+    let hand_over = whole::hand_over(request, &mut notes);
     let disks = match &request.rebuild {
         Some(rebuild) => rebuild::disks(request, &terms, rebuild, &mut notes)?,
         None => all_disks(request, &terms, &mut notes)?,
@@ -137,20 +141,20 @@ fn draft(request: &PlanRequest<'_>) -> Result<Draft, Reason> {
         run: request.run.clone(),
         node: request.node.name.clone(),
         machine: request.node.uuid,
-        hand_over: request.hand_over,
+        hand_over,
         uefi: request.inventory.system.uefi,
         boot_mac: request.boot_mac,
         image: request.image.clone(),
         disks,
-        rebuild: request
-            .rebuild
-            .as_ref()
-            .map(|rebuild| rebuild.serial.to_string()),
         // The host that stays has its own already.
         files: match request.rebuild {
             Some(_) => Vec::new(),
             None => request.files.to_vec(),
         },
+        rebuild: request
+            .rebuild
+            .as_ref()
+            .map(|rebuild| rebuild.serial.to_string()),
         notes,
     };
     plan.id = identity::of(&plan);
@@ -225,7 +229,8 @@ fn check_machine(request: &PlanRequest<'_>) -> Result<(), Reason> {
             node.uuid
         )));
     }
-    if request.hand_over == HandOver::Reboot && !system.uefi {
+    let own_loader = whole::is_whole(request.image);
+    if request.hand_over == HandOver::Reboot && !system.uefi && !own_loader {
         return Err(Reason::new(
             ReasonCode::PlanRefused,
             "Hand-over by reboot needs UEFI, and this machine runs on legacy BIOS.",
@@ -239,33 +244,15 @@ fn check_machine(request: &PlanRequest<'_>) -> Result<(), Reason> {
     Ok(())
 }
 
-/// A node gets a root file system in partitions that the plan makes.
-fn check_image(request: &PlanRequest<'_>) -> Result<(), Reason> {
-    let image = request.image;
-    if request.rebuild.is_some() || image.kind.is_root_fs() {
-        return Ok(());
-    }
-    Err(Reason::new(
-        ReasonCode::PlanRefused,
-        format!(
-            "Image {} {} is of a whole disk, and nodes get root file systems.",
-            image.name, image.version
-        ),
-        "Write it with `groundstate image write`, or import a root file system with its kernel, initrd and boot loader and \
-         name that in the site file.",
-    )
-    .about(Part::Field {
-        path: "policy.image".to_string(),
-    })
-    .seen(format!("the image's manifest is {}", image.manifest)))
-}
-
 /// The root partition's length, where the OS disk is also to hold a data volume and has the room.
 fn shared_root(
     request: &PlanRequest<'_>,
     terms: &Terms<'_>,
     choice: &Choice<'_, '_>,
 ) -> Result<Option<Bytes>, Reason> {
+    if whole::is_whole(request.image) {
+        return Ok(None);
+    }
     let disks = request.inventory.disks.as_slice();
     let is_os = |disk: &Disk| choice.role(disk).0 == Role::Os;
     let wanted = match terms.data_on_os_disk {
@@ -344,6 +331,9 @@ fn plan_disk(
     });
     let action = match role {
         Role::Spare | Role::Keep | Role::Refuse => DiskAction::LeaveAlone,
+        Role::Os if let Some(whole) = &request.image.whole => {
+            wipe(disk, whole::table(request, whole, disk)?)
+        }
         Role::Os => match choice.beside_os(request, disk)? {
             Some(table) => renew(disk, table),
             None => wipe(disk, layout::os(request, disk, root.zip(new))),

@@ -228,6 +228,7 @@ fn name(partition: &PartitionPlan) -> String {
     match &partition.holds {
         PartitionContents::Esp { .. } => "esp".to_string(),
         PartitionContents::Root => "root".to_string(),
+        PartitionContents::WholeDisk { .. } => "whole-disk image".to_string(),
         PartitionContents::Ext4 { mount_point, .. }
         | PartitionContents::Xfs { mount_point, .. } => mount_point.clone(),
     }

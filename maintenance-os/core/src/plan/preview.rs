@@ -6,6 +6,7 @@ use super::identity;
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
+use groundstate_api::Digest;
 use groundstate_api::inventory::{
     Disk, FoundFileSystem, FoundLayout, FoundPartition, Inventory, Signature,
 };
@@ -44,6 +45,7 @@ pub fn without_identities(plan: &Plan) -> Plan {
             partition.guid = decided();
             match &mut partition.holds {
                 PartitionContents::Esp { volume_id, .. } => *volume_id = 0,
+                PartitionContents::WholeDisk { seed, .. } => *seed = Digest([0; 32]),
                 PartitionContents::Root => {}
                 PartitionContents::Ext4 { uuid, vhds, .. }
                 | PartitionContents::Xfs { uuid, vhds, .. } => {
@@ -81,6 +83,10 @@ fn lay_out(disk: &mut Disk, role: Role, table: &TablePlan) {
     let mut contents = Vec::from([signature("disk".to_string(), "gpt", None)]);
     let mut partitions = Vec::new();
     for (partition, number) in table.partitions.iter().zip(1u32..) {
+        // What the image of a whole disk brings is known when the node tells.
+        if matches!(partition.holds, PartitionContents::WholeDisk { .. }) {
+            continue;
+        }
         let volume = partition.holds.volume();
         let (what, label) = match (&partition.holds, volume) {
             (_, Some(volume)) => (volume.fs.as_str(), Some(volume.label)),

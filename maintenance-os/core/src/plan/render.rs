@@ -118,6 +118,9 @@ fn partition_lines(partitions: &[PartitionPlan], lines: &mut Vec<String>) {
                 format!("FAT32 \"{label}\" {high:04X}-{low:04X}")
             }
             PartitionContents::Root => "the image's root file system".to_string(),
+            PartitionContents::WholeDisk { .. } => {
+                "the image of a whole disk, whose own partition table replaces this one".to_string()
+            }
             PartitionContents::Ext4 {
                 label, mount_point, ..
             } => {
@@ -168,6 +171,7 @@ fn picture(disk: &DiskPlan, partitions: &[PartitionPlan]) -> String {
         let letter = match partition.holds {
             PartitionContents::Esp { .. } => 'E',
             PartitionContents::Root => 'R',
+            PartitionContents::WholeDisk { .. } => 'W',
             PartitionContents::Ext4 { .. } | PartitionContents::Xfs { .. } => 'D',
         };
         text.extend(core::iter::repeat_n(letter, cells));

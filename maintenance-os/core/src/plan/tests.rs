@@ -21,6 +21,7 @@ mod preview;
 mod rebuild;
 mod refused;
 mod roles;
+mod whole;
 
 pub(crate) fn disk(serial: &str, gib: u64, transport: Transport) -> Disk {
     Disk {
@@ -85,11 +86,11 @@ impl Case {
                 os_disk: None,
                 keep: Vec::new(),
                 disks: DiskPolicy::default(),
-                vhds: Vec::new(),
                 files: Vec::new(),
                 nocloud: None,
                 credentials: Vec::new(),
                 unattend: None,
+                vhds: Vec::new(),
                 slot: None,
                 bmc: None,
                 profile: None,
@@ -107,11 +108,11 @@ impl Case {
                     wipe: Some(WipeRule::Any),
                     ..DiskPolicy::default()
                 },
-                vhds: vec![VhdPolicy {
                 files: Vec::new(),
                 nocloud: None,
                 credentials: Vec::new(),
                 unattend: None,
+                vhds: vec![VhdPolicy {
                     name: "vm".to_string(),
                     size: "1GiB".to_string(),
                     count: 2,
@@ -127,6 +128,7 @@ impl Case {
                 manifest: Digest::of(b"manifest"),
                 size: Bytes::gib(2),
                 sector_size: 512,
+                whole: None,
             },
             seed: Digest::of(b"seed"),
             earlier: EarlierDisks::default(),
@@ -149,9 +151,9 @@ impl Case {
             image: &self.image,
             boot_mac: self.node.mac,
             seed: self.seed,
+            files: &[],
             confirm: &self.confirm,
             rebuild: None,
-            files: &[],
         }
     }
 

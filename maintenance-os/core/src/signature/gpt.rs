@@ -62,6 +62,17 @@ pub fn read_gpt<E>(window: &mut Window<'_, E>) -> Result<Option<GptTable>, E> {
     Ok(None)
 }
 
+/// The disk's GUID by the header at byte `at`, where a right header stands there; of its entries nothing is asked.
+///
+/// # Errors
+/// What the window's reader fails with.
+pub fn read_gpt_header<E>(window: &mut Window<'_, E>, at: u64) -> Result<Option<Guid>, E> {
+    let sector = u64::from(window.sector());
+    let bytes = window.at(at, HEADER_LEN)?;
+    let header = bytes.and_then(|bytes| header(&bytes, at, sector));
+    Ok(header.map(|header| header.disk_guid))
+}
+
 fn read_at<E>(window: &mut Window<'_, E>, at: u64, sector: u64) -> Result<Option<GptTable>, E> {
     let Some(bytes) = window.at(at, HEADER_LEN)? else {
         return Ok(None);

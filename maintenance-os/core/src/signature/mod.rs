@@ -15,7 +15,7 @@ mod names;
 mod table;
 mod window;
 
-pub use gpt::{GptPartition, GptTable, read_gpt};
+pub use gpt::{GptPartition, GptTable, read_gpt, read_gpt_header};
 pub use mbr::{MbrPartition, read_mbr};
 pub use names::{ALIASES, is_same_name};
 pub use table::DAMAGED_GPT;

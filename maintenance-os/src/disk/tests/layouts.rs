@@ -127,6 +127,7 @@ fn planned_layout(disks: Vec<Disk>, fs: VolumeFs, (format, kind): (VhdFormat, Vh
         manifest: Digest::of(b""),
         size: Bytes::mib(100),
         sector_size: 512,
+        whole: None,
     };
     let request = PlanRequest {
         run: &"r-1".parse().unwrap(),
@@ -138,8 +139,8 @@ fn planned_layout(disks: Vec<Disk>, fs: VolumeFs, (format, kind): (VhdFormat, Vh
         image: &image,
         boot_mac: node.mac,
         seed: Digest::of(b"seed"),
-        confirm: &[],
         files: &[],
+        confirm: &[],
         rebuild: None,
     };
     plan(&request).unwrap()
@@ -151,7 +152,7 @@ fn make(path: &Path, disk: &DiskPlan, partition: &PartitionPlan) {
             make_esp(path, disk.logical_sector, label, *volume_id).unwrap();
             passes("fsck.fat", &["-n"], path);
         }
-        PartitionContents::Root => {}
+        PartitionContents::Root | PartitionContents::WholeDisk { .. } => {}
         PartitionContents::Ext4 { label, uuid, .. } => {
             make_ext4(path, label, uuid).unwrap();
             passes("e2fsck", &["-fn"], path);

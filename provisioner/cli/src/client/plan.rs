@@ -125,7 +125,7 @@ fn online(args: &PreviewArgs) -> Result<PlanPreview> {
 }
 
 fn offline(args: &PreviewArgs, site: &Path, inventory: &Path) -> Result<PlanPreview> {
-    let site = site_file::read(site)?;
+    let (site, _) = site_file::read(site)?;
     let size = Bytes::parse(&args.image_size).ok_or_else(|| {
         anyhow!(
             "--image-size: {:?} is not a size; for example 2GiB is",
@@ -139,6 +139,7 @@ fn offline(args: &PreviewArgs, site: &Path, inventory: &Path) -> Result<PlanPrev
         manifest: Digest([0; 32]),
         size,
         sector_size: 512,
+        whole: None,
     };
     let inventory = read_inventory(inventory)?;
     let made =

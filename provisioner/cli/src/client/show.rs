@@ -169,6 +169,7 @@ pub(crate) fn plan(plan: &Plan) -> String {
             let holds = match &part.holds {
                 PartitionContents::Esp { .. } => "boot files".to_owned(),
                 PartitionContents::Root => "the host".to_owned(),
+                PartitionContents::WholeDisk { .. } => "the whole-disk image".to_owned(),
                 PartitionContents::Ext4 {
                     mount_point, vhds, ..
                 }

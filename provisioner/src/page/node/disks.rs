@@ -193,6 +193,9 @@ fn of_table(table: &TablePlan, size: Bytes) -> Vec<Part> {
         let (class, holds) = match &part.holds {
             PartitionContents::Esp { .. } => ("esp", format!("boot files, {}", part.length)),
             PartitionContents::Root => ("root", format!("the host, {}", part.length)),
+            PartitionContents::WholeDisk { .. } => {
+                ("root", format!("the whole-disk image, {}", part.length))
+            }
             PartitionContents::Ext4 { mount_point, .. } => {
                 ("data", format!("{mount_point}, ext4, {}", part.length))
             }

@@ -49,19 +49,6 @@ fn a_disk_that_is_too_small_is_refused() {
 }
 
 #[test]
-fn an_image_of_a_whole_disk_is_refused_with_what_to_do() {
-    let mut case = Case::new(rack());
-    case.image.kind = groundstate_api::image::ImageKind::WholeDisk;
-    case.refused(&expect![[r#"
-        Image debian-host 12.11-1 is of a whole disk, and nodes get root file systems. [plan-refused]
-          part:      field policy.image
-          seen:      the image's manifest is sha256:05b3abf2579a5eb66403cd78be557fd860633a1fe2103c7642030defe32c657f
-          by itself: nothing: it waits for a person
-          do now:    Write it with `groundstate image write`, or import a root file system with its kernel, initrd and boot loader and name that in the site file.
-    "#]]);
-}
-
-#[test]
 fn a_policy_that_cannot_be_is_refused_by_its_field() {
     let refused = |size: &str, name: &str, count: u16| {
         let mut case = Case::new(rack());
