@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What one server asks of another, answered by the other.
 
+mod whole_disk;
+
 use groundstate_api::boot::{BootAnswer, BootQuestion, BootSighting};
 use groundstate_api::boot_session::{BootSessions, ForeignServer};
 use groundstate_api::image::ImageRef;
@@ -53,7 +55,7 @@ pub(crate) struct Images {
 
 impl provisioner::Images for Images {
     fn newest(&self, name: &str) -> Result<Option<ImageRef>, Reason> {
-        self.repository.newest(name).map_err(|error| {
+        let newest = self.repository.newest(name).map_err(|error| {
             Reason::new(
                 ReasonCode::ImageMissing,
                 "the image repository cannot be read",
@@ -64,13 +66,16 @@ impl provisioner::Images for Images {
                 digest: None,
             })
             .seen(error.to_string())
-        })
+        })?;
+        newest
+            .map(|image| whole_disk::looked_into(&self.repository, image))
+            .transpose()
     }
 
     fn of_channel(&self, choice: &ImageChoice, now: Millis) -> Result<ImageRef, Reason> {
-        resolve(&self.repository, choice, &self.pin, now)
-            .map(|verified| verified.image)
-            .map_err(|fault| fault.reason(&choice.to_string()))
+        let verified = resolve(&self.repository, choice, &self.pin, now)
+            .map_err(|fault| fault.reason(&choice.to_string()))?;
+        whole_disk::looked_into(&self.repository, verified.image)
     }
 
     fn verify(&self, image: &ImageRef) -> Result<(), Reason> {
