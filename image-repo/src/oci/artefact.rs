@@ -2,6 +2,7 @@
 //! What a layer is: by its media type, by an annotation, by what was stated. Its bytes are never asked.
 
 use super::descriptor::Descriptor;
+use crate::formats::name;
 use crate::roots::{RootsError, shown};
 use groundstate_api::image::ImageFormat;
 
@@ -19,18 +20,18 @@ pub(super) enum Layer {
     Disk(ImageFormat),
 }
 
-/// Formats by the words that media types, annotations and people use.
-const NAMES: [(&str, ImageFormat); 10] = [
-    ("raw", ImageFormat::Raw),
-    ("raw-zstd", ImageFormat::RawZstd),
-    ("raw-gzip", ImageFormat::RawGzip),
-    ("raw-xz", ImageFormat::RawXz),
-    ("qcow2", ImageFormat::Qcow2),
-    ("vhd", ImageFormat::Vhd),
-    ("vhdx", ImageFormat::Vhdx),
-    ("vmdk", ImageFormat::Vmdk),
-    ("tar", ImageFormat::Tar),
-    ("wim", ImageFormat::Wim),
+/// What an artefact may hold: everything but another artefact.
+const HELD: [ImageFormat; 10] = [
+    ImageFormat::Raw,
+    ImageFormat::RawZstd,
+    ImageFormat::RawGzip,
+    ImageFormat::RawXz,
+    ImageFormat::Qcow2,
+    ImageFormat::Vhd,
+    ImageFormat::Vhdx,
+    ImageFormat::Vmdk,
+    ImageFormat::Tar,
+    ImageFormat::Wim,
 ];
 
 /// Media types that say what a layer is.
@@ -56,12 +57,6 @@ const TYPES: [(&str, ImageFormat); 10] = [
     ("application/vnd.qemu.disk.raw", ImageFormat::Raw),
 ];
 
-/// The name of a format.
-pub(super) fn name(format: ImageFormat) -> &'static str {
-    let known = NAMES.iter().find(|(_, of)| *of == format);
-    known.map_or("another format", |(name, _)| name)
-}
-
 /// What the layer is.
 pub(super) fn kind_of(
     layer: &Descriptor,
@@ -78,15 +73,14 @@ pub(super) fn kind_of(
     let media_type = layer.media_type.as_str();
     let said = match layer.annotation(ANNOTATION) {
         Some(text) => {
-            let known = NAMES.iter().find(|(name, _)| *name == text);
-            let known = known.ok_or_else(|| RootsError::OciLayer {
+            let known = HELD.into_iter().find(|format| name(*format) == text);
+            Some(known.ok_or_else(|| RootsError::OciLayer {
                 media_type: format!(
                     "{} ({ANNOTATION}: {})",
                     shown(media_type.as_bytes()),
                     shown(text.as_bytes())
                 ),
-            })?;
-            Some(known.1)
+            })?)
         }
         None => TYPES
             .iter()

@@ -85,7 +85,7 @@ pub(crate) fn prepare(
             "layer {} of {}, {}",
             layer.digest,
             total,
-            artefact::name(*format)
+            crate::formats::name(*format)
         )],
     })
 }

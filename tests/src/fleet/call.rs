@@ -2,6 +2,7 @@
 //! One caller's line to the provisioner: HTTPS with a certificate of its own, kept open or opened for each call.
 
 use anyhow::{Context as _, Result, ensure};
+use groundstate_api::ready::{HOPS_MAX, LEADER_HEADER};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -23,6 +24,8 @@ use tokio_rustls::TlsConnector;
 
 /// How long a call may take in all: as long as the longest call of the maintenance OS.
 const CALL_MAX: Duration = Duration::from_secs(20);
+/// And where there is another provisioner to go to: as long as there.
+const CALL_MAX_AMONG: Duration = Duration::from_secs(5);
 /// The longest answer that is read, in bytes.
 const ANSWER_MAX: usize = 64 << 20;
 /// TLS sessions that a caller keeps: there is one server.
@@ -32,6 +35,8 @@ const SESSIONS: usize = 2;
 #[derive(Clone, Debug)]
 pub struct Trust {
     to: SocketAddr,
+    /// The site's provisioners, where there are several.
+    all: Arc<[SocketAddr]>,
     from: Option<Ipv4Addr>,
     verifier: Arc<WebPkiServerVerifier>,
 }
@@ -49,6 +54,7 @@ impl Trust {
         let verifier = verifier.build().context("the CA")?;
         Ok(Self {
             to,
+            all: Arc::new([]),
             from: None,
             verifier,
         })
@@ -58,6 +64,21 @@ impl Trust {
     #[must_use]
     pub fn at(&self, to: SocketAddr) -> Self {
         Self { to, ..self.clone() }
+    }
+
+    /// Of a site with these provisioners: a caller goes where the leader is said to be, and to the next one where there is no
+    /// answer, as nodes and hosts do.
+    #[must_use]
+    pub fn among(&self, all: &[SocketAddr]) -> Self {
+        Self {
+            all: all.into(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether there are several.
+    pub(super) fn has_others(&self) -> bool {
+        self.all.len() > 1
     }
 
     /// For a caller with this address: a server counts connections by address.
@@ -107,8 +128,18 @@ pub struct Answer {
     pub retry_after: Option<u64>,
     /// The entity tag.
     pub etag: Option<String>,
+    /// Who leads, where it said so.
+    pub leader: Option<SocketAddr>,
+    /// Path and query of the next page, where there is one.
+    pub next: Option<String>,
     /// The body.
     pub body: Bytes,
+}
+
+/// Of a header `Link` (RFC 8288) what leads on.
+fn next_page(link: &str) -> Option<String> {
+    let (path, rest) = link.strip_prefix('<')?.split_once('>')?;
+    rest.contains("rel=\"next\"").then(|| path.to_owned())
 }
 
 impl Answer {
@@ -186,13 +217,37 @@ impl Line {
         body: Option<Vec<u8>>,
         headers: &[(&str, &str)],
     ) -> Result<Answer> {
-        let called = self.call_once(method, path, body, headers);
-        let answer = tokio::time::timeout(CALL_MAX, called).await;
-        let answer = answer.context("no answer within 20 s").flatten();
-        if answer.is_err() {
-            self.open = None;
+        let most = if self.trust.has_others() {
+            CALL_MAX_AMONG
+        } else {
+            CALL_MAX
+        };
+        for hop in 0..=HOPS_MAX {
+            let called = self.call_once(method.clone(), path, body.clone(), headers);
+            let answer = tokio::time::timeout(most, called).await;
+            let answer = answer.context("no answer in time").flatten();
+            let leader = match &answer {
+                Err(_) => {
+                    self.turn_to(self.next());
+                    return answer;
+                }
+                Ok(answer) if answer.status == 503 && self.trust.has_others() => answer.leader,
+                Ok(_) => return answer,
+            };
+            match leader {
+                Some(leader) if hop < HOPS_MAX && leader != self.trust.to => self.turn_to(leader),
+                Some(_) | None => return answer,
+            }
         }
-        answer
+        anyhow::bail!("sent on too often")
+    }
+
+    /// The provisioner after this one.
+    fn next(&self) -> SocketAddr {
+        let all = &self.trust.all;
+        let at = all.iter().position(|one| *one == self.trust.to);
+        let next = at.and_then(|at| all.get((at + 1) % all.len()));
+        next.or(all.first()).copied().unwrap_or(self.trust.to)
     }
 
     async fn call_once(
@@ -223,6 +278,11 @@ impl Line {
         let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
         let retry_after = text(header::RETRY_AFTER).and_then(|secs| secs.parse().ok());
         let etag = text(header::ETAG).map(str::to_owned);
+        let leader = head.headers.get(LEADER_HEADER).and_then(|value| {
+            let url = value.to_str().ok()?;
+            url.strip_prefix("https://")?.parse().ok()
+        });
+        let next = text(header::LINK).and_then(next_page);
         let body = Limited::new(body, ANSWER_MAX).collect().await;
         let body = body.map_err(|error| anyhow::anyhow!("{error}"))?.to_bytes();
         self.open = Some(line);
@@ -230,6 +290,8 @@ impl Line {
             status: head.status.as_u16(),
             retry_after,
             etag,
+            leader,
+            next,
             body,
         })
     }

@@ -323,7 +323,7 @@ fn left_over(rest: &[u8]) -> &[u8] {
     let begin = rest.iter().position(|byte| *byte != 0);
     let end = rest.iter().rposition(|byte| *byte != 0);
     match (begin, end) {
-        (Some(begin), Some(end)) => &rest[begin..=end],
+        (Some(begin), Some(end)) => rest.get(begin..=end).unwrap_or_default(),
         _ => &[],
     }
 }

@@ -96,19 +96,3 @@ pub(super) const fn kind_word(kind: ImageKind) -> &'static str {
         ImageKind::WholeDisk => "whole-disk",
     }
 }
-
-pub(super) const fn format_word(format: ImageFormat) -> &'static str {
-    match format {
-        ImageFormat::Raw => "raw",
-        ImageFormat::RawZstd => "raw-zstd",
-        ImageFormat::RawGzip => "raw-gzip",
-        ImageFormat::RawXz => "raw-xz",
-        ImageFormat::Qcow2 => "qcow2",
-        ImageFormat::Vhd => "vhd",
-        ImageFormat::Vhdx => "vhdx",
-        ImageFormat::Vmdk => "vmdk",
-        ImageFormat::Tar => "tar",
-        ImageFormat::Oci => "oci",
-        ImageFormat::Wim => "wim",
-    }
-}

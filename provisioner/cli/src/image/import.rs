@@ -3,7 +3,7 @@
 //!
 //! The format is stated, or proposed and confirmed by a person; it is never guessed.
 
-use super::format::{ArchArg, FormatArg, KindArg, format_word};
+use super::format::{ArchArg, FormatArg, KindArg};
 use super::made::{self, MadeArgs};
 use super::progress::Progress;
 use super::show;
@@ -231,7 +231,7 @@ fn stated(args: &ImportArgs) -> Result<Option<ImageFormat>> {
             args.file.display()
         );
     };
-    let word = format_word(format);
+    let word = formats::name(format);
     let file = args.file.display();
     if args.yes {
         eprintln!("{file} is taken as {word}: {evidence}");
@@ -273,7 +273,7 @@ fn text(report: &Report) -> String {
             "imported {} {} from {}: {} ({} bytes)",
             image.name,
             image.version,
-            format_word(report.format),
+            formats::name(report.format),
             image.size,
             image.size.0
         ),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate image ls`: which images there are. It makes no folder where none is.
 
-use super::format::{format_word, kind_word};
+use super::format::kind_word;
 use super::named::now;
 use super::show::firmware;
 use super::state::StateArgs;
@@ -11,6 +11,7 @@ use clap::Args;
 use groundstate_api::Bytes;
 use groundstate_api::image::{ImageFormat, ImageRef, RequiredFirmware};
 use groundstate_api::trust::SignedStatus;
+use image_repo::formats;
 use image_repo::trust::{Pin, status};
 use serde::Serialize;
 
@@ -89,7 +90,7 @@ fn table(rows: &[Row]) -> String {
             row.image.size.to_string(),
             row.stored.to_string(),
             kind_word(row.image.kind).to_owned(),
-            format_word(row.format).to_owned(),
+            formats::name(row.format).to_owned(),
             firmware(row.firmware).to_owned(),
             signed_text(&row.signed),
             channels(&row.signed),

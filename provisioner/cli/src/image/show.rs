@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate image show`: everything that is known of an image, for people.
 
-use super::format::{format_word, kind_word};
+use super::format::kind_word;
 use super::ls::signed_text;
 use super::named::{Named, now};
 use super::state::StateArgs;
@@ -12,6 +12,7 @@ use groundstate_api::Bytes;
 use groundstate_api::image::{Architecture, BootEntry, RequiredFirmware};
 use groundstate_api::trust::SignedStatus;
 use image_repo::ImageShow;
+use image_repo::formats;
 use image_repo::trust::{Pin, status};
 use serde::Serialize;
 use std::io::IsTerminal as _;
@@ -76,7 +77,7 @@ fn page(shown: &Shown) -> String {
         row("manifest", &image.manifest.to_string()),
         row("merkle root", &show.merkle_root.to_string()),
         row("kind", kind_word(image.kind)),
-        row("imported from", format_word(show.format)),
+        row("imported from", formats::name(show.format)),
         row("size", &exact(image.size)),
         row("smallest disk", &exact(show.minimum_size)),
         row("sector size", &format!("{} bytes", image.sector_size)),

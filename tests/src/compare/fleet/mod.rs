@@ -305,7 +305,7 @@ impl Fleet {
         loop {
             let list = operator.list().await?;
             let not = among(&list, |phase| phase != Phase::Ready);
-            if not == 0 {
+            if not == 0 && list.nodes.len() == self.of.nodes as usize {
                 return Ok(());
             }
             if began.elapsed() > Duration::from_secs(300) {

@@ -54,15 +54,10 @@ impl Operator {
         let mut path = format!("{}?limit=1000", paths::NODES);
         loop {
             let answer = self.0.get(&path).await?;
-            let page: serde_json::Value = answer.read()?;
-            let next = page
-                .get("next_cursor")
-                .and_then(|next| next.as_str())
-                .map(str::to_owned);
-            let page: NodeList = serde_json::from_value(page)?;
+            let page: NodeList = answer.read()?;
             all.nodes.extend(page.nodes);
-            match next {
-                Some(cursor) => path = format!("{}?limit=1000&cursor={cursor}", paths::NODES),
+            match answer.next {
+                Some(next) => path = next,
                 None => return Ok(all),
             }
         }
