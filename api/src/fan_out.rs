@@ -15,8 +15,10 @@ use core::ops::Range;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The most pieces that an image is told in: a set of them is a text of 1,024 characters, and a piece of an image with 5 GB
-/// of data is 2 MiB, long enough for one write.
+/// of data is 2 MiB.
 pub const PIECES_MAX: u32 = 4_096;
+/// How long a piece is at least, where chunks are not longer: what is asked for, proved and written as one has one source.
+pub const PIECE_MIN: Bytes = Bytes::mib(1);
 /// The most pieces that a node may take on with one question.
 pub const ROOM_MAX: u32 = 128;
 /// The most troubles in one question; what is left comes with the next.
@@ -36,13 +38,18 @@ pub fn peer_name(node: &NodeId) -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pieces {
     chunks: u32,
+    /// The least number of chunks of a piece, a power of two.
+    least: u32,
 }
 
 impl Pieces {
-    /// Of an image with so many chunks.
+    /// Of an image with so many chunks of this size; one that is not known is zero.
     #[must_use]
-    pub const fn of(chunks: u32) -> Self {
-        Self { chunks }
+    pub const fn of(chunks: u32, chunk_size: Bytes) -> Self {
+        Self {
+            chunks,
+            least: chunks_of_piece(chunk_size),
+        }
     }
 
     /// How many pieces.
@@ -55,6 +62,11 @@ impl Pieces {
     #[must_use]
     pub const fn length(self) -> u32 {
         let length = self.chunks.div_ceil(PIECES_MAX);
+        let length = if length > self.least {
+            length
+        } else {
+            self.least
+        };
         // No image has so many chunks that there is no next power of two.
         match length.checked_next_power_of_two() {
             Some(length) => length,
@@ -74,6 +86,17 @@ impl Pieces {
     pub const fn of_chunk(self, chunk: u32) -> u32 {
         chunk / self.length()
     }
+}
+
+/// How many chunks of this size make [`PIECE_MIN`], rounded up to a power of two; one where the size is not known.
+#[must_use]
+pub const fn chunks_of_piece(chunk_size: Bytes) -> u32 {
+    if chunk_size.0 == 0 {
+        return 1;
+    }
+    let count = PIECE_MIN.0.div_ceil(chunk_size.0).next_power_of_two();
+    // It is at most 1,048,576.
+    (count & 0x00ff_ffff) as u32
 }
 
 /// A set of pieces, for example those that a node has. As text: a hexadecimal digit for four pieces, the first piece the
@@ -216,6 +239,9 @@ pub struct SourcesQuestion {
     pub image: Digest,
     /// How many chunks the manifest has.
     pub chunks: u32,
+    /// How long they are; both sides cut the image into the same pieces by it.
+    #[serde(default)]
+    pub chunk_size: Bytes,
     /// The TCP port on which it serves what it has; without one it serves nobody.
     #[serde(default)]
     pub port: Option<u16>,
@@ -448,9 +474,22 @@ mod tests {
 
     #[test]
     fn every_chunk_is_in_one_piece() {
-        for chunks in [0, 1, 7, 4_095, 4_096, 4_097, 20_600, 262_144] {
-            let pieces = Pieces::of(chunks);
+        let sizes = [
+            Bytes(0),
+            Bytes(1),
+            Bytes(64 << 10),
+            Bytes(256 << 10),
+            Bytes::mib(4),
+        ];
+        let counts = [0, 1, 7, 4_095, 4_096, 4_097, 20_600, 262_144];
+        for (chunks, size) in counts
+            .into_iter()
+            .flat_map(|chunks| sizes.map(|size| (chunks, size)))
+        {
+            let pieces = Pieces::of(chunks, size);
             assert!(pieces.count() <= PIECES_MAX, "{chunks}");
+            let is_long = size == Bytes(0) || u64::from(pieces.length()) * size.0 >= PIECE_MIN.0;
+            assert!(is_long, "{chunks} of {size}");
             let mut next = 0;
             assert!(pieces.length() >= 1);
             for piece in 0..pieces.count() {

@@ -5,6 +5,7 @@
 //! It chooses nothing and hides nothing: every error is the kernel's.
 
 mod block;
+mod nowhere;
 
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions};
@@ -80,6 +81,8 @@ pub(crate) enum Access {
     WriteAloneDirect,
     /// To write to a partition of a disk that is held.
     Write,
+    /// To write to nothing at all, which is so large: what is written is let go, and reads as zero.
+    Nowhere(u64),
 }
 
 /// Opens a device, or a file that stands in for one.
@@ -90,6 +93,9 @@ pub(crate) fn open(path: &Path, access: Access) -> io::Result<Box<dyn Medium>> {
     #[cfg(test)]
     if let Some(opened) = stand_in::open(path, access) {
         return opened;
+    }
+    if let Access::Nowhere(size) = access {
+        return Ok(Box::new(nowhere::Nowhere(size)));
     }
     Opened::new(path, access).map(|opened| Box::new(opened) as Box<dyn Medium>)
 }
@@ -106,7 +112,7 @@ impl Opened {
     fn new(path: &Path, access: Access) -> io::Result<Self> {
         let is_block = std::fs::metadata(path)?.file_type().is_block_device();
         let (writes, alone, direct) = match access {
-            Access::Read => (false, false, false),
+            Access::Read | Access::Nowhere(_) => (false, false, false),
             Access::ReadDirect => (false, false, true),
             Access::Write => (true, false, false),
             Access::WriteAlone => (true, true, false),

@@ -28,7 +28,7 @@ pub use image_core::deploy::Seed;
 pub use prove::Proof;
 pub use read_back::read_back;
 pub use source::{
-    ChunkSet, ChunkSource, Fixed, Outcome, Place, Progress, Source, SourceBook, SourceEntry,
+    ChunkSet, ChunkSource, Fixed, Outcome, Place, Progress, Source, SourceBook, SourceEntry, Waker,
 };
 pub use whole::{fetch_blob_into, fetch_manifest};
 pub use write::write;

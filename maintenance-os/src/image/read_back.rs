@@ -9,6 +9,7 @@ use super::prove::right;
 use super::rate::Rate;
 use super::source::Progress;
 use super::target::{REQUEST_MAX, Target};
+use crate::medium::Access;
 use groundstate_api::image::Manifest;
 use groundstate_api::{Bytes, Reason, ReasonCode};
 use image_core::deploy::limits::{LOOKED_AT_ONCE, flight};
@@ -61,10 +62,16 @@ pub(super) fn read_back_within(
     check(manifest).map_err(|error| error.reason(&title(manifest)))?;
     let (tell, told) = mpsc::channel();
     let answers = tell.clone();
-    let target = Target::open(path, manifest, false, patience, move |number, answer| {
-        // Nobody listens any more where it is over.
-        let _ = answers.send(Message::Disk(number, answer));
-    })?;
+    let target = Target::open(
+        path,
+        manifest,
+        Access::ReadDirect,
+        patience,
+        move |number, answer| {
+            // Nobody listens any more where it is over.
+            let _ = answers.send(Message::Disk(number, answer));
+        },
+    )?;
     let clock = Clock::start();
     let (jobs, job) = mpsc::channel();
     let job = Mutex::new(job);

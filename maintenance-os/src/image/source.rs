@@ -50,7 +50,9 @@ impl Source {
 
     /// Where to connect to.
     pub(super) fn now(&self) -> String {
-        self.now.as_ref().map_or_else(|| self.base.clone(), |now| now())
+        self.now
+            .as_ref()
+            .map_or_else(|| self.base.clone(), |now| now())
     }
 
     /// Its address.
@@ -155,10 +157,17 @@ pub enum Outcome {
     Back,
 }
 
+/// Calls a deploy: its book is to be opened again at once.
+pub type Waker = Box<dyn Fn() + Send + Sync>;
+
 /// Who gives chunks. It is asked about once a second, and may change its mind.
 pub trait SourceBook: Sync {
     /// All of them now.
     fn sources(&self) -> Vec<SourceEntry>;
+    /// A deploy begins to read the book: `wake` is called whenever the sources, or what they are asked for, have changed.
+    fn begins(&self, wake: Waker) {
+        drop(wake);
+    }
     /// What became of one.
     fn report(&self, name: &str, outcome: &Outcome) {
         let _ = (name, outcome);

@@ -33,20 +33,15 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Opens `path` for reading and, where `writes`, for writing, and sees that the image fits. No order may take longer
-    /// than `patience`. Each order's answer goes to `tell` with its number.
+    /// Opens `path` as told and sees that the image fits. No order may take longer than `patience`. Each order's answer
+    /// goes to `tell` with its number.
     pub(super) fn open(
         path: &Path,
         manifest: &Manifest,
-        writes: bool,
+        access: Access,
         patience: Duration,
         tell: impl Fn(u64, Answer) + Clone + Send + 'static,
     ) -> Result<Self, Reason> {
-        let access = if writes {
-            Access::WriteAloneDirect
-        } else {
-            Access::ReadDirect
-        };
         let opened = Hand::open(path, access, patience, ORDERS, tell);
         let (hand, measured) = opened.map_err(|(doing, why)| refused(path, doing, why))?;
         let target = Self {

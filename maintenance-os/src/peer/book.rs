@@ -7,12 +7,14 @@ use super::pace::Pace;
 use super::shelf::Shelf;
 use super::tls::Identity;
 use super::{AGAIN_MAX, SHELF_MAX, ask, serve};
-use crate::image::{Outcome, Place, Source, SourceBook, SourceEntry};
+use crate::image::{Outcome, Place, Source, SourceBook, SourceEntry, Waker};
 use groundstate_api::fan_out::{
     PeerTrouble, Pieces, SourcesAnswer, SourcesQuestion, Traffic, TroubleKind,
 };
 use groundstate_api::image::{Chunk, Manifest};
-use groundstate_api::{Bytes, Digest, Millis, Reason, ReasonCode, RunId};
+use groundstate_api::{Bytes, Digest, Millis, NodeId, Reason, ReasonCode, RunId};
+use rustls::ClientConfig;
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -62,6 +64,10 @@ pub struct Room {
     over: AtomicBool,
     ledger: Mutex<Ledger>,
     changed: Condvar,
+    /// Calls the deploy that reads the book.
+    wake: Mutex<Option<Waker>>,
+    /// How each other node is called; made once.
+    calls: Mutex<BTreeMap<NodeId, Arc<ClientConfig>>>,
     shelf: Mutex<Shelf>,
     again: Option<Mutex<Again>>,
     said: Mutex<Option<Reason>>,
@@ -106,6 +112,8 @@ impl Book {
             began: Instant::now(),
             over: AtomicBool::new(false),
             changed: Condvar::new(),
+            wake: Mutex::default(),
+            calls: Mutex::default(),
             shelf: Mutex::default(),
             again: target.map(|target| Mutex::new(Again::new(target))),
             said: Mutex::new(None),
@@ -204,9 +212,12 @@ impl Room {
         let _woken = self.changed.wait_timeout(ledger, most);
     }
 
-    /// Something changed.
+    /// What is to be fetched where has changed.
     pub(super) fn tell(&self) {
         self.changed.notify_all();
+        if let Some(wake) = &*self.wake.lock().unwrap_or_else(PoisonError::into_inner) {
+            wake();
+        }
     }
 
     pub(super) fn question(&self) -> SourcesQuestion {
@@ -224,6 +235,7 @@ impl Room {
             run: self.run.clone(),
             image: self.image,
             chunks: u32::try_from(self.manifest.chunks.len()).unwrap_or(u32::MAX),
+            chunk_size: self.manifest.chunk_size,
             port: Some(self.address.port()),
             disk: self.serves_from_disk(),
             have: ledger.have().clone(),
@@ -300,9 +312,19 @@ impl Room {
         all / count.max(1)
     }
 
-    fn entry(&self, other: &Other) -> Option<SourceEntry> {
+    fn call(&self, node: &NodeId) -> Option<Arc<ClientConfig>> {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = calls.get(node) {
+            return Some(Arc::clone(known));
+        }
         // A name that no certificate can have is no node's.
-        let tls = self.identity.client(&other.node).ok()?;
+        let tls = self.identity.client(node).ok()?;
+        calls.insert(node.clone(), Arc::clone(&tls));
+        Some(tls)
+    }
+
+    fn entry(&self, other: &Other) -> Option<SourceEntry> {
+        let tls = self.call(&other.node)?;
         Some(SourceEntry {
             name: other.name(),
             place: Place::Http(Source::with_tls(format!("https://{}", other.address), tls)),
@@ -327,6 +349,11 @@ impl SourceBook for Book {
             .in_use(room.now())
             .filter_map(|other| room.entry(other));
         std::iter::once(repository).chain(others).collect()
+    }
+
+    fn begins(&self, wake: Waker) {
+        let mut reader = self.0.wake.lock().unwrap_or_else(PoisonError::into_inner);
+        *reader = Some(wake);
     }
 
     fn report(&self, name: &str, outcome: &Outcome) {

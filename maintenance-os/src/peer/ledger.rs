@@ -14,8 +14,11 @@ use std::sync::Arc;
 
 /// What is under way at a time, as plain bytes: enough for a fast wire between two questions.
 const WINDOW: Bytes = Bytes::mib(96);
-/// A piece that takes another node longer is given back, and so is what takes four times as long as usual.
-const SLOW: Millis = Millis::secs(2);
+/// A piece that takes another node longer, and four times as long as usual, is given back. The one who plans sees sooner who
+/// is slow beside the others: this is for what it does not see.
+const SLOW: Millis = Millis::secs(6);
+/// The same before anything has come: what is usual is not known, and this node itself may be what is slow.
+const SLOW_FIRST: Millis = Millis::secs(20);
 /// A node that nothing was asked of for so long is closed.
 const UNUSED: Millis = Millis::secs(20);
 /// Where so many questions in a row have no answer the repository is asked for everything.
@@ -66,7 +69,7 @@ pub(super) struct Ledger {
 impl Ledger {
     /// Of an image with so many chunks of this length.
     pub(super) fn new(chunks: u32, chunk_size: Bytes) -> Self {
-        let pieces = Pieces::of(chunks);
+        let pieces = Pieces::of(chunks, chunk_size);
         let missing = (0..pieces.count()).map(|piece| {
             let all = pieces.chunks(&(piece..piece + 1));
             all.end - all.start
@@ -219,13 +222,14 @@ impl Ledger {
                 },
             };
             for piece in share.pieces().take(index(ROOM_MAX)) {
-                if piece < self.pieces.count()
-                    && !self.have.has(piece)
-                    && !self.told.contains_key(&piece)
-                {
-                    self.told.insert(piece, Told { from, since: now });
-                    self.open(now, piece, from);
+                if piece >= self.pieces.count() || self.have.has(piece) {
+                    continue;
                 }
+                // From elsewhere than it was told before: it is not waited for there any more.
+                if let Some(before) = self.told.insert(piece, Told { from, since: now }) {
+                    self.close(piece, before.from);
+                }
+                self.open(now, piece, from);
             }
         }
     }
@@ -249,13 +253,20 @@ impl Ledger {
         }
     }
 
-    /// Gives back what takes another node too long, and forgets who is not needed.
-    pub(super) fn look(&mut self, now: Millis) {
-        let slow = Millis(SLOW.0.max(self.usual.0 * 4));
+    /// Gives back what takes another node too long. Whether there was any.
+    pub(super) fn look(&mut self, now: Millis) -> bool {
+        let slow = if self.usual == Millis(0) {
+            SLOW_FIRST
+        } else {
+            Millis(SLOW.0.max(self.usual.0 * 4))
+        };
         let late = |told: &Told| told.from.filter(|_| now.since(told.since) > slow);
+        let mut gave_back = false;
         while let Some(at) = self.told.values().find_map(late) {
             self.give_back(at, TroubleKind::Slow);
+            gave_back = true;
         }
+        gave_back
     }
 
     /// The nodes that are asked, or were a moment ago.

@@ -28,5 +28,5 @@ pub const MEMORY_MAX: Bytes = Bytes::mib(8);
 const SHELF_MAX: Bytes = Bytes::mib(5);
 /// The longest chunk that is compressed again: it and its frame stand in memory at once, beside zstd's own tables.
 const AGAIN_MAX: Bytes = Bytes::mib(1);
-/// Callers at once. A rack's plan sends some ten at a time to one node.
-const CALLERS_MAX: usize = 16;
+/// Callers at once. The plan sends 48 different ones to a node, each of which stays a while; those that leave need a moment.
+const CALLERS_MAX: usize = 64;

@@ -71,6 +71,7 @@ fn limit() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use groundstate_api::Bytes;
 
     #[test]
     fn the_oldest_goes_first_and_never_more_is_held() {
@@ -81,7 +82,7 @@ mod tests {
         }
         let here: Vec<u32> = (0..8).filter(|chunk| shelf.get(*chunk).is_some()).collect();
         assert_eq!(here, [3, 4, 5, 6, 7]);
-        shelf.shed(Pieces::of(8), &[5].into_iter().collect());
+        shelf.shed(Pieces::of(8, Bytes(0)), &[5].into_iter().collect());
         assert!(shelf.get(5).is_none());
         assert_eq!(shelf.bytes, 4 << 20);
         shelf.put(8, &vec![0; limit() + 1]);
@@ -91,7 +92,7 @@ mod tests {
     #[test]
     fn a_piece_is_here_when_all_of_it_is() {
         // 5,000 chunks: two in each piece.
-        let (mut shelf, pieces) = (Shelf::default(), Pieces::of(5_000));
+        let (mut shelf, pieces) = (Shelf::default(), Pieces::of(5_000, Bytes(0)));
         for chunk in [0, 1, 2, 5, 4, 4_999] {
             shelf.put(chunk, b"frame");
         }

@@ -31,6 +31,35 @@ impl Deploy<'_> {
                 None => self.open_source(now, word, out),
             }
         }
+        self.release();
+    }
+
+    /// What a source is not asked for any more is asked of another: what it still sends of it is not waited for.
+    fn release(&mut self) {
+        let mut released = Vec::new();
+        for at in 0..self.lanes.len() {
+            let Some(lane) = self.lanes.get(at) else {
+                continue;
+            };
+            let Some(source) = self.sources.get(lane.source) else {
+                continue;
+            };
+            if source.holds.is_none() {
+                continue;
+            }
+            let spans = lane.out.iter().map(|(span, _)| *span);
+            let gone = spans.filter(|span| self.available(source, *span) == 0);
+            let gone: Vec<usize> = gone.collect();
+            if let Some(lane) = self.lanes.get_mut(at) {
+                lane.out.retain(|(span, _)| !gone.contains(span));
+            }
+            released.extend(gone);
+        }
+        for span in released {
+            if self.place(span) == Some(Place::OnWire) && !self.is_on_wire(span) {
+                self.want(span);
+            }
+        }
     }
 
     fn open_source(&mut self, now: Millis, word: &SourceWord, out: &mut Vec<Action>) {
@@ -169,9 +198,14 @@ impl Deploy<'_> {
         let Some(one) = self.lanes.get_mut(lane) else {
             return;
         };
-        let was_asked = one.take(span);
+        let asked = one.take(span);
+        let was_asked = asked.is_some();
         one.moved = now;
         let source = one.source;
+        if let Some(asked) = asked {
+            let took = now.since(asked);
+            self.usual = Millis((self.usual.0 * 7 + took.0).div_ceil(8));
+        }
         let is_here = self.place(span) == Some(Place::OnWire);
         if chunks == 0 {
             if was_asked && is_here && !self.is_on_wire(span) {

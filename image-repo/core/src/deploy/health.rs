@@ -164,7 +164,7 @@ impl Deploy<'_> {
         let others = self.sources.iter().zip(0..);
         let beside = others.filter(|(other, at)| *at != one.source && other.is_up());
         let limit = if beside.count() > 0 {
-            STALL_BESIDE_MAX
+            Millis(self.usual.0.saturating_mul(SLOWER_MAX)).clamp(STALL_BESIDE_MAX, STALL_MAX)
         } else {
             STALL_MAX
         };
@@ -172,7 +172,8 @@ impl Deploy<'_> {
             return Some(format!("no byte came for {quiet}"));
         }
         let rate = one.rate?;
-        if rate < RATE_MIN {
+        // Where a span takes seconds from whomever, a rate of so few seconds says nothing of one source.
+        if rate < RATE_MIN && (source.last || limit == STALL_BESIDE_MAX) {
             return Some(format!("{}/s came, for {RATE_OVER}", Bytes(rate)));
         }
         let best = self.lanes.iter().filter_map(|lane| lane.rate).max()?;

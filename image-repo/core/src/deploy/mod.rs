@@ -86,6 +86,8 @@ pub struct Deploy<'m> {
     done: u64,
     kept: u64,
     ticked: Millis,
+    /// How long a span is under way, smoothed over all sources: where all are slow, none is to be blamed.
+    usual: Millis,
     entropy: u64,
     waits: bool,
 }
@@ -193,6 +195,7 @@ impl<'m> Deploy<'m> {
             done: 0,
             kept: 0,
             ticked: Millis(0),
+            usual: Millis(0),
             entropy,
             waits: false,
             spans,

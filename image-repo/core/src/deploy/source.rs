@@ -125,10 +125,10 @@ impl Lane {
         self.out.push((span, now));
     }
 
-    /// Whether the span was asked of it; it is not under way any more.
-    pub(super) fn take(&mut self, span: usize) -> bool {
-        let at = self.out.iter().position(|(one, _)| *one == span);
-        at.map(|at| self.out.remove(at)).is_some()
+    /// When the span was asked of it; it is not under way any more.
+    pub(super) fn take(&mut self, span: usize) -> Option<Millis> {
+        let at = self.out.iter().position(|(one, _)| *one == span)?;
+        Some(self.out.remove(at).1)
     }
 }
 

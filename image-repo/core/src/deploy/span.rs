@@ -6,6 +6,7 @@
 use super::limits::SPAN;
 use alloc::vec::Vec;
 use groundstate_api::Bytes;
+use groundstate_api::fan_out::chunks_of_piece;
 use groundstate_api::image::Manifest;
 
 /// The most chunks of a span: as many as [`Chunks`] has bits.
@@ -13,6 +14,9 @@ pub const SPAN_CHUNKS_MAX: usize = 64;
 
 /// Some of a span's chunks: bit 0 is its first one.
 pub type Chunks = u64;
+
+/// The same, as chunks are counted.
+const BITS: u32 = Chunks::BITS;
 
 /// A piece of the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +89,8 @@ pub const fn span_size(chunk_size: Bytes) -> Bytes {
 /// The whole image in spans, in order. `manifest` has been checked.
 #[must_use]
 pub fn cut(manifest: &Manifest) -> Vec<Span> {
-    let size = span_size(manifest.chunk_size).0;
+    // A piece of the plan of who fetches what from whom is whole spans: none of them has two sources.
+    let most = chunks_of_piece(manifest.chunk_size).min(BITS);
     let mut spans: Vec<Span> = Vec::new();
     let mut at = 0;
     for (index, chunk) in (0u32..).zip(&manifest.chunks) {
@@ -93,9 +98,7 @@ pub fn cut(manifest: &Manifest) -> Vec<Span> {
         zeros(at, from, &mut spans);
         at = to;
         match spans.last_mut() {
-            Some(last)
-                if !last.is_zero() && last.to.0 == from && last.from.0 / size == from / size =>
-            {
+            Some(last) if !last.is_zero() && last.to.0 == from && !index.is_multiple_of(most) => {
                 last.to = Bytes(to);
                 last.count += 1;
             }

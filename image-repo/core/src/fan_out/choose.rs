@@ -7,9 +7,11 @@
 //! 3. More of the first kind.
 //! 4. Pieces that are only on another member's disk.
 //! 5. Where that gives nothing for a while: from the repository what should have come from others, one at a time.
+//!
+//! What was promised by one who has gone or is slow is told anew, from elsewhere.
 
-use super::group::{Group, Scene, smoothed};
-use super::member::{Member, Slot};
+use super::group::{Group, Scene};
+use super::member::{Member, Slot, Told};
 use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -22,8 +24,14 @@ const LOAD_MAX: u32 = 48;
 const LOAD_DISK_MAX: u32 = 8;
 /// The most pieces that one member fetches from the repository at a time.
 const COMING_MAX: u32 = 24;
+/// The same before a rack is together: the others come within moments and shall have as much to fetch.
+const COMING_FIRST: u32 = 2;
+/// How long a rack takes to be together.
+const GATHERING: Millis = Millis(500);
 /// The same where a piece takes longer than [`COMING_SLOW`]: many wait for each.
 const COMING_FEW: u32 = 2;
+/// How far from each other two members begin; a prime, so that no length of an image puts them together.
+const TURN: usize = 7_919;
 /// Fewer pieces than this nobody is behind.
 const LAG_MIN: u32 = 32;
 /// Who has been alone for so long does not wait for others to join.
@@ -32,7 +40,9 @@ const ALONE: Millis = Millis(500);
 const COMING_SLOW: Millis = Millis::secs(1);
 /// One who had nothing to fetch for so long gets it from the repository.
 const STARVE_MAX: Millis = Millis::secs(1);
-/// The same from another's disk, though a third has it in memory: that one is slow, or asked by too many.
+/// The same where somebody has it who keeps up with the others, and is asked by too many.
+const STARVE_HELD: Millis = Millis::secs(10);
+/// The same from another's disk, though a third has it in memory: that one is asked by too many.
 const STARVE_DISK: Millis = Millis(300);
 /// When one asks again who got something to fetch, and has not fetched it before.
 const AGAIN_FED: Millis = Millis(250);
@@ -50,8 +60,10 @@ struct Place {
     hot: Option<(Slot, u32)>,
     /// Somebody has it in memory, perhaps one who is busy.
     warm: bool,
-    /// Somebody has it.
+    /// Somebody has it who keeps up with the others, though perhaps not for the one who asks.
     held: bool,
+    /// Somebody has it who may be asked, now or when there is room.
+    open: bool,
 }
 
 /// A member's choice while it is made.
@@ -65,7 +77,9 @@ struct Choice<'a> {
     /// Members that the others do not wait for.
     laggards: usize,
     room: u32,
-    /// The pieces that it needs and is not told to fetch.
+    /// How long nobody is quiet who lives.
+    absent: Millis,
+    /// The pieces that it needs and is not told to fetch, or from one who has gone or is slow.
     needed: Vec<u32>,
     told: Vec<(u32, Option<Slot>)>,
 }
@@ -96,23 +110,14 @@ impl Group {
             disks,
             laggards: 0,
             room,
+            absent: Millis(0),
             needed: Vec::new(),
             told: Vec::new(),
         };
+        choice.absent = choice.group.absent();
         choice.laggards = choice.count_laggards();
         choice.needed = choice.pieces_needed();
         let shed = choice.shed();
-        for since in choice
-            .me()
-            .into_iter()
-            .flat_map(|me| {
-                shed.iter()
-                    .filter_map(|piece| me.hot_since.get(&piece).copied())
-            })
-            .collect::<Vec<_>>()
-        {
-            choice.group.spread = smoothed(choice.group.spread, now.since(since));
-        }
         choice.choose();
         let told = choice.told;
         let again = self.again(scene, slot, !told.is_empty());
@@ -139,22 +144,21 @@ impl Group {
         let Some(me) = self.member(slot) else {
             return (places, disks);
         };
-        let stale_after = self.stale_after();
+        let absent = self.absent();
         for (peer, member) in self.slots() {
             let lied = liars.get(&member.node) == Some(&member.run);
-            if peer == slot || lied || !member.serves(me, peer, now) {
+            if peer == slot || lied || !member.keeps_up(now, absent) {
                 continue;
             }
-            let is_busy = member.load >= load_max(member);
+            let is_open = member.is_open_to(me, slot, peer, now);
+            let is_free = is_open && member.load < load_max(member);
             for piece in member.hot.iter() {
                 let Some(place) = at_mut(&mut places, piece) else {
                     continue;
                 };
-                // What a slow one keeps is fetched by another as well, who gives it to the rest.
-                if !member.is_stale(piece, now, stale_after) {
-                    (place.warm, place.held) = (true, true);
-                }
-                if !is_busy && place.hot.is_none_or(|(_, load)| member.load < load) {
+                (place.warm, place.held) = (true, true);
+                place.open |= is_open;
+                if is_free && place.hot.is_none_or(|(_, load)| member.load < load) {
                     place.hot = Some((peer, member.load));
                 }
             }
@@ -162,9 +166,10 @@ impl Group {
                 for piece in member.have.iter() {
                     if let Some(place) = at_mut(&mut places, piece) {
                         place.held = true;
+                        place.open |= is_open;
                     }
                 }
-                if !is_busy {
+                if is_free {
                     disks.push(peer);
                 }
             }
@@ -234,7 +239,7 @@ fn at_mut(places: &mut [Place], piece: u32) -> Option<&mut Place> {
 impl Choice<'_> {
     fn choose(&mut self) {
         let allowed = self.allowed();
-        let few = allowed.min((self.room / 4).max(1));
+        let few = allowed.min((self.room / 4).max(1)).min(self.fair_bite());
         let first = self.take_from_repository(few);
         self.take_from_memory();
         self.take_from_repository(allowed - first);
@@ -246,13 +251,21 @@ impl Choice<'_> {
         self.group.member(self.slot)
     }
 
-    fn pieces_needed(&self) -> Vec<u32> {
-        let Some(me) = self.me().filter(|_| self.room > 0) else {
+    /// What is still to be fetched; what is to be told anew takes no room that it has not taken before.
+    fn pieces_needed(&mut self) -> Vec<u32> {
+        let Some(me) = self.me() else {
             return Vec::new();
         };
-        (0..self.group.count())
-            .filter(|piece| !me.have.has(*piece) && !me.told.contains_key(piece))
-            .collect()
+        let broken = |told: &Told| self.group.is_broken(self.now, told);
+        let anew = me.told.values().filter(|told| broken(told)).count();
+        let needed = (0..self.group.count()).filter(|piece| {
+            !me.have.has(*piece) && me.told.get(piece).is_none_or(|told| broken(told))
+        });
+        let needed: Vec<u32> = needed.collect();
+        self.room = self
+            .room
+            .saturating_add(u32::try_from(anew).unwrap_or(u32::MAX));
+        needed
     }
 
     /// What is still needed, to go through; [`Choice::put_back`] takes the rest.
@@ -261,8 +274,7 @@ impl Choice<'_> {
     }
 
     fn put_back(&mut self, mut needed: Vec<u32>) {
-        let told = self.me().map(|me| &me.told);
-        needed.retain(|piece| told.is_none_or(|told| !told.contains_key(piece)));
+        needed.retain(|piece| self.told.iter().all(|(told, _)| told != piece));
         self.needed = needed;
     }
 
@@ -293,18 +305,32 @@ impl Choice<'_> {
         } else if me.address.is_none() {
             most
         } else {
-            let wanted: Vec<u32> = me.hot.iter().filter(|p| self.is_wanted(*p)).collect();
-            let after = self.group.stale_after();
-            if wanted
-                .iter()
-                .any(|piece| me.is_stale(*piece, self.now, after))
-            {
+            // What a slow one fetches waits in its memory for all the others.
+            let is_slow = me.lags.until > self.now || self.group.brings_slowly(self.now, me);
+            if is_slow && self.group.present_at(self.now) > 2 {
                 return 0;
             }
-            let wanted = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
+            let wanted = me.hot.iter().filter(|p| self.is_wanted(*p)).count();
+            let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
             me.shelf.saturating_sub(wanted)
         };
         free.min(most).saturating_sub(coming)
+    }
+
+    /// What the member may begin with, so that each of the rack fetches its part of what nobody has yet.
+    fn fair_bite(&self) -> u32 {
+        let gathers = self
+            .group
+            .began
+            .is_some_and(|began| self.now.since(began) < GATHERING);
+        if gathers {
+            return COMING_FIRST;
+        }
+        let open =
+            |piece: &&u32| !self.place(**piece).held && !self.group.is_coming(self.now, **piece);
+        let open = self.needed.iter().filter(open).count();
+        let share = open.div_ceil(2 * self.group.present_at(self.now).max(1));
+        u32::try_from(share).unwrap_or(u32::MAX)
     }
 
     /// Whether somebody still needs the piece who is not far behind: a rack does not wait for its slowest.
@@ -315,7 +341,7 @@ impl Choice<'_> {
         present.saturating_sub(usize::from(copies)) > self.laggards
     }
 
-    /// Members that have less than half of what the one in the middle has.
+    /// Members that have less than half of what the one in the middle has, and those who are gone.
     fn count_laggards(&self) -> usize {
         let members = self.group.slots().map(|(_, member)| member);
         let mut have: Vec<u32> = members
@@ -324,7 +350,14 @@ impl Choice<'_> {
             .collect();
         have.sort_unstable();
         let middle = have.get(have.len() / 2).copied().unwrap_or_default();
-        have.partition_point(|have| *have + LAG_MIN < middle / 2)
+        let behind = have.partition_point(|have| *have + LAG_MIN < middle / 2);
+        let gone = self.group.slots().filter(|(_, member)| {
+            member.is_present(self.now)
+                && !member.needs_nothing
+                && !member.fetches(self.now, self.absent)
+                && member.have.len() + LAG_MIN >= middle / 2
+        });
+        behind + gone.count()
     }
 
     /// What the member has in memory and nobody is waiting for.
@@ -361,7 +394,11 @@ impl Choice<'_> {
     /// Pieces that others have in memory.
     fn take_from_memory(&mut self) {
         let mut taken: BTreeMap<Slot, u32> = BTreeMap::new();
-        let needed = self.take_needed();
+        let mut needed = self.take_needed();
+        // Each begins elsewhere, so that not all of them call the same one.
+        let turn = usize::from(self.slot).wrapping_mul(TURN);
+        let turn = turn.checked_rem(needed.len()).unwrap_or_default();
+        needed.rotate_left(turn);
         for piece in &needed {
             if self.room == 0 {
                 break;
@@ -386,7 +423,8 @@ impl Choice<'_> {
         if !self.is_idle() || self.disks.is_empty() {
             return;
         }
-        let despite_memory = self.starved() >= STARVE_DISK;
+        let patience = Millis(STARVE_DISK.0.max(self.group.usual_peer.0.saturating_mul(4)));
+        let despite_memory = self.starved() >= patience;
         let most = self.room / 2 + 1;
         let mut taken = 0;
         let needed = self.take_needed();
@@ -411,13 +449,19 @@ impl Choice<'_> {
         self.put_back(needed);
     }
 
-    /// Who waited for others long enough fetches from the repository what nobody else fetches there.
+    /// Who waited for others long enough fetches from the repository what nobody else fetches there. What somebody has who
+    /// keeps up with the others is waited for.
     fn where_starved(&mut self) {
-        if self.room == 0 || !self.is_idle() || self.starved() < STARVE_MAX {
+        let starved = self.starved();
+        if self.room == 0 || !self.is_idle() || starved < STARVE_MAX {
             return;
         }
+        let held = Millis(STARVE_HELD.0.max(self.group.usual_peer.0.saturating_mul(8)));
         let mut needed = self.needed.iter().copied();
-        if let Some(piece) = needed.find(|piece| !self.group.is_coming(self.now, *piece)) {
+        let piece = needed.find(|piece| {
+            (!self.place(*piece).open || starved >= held) && !self.group.is_coming(self.now, *piece)
+        });
+        if let Some(piece) = piece {
             self.take(piece, None);
         }
     }

@@ -2,7 +2,7 @@
 //! The members of one rack that fetch one image: what each has, and what each was told.
 
 use super::member::{Member, Slot, Told};
-use super::{Action, MEMBERS_MAX, Settings};
+use super::{ABSENT, Action, MEMBERS_MAX, PRESENT, Settings};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec;
@@ -18,6 +18,7 @@ use groundstate_api::{Bytes, Digest, Millis, NodeId, RunId};
 pub(super) struct Key {
     pub(super) image: Digest,
     pub(super) chunks: u32,
+    pub(super) chunk_size: Bytes,
     pub(super) rack: String,
 }
 
@@ -41,13 +42,23 @@ pub(super) struct Group {
     pub(super) coming: Vec<Option<(Slot, Millis)>>,
     /// How long a piece takes from the repository, smoothed; zero before the first.
     pub(super) usual: Millis,
-    /// How long a piece is in one's memory until everybody has it, smoothed; zero before the first.
-    pub(super) spread: Millis,
+    /// How long a piece takes from another member, from being told to standing there, smoothed; zero before the first.
+    pub(super) usual_peer: Millis,
+    /// Pieces that came from the repository.
+    brought: u32,
+    /// Pieces that came from members.
+    pub(super) delivered: u32,
+    /// How long a member that needs something is quiet between two questions, smoothed.
+    interval: Millis,
+    /// When the members' paces were last compared.
+    pub(super) judged: Millis,
+    /// When the first member came.
+    pub(super) began: Option<Millis>,
 }
 
 impl Group {
     pub(super) fn new(key: &Key) -> Self {
-        let pieces = Pieces::of(key.chunks);
+        let pieces = Pieces::of(key.chunks, key.chunk_size);
         let count = usize::try_from(pieces.count()).unwrap_or_default();
         Self {
             image: key.image,
@@ -56,7 +67,12 @@ impl Group {
             copies: vec![0; count],
             coming: vec![None; count],
             usual: Millis(0),
-            spread: Millis(0),
+            usual_peer: Millis(0),
+            brought: 0,
+            delivered: 0,
+            interval: Millis(0),
+            judged: Millis(0),
+            began: None,
         }
     }
 
@@ -120,6 +136,9 @@ impl Group {
     pub(super) fn left(&mut self, node: &NodeId) {
         if let Some(slot) = self.slot_of(node) {
             self.empty(slot);
+            for other in &mut self.members {
+                other.callers.remove(&slot);
+            }
             if let Some(member) = self.member_mut(slot) {
                 member.left = true;
             }
@@ -145,14 +164,15 @@ impl Group {
             return;
         };
         member.address = None;
-        member.keeps(PieceSet::new(), Millis(0));
+        member.hot = PieceSet::new();
+        let now = member.heard;
         let have = core::mem::take(&mut member.have);
         let told = core::mem::take(&mut member.told);
         for piece in have.iter() {
             self.count_copy(piece, false);
         }
         for (piece, told) in told {
-            self.untold(slot, piece, told);
+            self.untold(now, slot, piece, told, false);
         }
     }
 
@@ -167,13 +187,29 @@ impl Group {
         }
     }
 
-    /// A member no longer fetches a piece.
-    fn untold(&mut self, slot: Slot, piece: u32, told: Told) {
+    /// A member no longer fetches a piece: it came, or is given back.
+    fn untold(&mut self, now: Millis, slot: Slot, piece: u32, told: Told, came: bool) {
         if let Some(from) = told.from {
+            self.delivered = self.delivered.saturating_add(u32::from(came));
+            let all = self.delivered;
             if let Some(peer) = self.member_mut(from) {
-                peer.load = peer.load.saturating_sub(1);
+                peer.released();
+                if came {
+                    peer.delivered(now, all);
+                }
+            }
+            if came {
+                self.usual_peer = smoothed(self.usual_peer, now.since(told.since));
             }
             return;
+        }
+        if came {
+            let took = now.since(told.since);
+            self.usual = smoothed(self.usual, took);
+            self.brought = self.brought.saturating_add(1);
+            if let Some(member) = self.member_mut(slot) {
+                member.brought = Some((took, now));
+            }
         }
         let at = usize::try_from(piece).unwrap_or(usize::MAX);
         if let Some(coming) = self.coming.get_mut(at)
@@ -201,6 +237,7 @@ impl Group {
             return;
         };
         self.hear(scene.now, slot, from, &question);
+        self.judge(scene.now);
         for trouble in question.troubles.iter().take(TROUBLES_MAX) {
             self.trouble(scene, slot, trouble, liars, out);
         }
@@ -224,6 +261,7 @@ impl Group {
             for member in &mut self.members {
                 member.avoids.remove(&slot);
                 member.reports.retain(|(by, _)| *by != slot);
+                member.callers.remove(&slot);
             }
             *self.member_mut(slot)? = member;
             return Some(slot);
@@ -247,7 +285,8 @@ impl Group {
         member.disk = question.disk;
         member.shelf = question.shelf;
         member.traffic = question.traffic;
-        member.keeps(question.hot.iter().filter(|p| *p < count).collect(), now);
+        member.hot = question.hot.iter().filter(|p| *p < count).collect();
+        member.needs_nothing = have.len() >= count;
         let before = core::mem::replace(&mut member.have, have.clone());
         let mut over = Vec::new();
         member.told.retain(|piece, told| {
@@ -270,22 +309,23 @@ impl Group {
             self.count_copy(piece, true);
         }
         for (piece, told) in over {
-            if told.from.is_none() && have.has(piece) {
-                self.usual = smoothed(self.usual, now.since(told.since));
-            }
-            self.untold(slot, piece, told);
+            self.untold(now, slot, piece, told, have.has(piece));
         }
         for piece in unknown {
             self.tell(now, slot, piece, None);
         }
     }
 
-    /// Notes that the member is told to fetch the piece.
+    /// Notes that the member is told to fetch the piece, from now on from there.
     pub(super) fn tell(&mut self, now: Millis, slot: Slot, piece: u32, from: Option<Slot>) {
+        let before = self.member_mut(slot).and_then(|me| me.told.remove(&piece));
+        if let Some(before) = before {
+            self.untold(now, slot, piece, before, false);
+        }
         match from {
             Some(from) => {
                 if let Some(peer) = self.member_mut(from) {
-                    peer.load = peer.load.saturating_add(1);
+                    peer.called(slot, now);
                 }
             }
             None => {
@@ -306,16 +346,25 @@ impl Group {
         let Some((by, since)) = self.coming.get(at).copied().flatten() else {
             return false;
         };
+        let absent = self.absent();
         now.since(since) <= self.overdue()
-            && self.member(by).is_some_and(|member| member.fetches(now))
+            && self
+                .member(by)
+                .is_some_and(|member| member.fetches(now, absent))
     }
 
-    /// A piece that is in one's memory for so long and not with everybody has a slow keeper.
-    pub(super) fn stale_after(&self) -> Millis {
-        if self.spread == Millis(0) {
-            return STALE_FIRST;
-        }
-        Millis((self.spread.0 * 3).max(STALE_MIN.0))
+    /// A member that needs something and was not heard for so long has died. Where all are slow to ask, nobody has.
+    pub(super) fn absent(&self) -> Millis {
+        Millis((self.interval.0 * 8).clamp(ABSENT.0, PRESENT.0))
+    }
+
+    /// Whether the repository's pieces take this member so much longer than the others that they would wait for it.
+    pub(super) fn brings_slowly(&self, now: Millis, member: &Member) -> bool {
+        self.brought >= BROUGHT_MIN
+            && member.brought.is_some_and(|(took, at)| {
+                took.0 > self.usual.0.saturating_mul(3).max(BRINGS_MIN.0)
+                    && now.since(at) < BRINGS_AGE
+            })
     }
 
     /// A piece that takes so long from the repository is fetched by another: four times the usual.
@@ -336,12 +385,14 @@ pub(super) fn smoothed(before: Millis, new: Millis) -> Millis {
     }
 }
 
+/// After so many pieces it is known how long one usually takes.
+const BROUGHT_MIN: u32 = 16;
+/// Who brings a piece within this brings it soon enough.
+const BRINGS_MIN: Millis = Millis(300);
+/// What was slow so long ago is tried again.
+const BRINGS_AGE: Millis = Millis::secs(10);
 /// Shorter than this a wait is nobody's fault; who is gone is noticed sooner than that.
 const OVERDUE_MIN: Millis = Millis::secs(8);
-/// Before the first piece is with everybody nobody is slow.
-const STALE_FIRST: Millis = Millis::secs(10);
-/// Shorter than this nobody is slow.
-const STALE_MIN: Millis = Millis::secs(2);
 /// A repository that is slower than this is waited for by all alike.
 const OVERDUE_MAX: Millis = Millis::secs(60);
 /// How soon one asks again who is not planned for.
@@ -353,7 +404,7 @@ pub fn everything_from_the_repository(
     question: &SourcesQuestion,
     rate: Option<Bytes>,
 ) -> SourcesAnswer {
-    let pieces = Pieces::of(question.chunks);
+    let pieces = Pieces::of(question.chunks, question.chunk_size);
     let room = usize::try_from(question.room.min(ROOM_MAX)).unwrap_or_default();
     let fetch = (0..pieces.count())
         .filter(|piece| !question.have.has(*piece) && !question.under_way.has(*piece))

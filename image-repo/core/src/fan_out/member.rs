@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One member of a rack: what it said it has, what it was told to fetch, and how it is thought of.
 
-use super::{ABSENT, FORGET, PRESENT};
+use super::{FORGET, PRESENT};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use groundstate_api::fan_out::{PieceSet, Traffic};
 use groundstate_api::{Millis, NodeId, RunId};
 
+/// From so many pieces on that others wait for, a member's pace can be seen.
+const BUSY: u32 = 4;
+/// The most others that are sent to one member: a node takes 64 callers, and each keeps its place for a while.
+const CALLERS_MAX: usize = 48;
+/// So long a caller keeps its connection open for nothing.
+const CALLER_STAYS: Millis = Millis::secs(20);
 /// So few pieces do not keep a member's cable busy.
 const IDLE_MAX: usize = 4;
 
@@ -37,8 +43,6 @@ pub(super) struct Member {
     pub(super) disk: bool,
     pub(super) have: PieceSet,
     pub(super) hot: PieceSet,
-    /// Since when it has each of them.
-    pub(super) hot_since: BTreeMap<u32, Millis>,
     pub(super) shelf: u32,
     pub(super) told: BTreeMap<u32, Told>,
     pub(super) joined: Millis,
@@ -47,6 +51,22 @@ pub(super) struct Member {
     pub(super) starved: Option<Millis>,
     /// Pieces that others were told to fetch from it.
     pub(super) load: u32,
+    /// Pieces that others have fetched from it.
+    pub(super) delivered: u32,
+    /// When the last one was.
+    pub(super) delivered_at: Millis,
+    /// What the whole group had delivered then.
+    pub(super) delivered_then: u32,
+    /// How long its last piece from the repository took, and when it came.
+    pub(super) brought: Option<(Millis, Millis)>,
+    /// Since when others wait for anything of it.
+    pub(super) owes: Option<Millis>,
+    /// Since when it has enough to send that its pace can be seen, and what it had delivered then.
+    pub(super) busy: Option<(Millis, u32)>,
+    /// It is far behind the pace of the others: nobody counts on it for now.
+    pub(super) lags: Rest,
+    /// Who was sent to it, and when last: each has a connection open.
+    pub(super) callers: BTreeMap<Slot, Millis>,
     /// Whom it does not fetch from for now.
     pub(super) avoids: BTreeMap<Slot, Rest>,
     /// Nobody fetches from it for now.
@@ -57,6 +77,8 @@ pub(super) struct Member {
     pub(super) accusations: u32,
     pub(super) traffic: Traffic,
     pub(super) left: bool,
+    /// It has the whole image.
+    pub(super) needs_nothing: bool,
 }
 
 impl Member {
@@ -68,19 +90,27 @@ impl Member {
             disk: false,
             have: PieceSet::new(),
             hot: PieceSet::new(),
-            hot_since: BTreeMap::new(),
             shelf: 0,
             told: BTreeMap::new(),
             joined: now,
             heard: now,
             starved: None,
             load: 0,
+            delivered: 0,
+            delivered_at: now,
+            delivered_then: 0,
+            brought: None,
+            owes: None,
+            busy: None,
+            lags: Rest::default(),
+            callers: BTreeMap::new(),
             avoids: BTreeMap::new(),
             out: Rest::default(),
             reports: Vec::new(),
             accusations: 0,
             traffic: Traffic::default(),
             left: false,
+            needs_nothing: false,
         }
     }
 
@@ -89,9 +119,9 @@ impl Member {
         !self.left && now.since(self.heard) <= PRESENT
     }
 
-    /// Whether what it was told to fetch may still be waited for.
-    pub(super) fn fetches(&self, now: Millis) -> bool {
-        !self.left && now.since(self.heard) <= ABSENT && self.out.until <= now
+    /// Whether what it was told to fetch may still be waited for; `absent` is how long nobody is quiet here who lives.
+    pub(super) fn fetches(&self, now: Millis, absent: Millis) -> bool {
+        !self.left && now.since(self.heard) <= absent && self.out.until <= now
     }
 
     /// Whether it has next to nothing to fetch: what is left may be what a slow one owes it.
@@ -103,27 +133,55 @@ impl Member {
         self.heard.plus(FORGET)
     }
 
-    /// Whether `by` may be sent to it.
-    pub(super) fn serves(&self, by: &Self, slot: Slot, now: Millis) -> bool {
+    /// Whether the others may count on it for what it has, where it is quiet for no longer than `absent`.
+    pub(super) fn keeps_up(&self, now: Millis, absent: Millis) -> bool {
         self.address.is_some()
-            && self.is_present(now)
-            && self.out.until <= now
-            && by.avoids.get(&slot).is_none_or(|rest| rest.until <= now)
+            && self.fetches(now, absent.max(self.patience()))
+            && self.lags.until <= now
     }
 
-    /// Takes what it has in memory now.
-    pub(super) fn keeps(&mut self, hot: PieceSet, now: Millis) {
-        self.hot_since.retain(|piece, _| hot.has(*piece));
-        for piece in hot.iter() {
-            self.hot_since.entry(piece).or_insert(now);
+    /// Who has it all asks less often than others.
+    fn patience(&self) -> Millis {
+        if self.needs_nothing {
+            PRESENT
+        } else {
+            Millis(0)
         }
-        self.hot = hot;
     }
 
-    /// Whether it has had the piece in memory for so long that others should have it by now.
-    pub(super) fn is_stale(&self, piece: u32, now: Millis, after: Millis) -> bool {
-        let since = self.hot_since.get(&piece);
-        since.is_some_and(|since| now.since(*since) > after)
+    /// Whether `by` may be sent to it.
+    pub(super) fn is_open_to(&self, by: &Self, by_slot: Slot, slot: Slot, now: Millis) -> bool {
+        by.avoids.get(&slot).is_none_or(|rest| rest.until <= now)
+            && (self.callers.contains_key(&by_slot) || self.callers.len() < CALLERS_MAX)
+    }
+
+    /// Notes that another was sent to it.
+    pub(super) fn called(&mut self, by: Slot, now: Millis) {
+        self.callers
+            .retain(|_, last| now.since(*last) <= CALLER_STAYS);
+        self.callers.insert(by, now);
+        self.load = self.load.saturating_add(1);
+        self.owes.get_or_insert(now);
+        if self.load >= BUSY && self.busy.is_none() {
+            self.busy = Some((now, self.delivered));
+        }
+    }
+
+    /// Another no longer waits for a piece of it.
+    pub(super) fn released(&mut self) {
+        self.load = self.load.saturating_sub(1);
+        if self.load == 0 {
+            self.owes = None;
+        }
+        if self.load < BUSY {
+            self.busy = None;
+        }
+    }
+
+    /// A piece of it came; the whole group has delivered so many by now.
+    pub(super) fn delivered(&mut self, now: Millis, all: u32) {
+        self.delivered = self.delivered.saturating_add(1);
+        (self.delivered_at, self.delivered_then) = (now, all);
     }
 
     /// Average bytes of a piece as it went over the network; none before the first.

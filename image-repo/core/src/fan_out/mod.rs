@@ -6,12 +6,16 @@
 //! repository again where nobody has it. Every question tells the whole of what a member has, so that a lost answer, a
 //! member's death or a restart of the one who plans costs a moment and no more.
 //!
+//! Who is slow is judged by the pace of the others, so that a rack whose processors are busy does not go back to the
+//! repository for what is on its way.
+//!
 //! It refuses to believe: what a member says it has is only where another is sent, and every chunk is verified by who
 //! fetches it. It moves no byte, and it knows no clock.
 
 mod choose;
 mod group;
 mod member;
+mod pace;
 mod trouble;
 
 #[cfg(test)]
@@ -30,8 +34,9 @@ use group::{Group, Key};
 pub const FORGET: Millis = Millis::secs(60);
 /// A member that was not heard for so long serves nobody: it has died, or was handed over.
 pub const PRESENT: Millis = Millis::secs(10);
-/// A member that fetches and was not heard for so long no longer keeps others from fetching the same pieces.
-pub const ABSENT: Millis = Millis::secs(4);
+/// A member that fetches and was not heard for so long no longer keeps others from fetching the same pieces, and nothing is
+/// waited for that it has; longer where all members are slow to ask.
+pub const ABSENT: Millis = Millis::secs(3);
 /// The most members of one rack and image; a rack of machines has fewer than a hundred.
 pub const MEMBERS_MAX: usize = 1_024;
 /// The most racks times images that are planned for at once; more get everything from the repository.
@@ -167,6 +172,7 @@ impl FanOut {
         let key = Key {
             image: question.image,
             chunks: question.chunks,
+            chunk_size: question.chunk_size,
             rack,
         };
         for (other, group) in &mut self.groups {

@@ -18,6 +18,7 @@ use super::prove::{Bench, Job, Proof, Verdict};
 use super::rate::Rate;
 use super::source::{Place, SourceBook, SourceEntry};
 use super::target::{REQUEST_MAX, Target};
+use crate::medium::Access;
 use groundstate_api::image::Manifest;
 use groundstate_api::{Bytes, Millis, Reason};
 use image_core::deploy::limits::flight;
@@ -27,7 +28,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Threads that prove. Two, because decompression and SHA-256 take as long as all the rest.
@@ -44,6 +45,8 @@ pub struct Options {
     pub seed: Seed,
     /// What a chunk's bytes are proved by before they are written.
     pub proof: Proof,
+    /// What comes is proved and let go, and the target is not touched: for who has no disk for it, and serves it.
+    pub nowhere: bool,
 }
 
 /// Brings the image onto `target`, a device or a file that is at least as large, and makes it durable. What stands there
@@ -75,10 +78,21 @@ pub(in crate::image) fn deploy_within(
     check(manifest).map_err(|error| error.reason(&title(manifest)))?;
     let (tell, events) = mpsc::channel();
     let answers = tell.clone();
-    let target = Target::open(target, manifest, true, patience, move |number, answer| {
+    let access = if options.nowhere {
+        Access::Nowhere(manifest.size.max(manifest.minimum_size).0)
+    } else {
+        Access::WriteAloneDirect
+    };
+    let target = Target::open(target, manifest, access, patience, move |number, answer| {
         // Nobody listens any more where it is over.
         let _ = answers.send(Message::Disk(number, answer));
     })?;
+    let changed = Mutex::new(tell.clone());
+    sources.begins(Box::new(move || {
+        // Nobody listens any more where it is over.
+        let changed = changed.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = changed.send(Message::Book);
+    }));
     let machine = deploy::Deploy::new(manifest, options.previous.as_ref(), options.seed, seed());
     let spans = machine.spans().to_vec();
     let span = span_size(manifest.chunk_size);
@@ -147,6 +161,8 @@ enum Message {
     Disk(u64, Answer),
     Verdict(Verdict),
     News(News),
+    /// The book of sources has changed.
+    Book,
 }
 
 /// A lane, from the side of who gives it orders.
@@ -263,6 +279,10 @@ impl Actor<'_> {
             Ok(Message::Disk(number, answer)) => self.disk(number, answer),
             Ok(Message::Verdict(verdict)) => Ok(Some(self.verdict(verdict))),
             Ok(Message::News(news)) => Ok(Some(self.news(news))),
+            Ok(Message::Book) => {
+                self.book_at = None;
+                Ok(None)
+            }
             Err(RecvTimeoutError::Timeout) => {
                 if self
                     .target

@@ -23,7 +23,8 @@ pub(super) struct Order {
     pub(super) manifest: PathBuf,
     pub(super) repository: String,
     pub(super) plan: SocketAddr,
-    pub(super) target: PathBuf,
+    /// Without one, every chunk is proved and let go.
+    pub(super) target: Option<PathBuf>,
     pub(super) ca_pem: String,
     pub(super) certificate_pem: String,
     pub(super) key_pem: String,
@@ -48,7 +49,9 @@ pub fn receive_image(mut words: impl Iterator<Item = String>) -> Result<()> {
         &bytes,
         image_core::limits::MANIFEST_NODE_MAX,
     )?);
-    fs::File::create(&order.target)?.set_len(manifest.size.0)?;
+    if let Some(target) = &order.target {
+        fs::File::create(target)?.set_len(manifest.size.0)?;
+    }
     let mut input = BufReader::new(std::io::stdin());
     input.read_line(&mut String::new())?;
     let repository = Source::plain(order.repository.as_str());
@@ -57,14 +60,14 @@ pub fn receive_image(mut words: impl Iterator<Item = String>) -> Result<()> {
         image,
         manifest: Arc::clone(&manifest),
         repository,
-        target: Some(order.target.clone()),
+        target: order.target.clone(),
         ca_pem: order.ca_pem,
         certificate_pem: order.certificate_pem,
         key_pem: order.key_pem,
         ask: asker(order.node, order.plan),
     });
     let book = book.map_err(|reason| anyhow!("{reason}"))?;
-    let received = arrive(&manifest, &order.target, &book);
+    let received = arrive(&manifest, order.target.as_deref(), &book);
     received.map_err(|reason| anyhow!("{reason}"))?;
     let traffic = book.traffic();
     println!("{}", serde_json::to_string(&Received { traffic })?);
@@ -75,10 +78,15 @@ pub fn receive_image(mut words: impl Iterator<Item = String>) -> Result<()> {
 
 fn arrive(
     manifest: &groundstate_api::image::Manifest,
-    target: &Path,
+    target: Option<&Path>,
     book: &Book,
 ) -> Result<(), Reason> {
-    deploy(manifest, target, book, &Options::default(), &mut |_| ()).map(|_| ())
+    let options = Options {
+        nowhere: target.is_none(),
+        ..Options::default()
+    };
+    let target = target.unwrap_or(Path::new("/dev/null"));
+    deploy(manifest, target, book, &options, &mut |_| ()).map(|_| ())
 }
 
 /// Asks over one connection that is made again where it breaks.

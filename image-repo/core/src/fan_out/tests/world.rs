@@ -3,8 +3,8 @@
 
 use crate::fan_out::{Action, Event, FanOut, Settings};
 use groundstate_api::fan_out::{
-    PeerAddress, PeerTrouble, PieceSet, ROOM_MAX, SourcesAnswer, SourcesQuestion, Traffic,
-    TroubleKind,
+    PIECE_MIN, PeerAddress, PeerTrouble, PieceSet, ROOM_MAX, SourcesAnswer, SourcesQuestion,
+    Traffic, TroubleKind,
 };
 use groundstate_api::{Bytes, Digest, Millis, NodeId};
 use std::collections::{BTreeMap, VecDeque};
@@ -14,7 +14,7 @@ const STEP: u64 = 10;
 /// No byte for so long: the peer is given up.
 const STALL: u64 = 2_000;
 /// A fetch that takes so long, and four times as long as usual, is given up.
-const SLOW: u64 = 1_500;
+const SLOW: u64 = 4_000;
 /// So many times as long a piece takes that is compressed again.
 const FROM_DISK: f64 = 2.0;
 /// Fetches at once.
@@ -249,6 +249,8 @@ impl<'a> Run<'a> {
             run: format!("run-{index}").parse().unwrap(),
             image: Digest::of(b"image"),
             chunks: self.world.pieces,
+            // A chunk is a piece.
+            chunk_size: PIECE_MIN,
             port: Some(4_433),
             disk: node.spec.disk,
             have: node.have.clone(),
@@ -307,9 +309,16 @@ impl<'a> Run<'a> {
                 name.as_str()[1..].parse::<usize>().unwrap()
             });
             for piece in share.pieces() {
-                assert!(!self.nodes[index].have.has(piece), "told what it has");
+                // What came since the question needs no place to come from.
+                if self.nodes[index].have.has(piece) {
+                    continue;
+                }
                 let before = self.nodes[index].told.insert(piece, from);
-                assert_eq!(before, None, "told twice");
+                assert_ne!(before, Some(from), "told twice");
+                // From elsewhere now: what is under way is let go.
+                if before.is_some() {
+                    self.nodes[index].active.retain(|each| each.piece != piece);
+                }
             }
         }
     }

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Who is too slow to be counted on: measured by what the others of the rack send meanwhile, never by a clock alone.
+//!
+//! Where everybody is slow, nobody is: a rack whose processors or whose switch are busy waits for itself, and the
+//! repository is not asked again for what is on its way.
+
+use super::group::Group;
+use super::member::{Rest, Slot, Told};
+use alloc::vec::Vec;
+use groundstate_api::Millis;
+
+/// How often the members are compared.
+const JUDGE_EVERY: Millis = Millis(500);
+/// A pace is that of so long at least.
+const WATCH_MIN: Millis = Millis::secs(2);
+/// And it is forgotten after so long, so that one that becomes slow is seen.
+const WATCH_MAX: Millis = Millis::secs(6);
+/// So many times slower than the one in the middle is slow.
+const SLOWER: u64 = 8;
+/// Who should have sent fewer pieces than this by the pace of the others is not judged: chance is as large.
+const EXPECTED_MIN: u64 = 8;
+/// Members to compare with, the one that is judged among them.
+const COMPARED_MIN: usize = 3;
+/// How long one that is slow is left alone the first time, and at most.
+const REST_FIRST: Millis = Millis::secs(8);
+const REST_MAX: Millis = Millis::secs(60);
+/// Who owes pieces and has sent none for so long, and eight times as long as a piece usually takes, is slow as well, where
+/// others send meanwhile.
+const PROMISED_MIN: Millis = Millis::secs(4);
+
+impl Group {
+    /// Compares the members that have enough to send.
+    pub(super) fn judge(&mut self, now: Millis) {
+        if now.since(self.judged) < JUDGE_EVERY {
+            return;
+        }
+        self.judged = now;
+        let watched = self.slots().filter_map(|(slot, member)| {
+            let (since, before) = member.busy?;
+            let took = now.since(since);
+            (!member.left && took >= WATCH_MIN).then(|| {
+                let sent = u64::from(member.delivered.saturating_sub(before));
+                (slot, took, sent, sent * 1_000_000 / took.0.max(1))
+            })
+        });
+        let watched: Vec<(Slot, Millis, u64, u64)> = watched.collect();
+        let mut paces: Vec<u64> = watched.iter().map(|(.., pace)| *pace).collect();
+        paces.sort_unstable();
+        let middle = paces.get(paces.len() / 2).copied().unwrap_or_default();
+        for (slot, took, sent, _) in &watched {
+            let expected = middle * took.0 / 1_000_000;
+            if watched.len() >= COMPARED_MIN && expected >= EXPECTED_MIN && sent * SLOWER < expected
+            {
+                self.lags(now, *slot);
+            } else if *took >= WATCH_MAX
+                && let Some(member) = self.member_mut(*slot)
+            {
+                member.busy = Some((now, member.delivered));
+            }
+        }
+        for slot in self.mute(now) {
+            self.lags(now, slot);
+        }
+    }
+
+    /// Who owes pieces and has sent none for long, while others did.
+    fn mute(&self, now: Millis) -> Vec<Slot> {
+        let most = Millis(PROMISED_MIN.0.max(self.usual_peer.0.saturating_mul(8)));
+        let is_small = self.present_at(now) < COMPARED_MIN;
+        let mute = self.slots().filter(|(_, member)| {
+            let since = member.owes.map(|owes| owes.max(member.delivered_at));
+            let beside = self.delivered.saturating_sub(member.delivered_then);
+            let others_do = is_small || u64::from(beside) >= EXPECTED_MIN;
+            member.lags.until <= now
+                && others_do
+                && since.is_some_and(|since| now.since(since) > most)
+        });
+        mute.map(|(slot, _)| slot).collect()
+    }
+
+    fn lags(&mut self, now: Millis, slot: Slot) {
+        let Some(member) = self.member_mut(slot) else {
+            return;
+        };
+        member.busy = Some((now, member.delivered));
+        member.owes = Some(now);
+        let rest = REST_FIRST.0.checked_shl(member.lags.times.min(16));
+        let rest = Millis(rest.unwrap_or(REST_MAX.0).min(REST_MAX.0));
+        member.lags = Rest {
+            until: now.plus(rest),
+            times: member.lags.times.saturating_add(1),
+        };
+    }
+
+    /// Whether what a member was promised will not come: who has it has gone, or is slow.
+    pub(super) fn is_broken(&self, now: Millis, told: &Told) -> bool {
+        let Some(from) = told.from.and_then(|slot| self.member(slot)) else {
+            return false;
+        };
+        !from.keeps_up(now, self.absent())
+    }
+}
