@@ -3,14 +3,16 @@
 //!
 //! A secret is looked for, so that no disk is touched for a host that would miss it, and is not kept: the plan has its name.
 
+use crate::api::Refusal;
 use crate::images::Images;
 use crate::planner::Job;
 use crate::provisioner::Provisioner;
 use groundstate_api::customise::{
-    INLINE_ALL_MAX, INLINE_MAX, PlannedContent, PlannedFile, SITE_FILE_MAX, Source, TextSource,
+    FileBytes, INLINE_ALL_MAX, INLINE_MAX, PlannedContent, PlannedFile, SITE_FILE_MAX, Source,
+    TextSource,
 };
 use groundstate_api::image::ImageRef;
-use groundstate_api::site::{Network, Node, Policy};
+use groundstate_api::site::{Network, Node, Policy, Site};
 use groundstate_api::template::Template;
 use groundstate_api::{Bytes, Digest, Part, Reason, RunId};
 use mos_core::customise::{
@@ -18,6 +20,11 @@ use mos_core::customise::{
     planned,
 };
 use prov_core::custom::{Fields, Merged, cannot_be_made, merged};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Between two looks whether this provisioner decides.
+const LEAD_POLL: Duration = Duration::from_secs(1);
 
 /// The files of a plan, and what of them is put aside before the plan is written down.
 #[derive(Debug, Default)]
@@ -212,6 +219,59 @@ impl Provisioner {
             ((!is_there).then(|| bytes.to_vec()), ())
         })?;
         Ok(digest)
+    }
+
+    /// Keeps the files beside the site file of a start, once this provisioner decides. Another one that does has its own.
+    pub async fn keep_site_files(self, files: Vec<FileBytes>) {
+        while self.may_decide().is_err() {
+            tokio::time::sleep(LEAD_POLL).await;
+        }
+        for file in files {
+            let ours = self.clone();
+            let kept =
+                tokio::task::spawn_blocking(move || ours.keep_file(&file.base64.0).map(drop));
+            match kept.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "a file beside the site file is not kept; apply the site again")
+                }
+                Err(error) => {
+                    tracing::error!(%error, "keeping the files beside the site file stopped")
+                }
+            }
+        }
+    }
+
+    /// Whether every file that a site names is kept here. Blocks.
+    ///
+    /// # Errors
+    /// Those that are not, or the journal cannot be read.
+    pub(crate) fn has_files_of(&self, site: &Site) -> Result<(), Refusal> {
+        let mut wanted = BTreeMap::new();
+        let policy = ("policy".to_owned(), site.policy.custom());
+        let nodes = site.nodes.iter();
+        let nodes = nodes.map(|node| (format!("node {}", node.name), node.custom()));
+        for (at, custom) in std::iter::once(policy).chain(nodes) {
+            for (path, source) in custom.sources() {
+                if let Some(Source::File {
+                    stored: Some((digest, _)),
+                    name,
+                }) = source
+                {
+                    let says = || (format!("{at}: {path}.from"), name.to_owned());
+                    wanted.entry(digest).or_insert_with(says);
+                }
+            }
+        }
+        for (digest, (path, name)) in wanted {
+            if self.kept_file(&digest)?.is_none() {
+                let should = format!(
+                    "the provisioner has no file {name:?} with the digest {digest}; apply the site from the folder that has it: groundstate apply"
+                );
+                return Err(Refusal::field(&path, should));
+            }
+        }
+        Ok(())
     }
 
     /// A file by its digest; `None` where there is none, or what is there is not what it was. Blocks.

@@ -5,8 +5,10 @@
 //! and what is put is told by name and length, never by its bytes.
 
 mod attach;
+mod prove;
 mod put;
 mod tree;
 
+pub use prove::{Expected, prove};
 pub use put::{Extent, put};
 pub use tree::put_into;

@@ -30,17 +30,7 @@ pub fn put(
 ) -> Result<Vec<String>, Reason> {
     let mut facts = Vec::new();
     for placement in placements {
-        let extent = extents.iter().find(|one| one.number == placement.number);
-        let extent = extent.ok_or_else(|| {
-            Reason::new(
-                ReasonCode::PlanRefused,
-                format!(
-                    "there is no partition {} to put files into",
-                    placement.number
-                ),
-                "look at the image: `groundstate image show NAME`",
-            )
-        })?;
+        let extent = extent_of(extents, placement.number)?;
         let attached = Attached::new(disk, extent.number, extent.start.0, extent.length.0)?;
         let name = format!("customise-{}-{}", std::process::id(), extent.number);
         let mounted = Mounted::new(
@@ -65,6 +55,18 @@ pub fn put(
         );
     }
     Ok(facts)
+}
+
+/// Where the partition of this number lies.
+pub(super) fn extent_of(extents: &[Extent], number: u32) -> Result<&Extent, Reason> {
+    let extent = extents.iter().find(|one| one.number == number);
+    extent.ok_or_else(|| {
+        Reason::new(
+            ReasonCode::PlanRefused,
+            format!("there is no partition {number} to put files into"),
+            "look at the image: `groundstate image show NAME`",
+        )
+    })
 }
 
 #[cfg(test)]
@@ -126,7 +128,16 @@ mod tests {
             let fat = ["-i", &format!("{text}@@20M"), "::user-data"];
             assert_eq!(run("mtype", &fat), "hello");
         }
+        let back = |which: usize| {
+            let put = super::super::Expected::all(&placements[which..=which]);
+            let fact = super::super::prove(&path, &extents, &put).unwrap();
+            assert_eq!(fact, "1 file read back from the disk as it was put");
+        };
+        if is_put(1) {
+            back(1);
+        }
         if is_put(0) {
+            back(0);
             let ext4 = [
                 "-R",
                 "cat /etc/credstore/token",

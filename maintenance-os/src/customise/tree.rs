@@ -27,20 +27,20 @@ pub fn put_into(root: &Path, fs: Fs, files: &[NewFile]) -> Result<Vec<String>, R
         OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
         Mode::empty(),
     );
-    let top = opened.map_err(|errno| refused("/", 0, errno))?;
+    let top = opened.map_err(|errno| refused("/", errno))?;
     let mut facts = Vec::new();
     for file in files {
-        put_file(&top, fs, file)
-            .map_err(|errno| refused(file.path.as_str(), file.contents.len(), errno))?;
+        put_file(&top, fs, file).map_err(|errno| refused(file.path.as_str(), errno))?;
         let mode = match fs {
             Fs::Ext4 => format!(", mode {:04o}", file.mode),
             Fs::Vfat => String::new(),
         };
-        facts.push(format!(
-            "{} ({} bytes{mode})",
-            file.path,
-            file.contents.len()
-        ));
+        let length = if file.is_secret {
+            "a secret".to_owned()
+        } else {
+            format!("{} bytes", file.contents.len())
+        };
+        facts.push(format!("{} ({length}{mode})", file.path));
     }
     Ok(facts)
 }
@@ -145,7 +145,7 @@ fn open_folder(top: &OwnedFd, path: &str) -> Result<OwnedFd, Errno> {
     )
 }
 
-fn refused(path: &str, length: usize, errno: Errno) -> Reason {
+fn refused(path: &str, errno: Errno) -> Reason {
     let (code, next) = match errno {
         Errno::NOSPC => (
             ReasonCode::DiskFull,
@@ -164,12 +164,7 @@ fn refused(path: &str, length: usize, errno: Errno) -> Reason {
             "look at the disk's health, then begin anew",
         ),
     };
-    Reason::new(
-        code,
-        format!("{length} bytes could not be put at {path}"),
-        next,
-    )
-    .seen(errno.to_string())
+    Reason::new(code, format!("the file could not be put at {path}"), next).seen(errno.to_string())
 }
 
 #[cfg(test)]
@@ -199,6 +194,7 @@ mod tests {
         let root = root.path();
         let mut secret = file("/etc/credstore/token", 0o600, b"secret");
         secret.folder_mode = 0o700;
+        secret.is_secret = true;
         let files = [
             secret,
             file("/etc/motd", 0o644, b"hello"),
@@ -206,7 +202,7 @@ mod tests {
         ];
         for _ in 0..2 {
             let facts = put_into(root, Fs::Ext4, &files).unwrap();
-            assert_eq!(facts[0], "/etc/credstore/token (6 bytes, mode 0600)");
+            assert_eq!(facts[0], "/etc/credstore/token (a secret, mode 0600)");
         }
         assert_eq!(fs::read(root.join("etc/motd")).unwrap(), b"hello");
         assert_eq!(mode(&root.join("etc/credstore")), 0o700);

@@ -95,6 +95,7 @@ async fn put(
             let plan = ours.site_plan(&site)?;
             return Ok(answer(plan, version));
         }
+        ours.has_files_of(&site)?;
         let plan = ours.change_site(&by, |_, version| {
             fits(expected.as_deref(), version)?;
             Ok(site)

@@ -12,6 +12,7 @@ mod desk;
 mod disks;
 mod enrolment;
 mod erase;
+mod files;
 mod fleet;
 mod follow;
 mod machines;

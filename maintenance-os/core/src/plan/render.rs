@@ -47,6 +47,9 @@ pub fn render(plan: &Plan) -> String {
     for note in &plan.notes {
         lines.push(format!("  note      {note}"));
     }
+    for file in &plan.files {
+        lines.push(format!("  file      {}", file.words()));
+    }
     for disk in &plan.disks {
         lines.push(String::new());
         disk_lines(disk, &mut lines);

@@ -24,7 +24,7 @@ pub(super) fn plan(args: &PlanSiteArgs) -> Result<End> {
 }
 
 pub(super) fn apply(args: &ApplyArgs) -> Result<End> {
-    let site = file::read(&args.file)?;
+    let (site, beside) = file::read_all(&args.file)?;
     let planned = planned(&args.connect, &site)?;
     let plan = &planned.plan;
     if args.dry_run || plan.is_empty() || plan.is_refused() {
@@ -41,6 +41,14 @@ pub(super) fn apply(args: &ApplyArgs) -> Result<End> {
         if_match: Some(planned.tag),
         ..Terms::fresh()
     };
+    // The files first: a site that names what nobody has is refused.
+    for (digest, bytes) in &beside {
+        let path = paths::SITE_FILE.replace("{digest}", &digest.hex());
+        let fresh = Terms::fresh();
+        planned
+            .client
+            .order(Verb::Put, &path, Some(bytes), &fresh)?;
+    }
     let text = planned
         .client
         .order(Verb::Put, paths::SITE, Some(&site), &terms)?;

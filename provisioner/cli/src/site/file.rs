@@ -2,6 +2,7 @@
 //! Reads a file of a site: TOML, or XML or JSON by its ending. Every fault is told at once, each with its line and the path of
 //! its field.
 
+use super::beside::{self, Beside};
 use super::lines::Lines;
 use super::{toml_file, xml};
 use anyhow::{Context as _, Result, bail};
@@ -15,6 +16,11 @@ use std::path::Path;
 
 /// The site of a file, checked.
 pub(crate) fn read(path: &Path) -> Result<Site> {
+    read_all(path).map(|(site, _)| site)
+}
+
+/// The same with the files beside it that it names.
+pub(crate) fn read_all(path: &Path) -> Result<(Site, Beside)> {
     let shown = path.display();
     let file = std::fs::File::open(path)
         .with_context(|| format!("the site file {shown} cannot be read"))?;
@@ -40,10 +46,14 @@ pub(crate) fn read(path: &Path) -> Result<Site> {
         }
     };
     let ending = path.extension().and_then(|ending| ending.to_str());
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        Some(_) | None => Path::new("."),
+    };
     let parsed = match ending.map(str::to_ascii_lowercase).as_deref() {
-        Some("xml") => of_xml(&text),
-        Some("json") => of_json(&text),
-        Some(_) | None => of_toml(&text),
+        Some("xml") => parse_xml(&text, Some(folder)),
+        Some("json") => of_json(&text, folder),
+        Some(_) | None => parse_toml(&text, Some(folder)),
     };
     parsed.map_err(|faults| {
         let word = if faults.len() == 1 { "fault" } else { "faults" };
@@ -57,40 +67,70 @@ pub(crate) fn read(path: &Path) -> Result<Site> {
 }
 
 /// The site of a TOML text.
+#[cfg(test)]
 pub(crate) fn of_toml(text: &str) -> Result<Site, Vec<String>> {
-    let mut lines = Lines::default();
-    let (document, broken) = toml_file::read(text, &mut lines);
-    finish(document, Kinds::Strict, &lines, broken)
-}
-
-fn of_json(text: &str) -> Result<Site, Vec<String>> {
-    let document: Value = serde_json::from_str(text)
-        .map_err(|error| vec![format!("line {}: no JSON: {error}", error.line())])?;
-    finish(document, Kinds::Strict, &Lines::default(), Vec::new())
+    parse_toml(text, None).map(|(site, _)| site)
 }
 
 /// The site of an XML text.
+#[cfg(test)]
 pub(super) fn of_xml(text: &str) -> Result<Site, Vec<String>> {
+    parse_xml(text, None).map(|(site, _)| site)
+}
+
+type Parsed = Result<(Site, Beside), Vec<String>>;
+
+fn parse_toml(text: &str, folder: Option<&Path>) -> Parsed {
+    let mut lines = Lines::default();
+    let (document, broken) = toml_file::read(text, &mut lines);
+    finish(document, Kinds::Strict, &lines, broken, folder)
+}
+
+fn of_json(text: &str, folder: &Path) -> Parsed {
+    let document: Value = serde_json::from_str(text)
+        .map_err(|error| vec![format!("line {}: no JSON: {error}", error.line())])?;
+    finish(
+        document,
+        Kinds::Strict,
+        &Lines::default(),
+        Vec::new(),
+        Some(folder),
+    )
+}
+
+fn parse_xml(text: &str, folder: Option<&Path>) -> Parsed {
     let mut lines = Lines::default();
     let (document, odd) = xml::read(text, &mut lines)?;
-    finish(document, Kinds::Texts, &lines, odd)
+    finish(document, Kinds::Texts, &lines, odd, folder)
 }
 
 /// Reads the document, and sorts what is wrong by line. Where the text itself is broken, what seems to be missing may only be
 /// hidden by that, and is not told.
 fn finish(
-    document: Value,
+    mut document: Value,
     kinds: Kinds,
     lines: &Lines,
     broken: Vec<(usize, String)>,
-) -> Result<Site, Vec<String>> {
+    folder: Option<&Path>,
+) -> Parsed {
+    let mut beside = Beside::new();
+    let missing = match folder {
+        Some(folder) => beside::fill(&mut document, folder, &mut beside),
+        None => Vec::new(),
+    };
     let told: BTreeSet<usize> = broken.iter().map(|(line, _)| *line).collect();
     let mut faults: Vec<(Option<usize>, String)> = broken
         .into_iter()
         .map(|(line, says)| (Some(line), says))
         .collect();
+    let unread: BTreeSet<&str> = missing.iter().map(|(path, _)| path.as_str()).collect();
+    faults.extend(
+        missing
+            .iter()
+            .map(|(path, says)| (lines.of(path), format!("{path}: {says}"))),
+    );
     match read_document(document, kinds) {
-        Ok(site) if faults.is_empty() => return Ok(site),
+        Ok(site) if faults.is_empty() => return Ok((site, beside)),
         Ok(_) => {}
         Err(more) => {
             for fault in more {
@@ -98,7 +138,7 @@ fn finish(
                 let hidden = !told.is_empty()
                     && (fault.should == "should be there"
                         || line.is_some_and(|line| told.contains(&line)));
-                if !hidden {
+                if !hidden && !unread.contains(fault.path.as_str()) {
                     faults.push((line, fault.to_string()));
                 }
             }

@@ -3,6 +3,7 @@
 //! it would change says the provisioner, which has the nodes before it.
 
 mod apply;
+pub(crate) mod beside;
 pub(crate) mod file;
 mod lines;
 mod machine;

@@ -9,6 +9,7 @@ mod network;
 pub(crate) mod site_file;
 
 use crate::End;
+use crate::site::beside::Beside;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use gallery::Gallery;
@@ -64,7 +65,7 @@ pub(crate) struct UpArgs {
 }
 
 pub(crate) fn run(args: &UpArgs) -> Result<End> {
-    let site = site_file::read(&args.site)?;
+    let (site, beside) = site_file::read(&args.site)?;
     if args.check {
         println!(
             "{}: the site {:?} with {} nodes is in order",
@@ -86,7 +87,7 @@ pub(crate) fn run(args: &UpArgs) -> Result<End> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(up(args, interface, site))?;
+    runtime.block_on(up(args, interface, site, &beside))?;
     // Blocking work that is still going on (an image being verified) holds nothing that the next start needs.
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(End::Done)
@@ -147,7 +148,7 @@ fn pin(args: &UpArgs, site: &Site) -> Result<()> {
     Ok(())
 }
 
-async fn up(args: &UpArgs, interface: &str, site: Site) -> Result<()> {
+async fn up(args: &UpArgs, interface: &str, site: Site, beside: &Beside) -> Result<()> {
     check_interface(interface)?;
     let repository =
         Arc::new(Repository::open(&image_dir(&args.state_dir)).context("the image repository")?);
@@ -160,6 +161,7 @@ async fn up(args: &UpArgs, interface: &str, site: Site) -> Result<()> {
         state_dir: args.state_dir.clone(),
         images: images.clone(),
     })?;
+    tokio::spawn(ours.clone().keep_site_files(beside.values().cloned().collect()));
     // The site in force is another one than the file's where one was applied since the file was edited.
     let site = ours.site();
     pin(args, &site)?;

@@ -54,6 +54,44 @@ fn two_racks_are_the_same_there_and_back() {
     }
 }
 
+#[test]
+fn files_of_hosts_keep_every_line_blank_and_dollar_sign() {
+    let text = format!(
+        "{}\n{}",
+        TWO_RACKS.replacen("[healing]", CUSTOM, 1),
+        "[[node]]\nname = \"own\"\nmac = \"52:54:00:00:0f:01\"\nuuid = \"564d1234-5678-9abc-def0-0000000f0001\"\nserial = \"OWN\"\n[[node.file]]\npath = \"/etc/issue\"\ntemplate = \"\\tI am ${node.name}\\r\\n\\n \"\n"
+    );
+    let site = of_toml(&text).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    assert_eq!(site.policy.files.len(), 2);
+    assert_eq!(canonical(there_and_back(&site)), canonical(site.clone()));
+}
+
+const CUSTOM: &str = r##"
+[[policy.file]]
+path = "/etc/motd"
+mode = "0640"
+group = 4
+content = """
+Line one & <two>
+	"three"  ${HOME} $${x}
+
+"""
+[[policy.file]]
+path = "/boot/config.txt"
+partition = 1
+from = "files/config.txt"
+sha256 = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+size = 5
+[[policy.credential]]
+name = "db.password"
+from = "db-1"
+[policy.nocloud]
+user_data = { content = "#cloud-config\nusers: []\n" }
+network_config = { template = "version: 2 # ${node.mac}\n" }
+[policy.unattend]
+content = "<unattend/>\n"
+[healing]"##;
+
 /// A text that a site may have, with what XML writes otherwise.
 fn text() -> impl Strategy<Value = String> {
     "[a-zA-Z0-9 .,;:_<>&\"'/()äß東-]{0,24}[a-z0-9>&\"']"
