@@ -231,7 +231,7 @@ impl DiskPlan {
 }
 
 /// What a node's earlier plans made of its disks, by serial number. It only grows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EarlierDisks {
     /// Disks that a plan wiped or kept.
     pub used: BTreeSet<String>,

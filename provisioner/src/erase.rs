@@ -203,7 +203,7 @@ impl Provisioner {
         let known = self.with_node(node, |state| {
             let current = state.run.as_ref().filter(|current| current.id == *run)?;
             let terms = current.terms.erase.clone()?;
-            let plan = current.plan.clone()?;
+            let plan = current.plan.as_ref()?.get();
             let done = current.erased.contains_key(&report.record.serial);
             // Each later boot of the run has begun the erase anew.
             let interrupted = current.boots.saturating_sub(1);

@@ -11,7 +11,7 @@ use groundstate_api::view::NodeReport;
 use hw_core::Then;
 use hw_core::disk::growth;
 use prov_core::health::BY_HARDWARE;
-use prov_core::{DiskFigures, Node};
+use prov_core::{DiskFigures, KeptInventory, Node};
 
 /// The reports on the inventory that `report` shows.
 pub(crate) fn of(node: &Node, report: &NodeReport) -> Vec<DeviceReport> {
@@ -21,12 +21,13 @@ pub(crate) fn of(node: &Node, report: &NodeReport) -> Vec<DeviceReport> {
     let now = hw_core::figures(seen);
     let mut then: Vec<&DiskFigures> = node.figures.iter().collect();
     // The newest figures are this inventory's own.
-    if then.last().is_some_and(|newest| newest.disks == now) {
+    if then.last().is_some_and(|newest| newest.disks.get() == now) {
         then.pop();
     }
     let then: Vec<Then> = then.into_iter().map(earlier).collect();
-    let last_good = node.last_good.as_deref();
-    let mut reports = hw_core::reports(seen, node.site.hardware.as_ref(), last_good, &then);
+    let last_good = node.last_good.as_ref().map(KeptInventory::get);
+    let expected = node.site.hardware.as_ref();
+    let mut reports = hw_core::reports(seen, expected, last_good.as_deref(), &then);
     for plan in report.plan.iter().flat_map(|plan| &plan.disks) {
         let carries = carries(plan);
         let is_it = |report: &&mut DeviceReport| {
@@ -82,7 +83,7 @@ fn earlier(figures: &DiskFigures) -> Then {
     Then {
         at: figures.at.0,
         label: day(figures.at),
-        disks: figures.disks.clone(),
+        disks: figures.disks.get(),
     }
 }
 

@@ -113,13 +113,16 @@ impl Provisioner {
                 node: state.site.clone(),
                 policy: site.policy.clone(),
                 hand_over: current.hand_over,
-                inventory: current.inventory.clone()?,
-                earlier: state.earlier.clone(),
+                inventory: current.inventory.as_ref()?.get(),
+                earlier: state.earlier.get(),
                 site: site.name.clone(),
                 network: site.network.clone(),
                 terms: current.terms.clone(),
                 now: self.wall(),
-                host: state.host.as_ref().and_then(|host| host.plan.clone()),
+                host: state
+                    .host
+                    .as_ref()
+                    .and_then(|host| Some(host.plan.as_ref()?.get())),
             })
         });
         job.flatten()
@@ -154,11 +157,11 @@ impl Provisioner {
         terms: OrderTerms,
     ) -> Option<Result<PlanPreview, Reason>> {
         let job = self.with_node(node, |state| {
-            let newest = state.run.as_ref().and_then(|run| run.inventory.clone());
-            let inventory = newest.or_else(|| state.last_good.clone())?;
+            let newest = state.run.as_ref().and_then(|run| run.inventory.as_ref());
+            let inventory = newest.or(state.last_good.as_ref())?.get();
             // The last report was taken before the plan that made the host was carried out.
             let inventory = match state.host.as_ref().and_then(|host| host.plan.as_ref()) {
-                Some(plan) => Box::new(mos_core::plan::carried_out(&inventory, plan)),
+                Some(plan) => Box::new(mos_core::plan::carried_out(&inventory, &plan.get())),
                 None => inventory,
             };
             Some(Job {
@@ -167,12 +170,15 @@ impl Provisioner {
                 policy: self.site().policy.clone(),
                 hand_over: state.hand_over(),
                 inventory,
-                earlier: state.earlier.clone(),
+                earlier: state.earlier.get(),
                 site: self.site().name.clone(),
                 network: self.site().network.clone(),
                 terms,
                 now: self.wall(),
-                host: state.host.as_ref().and_then(|host| host.plan.clone()),
+                host: state
+                    .host
+                    .as_ref()
+                    .and_then(|host| Some(host.plan.as_ref()?.get())),
             })
         });
         Some(job??.preview(self.images().as_ref()))

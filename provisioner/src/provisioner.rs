@@ -7,10 +7,12 @@ mod campaign;
 mod desk;
 mod due;
 mod in_force;
+mod keeper;
 mod open;
 mod recent;
 mod refusing;
 mod replay;
+mod snapshot;
 
 use crate::boots::Boots;
 use crate::clock::Clock;
@@ -35,7 +37,7 @@ use groundstate_api::site::Site;
 use groundstate_api::view::{NodeList, NodeReport, NodeView};
 use groundstate_api::{MacAddr, Millis, NodeId, Reason, RunId, SCHEMA};
 use in_force::InForce;
-use prov_core::{Fleet, Input, Node, Reply};
+use prov_core::{Fleet, Input, KeptInventory, Node, Reply};
 use recent::Recent;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -96,6 +98,8 @@ struct Inner {
     reader: Mutex<Box<dyn Reader>>,
     /// Whether we may decide.
     leader: Leadership,
+    /// The fold beside the journal.
+    keeper: keeper::Keeper,
     /// How far the journal had come.
     mark: Mutex<MarkFile>,
     /// Which journal it is, once that is known.
@@ -469,8 +473,9 @@ impl Provisioner {
     ) -> Result<Option<Reply>, Unheard> {
         let site = self.site();
         let judged = self.with_node(&from.node, |n| {
-            let findings =
-                hw_core::judge_node(&n.site, n.last_good.as_deref(), &n.earlier, &inventory);
+            let last_good = n.last_good.as_ref().map(KeptInventory::get);
+            let earlier = n.earlier.get();
+            let findings = hw_core::judge_node(&n.site, last_good.as_deref(), &earlier, &inventory);
             let findings = prov_core::allowance::allow(n, &site.policy, &inventory, findings);
             (findings, crate::hardware::troubles(n, &inventory))
         });
@@ -542,6 +547,7 @@ impl Provisioner {
 
     pub(crate) fn tick(&self) {
         self.remember_how_far();
+        self.snapshot_when_due();
         if self.may_decide().is_err() {
             return;
         }

@@ -46,7 +46,7 @@ pub(crate) const BY_RUN: &str = "run";
 pub const BY_POLICY: &str = "policy";
 
 /// An action and how it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Doing {
     /// The action.
     pub action: Action,

@@ -34,7 +34,7 @@ pub struct Adoptee {
 }
 
 /// The tokens that were made and are not too old.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Tokens {
     made: BTreeMap<Digest, AdoptToken>,
     /// Whose key each was used with: the same one may ask again, because an answer can be lost.

@@ -36,9 +36,9 @@ pub fn allow(
         .unwrap_or_default();
     let rebuild = node.run.as_ref().and_then(|run| run.terms.rebuild.clone());
     let allowed = usize::from(by_site) + usize::from(rebuild.is_some());
-    let os: BTreeSet<&String> = match &node.site.os_disk {
-        Some(serial) => BTreeSet::from([serial]),
-        None => node.earlier.os.iter().collect(),
+    let os: BTreeSet<String> = match &node.site.os_disk {
+        Some(serial) => BTreeSet::from([serial.clone()]),
+        None => node.earlier.get().os,
     };
     let os_is_there = inventory.disks.iter().any(|disk| os.contains(&disk.serial));
     if allowed == 0 || !os_is_there {

@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Where a machine differs from what the site says of it. It looks at what the machine said last and orders nothing.
 
+use crate::kept::KeptInventory;
 use crate::node::{Host, Node};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use groundstate_api::customise::PlannedFile;
 use groundstate_api::image::ImageRef;
-use groundstate_api::inventory::{Finding, Inventory};
+use groundstate_api::inventory::Finding;
 use groundstate_api::site_plan::Drifted;
 use groundstate_api::view::Phase;
 use groundstate_api::{NodeId, Part, Reason, ReasonCode, RunId};
 
 /// The node's newest report.
 #[must_use]
-pub fn newest(node: &Node) -> Option<&Inventory> {
-    let of_run = node.run.as_ref().and_then(|run| run.inventory.as_deref());
-    of_run.or(node.last_good.as_deref())
+pub fn newest(node: &Node) -> Option<&KeptInventory> {
+    let of_run = node.run.as_ref().and_then(|run| run.inventory.as_ref());
+    of_run.or(node.last_good.as_ref())
 }
 
 /// Adds each difference of one node. `wanted` is the image that the policy gives now; `findings` is the judgement on its newest
@@ -93,7 +94,7 @@ pub fn made_with(node: &Node) -> Option<(RunId, ImageRef, Vec<PlannedFile>)> {
         return None;
     }
     let plan = node.host.as_ref()?.plan.as_ref()?;
-    Some((plan.run.clone(), plan.image.clone(), plan.files.clone()))
+    Some((plan.run.clone(), plan.image.clone(), plan.get().files))
 }
 
 /// The difference between the files that a host was made with and those that it would get now.

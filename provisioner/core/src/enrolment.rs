@@ -68,7 +68,7 @@ impl Node {
     fn local_or_nothing(&self, now: Millis, out: &mut Vec<Wish>) {
         // Where an adopted host's kernel lies nobody has told us; the firmware finds it.
         match self.host.as_ref().and_then(|host| host.plan.as_ref()) {
-            Some(plan) => out.push(Wish::Reply(Reply::BootLocal(plan.clone()))),
+            Some(plan) => out.push(Wish::Reply(Reply::BootLocal(plan.get()))),
             None => self.refuse(now, reasons::nothing_ordered(self.phase), out),
         }
     }

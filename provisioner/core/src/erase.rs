@@ -3,6 +3,7 @@
 //! a run that is to provision its node stops before anything is written, as often as one is ordered.
 
 use crate::decide::{Reply, Wish};
+use crate::kept::KeptPlan;
 use crate::node::{Node, Run};
 use crate::reasons;
 use alloc::boxed::Box;
@@ -34,8 +35,9 @@ impl Node {
         self.spoke(run, out);
         let open = self.carries_out();
         let current = self.run.as_ref().filter(|one| open && one.id == *run);
-        let plan = current.and_then(|current| current.plan.as_deref());
-        let named = plan.is_some_and(|plan| erased_by(plan).any(|disk| disk.serial == serial));
+        let plan = current.and_then(|current| current.plan.as_ref());
+        let named = |plan: &KeptPlan| erased_by(&plan.get()).any(|disk| disk.serial == serial);
+        let named = plan.is_some_and(named);
         let Some(current) = current.filter(|_| named) else {
             out.retain(|wish| !matches!(wish, Wish::Reply(_)));
             let reason = reasons::not_to_be_erased(run, &serial);
@@ -55,13 +57,14 @@ impl Node {
     /// The erase step has begun: from now on none of its disks is known to be empty, and none to be whole.
     pub(crate) fn erase_began(&mut self, at: Millis, run: &RunId) {
         let current = self.run.as_ref().filter(|current| current.id == *run);
-        let Some(plan) = current.and_then(|current| current.plan.as_deref()) else {
+        let Some(plan) = current.and_then(|current| current.plan.as_ref()) else {
             return;
         };
+        let plan = plan.get();
         let proved = |disk: &&DiskPlan| {
             current.and_then(|current| current.erased.get(&disk.serial)) == Some(&true)
         };
-        for disk in erased_by(plan).filter(|disk| !proved(disk)) {
+        for disk in erased_by(&plan).filter(|disk| !proved(disk)) {
             self.quarantine.entry(disk.serial.clone()).or_insert(at);
         }
     }
@@ -73,8 +76,7 @@ impl Node {
         }
         if erased {
             self.quarantine.remove(serial);
-            self.earlier.tables.remove(serial);
-            self.earlier.data.remove(serial);
+            self.earlier.erased(serial);
         } else {
             self.quarantine.entry(serial.into()).or_insert(at);
         }
@@ -82,7 +84,8 @@ impl Node {
 
     /// The serial numbers of the run's disks that no certificate calls erased.
     pub(crate) fn unproved(&self, run: &Run) -> Vec<String> {
-        let planned = run.plan.as_deref().into_iter().flat_map(erased_by);
+        let plan = run.plan.as_ref().map(KeptPlan::get);
+        let planned = plan.as_deref().into_iter().flat_map(erased_by);
         planned
             .filter(|disk| run.erased.get(&disk.serial) != Some(&true))
             .map(|disk| disk.serial.clone())

@@ -11,6 +11,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use groundstate_api::Millis;
 use groundstate_api::fleet::{Eta, EtaFrom};
+use serde::{Deserialize, Serialize};
 
 /// Runs that each median is of: enough to be steady, few enough to follow a new version of the image.
 const RUNS_MAX: usize = 31;
@@ -20,13 +21,14 @@ const RUNS_MIN: usize = 3;
 const KINDS_MAX: usize = 1_024;
 
 /// What runs have taken.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<(Kind, Runs)>", into = "Vec<(Kind, Runs)>")]
 pub(crate) struct Medians {
     kinds: BTreeMap<Kind, Runs>,
 }
 
 /// What a median is of.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum Kind {
     All,
     Image(String),
@@ -34,9 +36,24 @@ enum Kind {
 }
 
 /// The newest runs of a kind: the spans of each, in their order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Runs {
     spans: VecDeque<Vec<(String, Millis)>>,
+}
+
+/// A kind is no key of JSON.
+impl From<Vec<(Kind, Runs)>> for Medians {
+    fn from(kinds: Vec<(Kind, Runs)>) -> Self {
+        Self {
+            kinds: kinds.into_iter().collect(),
+        }
+    }
+}
+
+impl From<Medians> for Vec<(Kind, Runs)> {
+    fn from(medians: Medians) -> Self {
+        medians.kinds.into_iter().collect()
+    }
 }
 
 impl Medians {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Every node of the site, found by name or by MAC address, and the machines that belong to no node.
 
-use crate::deadline::{FOREIGN_AGAIN, FOREIGN_MAX, UNKNOWN_AGAIN, UNKNOWN_MACHINES_MAX};
 use crate::adopt::Tokens;
+use crate::deadline::{FOREIGN_AGAIN, FOREIGN_MAX, UNKNOWN_AGAIN, UNKNOWN_MACHINES_MAX};
 use crate::decide::{Input, Reply, Wish};
 use crate::eta::Medians;
 use crate::healing::Brake;
@@ -14,7 +14,9 @@ use crate::waiting_room::WaitingRoom;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Bound;
 use groundstate_api::boot_rules::BootRules;
 use groundstate_api::boot_session::ForeignServer;
 use groundstate_api::enrol::EnrolRequest;
@@ -24,9 +26,10 @@ use groundstate_api::site::Site;
 use groundstate_api::{MacAddr, Millis, NodeId, Reason};
 
 /// The nodes of one site.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fleet {
-    pub(crate) nodes: BTreeMap<NodeId, Node>,
+    /// Shared with whoever looks at many of them for long; who changes one that is looked at changes a copy.
+    pub(crate) nodes: BTreeMap<NodeId, Arc<Node>>,
     /// Whose boot address it is; the site file names no address twice.
     pub(crate) by_mac: BTreeMap<MacAddr, NodeId>,
     pub(crate) closed: bool,
@@ -36,6 +39,8 @@ pub struct Fleet {
     unknown: BTreeMap<MacAddr, Millis>,
     /// Machines of no node.
     pub(crate) waiting: WaitingRoom,
+    /// The same without what only this process heard: as the journal has it.
+    pub(crate) told: WaitingRoom,
     /// With which running hosts become nodes.
     pub(crate) tokens: Tokens,
     /// What is done by itself about hosts in trouble.
@@ -66,7 +71,7 @@ impl Fleet {
         let node = |node: &groundstate_api::site::Node| {
             let effective = crate::profile::effective(node, &site.profiles);
             let value = Node::new(effective, site.policy.hand_over, began);
-            (node.name.clone(), value)
+            (node.name.clone(), Arc::new(value))
         };
         let mut fleet = Self {
             by_mac: crate::reconcile::owners(site),
@@ -76,6 +81,7 @@ impl Fleet {
             foreign: BTreeMap::new(),
             unknown: BTreeMap::new(),
             waiting: WaitingRoom::default(),
+            told: WaitingRoom::default(),
             tokens: Tokens::default(),
             healing: HealingPolicy::default(),
             runs_at_once: None,
@@ -96,24 +102,31 @@ impl Fleet {
 
     /// The nodes by name.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
-        self.nodes.values()
+        self.nodes.values().map(Arc::as_ref)
+    }
+
+    /// The nodes behind a name, by name; all where there is none. They may be looked at while the fleet goes on.
+    pub fn behind(&self, after: Option<&NodeId>) -> impl Iterator<Item = &Arc<Node>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let nodes = self.nodes.range::<NodeId, _>((from, Bound::Unbounded));
+        nodes.map(|(_, node)| node)
     }
 
     /// One node.
     #[must_use]
     pub fn node(&self, id: &NodeId) -> Option<&Node> {
-        self.nodes.get(id)
+        self.nodes.get(id).map(Arc::as_ref)
     }
 
     /// One node, to note something in it.
     pub fn node_mut(&mut self, id: &NodeId) -> Option<&mut Node> {
-        self.nodes.get_mut(id)
+        self.nodes.get_mut(id).map(Arc::make_mut)
     }
 
     /// The node that boots from this MAC address.
     #[must_use]
     pub fn by_mac(&self, mac: MacAddr) -> Option<&Node> {
-        self.nodes.get(self.by_mac.get(&mac)?)
+        self.node(self.by_mac.get(&mac)?)
     }
 
     /// Takes one event in. Events of nodes that left the site file change nothing.
@@ -130,16 +143,18 @@ impl Fleet {
         } else if let Happened::MachineSeen { machine } = &event.what {
             if matches!(self.find(machine.mac, &machine.macs), Found::Nobody(_)) {
                 self.waiting.take((**machine).clone());
+                self.told.take((**machine).clone());
             }
         } else if let Happened::MachineLeft { mac, .. } = &event.what {
             self.waiting.leave(*mac);
+            self.told.leave(*mac);
         }
     }
 
     /// The nodes whose deadline has passed.
     #[must_use]
     pub fn due(&self, now: Millis) -> Vec<NodeId> {
-        let due = |node: &&Node| node.deadline().is_some_and(|deadline| deadline <= now);
+        let due = |node: &&Arc<Node>| node.deadline().is_some_and(|deadline| deadline <= now);
         self.nodes
             .values()
             .filter(due)
@@ -159,7 +174,7 @@ impl Fleet {
 
     /// Decides for one node. An unknown name wishes for nothing. A machine with addresses of two nodes is neither.
     pub fn decide(&self, now: Millis, node: &NodeId, input: Input, out: &mut Vec<Wish>) {
-        let Some(node) = self.nodes.get(node) else {
+        let Some(node) = self.node(node) else {
             return;
         };
         if let Input::EnrolAsked { request, .. } = &input {

@@ -5,9 +5,10 @@
 use crate::action::{BY_POLICY, Doing};
 use crate::adopt::Adopted;
 use crate::deadline::{ALARMS_MAX, PAST_BOOTS_MAX};
+use crate::earlier::Earlier;
+use crate::kept::{Figures, Kept, KeptInventory, KeptPlan};
 use crate::node::{BoundKey, DiskFigures, FIGURES_MAX, Host, Node, Run};
 use crate::reasons;
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
@@ -17,7 +18,7 @@ use groundstate_api::event::{Event, Happened};
 use groundstate_api::healing::Measure;
 use groundstate_api::host::Change;
 use groundstate_api::inventory::{Finding, Gravity, Inventory};
-use groundstate_api::plan::{EarlierDisks, HandOver, OrderTerms, Plan, Step};
+use groundstate_api::plan::{HandOver, OrderTerms, Step};
 use groundstate_api::run::StepState;
 use groundstate_api::view::{HostView, Phase};
 use groundstate_api::{BootId, Bytes, Millis, PlanId, Reason, RunId};
@@ -75,9 +76,9 @@ impl Node {
                 ..
             } => {
                 self.count(at, inventory);
-                self.last_good = Some(inventory.clone());
+                self.last_good = Some(KeptInventory::new(inventory));
                 // What stands on its disks now no plan of ours wrote.
-                self.earlier = EarlierDisks::default();
+                self.earlier = Earlier::default();
                 let adopted = Adopted {
                     adoption,
                     key: key.as_ref(),
@@ -111,9 +112,10 @@ impl Node {
                 findings,
             } => self.inventoried(at, inventory, findings),
             Happened::Planned { plan } => {
-                crate::earlier::planned(&mut self.earlier, plan);
+                let kept = KeptPlan::new(plan);
+                self.earlier.planned(&kept);
                 self.in_run(&plan.run, |run| {
-                    run.plan = Some(plan.clone());
+                    run.plan = Some(kept);
                     run.end_all(at);
                 });
             }
@@ -189,10 +191,12 @@ impl Node {
             .disks
             .iter()
             .filter(|disk| !disk.serial.is_empty());
-        let disks = named.map(|disk| (disk.serial.clone(), disk.health.figures.clone()));
+        let disks: Figures = named
+            .map(|disk| (disk.serial.clone(), disk.health.figures.clone()))
+            .collect();
         self.figures.push(DiskFigures {
             at,
-            disks: disks.collect(),
+            disks: Kept::new(&disks),
         });
         if self.figures.len() > FIGURES_MAX {
             // The oldest stays; the next one goes.
@@ -202,11 +206,12 @@ impl Node {
 
     fn inventoried(&mut self, at: Millis, inventory: &Inventory, findings: &[Finding]) {
         self.count(at, inventory);
+        let kept = KeptInventory::new(inventory);
         if !findings.iter().any(|f| f.gravity == Gravity::Stop) {
-            self.last_good = Some(Box::new(inventory.clone()));
+            self.last_good = Some(kept.clone());
         }
         if let Some(run) = &mut self.run {
-            run.inventory = Some(Box::new(inventory.clone()));
+            run.inventory = Some(kept);
             run.findings = findings.to_vec();
             run.end_all(at);
             run.begin("plan", at);
@@ -333,7 +338,7 @@ impl Node {
         let done = matches!(state, StepState::Done { .. });
         let current = self.run.as_ref().filter(|r| done && r.id == *run);
         if let Some(plan) = current.and_then(|run| run.plan.as_ref()) {
-            crate::earlier::done(&mut self.earlier, plan, step);
+            self.earlier.done(plan, step);
         }
         if self
             .live
@@ -439,7 +444,7 @@ impl BoundKey {
 
 impl Host {
     /// A host whose agent has not called.
-    fn new(plan: Box<Plan>, key: Option<String>, epoch: u64) -> Self {
+    fn new(plan: KeptPlan, key: Option<String>, epoch: u64) -> Self {
         Self {
             id: plan.id.clone(),
             plan: Some(plan),

@@ -26,7 +26,7 @@ pub const BY_HOST: &str = "host-agent";
 pub const BY_HARDWARE: &str = "hw-diag";
 
 /// What one reporter says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Reported {
     /// Since when it says so.
     pub since: Millis,

@@ -2,6 +2,7 @@
 //! The host: its agent's first and later calls. Ready is reached here and nowhere else.
 
 use crate::decide::{Note, Reply, Wish};
+use crate::kept::KeptPlan;
 use crate::node::{Host, Node};
 use crate::{reasons, reasons_life};
 use alloc::format;
@@ -9,7 +10,7 @@ use alloc::vec::Vec;
 use groundstate_api::adopt::ADOPTED_RUN;
 use groundstate_api::event::Happened;
 use groundstate_api::host::{Heartbeat, HostInstruction, Register};
-use groundstate_api::plan::{Plan, Step};
+use groundstate_api::plan::Step;
 use groundstate_api::run::StepState;
 use groundstate_api::view::{HostView, Phase};
 use groundstate_api::{Millis, PlanId, Reason};
@@ -226,9 +227,9 @@ impl Node {
     /// That is enough. Steps are reported in order and only then go on, so the image was read back and the host's key
     /// was placed before. The key lies nowhere but in the root that this plan wrote, its certificate is bound to this
     /// plan, and no other key speaks here: who registers with it is the host that was to be started.
-    fn left_unheard(&self, now: Millis, who: Speaks<'_>) -> Option<&Plan> {
+    fn left_unheard(&self, now: Millis, who: Speaks<'_>) -> Option<&KeptPlan> {
         let run = self.run.as_ref()?;
-        let plan = run.plan.as_deref().filter(|plan| plan.id == *who.plan)?;
+        let plan = run.plan.as_ref().filter(|plan| plan.id == *who.plan)?;
         let step = run.step.as_ref();
         let failed = matches!(step, Some((_, StepState::Failed { .. })));
         let begun = step.is_some_and(|(step, _)| *step == Step::HandOver);

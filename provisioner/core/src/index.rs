@@ -7,6 +7,7 @@ use crate::fleet::Fleet;
 use crate::healing::Own;
 use crate::node::Node;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use groundstate_api::action::{ActionId, ActionList, ActionView};
 use groundstate_api::event::{Event, Happened};
@@ -24,7 +25,7 @@ const LISTED_MAX: usize = 1_000;
 const NO_RACK: &str = "-";
 
 /// Nodes by what they are about.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Index {
     /// Nodes that the healing policy thinks about.
     pub(crate) troubled: BTreeSet<NodeId>,
@@ -49,7 +50,7 @@ impl Index {
         self.running.remove(id);
     }
 
-    fn take(&mut self, before: Option<(Millis, bool)>, node: &Node) {
+    pub(crate) fn take(&mut self, before: Option<(Millis, bool)>, node: &Node) {
         let set = |set: &mut BTreeSet<NodeId>, is: bool| {
             if is {
                 set.insert(node.id().clone());
@@ -110,6 +111,7 @@ impl Fleet {
         self.index.placed.retain(|id| nodes.contains_key(id));
         self.index.queue.retain(|(_, id)| nodes.contains_key(id));
         for node in self.nodes.values_mut() {
+            let node = Arc::make_mut(node);
             node.rules = rules;
             self.index.take(None, node);
         }
@@ -128,7 +130,7 @@ impl Fleet {
 
     /// Folds an event of a node in, with what it means for the fleet.
     pub(crate) fn apply_to(&mut self, id: &NodeId, event: &Event) {
-        let Some(node) = self.nodes.get_mut(id) else {
+        let Some(node) = self.nodes.get_mut(id).map(Arc::make_mut) else {
             return;
         };
         let before = (node.since, node.waits_for_place());
@@ -198,7 +200,7 @@ impl Fleet {
         let nodes = &self.nodes;
         let open = |id: ActionId, node: &NodeId| {
             let open = |node: &Node| node.open_actions().any(|doing| doing.action.id == id);
-            nodes.get(node).is_some_and(open)
+            nodes.get(node).map(Arc::as_ref).is_some_and(open)
         };
         let oldest = self
             .index

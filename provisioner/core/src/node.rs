@@ -3,8 +3,10 @@
 
 use crate::action::Doing;
 use crate::deadline::{FIRST_KEY_QUIET, READY_SILENCE_MAX, STILL_THERE};
+use crate::earlier::Earlier;
 use crate::healing::Episode;
 use crate::health::Reported;
+use crate::kept::{Figures, Kept, KeptInventory, KeptPlan};
 use crate::reasons;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -13,24 +15,25 @@ use alloc::vec::Vec;
 use groundstate_api::boot::{BootSighting, Firmware};
 use groundstate_api::enrol::RescueShell;
 use groundstate_api::healing::MeasureView;
-use groundstate_api::inventory::{Finding, Inventory};
-use groundstate_api::plan::{EarlierDisks, HandOver, OrderTerms, Plan, Step};
+use groundstate_api::inventory::Finding;
+use groundstate_api::plan::{HandOver, OrderTerms, Step};
 use groundstate_api::run::StepState;
 use groundstate_api::site;
 use groundstate_api::view::{HostView, Phase, Timing};
 use groundstate_api::{BootId, Bytes, Millis, NodeId, PlanId, Reason, ReasonCode, RunId};
+use serde::{Deserialize, Serialize};
 
 /// How many inventories' figures are kept per node: with a run a month, a year. The oldest stays for good, so that slow
 /// growth shows too.
 pub(crate) const FIGURES_MAX: usize = 12;
 
 /// What the disks counted in one inventory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskFigures {
     /// When the inventory came.
     pub at: Millis,
     /// Figures by the disk's serial number.
-    pub disks: BTreeMap<String, BTreeMap<String, i64>>,
+    pub disks: Kept<Figures>,
 }
 
 /// One node. Everything but `site`, `policy_hand_over` and `live` is the fold of its events.
@@ -55,11 +58,11 @@ pub struct Node {
     /// How its firmware booted from the network last.
     pub firmware: Option<Firmware>,
     /// The last inventory whose judgement let the run go on: what is expected where the site file says nothing.
-    pub last_good: Option<Box<Inventory>>,
+    pub last_good: Option<KeptInventory>,
     /// What its disks counted in its inventories, the oldest first; at most 12.
     pub figures: Vec<DiskFigures>,
     /// What its plans made of its disks so far.
-    pub earlier: EarlierDisks,
+    pub earlier: Earlier,
     /// The host on its disks: set when it was started, gone when the first disk is wiped.
     pub host: Option<Host>,
     /// Adoptions that are over, the newest last; at most 4.
@@ -83,7 +86,7 @@ pub struct Node {
 }
 
 /// One provisioning run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// Its id.
     pub id: RunId,
@@ -98,11 +101,11 @@ pub struct Run {
     /// How many boots of its machine it was bound to, one after the other.
     pub boots: u32,
     /// What the probes saw.
-    pub inventory: Option<Box<Inventory>>,
+    pub inventory: Option<KeptInventory>,
     /// The judgement on it.
     pub findings: Vec<Finding>,
     /// The plan.
-    pub plan: Option<Box<Plan>>,
+    pub plan: Option<KeptPlan>,
     /// The step it is at and how that stood at its last journalled move.
     pub step: Option<(Step, StepState)>,
     /// What each done step said of itself.
@@ -148,7 +151,7 @@ impl Rules {
 }
 
 /// The key that enrolled.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BoundKey {
     /// The boot in which it was made.
     pub boot_id: BootId,
@@ -157,12 +160,12 @@ pub struct BoundKey {
 }
 
 /// The host on a node's disks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
     /// The id of the plan that made it, or of its adoption: its certificate names it.
     pub id: PlanId,
     /// The plan that made it; `None` for one that was taken in as it runs.
-    pub plan: Option<Box<Plan>>,
+    pub plan: Option<KeptPlan>,
     /// When it was taken in, where it was.
     pub adopted: Option<Millis>,
     /// Digest of the key that its certificate was issued for: no other key speaks for it.
@@ -230,7 +233,7 @@ impl Node {
             firmware: None,
             last_good: None,
             figures: Vec::new(),
-            earlier: EarlierDisks::default(),
+            earlier: Earlier::default(),
             host: None,
             let_go: Vec::new(),
             quarantine: BTreeMap::new(),

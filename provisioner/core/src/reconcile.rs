@@ -7,6 +7,7 @@
 use crate::fleet::Fleet;
 use crate::node::Node;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use groundstate_api::site::{self, Site};
 use groundstate_api::{MacAddr, Millis, NodeId};
@@ -38,10 +39,10 @@ impl Fleet {
         self.nodes.retain(|id, _| !left.contains(id));
         for (id, declared) in wanted {
             let effective = crate::profile::effective(declared, &site.profiles);
-            match self.nodes.get_mut(id) {
+            match self.nodes.get_mut(id).map(Arc::make_mut) {
                 None => {
                     let node = Node::new(effective, site.policy.hand_over, now);
-                    self.nodes.insert(id.clone(), node);
+                    self.nodes.insert(id.clone(), Arc::new(node));
                     done.added.push(id.clone());
                 }
                 Some(node) => {
@@ -56,6 +57,7 @@ impl Fleet {
         self.by_mac = owners(site);
         let by_mac = &self.by_mac;
         self.waiting.let_go(|mac| by_mac.contains_key(&mac));
+        self.told.let_go(|mac| by_mac.contains_key(&mac));
         self.closed = site.policy.closed;
         self.boot.clone_from(&site.boot);
         self.set_rules(site);

@@ -49,7 +49,7 @@ impl Node {
             | Phase::Ready
             | Phase::Suspect
             | Phase::Draining => match &current.plan {
-                Some(plan) => Instruction::CarryOut { plan: plan.clone() },
+                Some(plan) => Instruction::CarryOut { plan: plan.get() },
                 None => Instruction::Wait {
                     reason: reasons::planning(self.since),
                 },
@@ -263,7 +263,11 @@ impl Node {
         let done = matches!(state, StepState::Done { .. });
         let left = step == Step::HandOver && done;
         let erased = step == Step::Erase && done;
-        let unproved = self.unproved(run);
+        let unproved = if erased {
+            self.unproved(run)
+        } else {
+            Vec::new()
+        };
         out.push(Wish::Append(Happened::StepMoved {
             run: progress.run,
             number,

@@ -154,8 +154,8 @@ fn said(part: Option<&Part>) -> Option<TicketPart> {
 fn machine(node: &Node, site: &Site) -> TicketMachine {
     let slot = node.site.slot.as_ref();
     let rack = slot.and_then(|slot| site.racks.iter().find(|rack| rack.name == slot.rack));
-    let seen = node.run.as_ref().and_then(|run| run.inventory.as_deref());
-    let seen = seen.or(node.last_good.as_deref());
+    let seen = node.run.as_ref().and_then(|run| run.inventory.as_ref());
+    let seen = seen.or(node.last_good.as_ref());
     TicketMachine {
         rack: slot.map(|slot| slot.rack.clone()),
         place: rack.map(|rack| rack.place.clone()).unwrap_or_default(),

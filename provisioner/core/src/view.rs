@@ -41,15 +41,15 @@ impl Node {
             firmware: self.firmware,
             hand_over: run.map(|run| run.hand_over),
             inventory: run
-                .and_then(|run| run.inventory.as_deref())
-                .or(self.last_good.as_deref())
-                .cloned(),
+                .and_then(|run| run.inventory.as_ref())
+                .or(self.last_good.as_ref())
+                .map(|kept| *kept.get()),
             findings: run.map(|run| run.findings.clone()).unwrap_or_default(),
             hardware: Vec::new(),
             plan: run
-                .and_then(|run| run.plan.as_deref())
-                .or(self.host.as_ref().and_then(|host| host.plan.as_deref()))
-                .cloned(),
+                .and_then(|run| run.plan.as_ref())
+                .or(self.host.as_ref().and_then(|host| host.plan.as_ref()))
+                .map(|kept| *kept.get()),
             timings: run.map(|run| run.timings.clone()).unwrap_or_default(),
             facts: run.map_or(Vec::new(), |run| {
                 run.facts.iter().map(|(s, f)| (*s, f.clone())).collect()

@@ -31,7 +31,7 @@ pub const HEARD_MAX: usize = 512;
 pub const OF_ADDRESS_MAX: usize = 8;
 
 /// The machines.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct WaitingRoom {
     machines: BTreeMap<MacAddr, Machine>,
 }

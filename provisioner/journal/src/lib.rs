@@ -7,6 +7,8 @@
 mod error;
 mod etcd;
 #[cfg(feature = "peer")]
+pub mod past;
+#[cfg(feature = "peer")]
 pub mod peer;
 mod sqlite;
 mod text;

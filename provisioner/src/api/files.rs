@@ -71,7 +71,7 @@ fn of_plan<T>(
         if !node.is_bound_to(&me.run, &me.key) {
             return None;
         }
-        look(node, node.run.as_ref()?.plan.as_deref()?)
+        look(node, &*node.run.as_ref()?.plan.as_ref()?.get())
     });
     found.flatten().ok_or_else(|| {
         Refusal::not_allowed(

@@ -83,7 +83,7 @@ pub(crate) async fn plan(
 ) -> Result<Json<Plan>, Refusal> {
     let node = known(&ours, &name)?;
     let plan = ours
-        .with_node(&node, |n| n.run.as_ref().and_then(|run| run.plan.clone()))
+        .with_node(&node, |n| Some(n.run.as_ref()?.plan.as_ref()?.get()))
         .flatten();
     plan.map(|plan| Json(*plan)).ok_or_else(|| {
         let reason = Reason::new(

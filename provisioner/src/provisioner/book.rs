@@ -24,6 +24,8 @@ pub(super) struct Book {
     pub(super) newest: u64,
     /// What was written last may be durable although it failed, or another one wrote: read before anything is decided.
     pub(super) doubtful: bool,
+    /// The journal has other times than the fold here: the wall clock was set while we ran.
+    pub(super) dated: bool,
     /// Nodes that the journal speaks of and the site does not.
     pub(super) gone: HashSet<NodeId>,
 }
@@ -415,6 +417,7 @@ impl Provisioner {
         };
         match self.inner.refusing.note(done) {
             Ok(()) => {
+                book.dated |= written != first.at;
                 book.newest = last.number;
                 Ok(written)
             }

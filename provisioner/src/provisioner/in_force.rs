@@ -179,41 +179,27 @@ impl Provisioner {
     }
 }
 
-impl Book {
-    /// Folds the journal, and says which site is in force at its end.
-    pub(super) fn replay(
-        file: Site,
-        journal: Box<dyn Journal>,
-        began: Millis,
-    ) -> Result<(Fleet, InForce, Self), JournalError> {
-        let mut fleet = Fleet::new(&file, began);
-        let mut in_force = InForce::of_file(file);
-        let mut gone = HashSet::new();
-        let newest = super::replay::replay(journal.as_ref(), |event| {
-            fleet.apply(event);
-            note_gone(&fleet, event, &mut gone);
-            if let Happened::SiteApplied {
-                version,
-                digest,
-                by,
-                ..
-            } = &event.what
-            {
-                let site = kept_site(journal.as_ref(), digest)?;
-                let at = (journal.as_ref(), event.number);
-                reconcile(&mut fleet, &site, began, &mut gone, at)?;
-                in_force.applied(site, *version, *digest, by);
-            }
-            Ok(())
-        })?;
-        let book = Self {
-            journal,
-            newest,
-            doubtful: false,
-            gone,
-        };
-        Ok((fleet, in_force, book))
+/// Folds one event of the journal in, with the site that it puts in force.
+pub(super) fn fold_in(
+    (fleet, in_force, gone): (&mut Fleet, &mut InForce, &mut HashSet<NodeId>),
+    journal: &dyn Journal,
+    event: &Event,
+    began: Millis,
+) -> Result<(), JournalError> {
+    fleet.apply(event);
+    note_gone(fleet, event, gone);
+    if let Happened::SiteApplied {
+        version,
+        digest,
+        by,
+        ..
+    } = &event.what
+    {
+        let site = kept_site(journal, digest)?;
+        reconcile(fleet, &site, began, gone, (journal, event.number))?;
+        in_force.applied(site, *version, *digest, by);
     }
+    Ok(())
 }
 
 /// Reads the site of an event. It is refused where it is not what the event names.

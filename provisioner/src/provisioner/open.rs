@@ -3,6 +3,7 @@
 
 use super::book::Book;
 use super::in_force::{BY_START, InForce};
+use super::keeper::Keeper;
 use super::{Inner, OpenError, Options, Provisioner, Shared, Work, boot_service};
 use crate::clock::Clock;
 use crate::fan_out::Sources;
@@ -80,7 +81,10 @@ impl Provisioner {
         let id = journal_id(journal.as_ref())?;
         let (reader, watcher) = (journal.reader()?, journal.reader()?);
         let election = journal.election();
-        let (fleet, in_force, book) = Book::replay(site.clone(), journal, clock.steady())?;
+        let keeper = Keeper::of(&state_dir);
+        let began = clock.steady();
+        let (fleet, in_force, book) =
+            Book::replay(site.clone(), journal, began, (&keeper, id.as_deref()))?;
         if !is_edited(&in_force, &site)? {
             // The file may name an address that an applied site has overtaken.
             pki.serve_at(in_force.site.network.address)?;
@@ -109,6 +113,7 @@ impl Provisioner {
                 recent: super::Recent::default(),
                 reader: Mutex::new(reader),
                 leader: Leadership::new(me, standing.clone()),
+                keeper,
                 mark: Mutex::new(mark),
                 journal_id: id.map(OnceLock::from).unwrap_or_default(),
                 campaign: Mutex::new(Some(stop)),
@@ -220,6 +225,7 @@ impl Provisioner {
     /// Stops to lead at once, so that another one need not wait for the lease to end.
     pub(super) fn leave(&self) {
         self.remember_how_far();
+        self.snapshot_at_the_end();
         let campaign = &self.inner.campaign;
         drop(
             campaign

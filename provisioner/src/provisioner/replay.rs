@@ -16,21 +16,22 @@ const SHORT: u64 = 4 * PAGE;
 const PAGE: u64 = 1_000;
 const _: () = assert!(PAGE == 1_000 && REPLAY_PAGE == 1_000);
 
-/// Hands every event to `fold`, and says the number of the last one.
+/// Hands every event above `after` to `fold`, and says the number of the last one.
 pub(super) fn replay(
     journal: &dyn Journal,
+    after: u64,
     fold: impl FnMut(&Event) -> Result<(), JournalError>,
 ) -> Result<u64, JournalError> {
     let newest = journal.newest()?;
-    let mut folding = Folding { last: 0, fold };
-    if newest > SHORT {
+    let mut folding = Folding { last: after, fold };
+    if newest.saturating_sub(after) > SHORT {
         let readers = (0..READERS).map(|_| journal.reader());
         let readers = readers.collect::<Result<Vec<_>, _>>()?;
         std::thread::scope(|scope| {
             let mut pages = Vec::new();
             for (number, reader) in (0..READERS).zip(readers) {
                 let (to, from) = sync_channel(AHEAD);
-                scope.spawn(move || read(reader.as_ref(), number, newest, &to));
+                scope.spawn(move || read(reader.as_ref(), (after, number), newest, &to));
                 pages.push(from);
             }
             folding.in_turn(pages, newest)
@@ -50,10 +51,10 @@ pub(super) fn replay(
 type Page = Result<Vec<Event>, JournalError>;
 
 /// Every second page, from this one on. It ends when nobody takes them any more.
-fn read(reader: &dyn Reader, first: u64, newest: u64, to: &SyncSender<Page>) {
+fn read(reader: &dyn Reader, (after, first): (u64, u64), newest: u64, to: &SyncSender<Page>) {
     let mut page = first;
-    while page * PAGE < newest {
-        let read = reader.read(page * PAGE, REPLAY_PAGE, None);
+    while after + page * PAGE < newest {
+        let read = reader.read(after + page * PAGE, REPLAY_PAGE, None);
         let failed = read.is_err();
         if to.send(read).is_err() || failed {
             return;

@@ -9,7 +9,7 @@ use groundstate_api::site::Node;
 use groundstate_api::site_plan::{Drift, Drifted};
 use groundstate_api::{Digest, NodeId, Reason};
 use mos_core::customise::Volume;
-use prov_core::drift;
+use prov_core::{KeptInventory, drift};
 use std::collections::HashMap;
 
 /// Nodes that are looked at in one go.
@@ -34,9 +34,9 @@ impl Provisioner {
                     let findings = drift::newest(node).map(|inventory| {
                         hw_core::judge_node(
                             &node.site,
-                            node.last_good.as_deref(),
-                            &node.earlier,
-                            inventory,
+                            node.last_good.as_ref().map(KeptInventory::get).as_deref(),
+                            &node.earlier.get(),
+                            &inventory.get(),
                         )
                     });
                     drift::of_node(node, wanted, &findings.unwrap_or_default(), &mut drifts);

@@ -118,8 +118,8 @@ impl Provisioner {
         let node = self.fleet.node(&self.node).expect("the node of the site");
         let findings = hw_core::judge_node(
             &node.site,
-            node.last_good.as_deref(),
-            &node.earlier,
+            node.last_good.as_ref().map(prov_core::KeptInventory::get).as_deref(),
+            &node.earlier.get(),
             inventory,
         );
         let findings = prov_core::allowance::allow(node, &self.site.policy, inventory, findings);
@@ -272,11 +272,12 @@ impl Provisioner {
             node: &node.site,
             policy: &self.site.policy,
             hand_over: current.hand_over,
-            inventory: current
+            inventory: &current
                 .inventory
                 .as_ref()
-                .expect("a plan follows an inventory"),
-            earlier: &node.earlier,
+                .expect("a plan follows an inventory")
+                .get(),
+            earlier: &node.earlier.get(),
             image: &self.image,
             boot_mac: hardware::MAC,
             seed: Digest::of(b"seed"),

@@ -12,7 +12,7 @@ use groundstate_api::{Millis, Reason};
 const REMEMBERED_MAX: usize = 10_000;
 
 /// The brake, as a fold of events.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Brake {
     set: Option<(Millis, Option<Reason>)>,
     by: Option<String>,

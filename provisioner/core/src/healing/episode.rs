@@ -15,7 +15,7 @@ const CALM: Millis = Millis::secs(30 * 60);
 const TRIED_MAX: usize = 64;
 
 /// One trouble.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Episode {
     /// When it began.
     pub began: Millis,

@@ -3,6 +3,7 @@
 
 use crate::world::*;
 use groundstate_api::inventory::{Finding, Gravity, Inventory};
+use groundstate_api::plan::EarlierDisks;
 use groundstate_api::plan::OrderTerms;
 use groundstate_api::site::Policy;
 use prov_core::allowance::allow;
@@ -43,7 +44,11 @@ fn data_disks_may_be_missing_as_far_as_the_site_says_and_the_os_disk_never() {
     policy.disks.missing_data_disks = Some(2);
     // Nobody knows which disk is the OS disk.
     assert_eq!(stops(&node, &policy, &seen, &findings), 2);
-    node.earlier.os.insert("OS-1".into());
+    let os = ["OS-1".to_string()].into();
+    node.earlier = prov_core::Earlier::of(&EarlierDisks {
+        os,
+        ..EarlierDisks::default()
+    });
     assert_eq!(
         stops(&node, &policy, &seen, &findings),
         2,

@@ -18,4 +18,5 @@ mod life;
 mod resume;
 mod run;
 mod simulation;
+mod snapshots;
 mod world;

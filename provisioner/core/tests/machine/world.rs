@@ -18,7 +18,7 @@ pub(crate) use groundstate_api::view::Phase;
 pub(crate) use groundstate_api::{
     Bytes, Digest, MacAddr, Millis, NodeId, PlanId, Reason, ReasonCode, RunId, SCHEMA,
 };
-pub(crate) use prov_core::{Fleet, Found, Input, LifeOrder, Own, Reply, Wish, settle};
+pub(crate) use prov_core::{Fleet, Found, Input, LifeOrder, Own, Reply, Wish, settle, snapshot};
 
 pub(crate) const MAC: MacAddr = MacAddr([0x52, 0x54, 0, 0, 0, 1]);
 pub(crate) const BOOT_A: &str = "11111111-1111-1111-1111-111111111111";
@@ -474,10 +474,33 @@ impl World {
 
     /// The state is the fold of the journal, and of nothing else.
     pub(crate) fn check_replay(&self) {
-        let mut replayed = Fleet::new(&self.site, Millis(1_000));
-        self.journal.iter().for_each(|event| replayed.apply(event));
-        let mut replayed = replayed.node(&node()).unwrap().clone();
+        let began = Millis(1_000);
+        let fold = |mut fleet: Fleet, events: &[Event]| {
+            events.iter().for_each(|event| fleet.apply(event));
+            fleet
+        };
+        let all = fold(Fleet::new(&self.site, began), &self.journal);
+        // From a snapshot after any event it is the same.
+        let length = self.journal.len();
+        for cut in [0, length / 3, length / 2, length] {
+            let (before, after) = self.journal.split_at(cut);
+            let before = fold(Fleet::new(&self.site, began), before);
+            let restored = again(&before, &self.site, began);
+            assert!(fold(restored, after) == all, "cut at {cut} of {length}");
+        }
+        // What is only remembered while we run is in no snapshot.
+        let restored = again(&self.fleet, &self.site, began);
+        assert!(restored == all, "taken while it ran");
+        let mut replayed = all.node(&node()).unwrap().clone();
         replayed.live = self.node().live.clone();
         assert_eq!(&replayed, self.node());
     }
+}
+
+/// Through a snapshot's bytes.
+pub(crate) fn again(fleet: &Fleet, site: &site::Site, began: Millis) -> Fleet {
+    let taken = fleet.take();
+    let chunks = taken.chunks().map(|bytes| snapshot::open(&bytes.unwrap()));
+    let chunks = chunks.collect::<Result<Vec<_>, _>>().unwrap();
+    Fleet::restored(site, began, &taken.rest().unwrap(), chunks).unwrap()
 }

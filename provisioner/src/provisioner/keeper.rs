@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+//! When a snapshot of the fold is taken, and of what: of the journal's events and nothing else.
+//!
+//! The writer is stopped for as long as it takes to count the nodes; what follows is done by a thread of its own.
+
+use super::Provisioner;
+use super::book::Book;
+use super::in_force::InForce;
+use super::snapshot::{Ignored, Moment, SnapshotFile};
+use crate::journal::{Journal, JournalError};
+use crate::leader::Standing;
+use groundstate_api::Millis;
+use groundstate_api::site::Site;
+use prov_core::Fleet;
+use prov_core::snapshot::Taken;
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Events after which a snapshot is taken: they are folded in a fraction of a second.
+const EVENTS: u64 = 20_000;
+/// Fewer events are worth one after this time, or when we stop.
+const EVENTS_FEW: u64 = 1_000;
+const LONG: Duration = Duration::from_secs(10 * 60);
+/// At least so many times what the last one took lies between two.
+const PAUSE: u32 = 10;
+
+/// What is known of the last snapshot.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    file: SnapshotFile,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The event that the newest one was taken after.
+    after: u64,
+    ended: Instant,
+    took: Duration,
+    busy: bool,
+    said: bool,
+}
+
+/// Where a fold begins.
+pub(super) struct Start {
+    pub(super) fleet: Fleet,
+    pub(super) in_force: InForce,
+    pub(super) gone: HashSet<groundstate_api::NodeId>,
+    pub(super) newest: u64,
+}
+
+impl Keeper {
+    pub(super) fn of(state_dir: &Path) -> Self {
+        Self {
+            file: SnapshotFile::of(state_dir),
+            state: Mutex::new(State {
+                after: 0,
+                ended: Instant::now(),
+                took: Duration::ZERO,
+                busy: false,
+                said: false,
+            }),
+        }
+    }
+
+    /// The snapshot's fold; that of nothing where there is none that is believed.
+    pub(super) fn start(
+        &self,
+        file: Site,
+        journal: &dyn Journal,
+        id: Option<&str>,
+        began: Millis,
+    ) -> Start {
+        match self.restored(journal, id, began) {
+            Ok(Some(start)) => {
+                self.state().after = start.newest;
+                return start;
+            }
+            Ok(None) => {}
+            Err(why) => {
+                let path = self.file.path().display();
+                tracing::warn!(%path, %why, "the snapshot is not used: the whole journal is read");
+            }
+        }
+        Start {
+            fleet: Fleet::new(&file, began),
+            in_force: InForce::of_file(file),
+            gone: HashSet::new(),
+            newest: 0,
+        }
+    }
+
+    fn restored(
+        &self,
+        journal: &dyn Journal,
+        id: Option<&str>,
+        began: Millis,
+    ) -> Result<Option<Start>, Ignored> {
+        let Some(restored) = self.file.read(journal, id)? else {
+            return Ok(None);
+        };
+        let header = restored.header.clone();
+        let site = super::in_force::kept_site(journal, &header.site)?;
+        let fleet = restored.fleet(&site, began)?;
+        Ok(Some(Start {
+            fleet,
+            in_force: InForce {
+                site: Arc::new(site),
+                version: header.version,
+                digest: Some(header.site),
+                of_start: header.of_start,
+            },
+            gone: header.gone.into_iter().collect(),
+            newest: header.newest,
+        }))
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether one is due; then it is this caller's to take.
+    fn begins(&self, newest: u64) -> bool {
+        let mut state = self.state();
+        let new = newest.saturating_sub(state.after);
+        let idle = state.ended.elapsed();
+        let wanted = new >= EVENTS || new >= EVENTS_FEW && idle >= LONG;
+        let due = wanted && !state.busy && idle >= state.took * PAUSE;
+        state.busy |= due;
+        due
+    }
+
+    fn ended(&self, took: Duration, after: Option<u64>) {
+        let mut state = self.state();
+        state.after = after.unwrap_or(state.after);
+        (state.took, state.ended, state.busy) = (took, Instant::now(), false);
+    }
+}
+
+impl Provisioner {
+    /// Has a snapshot taken where enough has happened since the last one. Does not wait for it.
+    pub(super) fn snapshot_when_due(&self) {
+        let newest = *self.inner.newest.borrow();
+        if !self.inner.keeper.begins(newest) {
+            return;
+        }
+        let this = self.clone();
+        let begun = std::thread::Builder::new()
+            .name("snapshot".to_owned())
+            .spawn(move || this.snapshot());
+        if let Err(error) = begun {
+            tracing::warn!(%error, "no snapshot is taken");
+            self.inner.keeper.ended(Duration::ZERO, None);
+        }
+    }
+
+    /// Takes one as we stop, where a start would have much to fold.
+    pub(super) fn snapshot_at_the_end(&self) {
+        let newest = *self.inner.newest.borrow();
+        let keeper = &self.inner.keeper;
+        let worth = {
+            let mut state = keeper.state();
+            let worth = newest.saturating_sub(state.after) >= EVENTS_FEW && !state.busy;
+            state.busy |= worth;
+            worth
+        };
+        if worth {
+            self.snapshot();
+        }
+    }
+
+    /// Takes a snapshot of the fold now, in the place of the one before; whether there is one of what is known now. Blocks for
+    /// a second or two, the writer for a moment.
+    pub fn snapshot(&self) -> bool {
+        let (keeper, began) = (&self.inner.keeper, Instant::now());
+        let moment = self.moment();
+        let Some((moment, taken)) = moment else {
+            keeper.ended(began.elapsed(), None);
+            return false;
+        };
+        let (newest, nodes) = (moment.newest, taken.nodes());
+        let written = match self.second_reader() {
+            Ok(reader) => keeper.file.write(reader.as_ref(), moment, &taken),
+            Err(error) => Err(error.into()),
+        };
+        let took = began.elapsed();
+        keeper.ended(took, written.is_ok().then_some(newest));
+        match written {
+            Ok(length) => {
+                let ms = took.as_millis();
+                tracing::info!(newest, nodes, length, ms, "a snapshot of the fold is kept");
+                true
+            }
+            Err(error) => {
+                let path = keeper.file.path().display();
+                tracing::warn!(%path, %error, "no snapshot is kept; the next start reads more of the journal");
+                false
+            }
+        }
+    }
+
+    fn second_reader(&self) -> Result<Box<dyn crate::journal::Reader>, JournalError> {
+        self.book().journal.reader()
+    }
+
+    /// What stands in the journal and what that means, at one moment; `None` where the one is not surely the other's fold.
+    fn moment(&self) -> Option<(Moment, Taken)> {
+        if matches!(self.standing(), Standing::Refuses(_)) {
+            return None;
+        }
+        let journal = self.inner.journal_id.get()?.clone();
+        let book = self.book();
+        if book.dated {
+            let said = std::mem::replace(&mut self.inner.keeper.state().said, true);
+            if !said {
+                tracing::warn!(
+                    "the clock was set: no snapshot is taken until the next start, since times here are not those of the journal"
+                );
+            }
+            return None;
+        }
+        if book.doubtful {
+            return None;
+        }
+        let in_force = self.in_force();
+        let moment = Moment {
+            journal,
+            newest: book.newest,
+            version: in_force.version,
+            site: in_force.digest?,
+            of_start: in_force.of_start,
+            gone: book.gone.iter().cloned().collect(),
+        };
+        let taken = self.fleet().take();
+        Some((moment, taken))
+    }
+}
+
+impl Book {
+    /// Folds the journal from the snapshot on, and says which site is in force at its end.
+    pub(super) fn replay(
+        file: Site,
+        journal: Box<dyn Journal>,
+        began: Millis,
+        (keeper, id): (&Keeper, Option<&str>),
+    ) -> Result<(Fleet, InForce, Self), JournalError> {
+        let since = Instant::now();
+        let Start {
+            mut fleet,
+            mut in_force,
+            mut gone,
+            newest: from,
+        } = keeper.start(file, journal.as_ref(), id, began);
+        let opened = since.elapsed();
+        let newest = super::replay::replay(journal.as_ref(), from, |event| {
+            super::in_force::fold_in(
+                (&mut fleet, &mut in_force, &mut gone),
+                journal.as_ref(),
+                event,
+                began,
+            )
+        })?;
+        let (snapshot, ms) = (opened.as_millis(), since.elapsed().as_millis());
+        tracing::info!(newest, from, snapshot, ms, "the journal is folded");
+        let book = Self {
+            journal,
+            newest,
+            doubtful: false,
+            dated: false,
+            gone,
+        };
+        Ok((fleet, in_force, book))
+    }
+}
