@@ -51,7 +51,10 @@ pub fn wipe(device: &Path, plan: &DiskPlan) -> Result<Vec<String>, DiskError> {
     let mut zeroed = zero(&disk, &merged(ranges))?;
     zeroed += zero(&disk, &[(0, first.min(size))])?;
     zeroed += zero(&disk, &[(size - tail, size)])?;
-    zeroed += zero(&disk, &[(first.min(size), HEAD.min(size))])?;
+    // A header tells whose the disk was for as long as anything of a table is there.
+    let second = (2 * first).min(size);
+    zeroed += zero(&disk, &[(second, HEAD.min(size).max(second))])?;
+    zeroed += zero(&disk, &[(first.min(size), second)])?;
     disk.reread_partitions()?;
     let (after, _) = contents_of(&disk).map_err(&read)?;
     if let Some(left) = after.first() {

@@ -79,6 +79,28 @@ pub(crate) fn made(bytes: &[u8], chunk_size: usize) -> Made {
 }
 
 impl Made {
+    /// The same as an image of a whole disk.
+    pub(crate) fn whole(mut self) -> Self {
+        self.manifest.kind = ImageKind::WholeDisk;
+        self.manifest.boot = groundstate_api::image::BootEntry::BootCode;
+        image_core::manifest::check(&self.manifest).unwrap();
+        self
+    }
+
+    pub(crate) const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Without its head.
+    pub(crate) fn body(&self) -> Self {
+        let manifest = crate::whole_disk::body_of(&self.manifest);
+        image_core::manifest::check(&manifest).unwrap();
+        Self {
+            manifest,
+            stored: Arc::clone(&self.stored),
+        }
+    }
+
     pub(crate) fn write(&self, target: &Path) -> Result<Vec<String>, Reason> {
         self.write_within(REQUEST_MAX, target)
     }
@@ -90,7 +112,10 @@ impl Made {
         target: &Path,
     ) -> Result<Vec<String>, Reason> {
         let sources = Fixed::local(self.stored.clone());
-        let options = Options::default();
+        let options = Options {
+            tail_stays: true,
+            ..Options::default()
+        };
         let deployed = deploy_within(
             patience,
             &self.manifest,

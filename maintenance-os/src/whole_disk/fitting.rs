@@ -132,6 +132,12 @@ impl Fitting {
             }
             facts.extend(fix.facts());
         } else {
+            disk.write(&Write {
+                at: Bytes(0),
+                bytes: boot.to_vec(),
+                what: "the first sector",
+            })?;
+            // By the first sector the image is known from here on, so that our own table can go.
             if let Some((from, to)) = self.tail {
                 disk.write(&Write {
                     at: Bytes(from),
@@ -139,12 +145,10 @@ impl Fitting {
                     what: "the plan's own table is cleared",
                 })?;
             }
-            disk.write(&Write {
-                at: Bytes(0),
-                bytes: boot.to_vec(),
-                what: "the first sector",
-            })?;
-            facts.push("the image's first sector stands as it was made, written last".to_owned());
+            facts.push(
+                "the image's first sector stands as it was made, written after all else of it"
+                    .to_owned(),
+            );
         }
         if let Some(gpt) = &self.gpt {
             facts.push(format!(

@@ -13,6 +13,7 @@ mod renew;
 mod strangers;
 mod table;
 mod vhd;
+mod whole;
 
 use super::*;
 use crate::medium::stand_in::{Image, Op, StandIn, plug_in};
@@ -212,6 +213,9 @@ impl Rig {
             return;
         };
         let table = self.table();
+        if self.plan.disks[0].whole_disk().is_some() {
+            return; // The image's own table has the same GUID.
+        }
         if layout.disk_guid == table.disk_guid {
             let is: Vec<_> = layout
                 .partitions

@@ -47,6 +47,8 @@ pub struct Options {
     pub proof: Proof,
     /// What comes is proved and let go, and the target is not touched: for who has no disk for it, and serves it.
     pub nowhere: bool,
+    /// Behind an image of a whole disk stands nothing that starts, and it stays: a table of the plan's own.
+    pub tail_stays: bool,
 }
 
 /// Brings the image onto `target`, a device or a file that is at least as large, and makes it durable. What stands there
@@ -137,6 +139,7 @@ pub(in crate::image) fn deploy_within(
         done: Bytes(0),
         rate: Rate::default(),
         dropped: Vec::new(),
+        tail_stays: options.tail_stays,
         on,
     };
     let ended = std::thread::scope(|scope| {
@@ -209,6 +212,8 @@ struct Actor<'a> {
     done: Bytes,
     rate: Rate,
     dropped: Vec<(String, Reason)>,
+    /// What stands behind an image of a whole disk is not cleared.
+    tail_stays: bool,
     on: &'a mut dyn FnMut(Moved),
 }
 

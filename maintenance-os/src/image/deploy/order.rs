@@ -113,7 +113,7 @@ impl Actor<'_> {
         let head = HEAD.0.min(self.manifest.size.0);
         let clear = |from, to| Order::Clear(from, to, true);
         self.order(Doing::Shut, "cleared at byte 0".to_owned(), clear(0, head))?;
-        if self.manifest.kind == ImageKind::WholeDisk {
+        if self.manifest.kind == ImageKind::WholeDisk && !self.tail_stays {
             let tail = size.saturating_sub(HEAD.0).max(head);
             // What belongs to the image is written as such, or was found to be right.
             let tail = tail.max(self.manifest.size.0.min(size));
