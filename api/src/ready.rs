@@ -103,6 +103,33 @@ impl Addresses {
     }
 }
 
+/// What a client does next with a call that was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// The answer counts.
+    Take,
+    /// The call belongs to the leader, who is current now.
+    SendOn,
+}
+
+impl Addresses {
+    /// Takes in an answer: its status, and what [`LEADER_HEADER`] said. A provisioner that does not lead and knows no leader may be
+    /// cut off from the others: the next call goes to another one.
+    pub fn answered(&mut self, status: u16, leader: Option<&str>) -> Then {
+        if status != UNAVAILABLE {
+            return Then::Take;
+        }
+        if leader.is_some_and(|leader| self.led(leader)) {
+            return Then::SendOn;
+        }
+        self.next();
+        Then::Take
+    }
+}
+
+/// The status of who does not lead, or whose journal takes nothing.
+const UNAVAILABLE: u16 = 503;
+
 /// Whether a text is `https://host` or `https://host:port`, and nothing more.
 fn is_address(text: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
@@ -187,6 +214,27 @@ mod tests {
         assert!(!known.led("https://c:1"), "it was called already");
         assert!(known.led("https://d:1"), "a leader that nobody spoke of");
         assert_eq!(known.current(), "https://d:1");
+    }
+
+    #[test]
+    fn who_does_not_lead_and_knows_no_leader_is_left() {
+        let mut known = Addresses::new("https://a:1", ["https://b:1"]);
+        assert_eq!(known.answered(200, Some("https://b:1")), Then::Take);
+        assert_eq!(known.answered(409, None), Then::Take);
+        assert_eq!(known.current(), "https://a:1");
+        assert_eq!(known.answered(503, None), Then::Take);
+        assert_eq!(known.current(), "https://b:1");
+        assert_eq!(known.answered(503, Some("https://a:1")), Then::SendOn);
+        assert_eq!(known.current(), "https://a:1");
+        assert_eq!(
+            known.answered(503, Some("https://a:1")),
+            Then::Take,
+            "it names itself"
+        );
+        assert_eq!(known.current(), "https://b:1");
+        let mut alone = Addresses::new("https://a:1", []);
+        assert_eq!(alone.answered(503, None), Then::Take);
+        assert_eq!(alone.current(), "https://a:1");
     }
 
     #[test]

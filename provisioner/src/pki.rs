@@ -4,6 +4,7 @@
 //! Of a certificate signing request only the public key is taken: every name in a certificate is ours.
 
 mod access;
+mod server;
 
 pub use access::{Access, AccessError, Issued};
 
@@ -18,15 +19,14 @@ use rcgen::{
     DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKey,
     PublicKeyData as _, SanType, SigningKey as _,
 };
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::ServerCertVerifier as _;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use server::{server_names, server_params, still_good};
 use std::fs;
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -55,6 +55,8 @@ pub struct Pki {
     issuer: Issuer<'static, KeyPair>,
     /// Held while an erase is signed: two disks that end at once must not both make the signer's key.
     signing: Mutex<()>,
+    /// Names of the server beside the site's address: where this one of several provisioners is.
+    names: Vec<String>,
     server_chain: Vec<CertificateDer<'static>>,
     server_key: PrivateKeyDer<'static>,
 }
@@ -91,6 +93,14 @@ impl Pki {
     /// # Errors
     /// Where a file cannot be read, written or understood, or the CA's certificate is missing among others.
     pub fn open(state_dir: &Path, site: &Site) -> Result<Self, PkiError> {
+        Self::open_as(state_dir, site, &[])
+    }
+
+    /// The same for a server that has these names and addresses beside the site's: one of several.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and where a name is none.
+    pub fn open_as(state_dir: &Path, site: &Site, names: &[String]) -> Result<Self, PkiError> {
         let dir = state_dir.join("pki");
         let (ca_path, ca_key_path) = (dir.join("ca.crt"), dir.join("ca.key"));
         if !ca_path.exists() {
@@ -113,14 +123,14 @@ impl Pki {
             path: ca_path,
             source,
         })?;
-        let address = site.network.address;
+        let all = server_names(site.network.address, names);
         let server = dir.join("server.crt");
-        if !still_good(&server, &ca_pem, Some(address)) {
+        if !still_good(&server, &ca_pem, Some(&all)) {
             service(
                 &issuer,
                 &server,
                 &dir.join("server.key"),
-                server_params(address)?,
+                server_params(&all)?,
             )?;
         }
         let operator = dir.join("operator/operator.crt");
@@ -141,6 +151,7 @@ impl Pki {
             ca_pem,
             issuer,
             signing: Mutex::new(()),
+            names: names.to_vec(),
             server_chain,
             server_key,
         })
@@ -149,8 +160,9 @@ impl Pki {
     /// Serves with a certificate for this address from now on.
     pub(crate) fn serve_at(&mut self, address: Ipv4Addr) -> Result<(), PkiError> {
         let (server, key) = self.server_files();
-        if !still_good(&server, &self.ca_pem, Some(address)) {
-            service(&self.issuer, &server, &key, server_params(address)?)?;
+        let all = server_names(address, &self.names);
+        if !still_good(&server, &self.ca_pem, Some(&all)) {
+            service(&self.issuer, &server, &key, server_params(&all)?)?;
         }
         (self.server_chain, self.server_key) = load(&server, &key)?;
         Ok(())
@@ -361,19 +373,6 @@ fn ca_params(site: &str) -> CertificateParams {
     params
 }
 
-fn server_params(address: Ipv4Addr) -> Result<CertificateParams, PkiError> {
-    let mut params = named("Groundstate provisioner", SERVICE_LIFE);
-    params.subject_alt_names = vec![
-        SanType::IpAddress(IpAddr::V4(address)),
-        SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        SanType::DnsName("localhost".try_into().map_err(PkiError::Make)?),
-    ];
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    params.use_authority_key_identifier_extension = true;
-    Ok(params)
-}
-
 fn client_params(peer: &Peer, life: Duration) -> CertificateParams {
     let mut params = named(&peer.common_name().unwrap_or_default(), life);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -456,31 +455,6 @@ fn files_in(dir: &Path) -> Result<Vec<String>, PkiError> {
     }
     found.sort();
     Ok(found)
-}
-
-/// Whether the certificate is there, is signed by this CA, has not expired, and is the server's at this address; or, without
-/// an address, a client's.
-fn still_good(path: &Path, ca_pem: &str, address: Option<Ipv4Addr>) -> bool {
-    let Ok(certificate) = CertificateDer::from_pem_file(path) else {
-        return false;
-    };
-    let Ok(roots) = roots(ca_pem) else {
-        return false;
-    };
-    let (roots, now) = (Arc::new(roots), UnixTime::now());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let Some(address) = address else {
-        return WebPkiClientVerifier::builder_with_provider(roots, provider)
-            .build()
-            .is_ok_and(|ours| ours.verify_client_cert(&certificate, &[], now).is_ok());
-    };
-    let name = ServerName::IpAddress(address.into());
-    WebPkiServerVerifier::builder_with_provider(roots, provider)
-        .build()
-        .is_ok_and(|ours| {
-            ours.verify_server_cert(&certificate, &[], &name, &[], now)
-                .is_ok()
-        })
 }
 
 /// The CA as the only authority.

@@ -4,6 +4,7 @@
 mod book;
 mod boot_service;
 mod campaign;
+mod common;
 mod desk;
 mod due;
 mod in_force;
@@ -66,8 +67,10 @@ pub struct Options {
 pub struct Shared {
     /// The cluster.
     pub etcd: EtcdOptions,
-    /// Who we are: what the others say of us while we lead.
+    /// Who we are: what the others say of us, and to nodes.
     pub me: Leader,
+    /// Further names and addresses of this provisioner, for its certificate: a floating address, a name in DNS.
+    pub names: Vec<String>,
 }
 
 /// The provisioner. Clones are the same one.
@@ -208,14 +211,6 @@ impl Provisioner {
         }
         let network = &self.site().network;
         format!("https://{}:{}", network.address, network.https_port)
-    }
-
-    /// The addresses of the other provisioners, who leads first; none where there is one.
-    #[must_use]
-    pub fn others(&self) -> Vec<String> {
-        let mut others = self.inner.leader.addresses();
-        others.retain(|one| *one != self.inner.leader.me().url);
-        others
     }
 
     /// What the boot image carries about this site.
@@ -551,6 +546,7 @@ impl Provisioner {
         if self.may_decide().is_err() {
             return;
         }
+        self.keep_bmcs();
         self.try_again();
         let due = {
             let fleet = self.fleet();

@@ -2,7 +2,7 @@
 //! Calls to the provisioner over TLS that trusts the site CA and nothing else.
 
 use groundstate_api::boot::BootConfig;
-use groundstate_api::ready::{Addresses, HOPS_MAX, LEADER_HEADER, PROVISIONERS_HEADER};
+use groundstate_api::ready::{Addresses, HOPS_MAX, LEADER_HEADER, PROVISIONERS_HEADER, Then};
 use groundstate_api::view::Problem;
 use groundstate_api::{Reason, ReasonCode};
 use rustls_pki_types::pem::PemObject as _;
@@ -168,12 +168,16 @@ impl Provisioner {
                 return false;
             }
         };
-        let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
+        let header = |name| {
+            answer
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
         if let Some(list) = header(PROVISIONERS_HEADER) {
             known.heard(list);
         }
-        answer.status().as_u16() == 503
-            && header(LEADER_HEADER).is_some_and(|leader| known.led(leader))
+        known.answered(answer.status().as_u16(), header(LEADER_HEADER)) == Then::SendOn
     }
 
     /// Posts a document and reads the answer.
@@ -259,14 +263,13 @@ impl Provisioner {
             ))
         })
     }
-
 }
 
 /// What a failed call to a provisioner means for a person.
 fn unreachable(base: &str, error: &ureq::Error) -> Reason {
-        let text = error.to_string();
-        let source = tls_error(error);
-        match source {
+    let text = error.to_string();
+    let source = tls_error(error);
+    match source {
             Some(rustls::Error::InvalidCertificate(
                 rustls::CertificateError::NotValidYet | rustls::CertificateError::NotValidYetContext { .. }
                 | rustls::CertificateError::Expired | rustls::CertificateError::ExpiredContext { .. },
@@ -290,7 +293,7 @@ fn unreachable(base: &str, error: &ureq::Error) -> Reason {
             .seen(text),
         }
         .then("it asks again every few seconds")
-    }
+}
 
 /// The same trust and credential as the calls', for connections without ureq.
 fn image_tls(

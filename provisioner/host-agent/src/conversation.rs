@@ -9,6 +9,8 @@ use groundstate_api::limits::HEARTBEAT;
 
 /// The first wait after a failed call.
 pub(crate) const RETRY_FIRST: Millis = Millis::secs(1);
+/// The wait while the site's provisioners elect one of them: that takes three to seven seconds.
+pub(crate) const LEADER_WAIT: Millis = Millis::secs(2);
 /// The longest wait after failed calls: a provisioner that is back hears of every host within this time.
 pub(crate) const RETRY_MAX: Millis = Millis::secs(15);
 /// How long a restart may take before it is asked for again. A host with many services stops within it.
@@ -47,6 +49,11 @@ pub enum Failure {
     Refused {
         /// HTTP status.
         status: u16,
+        /// What it said.
+        said: String,
+    },
+    /// A provisioner answered, and none leads at this moment.
+    NoLeader {
         /// What it said.
         said: String,
     },
@@ -209,6 +216,12 @@ impl Conversation {
 
     fn failed(&mut self, now: Millis, failure: Failure, out: &mut Vec<Action>) {
         let line = match failure {
+            Failure::NoLeader { said } => {
+                // There is one again within seconds; this host stays registered, and its waits do not grow.
+                self.say_trouble(format!("no provisioner leads: {said}"), out);
+                self.next = now.plus(self.jittered(LEADER_WAIT.0));
+                return;
+            }
             Failure::Unreachable { seen } => format!("the provisioner does not answer: {seen}"),
             Failure::Refused { status, said } => {
                 // It may have lost what it knew of this boot; registering again is harmless where it has not.
@@ -232,7 +245,11 @@ impl Conversation {
     /// 1, 2, 4, 8, 15, 15, … seconds, each less up to a quarter.
     fn backoff(&mut self) -> Millis {
         let factor = 1u64.checked_shl(self.failures).unwrap_or(u64::MAX);
-        let longest = RETRY_FIRST.0.saturating_mul(factor).min(RETRY_MAX.0);
+        self.jittered(RETRY_FIRST.0.saturating_mul(factor).min(RETRY_MAX.0))
+    }
+
+    /// So many milliseconds, less up to a quarter.
+    fn jittered(&mut self, longest: u64) -> Millis {
         // xorshift64 (Marsaglia 2003): enough to keep a thousand hosts from calling in the same moment.
         self.jitter ^= self.jitter << 13;
         self.jitter ^= self.jitter >> 7;
@@ -339,6 +356,31 @@ mod tests {
         assert_eq!(said, 1);
         let (now, _) = due(&mut c);
         assert_eq!(step(&mut c, now, FINE), [Action::Registered]);
+    }
+
+    #[test]
+    fn without_a_leader_it_asks_every_two_seconds_and_stays_registered() {
+        let mut c = Conversation::new(Millis(0), 5);
+        let (now, _) = due(&mut c);
+        step(&mut c, now, FINE);
+        let none = || {
+            Event::Failed(Failure::NoLeader {
+                said: "a leader is being elected".into(),
+            })
+        };
+        let mut said = 0;
+        for number in 1..20 {
+            let (now, actions) = due(&mut c);
+            assert_eq!(actions, [Action::Heartbeat { number }]);
+            said += step(&mut c, now, none()).len();
+            let wait = c.deadline().unwrap().since(now);
+            assert!(wait > Millis(1_400) && wait <= LEADER_WAIT, "{wait}");
+        }
+        assert_eq!(said, 1);
+        let (now, _) = due(&mut c);
+        let line = "the provisioner answers again".into();
+        let heard = [Action::ActHeard, Action::Say { line }];
+        assert_eq!(step(&mut c, now, FINE), heard);
     }
 
     #[test]

@@ -11,8 +11,8 @@ use groundstate_api::ReasonCode;
 use groundstate_api::action::ActionId;
 use groundstate_api::host::{CREDENTIAL_DIR, Heartbeat, HostInstruction, Register};
 use groundstate_api::limits::JSON_BODY_MAX;
-use groundstate_api::ready::{Addresses, HOPS_MAX, LEADER_HEADER, PROVISIONERS_HEADER};
 use groundstate_api::paths::{HOST_DIAGNOSTICS, HOST_HEARTBEAT, HOST_REGISTER};
+use groundstate_api::ready::{Addresses, HOPS_MAX, LEADER_HEADER, PROVISIONERS_HEADER, Then};
 use groundstate_api::view::Problem;
 use serde::Serialize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -89,10 +89,7 @@ impl Provisioner {
 
     /// Calls the provisioner that answered last; who leads, where it says that another one does; and the next time another one,
     /// where it does not answer.
-    fn ask(
-        &self,
-        call: impl Fn(&str) -> Result<Answer, ureq::Error>,
-    ) -> Result<Vec<u8>, Failure> {
+    fn ask(&self, call: impl Fn(&str) -> Result<Answer, ureq::Error>) -> Result<Vec<u8>, Failure> {
         let mut hops = 0;
         loop {
             let address = self.known().current().to_owned();
@@ -115,19 +112,25 @@ impl Provisioner {
             known.next();
             return false;
         };
-        let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
+        let header = |name| {
+            answer
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
         if header(PROVISIONERS_HEADER).is_some_and(|list| known.heard(list)) {
             self.keep(&known);
         }
-        answer.status().as_u16() == 503
-            && header(LEADER_HEADER).is_some_and(|leader| known.led(leader))
+        known.answered(answer.status().as_u16(), header(LEADER_HEADER)) == Then::SendOn
     }
 
     /// For the next start. Without it that start knows the provisioner of its seed, and hears of the others from it.
     fn keep(&self, known: &Addresses) {
         let lines: String = known.all().map(|one| format!("{one}\n")).collect();
         if let Err(error) = self.root.write(KNOWN_PATH, lines.as_bytes(), 0o644) {
-            crate::say::console(&format!("the provisioners' addresses are not kept: {error}"));
+            crate::say::console(&format!(
+                "the provisioners' addresses are not kept: {error}"
+            ));
         }
     }
 
@@ -202,9 +205,7 @@ fn read(address: &str, response: &mut Answer) -> Result<Vec<u8>, Failure> {
     Err(match code {
         Some(ReasonCode::Fenced) => Failure::Fenced { said },
         // Nobody leads at this moment: nothing is wrong with this host, and it stays registered.
-        Some(ReasonCode::NotLeader) => Failure::Unreachable {
-            seen: format!("{address}: {said}"),
-        },
+        Some(ReasonCode::NotLeader) => Failure::NoLeader { said },
         Some(_) | None => Failure::Refused {
             status: status.as_u16(),
             said,

@@ -247,6 +247,7 @@ impl<H: Host + Clone + Send + 'static> Service<'_, H> {
                 self.note(Some(match &failure {
                     Failure::Unreachable { seen } => seen.clone(),
                     Failure::Refused { status, said } => format!("refused: {said} (HTTP {status})"),
+                    Failure::NoLeader { said } => format!("no provisioner leads: {said}"),
                     Failure::Fenced { said } => format!("fenced off: {said}"),
                 }));
                 Event::Failed(failure)

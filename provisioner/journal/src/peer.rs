@@ -109,6 +109,12 @@ impl Cluster {
         self.papers.as_ref()
     }
 
+    /// How many members it has.
+    #[must_use]
+    pub const fn members(&self) -> usize {
+        self.members.len()
+    }
+
     /// Where one member listens for clients: 127.0.0.1 and this port.
     #[must_use]
     pub fn port(&self, member: usize) -> u16 {

@@ -9,7 +9,7 @@ use axum::extract::{MatchedPath, RawPathParams, Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use groundstate_api::{Reason, ReasonCode};
+use groundstate_api::{Reason, ReasonCode, paths};
 use prov_core::access::Object;
 use prov_core::{Peer, Route, Who};
 use std::time::Duration;
@@ -44,6 +44,13 @@ pub(crate) async fn guard(
         let refusal = without_row(request.method().clone(), path.as_str()).await;
         return refused(request, refusal).await;
     };
+    // What nodes and hosts say, and are told, is the leader's alone: one that was stopped for a while knows only what was.
+    // So is what a boot service saw: it tells it again.
+    if (matches!(row.who, Who::Node | Who::Host) || row.path == paths::BOOT_REPORTS)
+        && let Some(elsewhere) = ours.leads_elsewhere()
+    {
+        return refused(request, Refusal::from(elsewhere)).await;
+    }
     let scope = scopes.of(&ours, &peer);
     // A path whose parts are no text names no node.
     let params = request.extract_parts::<RawPathParams>().await.ok();
@@ -164,4 +171,18 @@ pub(crate) async fn no_such_path() -> Refusal {
         "the paths of version 1 are in the guide, and begin with /v1/",
     );
     Refusal::new(StatusCode::NOT_FOUND, reason)
+}
+
+/// Says in every answer where the site's provisioners are, where there are several.
+pub(crate) async fn provisioners(
+    State(ours): State<Provisioner>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let mut response = next.run(request).await;
+    if let Some(list) = ours.provisioners_header() {
+        let name = groundstate_api::ready::PROVISIONERS_HEADER;
+        response.headers_mut().insert(name, list);
+    }
+    response
 }

@@ -62,6 +62,7 @@ impl Provisioner {
             .method_not_allowed_fallback(guard::wrong_method)
             .layer(from_fn_with_state(desk, desk::desk))
             .layer(from_fn_with_state(scopes, guard::guard))
+            .layer(from_fn_with_state(self.clone(), guard::provisioners))
             .layer(from_fn(conditional::conditional))
             .layer(from_fn(problem::problems_only))
             .layer(from_fn_with_state(self.clone(), metrics::measure))

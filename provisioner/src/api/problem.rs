@@ -87,6 +87,9 @@ impl Refusal {
     }
 }
 
+/// Seconds until a call that found no leader is made again.
+const LEADER_WAIT: u64 = 2;
+
 impl From<JournalError> for Refusal {
     fn from(error: JournalError) -> Self {
         tracing::error!(%error, "the journal");
@@ -99,8 +102,11 @@ impl From<JournalError> for Refusal {
             JournalError::NotLeader { leader } => leader.as_ref().map(|leader| leader.url.clone()),
             _ => None,
         };
+        // A site without a leader has one again within seconds, and whoever waits longer than that waits for nothing.
+        let wait = matches!(error.one(), JournalError::NotLeader { .. }).then_some(LEADER_WAIT);
         Self {
             leader,
+            wait,
             ..Self::new(status, reason)
         }
     }
@@ -130,7 +136,7 @@ impl IntoResponse for Refusal {
             status: self.status.as_u16(),
             reason: self.reason,
         };
-        let mut response = (self.status, axum::Json(problem)).into_response();
+        let mut response = (self.status, axum::Json(inert(&problem))).into_response();
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         if let Some(leader) = leader {
@@ -143,6 +149,13 @@ impl IntoResponse for Refusal {
         }
         response
     }
+}
+
+/// The problem with every text made harmless: what reads requests quotes what was sent as it came, however long.
+fn inert(problem: &Problem) -> serde_json::Value {
+    let mut said = serde_json::to_value(problem).unwrap_or_default();
+    super::text::clean(&mut said);
+    said
 }
 
 /// Makes problem details of every refusal that is none yet: those of the router and of what reads requests for the handlers.

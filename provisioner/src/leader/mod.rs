@@ -107,7 +107,10 @@ impl Leadership {
 
     pub(crate) fn set(&self, to: Standing) {
         let before = std::mem::replace(
-            &mut *self.standing.write().unwrap_or_else(PoisonError::into_inner),
+            &mut *self
+                .standing
+                .write()
+                .unwrap_or_else(PoisonError::into_inner),
             to.clone(),
         );
         let same = match (&before, &to) {

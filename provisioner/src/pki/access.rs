@@ -24,6 +24,9 @@ use time::{Duration, OffsetDateTime};
 /// The longest life of a certificate, in days: that of the provisioner's own.
 const DAYS_MAX: u32 = 730;
 
+/// How long a certificate is told of to other provisioners after it expired: their clocks may be wrong.
+const TOLD_AFTER_EXPIRY: Duration = Duration::days(7);
+
 /// The list of one site.
 pub struct Access {
     dir: PathBuf,
@@ -161,6 +164,37 @@ impl Access {
         serde_json::from_str(&read(&path)?).map_err(|source| AccessError::List { path, source })
     }
 
+    /// Takes in the list of another provisioner, and answers with both together, for the others: `None` where there is none. A
+    /// certificate that one of them revoked is revoked; what expired long ago is left out of what is told.
+    ///
+    /// # Errors
+    /// Where a list cannot be read, or ours not be written.
+    pub(crate) fn merge(&self, theirs: Option<&[u8]>) -> Result<Option<Vec<u8>>, AccessError> {
+        let wrong = |source| AccessError::List {
+            path: PathBuf::from("the journal's list"),
+            source,
+        };
+        let theirs: Vec<Issued> = match theirs {
+            None => Vec::new(),
+            Some(bytes) => serde_json::from_slice(bytes).map_err(wrong)?,
+        };
+        let mut list = self.list()?;
+        if take_in(&mut list, &theirs) {
+            // Read again under the lock: somebody may issue one in this moment.
+            self.change(|ours| {
+                take_in(ours, &theirs);
+                list.clone_from(ours);
+            })?;
+        }
+        let long_ago = OffsetDateTime::now_utc() - TOLD_AFTER_EXPIRY;
+        list.retain(|one| one.expires >= long_ago.unix_timestamp());
+        list.sort_by(|a, b| (a.issued, &a.key).cmp(&(b.issued, &b.key)));
+        if list.is_empty() {
+            return Ok(None);
+        }
+        serde_json::to_vec(&list).map(Some).map_err(wrong)
+    }
+
     /// Whether this caller's certificate was revoked. Where the list cannot be read, what was read before holds; where nothing
     /// ever was, callers of the list are refused: whoever took the list away must not give rights back by that.
     #[must_use]
@@ -215,6 +249,29 @@ impl Access {
     }
 }
 
+/// Adds what is new in `theirs`; false where nothing is.
+fn take_in(list: &mut Vec<Issued>, theirs: &[Issued]) -> bool {
+    let long_ago = (OffsetDateTime::now_utc() - TOLD_AFTER_EXPIRY).unix_timestamp();
+    let mut is_new = false;
+    for one in theirs.iter().filter(|one| one.expires >= long_ago) {
+        match list.iter_mut().find(|ours| ours.key == one.key) {
+            None => {
+                list.push(one.clone());
+                is_new = true;
+            }
+            Some(ours) => {
+                let first = match (ours.revoked, one.revoked) {
+                    (Some(ours), Some(theirs)) => Some(ours.min(theirs)),
+                    (ours, theirs) => ours.or(theirs),
+                };
+                is_new |= first != ours.revoked;
+                ours.revoked = first;
+            }
+        }
+    }
+    is_new
+}
+
 /// What tells one state of a file from another. It is replaced by renaming, so its inode changes with each.
 fn stamp(path: &Path) -> Option<(SystemTime, u64, u64)> {
     use std::os::unix::fs::MetadataExt as _;
@@ -256,4 +313,70 @@ pub enum AccessError {
     /// A file or a certificate.
     #[error(transparent)]
     Pki(#[from] PkiError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn issued(key: &str, revoked: Option<i64>) -> Issued {
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        Issued {
+            role: Role::Viewer,
+            name: "anna".into(),
+            key: key.into(),
+            issued: 1_000,
+            expires: now + 1_000,
+            revoked,
+        }
+    }
+
+    #[test]
+    fn two_lists_become_one_and_who_was_revoked_stays_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = |name: &str| {
+            let path = dir.path().join(name);
+            std::fs::create_dir(&path).unwrap();
+            Access::of(&path)
+        };
+        let (a, b) = (folder("a"), folder("b"));
+        assert_eq!(a.merge(None).unwrap(), None, "nothing was issued");
+        a.change(|list| list.push(issued("one", None))).unwrap();
+        b.change(|list| list.push(issued("two", Some(5)))).unwrap();
+        let of_a = a.merge(None).unwrap().unwrap();
+        let both = b.merge(Some(&of_a)).unwrap().unwrap();
+        assert_eq!(a.merge(Some(&both)).unwrap().unwrap(), both);
+        assert_eq!(a.list().unwrap().len(), 2);
+        let client = |key: &str| Peer::Client {
+            role: Role::Viewer,
+            name: "anna".into(),
+            key: key.into(),
+        };
+        assert!(a.is_revoked(&client("two")) && !a.is_revoked(&client("one")));
+        // Revoked at one, it is revoked at the other; the earlier moment stays.
+        b.revoke("anna", None).unwrap();
+        let after = b.merge(Some(&both)).unwrap().unwrap();
+        a.merge(Some(&after)).unwrap();
+        assert!(a.is_revoked(&client("one")));
+        let two = a.list().unwrap().into_iter().find(|one| one.key == "two");
+        assert_eq!(two.unwrap().revoked, Some(5));
+        // An older list gives nothing back.
+        a.merge(Some(&both)).unwrap();
+        assert!(a.is_revoked(&client("one")));
+        // What expired long ago is not told, and not taken in again.
+        let old = Issued {
+            expires: 1_000,
+            ..issued("old", None)
+        };
+        let with_old = serde_json::to_vec(&[old]).unwrap();
+        let told = a.merge(Some(&with_old)).unwrap().unwrap();
+        assert!(!String::from_utf8(told).unwrap().contains("\"old\""));
+        assert_eq!(a.list().unwrap().len(), 2);
+        assert!(
+            a.merge(Some(b"{"))
+                .unwrap_err()
+                .to_string()
+                .contains("journal")
+        );
+    }
 }

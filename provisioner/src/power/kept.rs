@@ -12,6 +12,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The file in the state directory.
 pub(super) const FILE: &str = "bmc.json";
@@ -31,6 +32,8 @@ struct Book {
 pub(super) struct Kept {
     path: PathBuf,
     book: Mutex<Book>,
+    /// Whether the next leader would not know all of it yet.
+    is_news: AtomicBool,
 }
 
 impl Kept {
@@ -53,7 +56,44 @@ impl Kept {
             }
         };
         let book = Mutex::new(book);
-        Self { path, book }
+        // A leader that takes over from files alone brings them into the journal.
+        Self {
+            path,
+            book,
+            is_news: true.into(),
+        }
+    }
+
+    /// Puts what the leader before us left in the place of what was learned here; a certificate that only we saw stays.
+    pub(super) fn take_over(&self, bytes: &[u8]) {
+        let theirs: Book = match serde_json::from_slice(bytes) {
+            Ok(theirs) => theirs,
+            Err(error) => {
+                tracing::error!(%error, "what the leader before learned of BMCs cannot be read; what was learned here is used");
+                return;
+            }
+        };
+        let mut book = locked(&self.book);
+        book.learned = theirs.learned;
+        book.pins.extend(theirs.pins);
+        self.write(&book);
+    }
+
+    /// What the next leader must know; `None` where it knows it already.
+    pub(super) fn to_hand_over(&self) -> Option<Vec<u8>> {
+        if !self.is_news.swap(false, Ordering::SeqCst) {
+            return None;
+        }
+        let book = locked(&self.book);
+        if book.pins.is_empty() && book.learned.rows().is_empty() {
+            return None;
+        }
+        serde_json::to_vec(&*book).ok()
+    }
+
+    /// It was not handed over after all.
+    pub(super) fn hand_over_again(&self) {
+        self.is_news.store(true, Ordering::SeqCst);
     }
 
     pub(super) fn learned(&self) -> Learned {
@@ -86,6 +126,7 @@ impl Kept {
     }
 
     fn write(&self, book: &Book) {
+        self.is_news.store(true, Ordering::SeqCst);
         let new = self.path.with_extension("json.new");
         let written = || -> io::Result<()> {
             let text = serde_json::to_vec_pretty(book)?;
@@ -109,6 +150,37 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_next_leader_takes_over_what_was_learned_once() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (before, after) = (Kept::open(one.path()), Kept::open(two.path()));
+        assert_eq!(before.to_hand_over(), None, "there is nothing");
+        let key = MachineKey::new("Contoso", "R1", "1.0");
+        let booted = |kept: &Kept| {
+            kept.note(
+                &key,
+                NextBoot::Network,
+                Rung::Ipmi,
+                Lesson::Booted,
+                Millis(5),
+            );
+        };
+        booted(&before);
+        before.keep_pin("10.0.0.9", Digest::of(b"certificate"));
+        after.keep_pin("10.0.0.9", Digest::of(b"another"));
+        after.keep_pin("10.0.0.8", Digest::of(b"only here"));
+        let left = before.to_hand_over().unwrap();
+        assert_eq!(before.to_hand_over(), None, "it was handed over");
+        before.hand_over_again();
+        assert_eq!(before.to_hand_over().as_ref(), Some(&left));
+        after.take_over(&left);
+        after.take_over(b"{");
+        let again = Kept::open(two.path());
+        assert_eq!(again.learned().rows().len(), 1);
+        assert_eq!(again.pin("10.0.0.9"), Some(Digest::of(b"certificate")));
+        assert_eq!(again.pin("10.0.0.8"), Some(Digest::of(b"only here")));
+    }
 
     #[test]
     fn it_outlives_a_restart_and_a_broken_file_is_put_aside() {

@@ -14,6 +14,7 @@ mod watch;
 
 use crate::api::Refusal;
 use crate::credential::Credentials;
+use crate::leader::Standing;
 use crate::provisioner::Provisioner;
 use axum::http::StatusCode;
 use bmc::{Bmcs, Settings, Trouble};
@@ -33,6 +34,8 @@ use tokio::sync::{Semaphore, mpsc, watch as news};
 const AT_ONCE: usize = 64;
 /// How long a question over the API may take: a slow BMC needs 20 s for each of a few pages.
 const QUESTION_MAX: Duration = Duration::from_secs(50);
+/// How often a leader whose lease was not renewed is looked at.
+const LEASE_LOOK: Duration = Duration::from_millis(100);
 /// How long an answer is given again without asking: a page that is looked at by ten people asks once.
 const FRESH: Millis = Millis::secs(10);
 
@@ -98,6 +101,20 @@ impl Power {
         }))
     }
 
+    /// What the leader before us learned of BMCs.
+    pub(crate) fn take_over(&self, bytes: &[u8]) {
+        self.0.kept.take_over(bytes);
+    }
+
+    /// What the next leader must know of BMCs; `None` where it knows it.
+    pub(crate) fn to_hand_over(&self) -> Option<Vec<u8>> {
+        self.0.kept.to_hand_over()
+    }
+
+    pub(crate) fn hand_over_again(&self) {
+        self.0.kept.hand_over_again();
+    }
+
     fn door(&self, address: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut doors = locked(&self.0.doors);
         Arc::clone(doors.entry(address.to_owned()).or_default())
@@ -136,12 +153,26 @@ pub(crate) async fn work(
         let ours = ours.clone();
         tokio::spawn(async move {
             let (id, node) = (action.id, action.node.clone());
-            let outcome = carry::carry(&ours, action).await;
-            watch::ended(&ours, &node, id, outcome).await;
+            if is_ours(&ours).await {
+                let outcome = carry::carry(&ours, action).await;
+                watch::ended(&ours, &node, id, outcome).await;
+            }
             locked(&ours.power().0.open).remove(&id);
         });
     }
     watching.abort();
+}
+
+/// Whether we still decide. Who does not lead any more leaves an action to who does: there it is carried out from the journal. A
+/// lease that was not renewed in time may be renewed yet.
+async fn is_ours(ours: &Provisioner) -> bool {
+    while ours.may_decide().is_err() {
+        if !matches!(ours.standing(), Standing::Leads { .. }) {
+            return false;
+        }
+        tokio::time::sleep(LEASE_LOOK).await;
+    }
+    true
 }
 
 impl Provisioner {

@@ -67,7 +67,9 @@ impl Provisioner {
                 self.append_one(&mut book, Happened::LeaderChanged { leader: me, term })
             })
         };
-        let begun = done.and_then(|()| self.begin());
+        let begun = done
+            .and_then(|()| self.take_over_of_bmcs())
+            .and_then(|()| self.begin());
         match begun {
             Ok(()) => tracing::info!(term, "this provisioner leads"),
             Err(error) => {
@@ -150,6 +152,23 @@ impl Provisioner {
         }
     }
 
+    /// Takes in a page that was read while we followed, as far as it is news still.
+    fn follow_page(&self, page: &[Event]) -> Result<(), JournalError> {
+        let mut book = self.book();
+        if !matches!(self.inner.leader.standing(), Standing::Follows(_)) {
+            return Ok(());
+        }
+        let known = book.newest;
+        let news: Vec<Event> = page.iter().filter(|e| e.number > known).cloned().collect();
+        for event in &news {
+            self.take_in(&mut book, event)?;
+        }
+        if let Some(last) = news.last() {
+            self.tell(last.number, news.clone());
+        }
+        Ok(())
+    }
+
     fn take_in(&self, book: &mut Book, event: &Event) -> Result<(), JournalError> {
         if event.number != book.newest + 1 {
             return Err(JournalError::Unusable {
@@ -180,6 +199,9 @@ fn elect(inner: &Weak<Inner>, mut election: Box<dyn Election>, stop: &Receiver<(
         let Some(inner) = inner.upgrade() else { break };
         let ours = Provisioner { inner };
         let lead = election.lead(ours.inner.leader.me());
+        if lead.is_ok() {
+            ours.inner.leader.know(election.members());
+        }
         ours.elected(lead);
         drop(ours);
         match stop.recv_timeout(RENEW) {
@@ -201,19 +223,28 @@ fn follow(inner: &Weak<Inner>, reader: &dyn Reader) {
         }) else {
             return;
         };
-        let waited = known.map(|newest| reader.wait(newest, NEWS_MAX));
-        let Some(Ok(())) = waited else {
-            std::thread::sleep(IDLE);
-            continue;
+        // Nothing is locked while the journal is asked: where it is slow, an election must not wait for us.
+        let read = known.map(|newest| {
+            reader
+                .wait(newest, NEWS_MAX)
+                .and_then(|()| reader.read(newest, super::book::REPLAY_PAGE, None))
+        });
+        let page = match read {
+            Some(Ok(page)) => page,
+            Some(Err(error)) => {
+                tracing::warn!(%error, "the leader's events are not read");
+                std::thread::sleep(IDLE);
+                continue;
+            }
+            None => {
+                std::thread::sleep(IDLE);
+                continue;
+            }
         };
         let Some(inner) = inner.upgrade() else { return };
         let ours = Provisioner { inner };
-        let mut book = ours.book();
-        if matches!(ours.inner.leader.standing(), Standing::Follows(_))
-            && let Err(error) = ours.catch_up(&mut book)
-        {
-            tracing::warn!(%error, "the leader's events are not read");
-            drop(book);
+        if let Err(error) = ours.follow_page(&page) {
+            tracing::warn!(%error, "the leader's events are not taken in");
             std::thread::sleep(IDLE);
         }
     }

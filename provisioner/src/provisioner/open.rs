@@ -61,7 +61,10 @@ impl Provisioner {
     /// Where the certificates or the journal cannot be used, or the CA is another one than the site's.
     pub fn open_shared(options: Options, shared: Shared) -> Result<Self, OpenError> {
         let journal = EtcdJournal::open(&shared.etcd)?;
-        Self::with_parts(Parts::of(options, Some(shared.me))?, Box::new(journal))
+        Self::with_parts(
+            Parts::of(options, Some((shared.me, shared.names)))?,
+            Box::new(journal),
+        )
     }
 
     #[expect(clippy::too_many_lines, reason = "every part of a provisioner, once")]
@@ -80,7 +83,7 @@ impl Provisioner {
         }
         let id = journal_id(journal.as_ref())?;
         let (reader, watcher) = (journal.reader()?, journal.reader()?);
-        let election = journal.election();
+        let (election, common) = (journal.election(), journal.common());
         let keeper = Keeper::of(&state_dir);
         let began = clock.steady();
         let (fleet, in_force, book) =
@@ -141,7 +144,12 @@ impl Provisioner {
                 this.apply_edited(site)?;
                 this.begin()?;
             }
-            (Standing::Follows(_), Some(election)) => this.campaign(election, watcher, stopped),
+            (Standing::Follows(_), Some(election)) => {
+                this.campaign(election, watcher, stopped);
+                if let Some(common) = common {
+                    this.share(common);
+                }
+            }
             (Standing::Refuses(_) | Standing::Leads { .. } | Standing::Follows(_), _) => {}
         }
         Ok(this)
@@ -237,7 +245,7 @@ impl Provisioner {
 }
 
 impl Parts {
-    fn of(options: Options, me: Option<Leader>) -> Result<Self, OpenError> {
+    fn of(options: Options, among: Option<(Leader, Vec<String>)>) -> Result<Self, OpenError> {
         let Options {
             site,
             state_dir,
@@ -252,18 +260,38 @@ impl Parts {
             "https://{}:{}",
             site.network.address, site.network.https_port
         );
+        let (me, names) = match among {
+            None => (
+                Leader {
+                    name: site.name.clone(),
+                    url,
+                },
+                Vec::new(),
+            ),
+            Some((me, mut names)) => {
+                names.extend(host_of(&me.url));
+                (me, names)
+            }
+        };
         Ok(Self {
             clock: Clock::new(),
-            pki: Pki::open(&state_dir, &site)?,
-            me: me.unwrap_or_else(|| Leader {
-                name: site.name.clone(),
-                url,
-            }),
+            pki: Pki::open_as(&state_dir, &site, &names)?,
+            me,
             site,
             images,
             state_dir,
         })
     }
+}
+
+/// The host in `https://host:port`, without the brackets of an IPv6 address.
+fn host_of(url: &str) -> Option<String> {
+    let rest = url.strip_prefix("https://")?;
+    let host = match rest.strip_prefix('[') {
+        Some(six) => six.split_once(']')?.0,
+        None => rest.split_once(':').map_or(rest, |(host, _)| host),
+    };
+    (!host.is_empty()).then(|| host.to_owned())
 }
 
 /// Whether the file of the start is another one than at the start before.

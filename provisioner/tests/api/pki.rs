@@ -90,3 +90,20 @@ fn a_host_is_not_silenced_before_its_ca() {
     let host = pki.sign_host(&"node-1".parse().unwrap(), &plan, &key);
     assert!(ends(&host.unwrap()) >= ends(pki.ca_pem()));
 }
+
+#[test]
+fn a_server_certificate_without_one_of_the_names_is_made_anew_and_one_with_all_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = |all: &[&str]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let open_as = |all: &[&str]| {
+        Pki::open_as(dir.path(), &site(), &names(all)).unwrap();
+        fs::read(dir.path().join("pki/server.crt")).unwrap()
+    };
+    let alone = open_as(&[]);
+    assert_eq!(open_as(&[]), alone);
+    let among = open_as(&["10.9.9.1", "two.lab", "2001:db8::2"]);
+    assert_ne!(among, alone);
+    assert_eq!(open_as(&["two.lab"]), among, "it has that name");
+    assert_ne!(open_as(&["10.9.9.1", "three.lab"]), among);
+    assert!(Pki::open_as(dir.path(), &site(), &names(&["no name"])).is_err());
+}

@@ -236,7 +236,11 @@ impl Line {
             };
             match leader {
                 Some(leader) if hop < HOPS_MAX && leader != self.trust.to => self.turn_to(leader),
-                Some(_) | None => return answer,
+                Some(_) | None => {
+                    // It may be cut off from the others.
+                    self.turn_to(self.next());
+                    return answer;
+                }
             }
         }
         anyhow::bail!("sent on too often")

@@ -17,9 +17,12 @@ use serde::Serialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a node waits after a call without an answer, at first and at most: as the maintenance OS does.
+/// How long a node waits after a call without an answer, at first and at most: between what the maintenance OS does (2 s each time)
+/// and what a host does (up to 15 s).
 const AGAIN_FIRST: Duration = Duration::from_millis(500);
 const AGAIN_MAX: Duration = Duration::from_secs(10);
+/// And at most where there is another provisioner to go to, as both do.
+const AGAIN_MAX_AMONG: Duration = Duration::from_secs(2);
 /// How long it waits between two asks for its instruction.
 const POLL: Duration = Duration::from_secs(2);
 /// What a simulated image has, in bytes, for its progress.
@@ -377,11 +380,18 @@ impl Node {
             Err(_) => {
                 Tally::add(&self.shared.tally.unanswered);
                 tokio::time::sleep(self.shared.jitter(*wait)).await;
-                // It may be another provisioner that leads now.
-                line.turn_to(self.shared.to());
+                // It may be another provisioner that leads now; among several the line went on by itself.
+                if !self.shared.trust().has_others() {
+                    line.turn_to(self.shared.to());
+                }
             }
         }
-        *wait = (*wait * 2).min(AGAIN_MAX);
+        let most = if self.shared.trust().has_others() {
+            AGAIN_MAX_AMONG
+        } else {
+            AGAIN_MAX
+        };
+        *wait = (*wait * 2).min(most);
         None
     }
 }

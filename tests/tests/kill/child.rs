@@ -18,6 +18,11 @@ pub(crate) const LISTEN: &str = "GROUNDSTATE_CHILD_LISTEN";
 /// The etcd cluster, where its journal is there.
 pub(crate) const ETCD: &str = "GROUNDSTATE_CHILD_ETCD";
 
+/// The name of the provisioner that listens there.
+pub(crate) fn name_at(listen: SocketAddr) -> String {
+    format!("at-{}", listen.port())
+}
+
 /// One image whose bytes nobody asks for.
 struct OneImage;
 
@@ -74,7 +79,7 @@ fn child() {
                 let shared = Shared {
                     etcd: EtcdOptions::parse(&etcd).unwrap(),
                     me: Leader {
-                        name: format!("at-{}", listen.port()),
+                        name: name_at(listen),
                         url: format!("https://{listen}"),
                     },
                     names: Vec::new(),

@@ -12,7 +12,9 @@
 )]
 
 mod child;
+mod failover;
 mod judge;
+mod relay;
 mod world;
 
 use groundstate_api::view::Phase;

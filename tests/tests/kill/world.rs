@@ -3,6 +3,7 @@
 
 use crate::child;
 use crate::judge::{Found, judge};
+use crate::relay::Relay;
 use groundstate_api::event::{Event, Happened};
 use groundstate_api::ready::{Ready, RoleAmong};
 use groundstate_api::site::Network;
@@ -11,6 +12,8 @@ use groundstate_api::{NodeId, paths};
 use groundstate_journal::peer::Cluster;
 use groundstate_journal::{EtcdJournal, Reader, SqliteJournal};
 use groundstate_tests::fleet::{Acknowledged, Line, Pace, Population, Swarm, Trust};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -63,6 +66,10 @@ struct Process {
     at: SocketAddr,
     state: PathBuf,
     child: Option<Child>,
+    /// Whether it is stopped (SIGSTOP).
+    is_stopped: bool,
+    /// Its way to etcd.
+    ways: Vec<Relay>,
 }
 
 impl World {
@@ -83,6 +90,8 @@ impl World {
             at: listener.local_addr().unwrap(),
             state: dir.path().join(format!("state-{number}")),
             child: None,
+            is_stopped: false,
+            ways: Vec::new(),
         };
         let provisioners: Vec<Process> = held.iter().enumerate().map(process).collect();
         let of = Population { nodes };
@@ -126,7 +135,7 @@ impl World {
                 self.start(other).await;
             }
             self.swarm = Some(Swarm::new(
-                self.trust(),
+                self.trust_of_nodes(),
                 self.provisioners[0].at,
                 PACE,
                 self.seed,
@@ -166,7 +175,12 @@ impl World {
             .stdout(Stdio::null())
             .stderr(log);
         if let Some(cluster) = &self.cluster {
-            command.env(child::ETCD, cluster.address("site"));
+            if process.ways.is_empty() {
+                let each = 0..cluster.members();
+                process.ways = each.map(|member| Relay::to(cluster.port(member))).collect();
+            }
+            let ways: Vec<String> = process.ways.iter().map(Relay::address).collect();
+            command.env(child::ETCD, format!("etcd://{}/site", ways.join(",")));
         }
         process.child = Some(command.spawn().unwrap());
         let (at, until) = (process.at, Instant::now() + START_MAX);
@@ -186,9 +200,38 @@ impl World {
     }
 
     pub(crate) fn kill(&mut self, number: usize) {
-        if let Some(mut child) = self.provisioners[number].child.take() {
+        let process = &mut self.provisioners[number];
+        process.is_stopped = false;
+        if let Some(mut child) = process.child.take() {
             child.kill().unwrap();
             child.wait().unwrap();
+        }
+    }
+
+    /// Stops it without a word (SIGSTOP), or lets it go on.
+    pub(crate) fn stop(&mut self, number: usize, stopped: bool) {
+        let process = &mut self.provisioners[number];
+        let child = process.child.as_ref().unwrap();
+        let signal = if stopped {
+            Signal::SIGSTOP
+        } else {
+            Signal::SIGCONT
+        };
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        nix::sys::signal::kill(pid, signal).unwrap();
+        process.is_stopped = stopped;
+    }
+
+    /// Cuts it off from etcd, or joins it again.
+    pub(crate) fn cut(&mut self, number: usize, is_cut: bool) {
+        for way in &self.provisioners[number].ways {
+            way.cut(is_cut);
+        }
+    }
+
+    pub(crate) fn restart_member(&mut self, number: usize) {
+        if let Some(cluster) = &mut self.cluster {
+            cluster.restart(number);
         }
     }
 
@@ -207,6 +250,12 @@ impl World {
         Trust::new(self.provisioners[0].at, &self.file("ca.crt")).unwrap()
     }
 
+    /// As nodes and hosts have it: with every provisioner.
+    fn trust_of_nodes(&self) -> Trust {
+        let all: Vec<SocketAddr> = self.provisioners.iter().map(|one| one.at).collect();
+        self.trust().among(&all)
+    }
+
     fn operator(&self, number: usize) -> Line {
         let credential = (self.file("operator.crt"), self.file("operator.key"));
         let trust = self.trust().at(self.provisioners[number].at);
@@ -218,19 +267,18 @@ impl World {
         self.of.members().for_each(|who| swarm.power_on(who));
     }
 
-    /// Who leads, once somebody does; the fleet is told.
+    /// Who leads, once somebody does. The fleet is not told: it finds out.
     pub(crate) async fn leader(&mut self, until: Instant) -> usize {
         loop {
             for number in 0..self.provisioners.len() {
-                if self.provisioners[number].child.is_none() {
+                let process = &self.provisioners[number];
+                if process.child.is_none() || process.is_stopped {
                     continue;
                 }
                 let mut line = self.operator(number);
                 let ready = line.get(paths::READYZ).await.ok();
                 let ready = ready.and_then(|a| serde_json::from_slice::<Ready>(&a.body).ok());
-                if ready.is_some_and(|ready| ready.role == RoleAmong::Leader) {
-                    let at = self.provisioners[number].at;
-                    self.swarm.as_ref().unwrap().move_to(at);
+                if ready.is_some_and(|ready| ready.ready && ready.role == RoleAmong::Leader) {
                     return number;
                 }
             }
@@ -319,6 +367,56 @@ impl World {
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// How long after `since` a provisioner other than `before` wrote down that it leads; and until something of a node was durable
+    /// after that.
+    pub(crate) async fn until_another_leads(
+        &mut self,
+        since: Instant,
+        before: usize,
+        until: Instant,
+    ) -> (usize, Duration, Duration) {
+        let journal = self.journal();
+        let mut after = journal.newest().unwrap();
+        let mut led: Option<(usize, Duration)> = None;
+        loop {
+            for event in journal.read(after, 1_000, None).unwrap() {
+                after = event.number;
+                if let Happened::LeaderChanged { leader, .. } = &event.what {
+                    let named = |one: &Process| *leader == child::name_at(one.at);
+                    let number = self.provisioners.iter().position(named).unwrap();
+                    if number != before {
+                        led = led.or(Some((number, since.elapsed())));
+                    }
+                } else if let (Some((number, leads)), true) = (led, event.node.is_some()) {
+                    return (number, leads, since.elapsed());
+                }
+            }
+            assert!(
+                Instant::now() < until,
+                "nobody took over: {led:?} {}",
+                self.last_words()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// What a provisioner answers to an order, without following it anywhere.
+    pub(crate) async fn order_at(&mut self, number: usize) -> (u16, Option<SocketAddr>) {
+        let mut line = self.operator(number);
+        let node = self.of.members().next().unwrap().name();
+        let path = paths::REPROVISION.replace("{node}", node.as_str());
+        let answer = line.post(&path, &Order::default()).await.unwrap();
+        (answer.status, answer.leader)
+    }
+
+    pub(crate) fn address(&self, number: usize) -> SocketAddr {
+        self.provisioners[number].at
+    }
+
+    pub(crate) fn newest(&self) -> u64 {
+        self.journal().newest().unwrap()
     }
 
     /// How long after `died` a node was told of something that is durable.

@@ -5,9 +5,12 @@
 use super::said::tell;
 use super::{Connect, Refused, read};
 use anyhow::{Context as _, Result, anyhow, bail};
+use groundstate_api::ReasonCode;
+use groundstate_api::ready::{Addresses, HOPS_MAX, LEADER_HEADER, PROVISIONERS_HEADER, Then};
 use groundstate_api::view::Problem;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use ureq::http::Response;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
@@ -74,6 +77,8 @@ impl Terms {
 enum Failure {
     /// The connection broke: whether it was carried out is not known.
     Broken(anyhow::Error),
+    /// Nobody leads at this moment: it was not carried out, and will be in a few seconds.
+    NoLeader(anyhow::Error),
     /// It was answered, or never sent.
     Final(anyhow::Error),
 }
@@ -81,22 +86,25 @@ enum Failure {
 impl From<Failure> for anyhow::Error {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Broken(error) | Failure::Final(error) => error,
+            Failure::Broken(error) | Failure::NoLeader(error) | Failure::Final(error) => error,
         }
     }
 }
 
+type Called = Result<Response<ureq::Body>, ureq::Error>;
+
 /// A connection to the API.
 pub(crate) struct Client {
     agent: ureq::Agent,
-    server: String,
+    known: Mutex<Addresses>,
     verbose: bool,
 }
 
 impl Client {
     pub(crate) fn new(connect: &Connect) -> Result<Self> {
-        if !connect.server.starts_with("https://") {
-            bail!("--server: {:?} should begin with https://", connect.server);
+        let mut servers = connect.server.split(',').map(str::trim);
+        if let Some(odd) = servers.find(|server| !server.starts_with("https://")) {
+            bail!("--server: {odd:?} should begin with https://");
         }
         let file = |name: &str| read(&connect.credential.join(name));
         let ca = Certificate::from_pem(&file("ca.crt")?).context("ca.crt")?;
@@ -115,13 +123,68 @@ impl Client {
             .timeout_global(Some(ANSWER_MAX))
             .build()
             .new_agent();
-        let server = connect.server.trim_end_matches('/').to_owned();
-        let verbose = connect.verbose;
+        let mut servers = connect.server.split(',').map(str::trim);
+        let first = servers.next().unwrap_or_default();
         Ok(Self {
             agent,
-            server,
-            verbose,
+            known: Mutex::new(Addresses::new(first, servers)),
+            verbose: connect.verbose,
         })
+    }
+
+    fn known(&self) -> MutexGuard<'_, Addresses> {
+        // An address is whole whoever held it.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The provisioner that is called.
+    fn server(&self) -> String {
+        self.known().current().to_owned()
+    }
+
+    /// Calls the provisioner, and who leads where it says that another one does.
+    fn ask(&self, call: impl Fn(&str) -> Called) -> Called {
+        let mut hops = 0;
+        loop {
+            let server = self.server();
+            let answer = call(&server);
+            let Ok(head) = &answer else { return answer };
+            let header = |name| head.headers().get(name).and_then(|value| value.to_str().ok());
+            let mut known = self.known();
+            if let Some(list) = header(PROVISIONERS_HEADER) {
+                known.heard(list);
+            }
+            let then = known.answered(head.status().as_u16(), header(LEADER_HEADER));
+            let is_sent_on = then == Then::SendOn;
+            if hops == HOPS_MAX || !is_sent_on {
+                return answer;
+            }
+            if self.verbose {
+                tell(&format!("{server} follows; {} leads", known.current()));
+            }
+            hops += 1;
+        }
+    }
+
+    /// Asks for a document: where a provisioner does not answer, the next one knows it too.
+    fn look(&self, path: &str, tag: Option<&str>) -> Called {
+        let several = self.known().all().count();
+        for _ in 1..several {
+            let answer = self.ask(|server| self.get_from(server, path, tag));
+            if answer.is_ok() {
+                return answer;
+            }
+            self.known().next();
+        }
+        self.ask(|server| self.get_from(server, path, tag))
+    }
+
+    fn get_from(&self, server: &str, path: &str, tag: Option<&str>) -> Called {
+        let request = self.agent.get(format!("{server}{path}"));
+        match tag {
+            Some(tag) => request.header("If-None-Match", tag).call(),
+            None => request.call(),
+        }
     }
 
     /// GET a document.
@@ -131,8 +194,24 @@ impl Client {
 
     /// GET a text, as it is.
     pub(crate) fn text(&self, path: &str) -> Result<String> {
-        let answer = self.agent.get(format!("{}{path}", self.server)).call();
-        Ok(self.read(answer)?)
+        Ok(self.read(self.look(path, None))?)
+    }
+
+    /// GET bytes, and when they were last changed, as the header says.
+    pub(crate) fn bytes(&self, path: &str) -> Result<(Vec<u8>, Option<String>)> {
+        let mut answer = self.look(path, None);
+        if let Ok(answer) = &mut answer
+            && answer.status().is_success()
+        {
+            let changed = answer.headers().get("last-modified");
+            let changed = changed.and_then(|at| at.to_str().ok()).map(str::to_owned);
+            let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX);
+            let bytes = body.read_to_vec();
+            let cut = || format!("the answer of {} was cut off", self.server());
+            return Ok((bytes.with_context(cut)?, changed));
+        }
+        self.read(answer)?;
+        bail!("{} answered with nothing", self.server())
     }
 
     /// The document in an answer.
@@ -140,7 +219,7 @@ impl Client {
         serde_json::from_str(text).with_context(|| {
             format!(
                 "the answer of {} to {path} is not understood here; is this groundstate of another version?",
-                self.server
+                self.server()
             )
         })
     }
@@ -171,7 +250,7 @@ impl Client {
             let matching = matching.unwrap_or_default();
             tell(&format!(
                 "{verb} {}{path}, Idempotency-Key: {key}{matching}",
-                self.server
+                self.server()
             ));
         }
         for pause in AGAIN {
@@ -183,16 +262,26 @@ impl Client {
                         "{error:#}; the same order is sent again in {again} s"
                     ));
                     std::thread::sleep(pause);
+                    self.known().next();
+                }
+                Err(Failure::NoLeader(error)) => {
+                    let again = pause.as_secs_f64();
+                    tell(&format!(
+                        "{error:#}; the same order is sent again in {again} s"
+                    ));
+                    std::thread::sleep(pause);
                 }
                 Err(Failure::Final(error)) => return Err(error),
             }
         }
-        self.once(verb, path, body, terms).map_err(|failure| {
-            anyhow::Error::from(failure).context(format!(
-                "whether the order was taken is not known; ask before you order again (its key was {})",
-                terms.key
-            ))
-        })
+        self.once(verb, path, body, terms)
+            .map_err(|failure| match failure {
+                Failure::NoLeader(error) | Failure::Final(error) => error,
+                Failure::Broken(error) => error.context(format!(
+                    "whether the order was taken is not known; ask before you order again (its key was {})",
+                    terms.key
+                )),
+            })
     }
 
     fn once<B: Serialize>(
@@ -202,25 +291,26 @@ impl Client {
         body: Option<&B>,
         terms: &Terms,
     ) -> Result<String, Failure> {
-        let url = format!("{}{path}", self.server);
         let json = body.map(serde_json::to_string).transpose();
         let json = json.map_err(|error| Failure::Final(error.into()))?;
-        let request = ureq::http::Request::builder()
-            .method(verb.as_str())
-            .uri(url)
-            .header("Idempotency-Key", &terms.key);
-        let request = match &terms.if_match {
-            Some(tag) => request.header("If-Match", tag),
-            None => request,
-        };
-        let answer = match json {
-            Some(json) => request
-                .header("Content-Type", "application/json")
-                .body(json)
-                .map(|request| self.agent.run(request)),
-            None => request.body(()).map(|request| self.agent.run(request)),
-        };
-        self.read(answer.map_err(|error| Failure::Final(error.into()))?)
+        let answer = self.ask(|server| {
+            let request = ureq::http::Request::builder()
+                .method(verb.as_str())
+                .uri(format!("{server}{path}"))
+                .header("Idempotency-Key", &terms.key);
+            let request = match &terms.if_match {
+                Some(tag) => request.header("If-Match", tag),
+                None => request,
+            };
+            match &json {
+                Some(json) => {
+                    let request = request.header("Content-Type", "application/json");
+                    self.agent.run(request.body(json.as_str())?)
+                }
+                None => self.agent.run(request.body(())?),
+            }
+        });
+        self.read(answer)
     }
 
     /// GET a document, unless it is still the one of this entity tag.
@@ -229,11 +319,7 @@ impl Client {
         path: &str,
         tag: Option<&str>,
     ) -> Result<Fetched<T>> {
-        let mut request = self.agent.get(format!("{}{path}", self.server));
-        if let Some(tag) = tag {
-            request = request.header("If-None-Match", tag);
-        }
-        let answer = request.call();
+        let answer = self.look(path, tag);
         let head = answer.as_ref().ok();
         if head.is_some_and(|answer| answer.status().as_u16() == 304) {
             return Ok(Fetched::Same);
@@ -245,8 +331,14 @@ impl Client {
 
     /// POST a document that is answered with nothing and orders nothing.
     pub(crate) fn post_only<B: Serialize>(&self, path: &str, body: &B) -> Result<()> {
-        let url = format!("{}{path}", self.server);
-        Ok(self.read(self.agent.post(url).send_json(body)).map(drop)?)
+        let answer = self.ask(|server| {
+            let url = format!("{server}{path}");
+            self.agent.post(url).send_json(body)
+        });
+        if answer.is_err() {
+            self.known().next();
+        }
+        Ok(self.read(answer).map(drop)?)
     }
 
     fn read(&self, answer: Result<Response<ureq::Body>, ureq::Error>) -> Result<String, Failure> {
@@ -257,21 +349,27 @@ impl Client {
             .with_config()
             .limit(ANSWER_BYTES_MAX)
             .read_to_string()
-            .with_context(|| format!("the answer of {} was cut off", self.server))
+            .with_context(|| format!("the answer of {} was cut off", self.server()))
             .map_err(Failure::Broken)?;
         if status.is_success() {
             return Ok(text);
         }
+        let problem = serde_json::from_str::<Problem>(&text);
+        if let Ok(problem) = &problem
+            && problem.reason.code == ReasonCode::NotLeader
+        {
+            return Err(Failure::NoLeader(anyhow!("{}", problem.reason)));
+        }
         Err(Failure::Final(
-            match serde_json::from_str::<Problem>(&text) {
+            match problem {
                 Ok(problem) if status.is_client_error() => Refused {
                     reason: problem.reason,
                 }
                 .into(),
-                Ok(problem) => anyhow!("{} failed: {}", self.server, problem.reason),
+                Ok(problem) => anyhow!("{} failed: {}", self.server(), problem.reason),
                 Err(_) => anyhow!(
                     "{} answered {status} and no reason; is it a provisioner, and of this version?",
-                    self.server
+                    self.server()
                 ),
             },
         ))
@@ -296,7 +394,7 @@ impl Client {
             }
         };
         let error = anyhow::Error::from(error)
-            .context(format!("{} does not answer ({advice})", self.server));
+            .context(format!("{} does not answer ({advice})", self.server()));
         if broken {
             Failure::Broken(error)
         } else {

@@ -2,9 +2,11 @@
 //! The client half: the public HTTPS API with an operator's certificate. It sees `api` and nothing else of ours.
 
 pub(crate) mod action;
+pub(crate) mod adopt;
 pub(crate) mod boot;
 mod boot_picture;
 pub(crate) mod brake;
+pub(crate) mod diagnostics;
 pub(crate) mod erase;
 pub(crate) mod events;
 pub(crate) mod explain;
@@ -39,7 +41,8 @@ pub(crate) use http::{ANSWER_BYTES_MAX, Client, Fetched, Terms, Verb};
 /// Where the provisioner is, and who we are.
 #[derive(Args, Clone)]
 pub(crate) struct Connect {
-    /// Address of the API, for example https://192.0.2.1:8443.
+    /// Address of the API, for example https://192.0.2.1:8443. Where a site has several provisioners, their addresses with
+    /// commas between them; an order finds the one that leads.
     #[arg(
         long,
         env = "GROUNDSTATE_SERVER",

@@ -273,3 +273,38 @@ fn plain_http_and_a_missing_key_are_refused_before_anything_is_sent() {
     root.remove(&format!("{CREDENTIAL_DIR}/host.key")).unwrap();
     assert!(Provisioner::new(&root, "https://127.0.0.1:1", &[]).is_err());
 }
+
+#[test]
+fn it_goes_where_the_leader_is_and_to_the_next_where_nobody_answers_and_remembers_them() {
+    let site = authority("site");
+    let (_dir, root) = credential(&site, &site);
+    let (leader, led) = serve(&site, "200 OK", r#"{"do":"carry-on"}"#);
+    let header = format!(
+        "503 Service Unavailable\r\ngroundstate-leader: {leader}\r\ngroundstate-provisioners: {leader} https://127.0.0.1:1"
+    );
+    let (follower, followed) = serve(&site, header.leak(), "{}");
+    // The provisioner of the seed is gone; the other one follows.
+    let known = Provisioner::new(&root, "https://127.0.0.1:1", &[follower]).unwrap();
+    let silent = known.heartbeat(&heartbeat());
+    assert!(
+        matches!(silent, Err(Failure::Unreachable { .. })),
+        "{silent:?}"
+    );
+    assert_eq!(known.heartbeat(&heartbeat()), Ok(HostInstruction::CarryOn));
+    followed.join().unwrap().unwrap();
+    led.join().unwrap().unwrap();
+    let kept = root.read("var/lib/groundstate/provisioners").unwrap();
+    let kept = String::from_utf8(kept.unwrap()).unwrap();
+    assert!(kept.lines().any(|line| line == leader), "{kept}");
+
+    // Nobody leads at this moment: that is no refusal of this host, and the next one is asked.
+    let none = r#"{"type":"urn:groundstate:reason:not-leader","title":"t","status":503,"reason":{"code":"not-leader","what":"w","next":"n"}}"#;
+    let (cut_off, _) = serve(&site, "503 Service Unavailable", none);
+    let (another, asked) = serve(&site, "200 OK", r#"{"do":"carry-on"}"#);
+    let (_dir, root) = credential(&site, &site);
+    let known = Provisioner::new(&root, &cut_off, &[another]).unwrap();
+    let said = known.heartbeat(&heartbeat());
+    assert!(matches!(said, Err(Failure::NoLeader { .. })), "{said:?}");
+    assert_eq!(known.heartbeat(&heartbeat()), Ok(HostInstruction::CarryOn));
+    asked.join().unwrap().unwrap();
+}
