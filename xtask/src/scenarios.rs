@@ -13,6 +13,7 @@ mod power_cuts;
 mod proof;
 mod rebuild;
 mod rescue;
+mod whole_disk;
 
 use crate::demo::{self, Made};
 use crate::layout::Layout;
@@ -23,7 +24,7 @@ use groundstate_api::host::Change;
 use groundstate_api::plan::{HandOver, Plan};
 use groundstate_api::view::{NodeReport, Phase};
 use groundstate_api::{BootId, Bytes};
-use groundstate_tests::rack::{Fault, Node, NodeSpec, PowerOn, unchanged};
+use groundstate_tests::rack::{Fault, Node, NodeSpec, PowerOn, RackJournal, unchanged};
 use groundstate_tests::stage::{Stage, StageFault, StagePlan, ended};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -43,7 +44,7 @@ const AWAY: Duration = Duration::from_secs(5);
 const AGENT_LINE: &str = "groundstate: host";
 
 /// Every scenario, in the order in which they are run.
-pub(crate) const ALL: [crate::test::Scenario; 19] = [
+pub(crate) const ALL: [crate::test::Scenario; 20] = [
     ("PID 1 without a site says so and stays", without_a_site),
     (
         "every client of the matrix has what it asks for",
@@ -64,6 +65,10 @@ pub(crate) const ALL: [crate::test::Scenario; 19] = [
     (
         "a machine with one disk, then again: its data volume stays",
         beside_os::stays,
+    ),
+    (
+        "an image of a whole disk, then again over itself",
+        whole_disk::twice,
     ),
     (
         "disks full of canaries are erased, and none is left",
@@ -328,6 +333,7 @@ fn stage_plan(
         fault,
         bmcs: false,
         keep_data_disk: Some(0),
+        journal: RackJournal::Sqlite,
         page: None,
     })
 }

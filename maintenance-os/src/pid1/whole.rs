@@ -74,12 +74,18 @@ impl Workshop {
         let fitting = self.prepare(plan, &manifest, head, &device, (disk_plan, seed))?;
         let root = root(&manifest, fitting.inside())?;
         fitting.show()?;
+        let mut facts = if plan.files.is_empty() {
+            Vec::new()
+        } else {
+            self.place_files(plan, &device, &fitting.inside().extents)?
+        };
         let guid = fitting.guid_of(root).map(Guid::upper);
         let host = self.seed(plan, guid.unwrap_or_default())?;
         let partition = partition_of(&device, root);
-        let mut facts = on_os_disk(plan, FILES_MAX, "leaving the first-boot data", move || {
+        let left = on_os_disk(plan, FILES_MAX, "leaving the first-boot data", move || {
             handover::place_seed(&partition, &host)
         })?;
+        facts.extend(left);
         let written = on_os_disk(plan, FILES_MAX, "writing the image's head", {
             let title = image_core::manifest::title(&manifest);
             move || fitting.write().map_err(|error| error.reason(&title))
