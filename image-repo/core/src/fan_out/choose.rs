@@ -312,9 +312,23 @@ impl Choice<'_> {
             }
             let wanted = me.hot.iter().filter(|p| self.is_wanted(*p)).count();
             let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
-            me.shelf.saturating_sub(wanted)
+            let credit = self.group.credit(self.now, me);
+            let owed = credit.saturating_sub(self.owed(me));
+            me.shelf.saturating_sub(wanted).min(owed)
         };
         free.min(most).saturating_sub(coming)
+    }
+
+    /// How many pieces the others still want of what the member has in memory, all of them: one that half have is half a piece.
+    fn owed(&self, me: &Member) -> u32 {
+        let present = self.group.present_at(self.now);
+        let missing = me.hot.iter().map(|piece| {
+            let at = usize::try_from(piece).unwrap_or(usize::MAX);
+            let copies = self.group.copies.get(at).copied().unwrap_or_default();
+            present.saturating_sub(usize::from(copies))
+        });
+        let (missing, others) = (missing.sum::<usize>(), present.saturating_sub(1).max(1));
+        u32::try_from((missing + others / 2) / others).unwrap_or(u32::MAX)
     }
 
     /// What the member may begin with, so that each of the rack fetches its part of what nobody has yet.

@@ -193,7 +193,7 @@ impl Group {
             self.delivered = self.delivered.saturating_add(u32::from(came));
             let all = self.delivered;
             if let Some(peer) = self.member_mut(from) {
-                peer.released();
+                peer.released(now);
                 if came {
                     peer.delivered(now, all);
                 }

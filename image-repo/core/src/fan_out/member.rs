@@ -61,6 +61,8 @@ pub(super) struct Member {
     pub(super) brought: Option<(Millis, Millis)>,
     /// Since when others wait for anything of it.
     pub(super) owes: Option<Millis>,
+    /// How long they did before that.
+    pub(super) owed: Millis,
     /// Since when it has enough to send that its pace can be seen, and what it had delivered then.
     pub(super) busy: Option<(Millis, u32)>,
     /// It is far behind the pace of the others: nobody counts on it for now.
@@ -101,6 +103,7 @@ impl Member {
             delivered_then: 0,
             brought: None,
             owes: None,
+            owed: Millis(0),
             busy: None,
             lags: Rest::default(),
             callers: BTreeMap::new(),
@@ -168,14 +171,22 @@ impl Member {
     }
 
     /// Another no longer waits for a piece of it.
-    pub(super) fn released(&mut self) {
+    pub(super) fn released(&mut self, now: Millis) {
         self.load = self.load.saturating_sub(1);
-        if self.load == 0 {
-            self.owes = None;
+        if self.load == 0
+            && let Some(owes) = self.owes.take()
+        {
+            self.owed = Millis(self.owed.0.saturating_add(now.since(owes).0));
         }
         if self.load < BUSY {
             self.busy = None;
         }
+    }
+
+    /// Pieces that it delivered in `per` milliseconds, over the time in which others waited for any.
+    pub(super) fn pace(&self, now: Millis, per: u64) -> u64 {
+        let owed = self.owed.0 + self.owes.map_or(0, |owes| now.since(owes).0);
+        u64::from(self.delivered) * per / owed.max(1)
     }
 
     /// A piece of it came; the whole group has delivered so many by now.

@@ -5,7 +5,7 @@
 //! repository is not asked again for what is on its way.
 
 use super::group::Group;
-use super::member::{Rest, Slot, Told};
+use super::member::{Member, Rest, Slot, Told};
 use alloc::vec::Vec;
 use groundstate_api::Millis;
 
@@ -28,7 +28,44 @@ const REST_MAX: Millis = Millis::secs(60);
 /// others send meanwhile.
 const PROMISED_MIN: Millis = Millis::secs(4);
 
+/// A pace is pieces in so many milliseconds.
+const PER: u64 = 1_000_000;
+/// So many pieces one has delivered before its pace counts for what it may fetch from the repository.
+const KNOWN: u32 = 8;
+/// What one fetches from the repository before its pace is known, and at least while it keeps up.
+const FIRST: u32 = 1;
+const LEAST: u32 = 2;
+/// What one has from the repository should be with the others within this.
+const SPREAD_WITHIN: u64 = 2_000;
+/// So many times slower than the one in the middle gets nothing more from the repository: the others would wait for it.
+const TOO_SLOW: u64 = 2;
+
 impl Group {
+    /// How many pieces of the repository's a member may have that others still want.
+    pub(super) fn credit(&self, now: Millis, member: &Member) -> u32 {
+        let others = self.present_at(now).saturating_sub(1);
+        let Some(others) = u64::try_from(others)
+            .ok()
+            .filter(|_| others >= COMPARED_MIN)
+        else {
+            return u32::MAX;
+        };
+        if member.delivered < KNOWN {
+            return FIRST;
+        }
+        let known = |member: &Member| member.delivered >= KNOWN && !member.left;
+        let paces = self.slots().filter(|(_, member)| known(member));
+        let mut paces: Vec<u64> = paces.map(|(_, member)| member.pace(now, PER)).collect();
+        paces.sort_unstable();
+        let middle = paces.get(paces.len() / 2).copied().unwrap_or_default();
+        let pace = member.pace(now, PER);
+        if pace.saturating_mul(TOO_SLOW) < middle {
+            return 0;
+        }
+        let spread = pace.saturating_mul(SPREAD_WITHIN) / PER / others;
+        u32::try_from(spread).unwrap_or(u32::MAX).max(LEAST)
+    }
+
     /// Compares the members that have enough to send.
     pub(super) fn judge(&mut self, now: Millis) {
         if now.since(self.judged) < JUDGE_EVERY {
@@ -40,7 +77,7 @@ impl Group {
             let took = now.since(since);
             (!member.left && took >= WATCH_MIN).then(|| {
                 let sent = u64::from(member.delivered.saturating_sub(before));
-                (slot, took, sent, sent * 1_000_000 / took.0.max(1))
+                (slot, took, sent, sent * PER / took.0.max(1))
             })
         });
         let watched: Vec<(Slot, Millis, u64, u64)> = watched.collect();
@@ -48,7 +85,7 @@ impl Group {
         paces.sort_unstable();
         let middle = paces.get(paces.len() / 2).copied().unwrap_or_default();
         for (slot, took, sent, _) in &watched {
-            let expected = middle * took.0 / 1_000_000;
+            let expected = middle * took.0 / PER;
             if watched.len() >= COMPARED_MIN && expected >= EXPECTED_MIN && sent * SLOWER < expected
             {
                 self.lags(now, *slot);
