@@ -154,6 +154,13 @@ impl Credentials {
         }
     }
 
+    /// Where one of this name is looked for, in this order.
+    #[must_use]
+    pub fn places(&self, name: &str) -> Vec<PathBuf> {
+        let folders = self.systemd.iter().chain([&self.own]);
+        folders.map(|folder| folder.join(name)).collect()
+    }
+
     /// Reads one. What systemd hands over comes first.
     ///
     /// # Errors

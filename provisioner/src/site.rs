@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The site as it is read, compared, changed and looked at for drift, around what `prov-core` decides.
 
+mod credentials;
 mod drift;
 mod lax;
 mod machines;
 mod read;
 
+pub use credentials::unusable as unusable_credentials;
 pub use read::{FAULTS_MAX, Kinds, read};
 
 use crate::api::Refusal;
@@ -23,8 +25,12 @@ impl Provisioner {
     pub fn site_plan(&self, site: &Site) -> Result<SitePlan, Refusal> {
         checked(site)?;
         let (old, version) = (self.site(), self.site_version());
-        self.with_fleet(|fleet| site_diff::plan(Some((version, &old)), site, Some(fleet)))
-            .map_err(Refusal::internal)
+        let mut plan = self
+            .with_fleet(|fleet| site_diff::plan(Some((version, &old)), site, Some(fleet)))
+            .map_err(Refusal::internal)?;
+        self.refuse_webhooks(site, &mut plan);
+        plan.warnings = self.credentials_missed(site);
+        Ok(plan)
     }
 
     /// Puts another site in force, made of the one that is, and says what changed. Nobody changes it in between. Blocks for the
@@ -42,8 +48,9 @@ impl Provisioner {
         self.site_changed(by, |old, version, fleet| {
             let site = make(old, version)?;
             checked(&site)?;
-            let plan = site_diff::plan(Some((version, old)), &site, Some(fleet))
+            let mut plan = site_diff::plan(Some((version, old)), &site, Some(fleet))
                 .map_err(Refusal::internal)?;
+            self.refuse_webhooks(&site, &mut plan);
             if let Some(reason) = reasons_site::refused(&plan) {
                 return Err(Refusal::conflict(reason));
             }
@@ -51,7 +58,10 @@ impl Provisioner {
             made = Some(plan);
             Ok((site, lines))
         })?;
-        made.ok_or_else(|| Refusal::internal("a site was applied without a plan"))
+        let mut plan =
+            made.ok_or_else(|| Refusal::internal("a site was applied without a plan"))?;
+        plan.warnings = self.credentials_missed(&self.site());
+        Ok(plan)
     }
 }
 

@@ -217,6 +217,42 @@ pub fn no_such_machine(mac: MacAddr) -> Reason {
     )
 }
 
+/// A credential that the site names cannot be used.
+#[must_use]
+pub fn credential_unusable(
+    name: &str,
+    why: &str,
+    places: &[String],
+    (users, more): (&[&str], usize),
+) -> Reason {
+    let first = places
+        .last()
+        .map_or("the credentials directory", String::as_str);
+    let mut reason = Reason::new(
+        ReasonCode::CredentialMissing,
+        format!("the credential {name} cannot be used: {why}"),
+        format!(
+            "write it into {first}, owned by the provisioner's user, mode 0600; or name another one in the site file"
+        ),
+    )
+    .seen(format!("it was looked for as {}", places.join(", then ")));
+    for user in users {
+        reason = reason.seen(*user);
+    }
+    if more > 0 {
+        reason = reason.seen(format!("and {more} more name it"));
+    }
+    reason.then("it is read again whenever it is needed")
+}
+
+/// A webhook that comes, or signs with another credential, could not sign anything.
+#[must_use]
+pub fn webhook_cannot_sign(name: &str, why: &str) -> String {
+    format!(
+        "its credential {name} cannot be used, so nothing could be signed and told ({why}): write it first, mode 0600"
+    )
+}
+
 /// The plan cannot be applied: the first things that stand in the way, and what to do.
 #[must_use]
 pub fn refused(plan: &SitePlan) -> Option<Reason> {

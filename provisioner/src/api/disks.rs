@@ -100,7 +100,9 @@ pub(crate) fn checked(terms: OrderTerms) -> Result<OrderTerms, Refusal> {
         return Err(Refusal::field("confirm_wipe", what));
     }
     let is_serial = |text: &String| {
-        !text.trim().is_empty() && text.len() <= SERIAL_MAX && !text.chars().any(char::is_control)
+        !text.trim().is_empty()
+            && text.len() <= SERIAL_MAX
+            && text.chars().all(groundstate_api::text::printable)
     };
     let erased = terms.erase.as_ref().map_or(&[][..], |erase| &erase.serials);
     if erased.len() > CONFIRMED_MAX {
@@ -114,8 +116,9 @@ pub(crate) fn checked(terms: OrderTerms) -> Result<OrderTerms, Refusal> {
     ];
     for (field, serials) in fields {
         if !serials.iter().all(is_serial) {
-            let what =
-                format!("a serial number has 1 to {SERIAL_MAX} bytes and no control characters");
+            let what = format!(
+                "a serial number has 1 to {SERIAL_MAX} bytes, each character of which can be seen"
+            );
             return Err(Refusal::field(field, what));
         }
     }

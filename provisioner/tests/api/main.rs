@@ -8,6 +8,7 @@
 
 mod access;
 mod boots;
+mod credentials;
 mod desk;
 mod disks;
 mod enrolment;
@@ -15,13 +16,19 @@ mod erase;
 mod files;
 mod fleet;
 mod follow;
+mod full;
+mod golden;
+mod hostile;
+mod life_orders;
 mod machines;
 mod matrix;
+mod measures;
 mod pki;
 mod resume;
 mod resumed;
 mod roles;
 mod site;
+mod slow;
 mod sources;
 mod trends;
 mod way;

@@ -11,9 +11,9 @@ use groundstate_api::site::{Network, Node, Policy, Site};
 use groundstate_api::site_parts::{Access, Rack, Role, Slot};
 use groundstate_api::view::Problem;
 use groundstate_api::{Bytes, Digest, MacAddr, Millis, NodeId, Reason, SCHEMA, SystemUuid};
-use provisioner::journal::{Journal as _, Reader as _, SqliteJournal};
+use provisioner::journal::{Journal, Reader as _, SqliteJournal};
 use provisioner::pki::ProvenKey;
-use provisioner::{Images, Options, Provisioner, serve};
+use provisioner::{Images, OpenError, Options, Provisioner, serve};
 use rcgen::{CertificateParams, KeyPair};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -175,14 +175,35 @@ impl World {
     }
 
     fn of(dir: TempDir, image: Result<(), Reason>, site: Site) -> Self {
+        Self::opened(dir, site, Arc::new(FixedImages(image)), Provisioner::open)
+    }
+
+    /// Over a journal that the test makes of the one in this directory.
+    pub(crate) fn over(
+        dir: TempDir,
+        site: Site,
+        wrap: impl FnOnce(SqliteJournal) -> Box<dyn Journal>,
+    ) -> Self {
+        let journal = SqliteJournal::open(&dir.path().join("journal.db")).unwrap();
+        let images = Arc::new(FixedImages(Ok(())));
+        Self::opened(dir, site, images, |options| {
+            Provisioner::open_over(options, wrap(journal))
+        })
+    }
+
+    fn opened(
+        dir: TempDir,
+        site: Site,
+        images: Arc<dyn Images>,
+        open: impl FnOnce(Options) -> Result<Provisioner, OpenError>,
+    ) -> Self {
         let _installed_before = rustls::crypto::ring::default_provider().install_default();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .unwrap();
-        let images = Arc::new(FixedImages(image));
-        let ours = Provisioner::open(Options {
+        let ours = open(Options {
             site,
             state_dir: dir.path().to_owned(),
             images,
@@ -256,6 +277,36 @@ impl World {
             Ok(_) => panic!("it starts"),
             Err(error) => error.to_string(),
         }
+    }
+
+    /// Stops, writes these events into the journal, and starts with this site.
+    pub(crate) fn after(self, site: Site, happened: Vec<(NodeId, Happened)>) -> Self {
+        let Self {
+            dir,
+            ours,
+            runtime,
+            stop,
+            ..
+        } = self;
+        runtime.shutdown_background();
+        drop((ours, stop));
+        let mut journal = SqliteJournal::open(&dir.path().join("journal.db")).unwrap();
+        let mut number = journal.newest().unwrap();
+        let mut events = Vec::new();
+        for (node, what) in happened {
+            number += 1;
+            events.push(Event {
+                number,
+                at: Millis(1_800_000_000_000),
+                node: Some(node),
+                what,
+            });
+        }
+        for batch in events.chunks(journal.batch_max()) {
+            journal.append(batch).unwrap();
+        }
+        drop(journal);
+        Self::of(dir, Ok(()), site)
     }
 
     /// Stops, writes into the journal that node-1 came back in its run in this boot with this key, and starts: a test does not

@@ -20,6 +20,8 @@ mod packet;
 mod properties;
 #[path = "dhcp/seen.rs"]
 mod seen;
+#[path = "dhcp/site_pools.rs"]
+mod site_pools;
 #[path = "dhcp/subnets.rs"]
 mod subnets;
 #[path = "dhcp/table.rs"]
