@@ -2,8 +2,8 @@
 //! The journal, as this crate uses it; the engines are a crate of their own.
 
 pub use groundstate_journal::{
-    Common, Election, EtcdJournal, EtcdOptions, Journal, JournalError, Lead, Leader, OptionsError,
-    Reader, SqliteJournal,
+    Audited, Common, Election, EtcdJournal, EtcdOptions, Journal, JournalError, Lead, Leader,
+    OptionsError, Orders, Reader, SqliteJournal,
 };
 
 pub(crate) use groundstate_journal::log_of_boot;

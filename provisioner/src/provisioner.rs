@@ -9,6 +9,7 @@ mod desk;
 mod due;
 mod in_force;
 mod keeper;
+mod only_if;
 mod open;
 mod recent;
 mod refusing;
@@ -20,7 +21,9 @@ use crate::clock::Clock;
 use crate::fan_out::Sources;
 use crate::figures::Figures;
 use crate::images::Images;
-use crate::journal::{EtcdOptions, JournalError, Leader, Reader, log_of_boot};
+use crate::journal::{
+    Audited, EtcdOptions, JournalError, Leader, Orders, Reader, log_of_boot,
+};
 use crate::leader::{Leadership, MarkFile};
 use crate::pki::{Pki, PkiError};
 use crate::planner::image_of;
@@ -38,6 +41,7 @@ use groundstate_api::site::Site;
 use groundstate_api::view::{NodeList, NodeReport, NodeView};
 use groundstate_api::{MacAddr, Millis, NodeId, Reason, RunId, SCHEMA};
 use in_force::InForce;
+pub(crate) use only_if::OnlyIf;
 use prov_core::{Fleet, Input, KeptInventory, Node, Reply};
 use recent::Recent;
 use std::net::IpAddr;
@@ -77,6 +81,8 @@ pub struct Shared {
 #[derive(Clone)]
 pub struct Provisioner {
     inner: Arc<Inner>,
+    /// For which state of its node this handle's orders count.
+    only_if: Option<Arc<OnlyIf>>,
 }
 
 struct Inner {
@@ -365,6 +371,16 @@ impl Provisioner {
         self.reader().latest(limit, node)
     }
 
+    /// Orders of the audit trail above a number, oldest first. Blocks.
+    pub(crate) fn orders(
+        &self,
+        after: u64,
+        limit: usize,
+        wanted: Orders<'_>,
+    ) -> Result<Audited, JournalError> {
+        self.reader().audited(after, limit, wanted)
+    }
+
     /// A run's log. Blocks.
     ///
     /// # Errors
@@ -583,5 +599,7 @@ pub(crate) async fn blocking(work: impl FnOnce() + Send + 'static) {
 
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod racing;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 //! What is acknowledged is durable, and one writer at a time appends: who was replaced is refused, whatever it believes. The
 //! journal never decides, never folds, and never repairs what it cannot understand.
 
+mod audit;
 mod error;
 mod etcd;
 #[cfg(feature = "peer")]
@@ -13,6 +14,7 @@ pub mod peer;
 mod sqlite;
 mod text;
 
+pub use audit::{Audited, Orders};
 pub use error::{EngineError, JournalError};
 pub use etcd::{EtcdCommon, EtcdElection, EtcdJournal, EtcdOptions, OptionsError};
 pub use sqlite::SqliteJournal;
@@ -54,6 +56,18 @@ pub trait Reader: Send {
     /// # Errors
     /// Where the journal cannot be read.
     fn document(&self, key: &str) -> Result<Option<Vec<u8>>, JournalError>;
+    /// Orders of the audit trail with a number above `after`, by rising number, at most `limit`.
+    ///
+    /// # Errors
+    /// Where the journal cannot be read.
+    fn audited(
+        &self,
+        after: u64,
+        limit: usize,
+        wanted: Orders<'_>,
+    ) -> Result<Audited, JournalError> {
+        audit::by_looking(self, after, limit, wanted)
+    }
     /// Blocks until there is an event above `after`, or for `most`. Another event, or none, may have woken it.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The journal in SQLite: write-ahead log, synchronous, one writer.
 
+use crate::audit::{Audited, Orders, PATH};
 use crate::error::{EngineError, JournalError};
 use crate::text::{LogEnd, Together, add};
 use crate::{Election, Journal, Reader};
@@ -21,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Pages of the write-ahead log before it is brought into the file: 16 MiB, so that a wave of nodes does not do it all the time.
 const CHECKPOINT: i64 = 4_096;
 
-const TABLES: &str = "
+const TABLES: &str = r#"
 CREATE TABLE IF NOT EXISTS events (
     number INTEGER PRIMARY KEY,
     at     INTEGER NOT NULL,
@@ -29,6 +30,13 @@ CREATE TABLE IF NOT EXISTS events (
     body   TEXT NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS events_by_node ON events (node, number);
+CREATE INDEX IF NOT EXISTS orders ON events (number)
+    WHERE substr(body, 1, 21) = '{"happened":"audited"';
+CREATE INDEX IF NOT EXISTS orders_by ON events (json_extract(body, '$.audit.by'), number)
+    WHERE substr(body, 1, 21) = '{"happened":"audited"';
+CREATE INDEX IF NOT EXISTS orders_at ON events (
+    substr(json_extract(body, '$.audit.did'), instr(json_extract(body, '$.audit.did'), ' ') + 1), number
+) WHERE substr(body, 1, 21) = '{"happened":"audited"';
 CREATE TABLE IF NOT EXISTS logs (
     run    TEXT NOT NULL,
     node   TEXT NOT NULL,
@@ -47,7 +55,7 @@ CREATE TABLE IF NOT EXISTS documents (
     key    TEXT PRIMARY KEY,
     body   BLOB NOT NULL
 ) STRICT;
-";
+"#;
 
 /// The embedded journal.
 #[derive(Debug)]
@@ -94,6 +102,16 @@ impl SqliteJournal {
     }
 }
 
+/// As the indices `orders` have it: SQLite uses them only where it stands so.
+const IS_ORDER: &str = "substr(body, 1, 21) = '{\"happened\":\"audited\"'";
+/// Of a caller.
+const BY_CALLER: &str = "AND json_extract(body, '$.audit.by') = :by";
+/// About a node: its own path, or one below it.
+const AT_NODE: &str = "AND (
+    substr(json_extract(body, '$.audit.did'), instr(json_extract(body, '$.audit.did'), ' ') + 1) = :path
+    OR substr(json_extract(body, '$.audit.did'), instr(json_extract(body, '$.audit.did'), ' ') + 1) >= :first
+    AND substr(json_extract(body, '$.audit.did'), instr(json_extract(body, '$.audit.did'), ' ') + 1) < :end)";
+
 impl SqliteJournal {
     fn events(
         &self,
@@ -115,28 +133,33 @@ impl SqliteJournal {
         let mut rows = query
             .query(params![after, limit, node.map(NodeId::as_str)])
             .map_err(unread)?;
-        let mut events = Vec::new();
-        while let Some(row) = rows.next().map_err(unread)? {
-            let number = from_row(row.get(0).map_err(unread)?, "an event's number")?;
-            let at = from_row(row.get(1).map_err(unread)?, "an event's time")?;
-            let node = row.get_ref(2).and_then(|text| Ok(text.as_str_or_null()?));
-            let node = node
-                .map_err(unread)?
-                .map(str::parse)
-                .transpose()
-                .map_err(|_| JournalError::Range("a node's name"))?;
-            let body = row.get_ref(3).and_then(|text| Ok(text.as_str()?));
-            let what = serde_json::from_str(body.map_err(unread)?)
-                .map_err(|source| JournalError::Event { number, source })?;
-            events.push(Event {
-                number,
-                at: Millis(at),
-                node,
-                what,
-            });
-        }
-        Ok(events)
+        events_of(&mut rows)
     }
+}
+
+/// Rows of number, time, node and body as events.
+fn events_of(rows: &mut rusqlite::Rows<'_>) -> Result<Vec<Event>, JournalError> {
+    let mut events = Vec::new();
+    while let Some(row) = rows.next().map_err(unread)? {
+        let number = from_row(row.get(0).map_err(unread)?, "an event's number")?;
+        let at = from_row(row.get(1).map_err(unread)?, "an event's time")?;
+        let node = row.get_ref(2).and_then(|text| Ok(text.as_str_or_null()?));
+        let node = node
+            .map_err(unread)?
+            .map(str::parse)
+            .transpose()
+            .map_err(|_| JournalError::Range("a node's name"))?;
+        let body = row.get_ref(3).and_then(|text| Ok(text.as_str()?));
+        let what = serde_json::from_str(body.map_err(unread)?)
+            .map_err(|source| JournalError::Event { number, source })?;
+        events.push(Event {
+            number,
+            at: Millis(at),
+            node,
+            what,
+        });
+    }
+    Ok(events)
 }
 
 fn wrong(source: rusqlite::Error) -> JournalError {
@@ -226,6 +249,54 @@ impl Reader for SqliteJournal {
             })
             .optional()
             .map_err(unread)
+    }
+
+    fn audited(
+        &self,
+        after: u64,
+        limit: usize,
+        wanted: Orders<'_>,
+    ) -> Result<Audited, JournalError> {
+        let begins = after;
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        let by = wanted.by.map_or("", |_| BY_CALLER);
+        let at = wanted.node.map_or("", |_| AT_NODE);
+        let sql = format!(
+            "SELECT number, at, node, body FROM events
+             WHERE {IS_ORDER} AND number > :after {by} {at} ORDER BY number LIMIT :most"
+        );
+        let path = wanted.node.map(|node| format!("{PATH}{node}"));
+        // '0' follows '/'.
+        let (first, end) = (
+            path.as_ref().map(|path| format!("{path}/")),
+            path.as_ref().map(|path| format!("{path}0")),
+        );
+        let mut query = self.db.prepare_cached(&sql).map_err(unread)?;
+        let most = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut given: Vec<(&str, &dyn rusqlite::ToSql)> =
+            vec![(":after", &after), (":most", &most)];
+        if wanted.by.is_some() {
+            given.push((":by", &wanted.by));
+        }
+        if wanted.node.is_some() {
+            given.extend([
+                (":path", &path as &dyn rusqlite::ToSql),
+                (":first", &first),
+                (":end", &end),
+            ]);
+        }
+        let mut rows = query.query(given.as_slice()).map_err(unread)?;
+        let events = events_of(&mut rows)?;
+        let full = events.len() >= limit;
+        let looked_to = match events.last() {
+            Some(last) if full => last.number,
+            Some(_) | None => self.newest()?.max(begins),
+        };
+        Ok(Audited {
+            events,
+            looked_to,
+            more: full,
+        })
     }
 
     fn wait(&self, after: u64, most: Duration) -> Result<(), JournalError> {
@@ -332,5 +403,44 @@ impl Journal for SqliteJournal {
 
     fn election(&self) -> Option<Box<dyn Election>> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_are_found_by_an_index_and_not_by_looking_at_every_event() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = SqliteJournal::open(&dir.path().join("journal.db")).unwrap();
+        let plan = |filter: &str| -> String {
+            let sql = format!(
+                "EXPLAIN QUERY PLAN SELECT number, at, node, body FROM events
+                 WHERE {IS_ORDER} AND number > 7 {filter} ORDER BY number LIMIT 9"
+            );
+            let mut query = journal.db.prepare(&sql).unwrap();
+            let rows = query.query_map([], |row| row.get::<_, String>(3)).unwrap();
+            rows.map(Result::unwrap).collect::<Vec<_>>().join("; ")
+        };
+        for (filter, index) in [
+            ("", "USING INDEX orders "),
+            (
+                "AND json_extract(body, '$.audit.by') = 'operator:ana'",
+                "USING INDEX orders_by ",
+            ),
+        ] {
+            let said = plan(filter);
+            assert!(said.contains(index) && !said.contains("SCAN"), "{said}");
+        }
+        let at_node = AT_NODE
+            .replace(":path", "'/v1/nodes/a'")
+            .replace(":first", "'/v1/nodes/a/'")
+            .replace(":end", "'/v1/nodes/a0'");
+        let said = plan(&at_node);
+        assert!(
+            said.contains("USING INDEX orders") && !said.contains("SCAN"),
+            "{said}"
+        );
     }
 }

@@ -4,6 +4,7 @@
 use super::body::{self, SMALL};
 use super::events::nodes_of;
 use super::life::{WHY_MAX, typed};
+use super::only_if::Ours;
 use super::operator::known;
 use super::paging::{PageQuery, next_page};
 use super::problem::Refusal;
@@ -34,7 +35,7 @@ pub(crate) fn routes() -> Routes {
 }
 
 async fn order(
-    State(ours): State<Provisioner>,
+    Ours(ours): Ours,
     Extension(peer): Extension<Peer>,
     Path(name): Path<String>,
     body: Body,

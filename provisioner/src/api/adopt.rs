@@ -7,6 +7,7 @@
 
 use super::body::{self, SMALL, check_schema};
 use super::life::{WHY_MAX, typed};
+use super::only_if::Ours;
 use super::operator::{known, unknown};
 use super::problem::Refusal;
 use super::routes::{Routes, routes};
@@ -109,7 +110,7 @@ fn ca_digest(ours: &Provisioner) -> Result<Digest, Refusal> {
 }
 
 async fn let_go(
-    State(ours): State<Provisioner>,
+    Ours(ours): Ours,
     Extension(peer): Extension<Peer>,
     Path(name): Path<String>,
     body: Body,

@@ -8,7 +8,7 @@ use super::guard::Named;
 use super::idempotency::{self, ANSWER_MAX, Answer, Claim, Claimed, Keys};
 use super::problem::Refusal;
 use super::rate::Rates;
-use crate::provisioner::Provisioner;
+use crate::provisioner::{OnlyIf, Provisioner};
 use crate::serve::Caller;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -20,7 +20,7 @@ use groundstate_api::audit::Audit;
 use groundstate_api::limits::JSON_BODY_MAX;
 use groundstate_api::{Digest, Reason, ReasonCode, paths};
 use prov_core::access::Object;
-use prov_core::{Peer, Route};
+use prov_core::{Node, Peer, Route};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -76,7 +76,7 @@ struct Order {
 }
 
 impl Order {
-    async fn take(self, parts: Parts, body: Body, next: Next) -> Result<Response, Refusal> {
+    async fn take(self, mut parts: Parts, body: Body, next: Next) -> Result<Response, Refusal> {
         let max = match self.row.path {
             paths::SITE => SITE_BODY_MAX,
             _ => JSON_BODY_MAX,
@@ -84,7 +84,7 @@ impl Order {
         let body = body::read(body, max).await?;
         self.check_rate()?;
         self.check_kind(&parts, &body)?;
-        self.check_tag(&parts)?;
+        self.check_tag(&mut parts)?;
         let key = idempotency::key_of(&parts.headers)?;
         let audit = self.audit(&parts, &body, key.clone());
         let carry = async move {
@@ -135,32 +135,22 @@ impl Order {
         Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason))
     }
 
-    /// Refuses an order for a node that has moved on since its caller looked.
-    fn check_tag(&self, parts: &Parts) -> Result<(), Refusal> {
+    /// Binds an order to the state of its node that the caller names; refuses it at once where that state is past. The writer
+    /// asks again in its own turn.
+    fn check_tag(&self, parts: &mut Parts) -> Result<(), Refusal> {
         let wanted = parts.headers.get(header::IF_MATCH);
         let (Some(wanted), Object::Node) = (wanted, self.row.object) else {
             return Ok(());
         };
         let node = parts.extensions.get::<Named>();
-        let node = node.and_then(|Named(name)| name.as_ref()?.parse().ok());
-        let Some(view) = node.and_then(|node| self.ours.view(&node)) else {
+        let Some(node) = node.and_then(|Named(name)| name.as_ref()?.parse().ok()) else {
             return Ok(()); // The handler says that there is none.
         };
-        let now = format!("\"{}\"", view.version);
-        if super::conditional::matches(wanted, &now, false) {
-            return Ok(());
-        }
-        let reason = Reason::new(
-            ReasonCode::Precondition,
-            "the node has moved on since you looked: its entity tag is another one",
-            "look at it again, and order with its new tag where the order is still wanted",
-        )
-        .seen(format!(
-            "its tag is {now}, and it is {}",
-            view.phase.as_str()
-        ))
-        .then("nothing: the request changed nothing");
-        Err(Refusal::new(StatusCode::PRECONDITION_FAILED, reason))
+        let only_if = Arc::new(OnlyIf::of(node, wanted.to_str().unwrap_or_default()));
+        let refuses = |node: &Node| only_if.refuses(node);
+        let refused = self.ours.with_node(&only_if.node, refuses).flatten();
+        parts.extensions.insert(only_if);
+        refused.map_or(Ok(()), |reason| Err(Refusal::conflict(reason)))
     }
 
     async fn claim(&self, key: &str, parts: &Parts, body: &Bytes) -> Result<Claimed, Refusal> {

@@ -2,6 +2,7 @@
 //! What an operator asks about a node's disks before anything runs, and the order to make one of them anew.
 
 use super::body::{self, SMALL};
+use super::only_if::Ours;
 use super::operator::known;
 use super::problem::Refusal;
 use crate::provisioner::Provisioner;
@@ -65,7 +66,7 @@ pub(crate) async fn plan_preview(
 }
 
 pub(crate) async fn rebuild_disk(
-    State(ours): State<Provisioner>,
+    Ours(ours): Ours,
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Json<NodeView>, Refusal> {

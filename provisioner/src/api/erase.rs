@@ -4,6 +4,7 @@
 use super::body::{self, SMALL};
 use super::disks::checked;
 use super::node::{me, own_run};
+use super::only_if::Ours;
 use super::operator::known;
 use super::problem::Refusal;
 use crate::erase::CertifyError;
@@ -19,7 +20,7 @@ use groundstate_api::view::NodeView;
 use prov_core::{Peer, Reply, reasons};
 
 pub(crate) async fn erase(
-    State(ours): State<Provisioner>,
+    Ours(ours): Ours,
     Extension(peer): Extension<Peer>,
     Path(name): Path<String>,
     body: Body,

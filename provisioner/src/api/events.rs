@@ -39,6 +39,9 @@ pub(crate) struct EventsQuery {
     phase: Option<Phase>,
     #[serde(default)]
     wait_ms: u64,
+    /// Not behind `after`, but the newest ones.
+    #[serde(default)]
+    newest: bool,
     limit: Option<u32>,
 }
 
@@ -85,6 +88,9 @@ pub(crate) async fn events(
             phase: query.phase,
         },
     };
+    if query.newest && !streams {
+        return follower.newest_page().await;
+    }
     if streams {
         return Ok(sse::stream(follower, bell.map(|Extension(bell)| bell)));
     }
@@ -161,6 +167,17 @@ pub(super) struct Follower {
 }
 
 impl Follower {
+    /// The newest events, the oldest of them first; as many fewer as are not shown. Who follows goes on behind them.
+    async fn newest_page(self) -> Result<Response, Refusal> {
+        let (ours, node) = (self.ours.clone(), self.node.clone());
+        let (newest, limit) = (*self.news.borrow(), self.limit);
+        let read = move || ours.latest(limit, node.as_ref());
+        let mut events = tokio::task::spawn_blocking(read).await??;
+        let next_after = events.last().map_or(newest, |last| last.number.max(newest));
+        events.retain(|event| self.shown.shows(event));
+        Ok(Json(EventPage { events, next_after }).into_response())
+    }
+
     /// The next events; empty where none came until `deadline`.
     pub(super) async fn next_page(&mut self, deadline: Instant) -> Result<Vec<Event>, Refusal> {
         loop {

@@ -2,12 +2,13 @@
 //! Orders about a node's life beside its runs, what the fabric controller sees wrong with it, and what people write down.
 
 use super::body::{self, SMALL};
+use super::only_if::Ours;
 use super::operator::{known, unknown};
 use super::problem::Refusal;
 use super::routes::{Routes, routes};
 use crate::provisioner::Provisioner;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::{Extension, Json};
 use groundstate_api::healing::{ApprovePlan, Because, Remark, Troubles};
 use groundstate_api::site_parts::Role;
@@ -42,7 +43,7 @@ macro_rules! orders {
     ($($name:ident => $order:expr),* $(,)?) => {
         $(
             async fn $name(
-                State(ours): State<Provisioner>,
+                Ours(ours): Ours,
                 Extension(peer): Extension<Peer>,
                 Path(node): Path<String>,
                 body: Body,
@@ -98,7 +99,7 @@ fn may_release(peer: &Peer, phase: Option<Phase>) -> Result<(), Refusal> {
 }
 
 async fn approve(
-    State(ours): State<Provisioner>,
+    Ours(ours): Ours,
     Extension(peer): Extension<Peer>,
     Path(name): Path<String>,
     body: Body,
@@ -109,7 +110,7 @@ async fn approve(
 }
 
 async fn troubles(
-    State(ours): State<Provisioner>,
+    Ours(ours): Ours,
     Extension(peer): Extension<Peer>,
     Path(name): Path<String>,
     body: Body,
@@ -145,7 +146,7 @@ async fn troubles(
 }
 
 async fn remark(
-    State(ours): State<Provisioner>,
+    Ours(ours): Ours,
     Extension(peer): Extension<Peer>,
     Path(name): Path<String>,
     body: Body,

@@ -26,6 +26,7 @@ mod machines;
 mod metrics;
 pub(crate) mod node;
 mod nodes;
+mod only_if;
 mod openapi;
 mod operator;
 pub(crate) mod paging;

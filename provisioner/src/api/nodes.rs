@@ -46,14 +46,18 @@ pub(crate) async fn nodes(
     // before the list: a list may be newer than its tag, and is then fetched once more.
     let newest = *ours.follow().borrow();
     let limit = paging.limit.unwrap_or(usize::MAX);
-    let (nodes, more) = ours.page_of_nodes(after.as_ref(), limit, |node| {
-        let rack_of = || node.site.slot.as_ref().map(|slot| slot.rack.as_str());
-        scope.sees(node.id())
-            && phase.is_none_or(|phase| node.phase == phase)
-            && rack.as_deref().is_none_or(|rack| rack_of() == Some(rack))
-    });
-    let last = nodes.last().map(|view| view.node.to_string());
-    let mut response = Json(NodeList { nodes }).into_response();
+    let make = move || {
+        let (nodes, more) = ours.page_of_nodes(after.as_ref(), limit, |node| {
+            let rack_of = || node.site.slot.as_ref().map(|slot| slot.rack.as_str());
+            scope.sees(node.id())
+                && phase.is_none_or(|phase| node.phase == phase)
+                && rack.as_deref().is_none_or(|rack| rack_of() == Some(rack))
+        });
+        let last = nodes.last().map(|view| view.node.to_string());
+        (Json(NodeList { nodes }).into_response(), last, more)
+    };
+    // Ten thousand nodes are megabytes of text, and others are answered meanwhile.
+    let (mut response, last, more) = tokio::task::spawn_blocking(make).await?;
     let headers = response.headers_mut();
     if let Ok(tag) = format!("W/\"{newest}\"").parse() {
         headers.insert(header::ETAG, tag);

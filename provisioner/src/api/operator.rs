@@ -3,6 +3,7 @@
 
 use super::body::{self, SMALL};
 use super::disks;
+use super::only_if::Ours;
 use super::problem::Refusal;
 use crate::provisioner::Provisioner;
 use axum::body::Body;
@@ -32,7 +33,7 @@ pub(crate) async fn node(
 }
 
 pub(crate) async fn provision(
-    State(ours): State<Provisioner>,
+    Ours(ours): Ours,
     Extension(peer): Extension<Peer>,
     Path(name): Path<String>,
     body: Body,
@@ -41,7 +42,7 @@ pub(crate) async fn provision(
 }
 
 pub(crate) async fn reprovision(
-    State(ours): State<Provisioner>,
+    Ours(ours): Ours,
     Extension(peer): Extension<Peer>,
     Path(name): Path<String>,
     body: Body,

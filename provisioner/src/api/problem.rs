@@ -68,9 +68,13 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, reason)
     }
 
-    /// 409: the state does not allow it.
+    /// 409: the state does not allow it; 412 where it is not the one that the caller named.
     pub(crate) fn conflict(reason: Reason) -> Self {
-        Self::new(StatusCode::CONFLICT, reason)
+        let status = match reason.code {
+            ReasonCode::Precondition => StatusCode::PRECONDITION_FAILED,
+            _ => StatusCode::CONFLICT,
+        };
+        Self::new(status, reason)
     }
 
     /// 500 for what is our own fault.

@@ -6,7 +6,7 @@
 //! node are never in one transaction, and a decision that concerns more than its node stands alone: each is made on what is
 //! durable. What changes nothing durable (a heartbeat) does not wait for the disk at all.
 
-use super::{Provisioner, Speaker, Unheard};
+use super::{OnlyIf, Provisioner, Speaker, Unheard};
 use crate::journal::{Journal, JournalError};
 use groundstate_api::event::{Event, Happened};
 use groundstate_api::{Millis, NodeId};
@@ -38,6 +38,8 @@ pub(super) struct Job {
     node: NodeId,
     /// The run and key that say it, where they are to be believed at the moment of the decision.
     from: Option<Speaker>,
+    /// In which state of the node it counts.
+    only_if: Option<Arc<OnlyIf>>,
     /// Taken when it is decided on for good.
     input: Option<Input>,
     ticket: Arc<Ticket>,
@@ -164,6 +166,7 @@ impl Provisioner {
                 queue.push_back(Job {
                     node,
                     from: None,
+                    only_if: None,
                     input: Some(input),
                     ticket: ticket.clone(),
                 });
@@ -176,7 +179,8 @@ impl Provisioner {
 
     fn enter(&self, node: NodeId, from: Option<Speaker>, input: Input) -> Outcome {
         self.may_decide()?;
-        if is_often_quiet(&input)
+        if self.only_if.is_none()
+            && is_often_quiet(&input)
             && let Some(outcome) = self.at_once(&node, from.as_ref(), &input)
         {
             return outcome;
@@ -185,6 +189,7 @@ impl Provisioner {
         self.queue().push_back(Job {
             node,
             from,
+            only_if: self.only_if.clone(),
             input: Some(input),
             ticket: ticket.clone(),
         });
@@ -280,7 +285,10 @@ impl Provisioner {
         let fleet = self.fleet();
         believe(&fleet, job.from.as_ref())?;
         let mut wishes = Vec::new();
-        if let Some(input) = input {
+        let seen = job.only_if.as_ref().zip(fleet.node(&job.node));
+        if let Some(reason) = seen.and_then(|(only_if, node)| only_if.refuses(node)) {
+            wishes.push(Wish::Reply(Reply::Conflict(reason)));
+        } else if let Some(input) = input {
             fleet.decide(at, &job.node, input, &mut wishes);
         }
         Ok(Decided::of(Some(job.node.clone()), wishes))

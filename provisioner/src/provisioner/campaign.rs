@@ -197,7 +197,10 @@ impl Provisioner {
 fn elect(inner: &Weak<Inner>, mut election: Box<dyn Election>, stop: &Receiver<()>) {
     loop {
         let Some(inner) = inner.upgrade() else { break };
-        let ours = Provisioner { inner };
+        let ours = Provisioner {
+            inner,
+            only_if: None,
+        };
         let lead = election.lead(ours.inner.leader.me());
         if lead.is_ok() {
             ours.inner.leader.know(election.members());
@@ -242,7 +245,10 @@ fn follow(inner: &Weak<Inner>, reader: &dyn Reader) {
             }
         };
         let Some(inner) = inner.upgrade() else { return };
-        let ours = Provisioner { inner };
+        let ours = Provisioner {
+            inner,
+            only_if: None,
+        };
         if let Err(error) = ours.follow_page(&page) {
             tracing::warn!(%error, "the leader's events are not taken in");
             std::thread::sleep(IDLE);

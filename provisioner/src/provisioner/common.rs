@@ -91,7 +91,11 @@ fn share_on(inner: &Weak<Inner>, common: &dyn Common) {
     let mut said = None;
     loop {
         let Some(inner) = inner.upgrade() else { return };
-        let shared = Provisioner { inner }.share_access(common);
+        let ours = Provisioner {
+            inner,
+            only_if: None,
+        };
+        let shared = ours.share_access(common);
         let trouble = shared.err().map(|error| error.to_string());
         if let Some(trouble) = trouble.as_ref().filter(|_| trouble != said) {
             tracing::warn!(

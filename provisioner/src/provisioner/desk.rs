@@ -11,6 +11,7 @@ use groundstate_api::view::{NodeView, Phase};
 use groundstate_api::{Millis, NodeId};
 use prov_core::{Node, Wish};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 impl Provisioner {
     /// What is counted.
@@ -97,13 +98,14 @@ impl Provisioner {
         limit: usize,
         wanted: impl Fn(&Node) -> bool,
     ) -> (Vec<NodeView>, bool) {
-        let fleet = self.fleet();
-        let behind = fleet
-            .nodes()
-            .skip_while(|node| after.is_some_and(|after| node.id() <= after));
-        let mut wanted = behind.filter(|node| wanted(node));
-        let page = wanted.by_ref().take(limit).map(Node::view).collect();
-        (page, wanted.next().is_some())
+        // Writers wait while the fleet is looked through, not while it is put into words.
+        let (page, more): (Vec<Arc<Node>>, bool) = {
+            let fleet = self.fleet();
+            let mut wanted = fleet.behind(after).filter(|node| wanted(node));
+            let page = wanted.by_ref().take(limit).cloned().collect();
+            (page, wanted.next().is_some())
+        };
+        (page.iter().map(|node| node.view()).collect(), more)
     }
 
     /// How many nodes are in each phase.

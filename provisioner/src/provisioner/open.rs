@@ -102,6 +102,7 @@ impl Provisioner {
         let (newest, _) = watch::channel(book.newest);
         let (stop, stopped) = std::sync::mpsc::channel();
         let this = Self {
+            only_if: None,
             inner: Arc::new(Inner {
                 clock,
                 sources: Sources::new(&in_force.site.images),

@@ -22,6 +22,7 @@ mod hostile;
 mod life_orders;
 mod machines;
 mod matrix;
+mod newest;
 mod measures;
 mod pki;
 mod resume;

@@ -3,8 +3,7 @@
 //! steps are, the site at a glance, the chosen node in full). When the provisioner does not answer they say so and ask again.
 
 use super::Told;
-use super::model::News;
-use crate::client::history::events_of;
+use super::model::{EVENTS_MAX, News};
 use crate::client::{Client, Connect, node_path};
 use anyhow::Result;
 use groundstate_api::NodeId;
@@ -169,8 +168,9 @@ impl Asker {
             self.close = now + CLOSE;
             if let Some(node) = &looks.chosen {
                 let report: NodeReport = self.client.get(&node_path(paths::NODE, node))?;
-                let events = events_of(&self.client, node)?;
-                self.tell(News::Report(Box::new(report), events))?;
+                let newest = format!("{}?newest=true&limit={EVENTS_MAX}&node={node}", paths::EVENTS);
+                let page: EventPage = self.client.get(&newest)?;
+                self.tell(News::Report(Box::new(report), page.events))?;
             }
             for node in looks.running.iter().take(CLOSE_MAX) {
                 let report: NodeReport = self.client.get(&node_path(paths::NODE, node))?;

@@ -11,7 +11,7 @@ use groundstate_api::{Bytes, Millis, NodeId};
 use std::collections::{BTreeMap, HashMap};
 
 /// The newest events that are kept of the chosen node.
-const EVENTS_MAX: usize = 200;
+pub(super) const EVENTS_MAX: usize = 200;
 
 /// What is told to the screen.
 #[derive(Debug)]

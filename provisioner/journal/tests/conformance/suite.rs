@@ -2,9 +2,10 @@
 //! What holds for every engine.
 
 use super::engines::{Engine, Etcd, Sqlite};
+use groundstate_api::audit::Audit;
 use groundstate_api::event::{Event, Happened};
 use groundstate_api::{Millis, NodeId, RunId};
-use groundstate_journal::{JournalError, log_of_boot};
+use groundstate_journal::{JournalError, Orders, Reader, log_of_boot};
 use std::time::{Duration, Instant};
 
 macro_rules! for_every_engine {
@@ -29,6 +30,7 @@ for_every_engine! {
     readers_wait_for_news
     a_batch_is_bounded
     hostile_text_comes_back_as_it_was
+    orders_are_found_by_caller_and_node
 }
 
 pub(crate) fn event(number: u64, node: Option<&str>) -> Event {
@@ -250,4 +252,94 @@ fn hostile_text_comes_back_as_it_was(engine: &impl Engine) {
     assert_eq!(journal.read(0, 1, None).unwrap(), events);
     journal.put_document(&text, text.as_bytes()).unwrap();
     assert_eq!(journal.document(&text).unwrap().unwrap(), text.as_bytes());
+}
+
+/// Numbers of the orders that are wanted, page by page; in the order in which they come.
+fn orders(reader: &dyn Reader, limit: usize, wanted: Orders<'_>) -> Vec<u64> {
+    let (mut numbers, mut after) = (Vec::new(), 0);
+    loop {
+        let page = reader.audited(after, limit, wanted).unwrap();
+        assert!(page.events.len() <= limit && page.looked_to >= after);
+        numbers.extend(page.events.iter().map(|event| event.number));
+        if !page.more {
+            return numbers;
+        }
+        after = page.looked_to;
+    }
+}
+
+fn orders_are_found_by_caller_and_node(engine: &impl Engine) {
+    const CALLERS: [&str; 3] = ["operator:ana", "operator:an", "fabric:fc-1"];
+    const PATHS: [&str; 7] = [
+        "POST /v1/nodes/a/provision",
+        "POST /v1/nodes/a-2/provision",
+        "POST /v1/nodes/ab/remarks",
+        "DELETE /v1/nodes/a/adopt",
+        "PUT /v1/site",
+        "POST /v1/nodes/a",
+        "POST /v1/nodes/b/provision",
+    ];
+    let mut journal = engine.open();
+    let of = |number: u64| {
+        let at = usize::try_from(number).unwrap();
+        let audit = Audit {
+            by: CALLERS[at / 3 % 3].into(),
+            from: "10.0.0.9".into(),
+            did: PATHS[at / 3 % 7].into(),
+            key: None,
+            status: 200,
+            body: None,
+        };
+        (number % 3 == 0).then_some(audit)
+    };
+    let events: Vec<Event> = (1..=180)
+        .map(|number| match of(number) {
+            Some(audit) => Event {
+                what: Happened::Audited { audit },
+                ..event(number, None)
+            },
+            None => remark(
+                number,
+                "{\"happened\":\"audited\",\"audit\":{\"by\":\"operator:ana\"}}",
+            ),
+        })
+        .collect();
+    for batch in events.chunks(journal.batch_max()) {
+        journal.append(batch).unwrap();
+    }
+    let reader = journal.reader().unwrap();
+    let expected = |by: Option<&str>, node: Option<&str>| -> Vec<u64> {
+        let about = |did: &str, node: &str| {
+            did.ends_with(&format!("/{node}")) || did.contains(&format!("/{node}/"))
+        };
+        let wanted = |number: &u64| {
+            of(*number).is_some_and(|audit| {
+                by.is_none_or(|by| by == audit.by)
+                    && node.is_none_or(|node| about(&audit.did, node))
+            })
+        };
+        (1..=180).filter(wanted).collect()
+    };
+    for by in [
+        None,
+        Some("operator:ana"),
+        Some("operator:an"),
+        Some("nobody"),
+    ] {
+        for node in [None, Some("a"), Some("a-2"), Some("ab"), Some("c")] {
+            let named: Option<NodeId> = node.map(|node| node.parse().unwrap());
+            let wanted = Orders {
+                by,
+                node: named.as_ref(),
+            };
+            for limit in [1, 7, 60, 1_000] {
+                let found = orders(reader.as_ref(), limit, wanted);
+                assert_eq!(found, expected(by, node), "{by:?} {node:?} {limit}");
+            }
+        }
+    }
+    assert_eq!(expected(None, None).len(), 60);
+    let beyond = reader.audited(u64::MAX, 5, Orders::default()).unwrap();
+    assert!(beyond.events.is_empty() && !beyond.more);
+    assert_eq!(beyond.looked_to, u64::MAX);
 }

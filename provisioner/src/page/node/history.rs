@@ -9,12 +9,9 @@ use askama::Template;
 use groundstate_api::event::{Event, Happened};
 use groundstate_api::headline::headline;
 use groundstate_api::{Millis, NodeId};
-use std::collections::VecDeque;
 
 /// Events on one page of the history.
 const PAGE: usize = 100;
-/// Events that are read at once.
-const READ: usize = 500;
 
 #[derive(Template)]
 #[template(path = "history.html")]
@@ -78,24 +75,14 @@ impl History {
 
 /// The newest events of a node, newest first. Blocks.
 pub(super) fn newest(ours: &Provisioner, node: &NodeId, most: usize, now: Millis) -> Vec<Line> {
-    let mut kept: VecDeque<Line> = VecDeque::with_capacity(most + 1);
-    let mut after = 0;
-    loop {
-        let events = match ours.events(after, READ, Some(node)) {
-            Ok(events) => events,
-            Err(error) => {
-                tracing::error!(%error, %node, "the page cannot show the newest events");
-                break;
-            }
-        };
-        for event in &events {
-            kept.push_front(Line::of(event, now));
-            kept.truncate(most);
+    match ours.latest(most, Some(node)) {
+        Ok(events) => {
+            let lines = events.iter().rev();
+            lines.map(|event| Line::of(event, now)).collect()
         }
-        match events.last() {
-            Some(last) if events.len() == READ => after = last.number,
-            Some(_) | None => break,
+        Err(error) => {
+            tracing::error!(%error, %node, "the page cannot show the newest events");
+            Vec::new()
         }
     }
-    kept.into()
 }

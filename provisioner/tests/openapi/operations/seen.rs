@@ -138,6 +138,11 @@ pub(super) fn seen(row: &Route) -> Option<Operation> {
         .asked(&[
             AFTER,
             ("node", "Only of this node.", TEXT),
+            (
+                "newest",
+                "Not the events behind `after`, but the newest ones, the oldest of them first.",
+                FLAG,
+            ),
             RACK,
             ("phase", "Only nodes that moved to this phase.", PHASE.2),
             WAIT,
@@ -164,7 +169,12 @@ pub(super) fn seen(row: &Route) -> Option<Operation> {
             "Who ordered what, and what came of it.",
             json!(EventPage),
         )
-        .asked(&[AFTER, ("by", "Only of this caller.", TEXT), LIMIT]),
+        .asked(&[
+            AFTER,
+            ("by", "Only of this caller.", TEXT),
+            ("node", "Only orders about this node.", TEXT),
+            LIMIT,
+        ]),
         paths::WEBHOOKS => get(
             "listWebhooks",
             "audit",
