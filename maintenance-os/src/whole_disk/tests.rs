@@ -2,6 +2,8 @@
 //! Disks made by sgdisk and mtools, written to a larger one, fitted, and judged by sgdisk, mtools and the boot loader's own
 //! words.
 
+mod fitting;
+
 use super::*;
 use groundstate_api::image::{
     BootEntry, Chunk, ImageFormat, ImageKind, MANIFEST_SCHEMA, Manifest, RequiredFirmware,

@@ -66,8 +66,10 @@ impl Node {
     }
 
     fn local_or_nothing(&self, now: Millis, out: &mut Vec<Wish>) {
-        // Where an adopted host's kernel lies nobody has told us; the firmware finds it.
-        match self.host.as_ref().and_then(|host| host.plan.as_ref()) {
+        // Where an adopted host's kernel lies nobody has told us, and an image of a whole disk has a boot loader of its own;
+        // the firmware finds it.
+        let plan = self.host.as_ref().and_then(|host| host.plan.as_ref());
+        match plan.filter(|plan| plan.image.whole.is_none()) {
             Some(plan) => out.push(Wish::Reply(Reply::BootLocal(plan.get()))),
             None => self.refuse(now, reasons::nothing_ordered(self.phase), out),
         }

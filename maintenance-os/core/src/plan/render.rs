@@ -29,10 +29,15 @@ pub fn render(plan: &Plan) -> String {
     ));
     lines.push(format!("  run       {}", plan.run));
     lines.push(format!(
-        "  image     {} {}, {}, manifest {}",
+        "  image     {} {}, {}{}, manifest {}",
         plan.image.name,
         plan.image.version,
         plan.image.size,
+        if plan.image.whole.is_some() {
+            ", of a whole disk"
+        } else {
+            ""
+        },
         plan.image.manifest.short()
     ));
     lines.push(format!(

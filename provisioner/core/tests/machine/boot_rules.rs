@@ -4,6 +4,7 @@
 use crate::world::*;
 use groundstate_api::boot::{BootRecipe, LocalBoot};
 use groundstate_api::boot_rules::{BootRules, LocalDisk, ModelBoot};
+use groundstate_api::image::{BootEntry, RequiredFirmware, WholeDisk};
 use prov_core::boot_mirror::{BootMirror, Freshness, STALE};
 
 fn recipe(name: &str) -> BootRecipe {
@@ -230,4 +231,40 @@ fn rules_that_say_nothing_are_not_written() {
     assert!(!text.contains("[boot]"), "{text}");
     let text = toml::to_string(&with(|_| {})).unwrap();
     assert!(text.contains("[[boot.recipe]]"), "{text}");
+}
+
+#[test]
+fn a_host_on_an_image_of_a_whole_disk_starts_from_its_disk_on_either_firmware() {
+    let site = with(|_| ());
+    let mut world = World::checking();
+    world.take_inventory();
+    let mut plan = plan(&run_id(1));
+    plan.image.kind = groundstate_api::image::ImageKind::WholeDisk;
+    plan.image.whole = Some(WholeDisk {
+        minimum_size: plan.image.size,
+        firmware: RequiredFirmware::Any,
+        boot: BootEntry::BootCode,
+        table: None,
+    });
+    world.put(Input::PlanMade {
+        run: plan.run.clone(),
+        plan: Ok(Box::new(plan.clone())),
+    });
+    world.hand_over(&plan);
+    let at_the_disk = |world: &World| {
+        for firmware in [Firmware::Bios, Firmware::UefiPxe, Firmware::UefiHttp] {
+            assert_eq!(boot(world, &site, firmware), BootAnswer::LOCAL_DISK);
+        }
+    };
+    at_the_disk(&world);
+    world.put(register(&plan, BOOT_B));
+    assert_eq!(world.phase(), Phase::Ready);
+    at_the_disk(&world);
+    // Who comes as the maintenance OS all the same is not told to start what it cannot load.
+    let reply = world.put(enrol(BOOT_A, "key-2"));
+    assert!(
+        matches!(reply, Some(Reply::NotEnrolled { .. })),
+        "{reply:?}"
+    );
+    world.check_replay();
 }

@@ -70,6 +70,7 @@ fn the_os_disk_takes_the_image_whole_and_the_others_are_laid_out_as_ever() {
     ]
     .assert_eq(&plan.notes.join("\n"));
     let page = render(&plan);
+    assert!(page.contains("2 GiB, of a whole disk, manifest"), "{page}");
     let lines: Vec<&str> = page
         .lines()
         .filter(|line| line.contains("gs-image"))
