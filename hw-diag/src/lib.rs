@@ -40,6 +40,7 @@ mod tpm;
 
 pub use disk::DisksLook;
 pub use look::{
-    BootFacts, Everything, look, look_at_disks, look_at_everything, look_at_facts, system_identity,
+    BootFacts, Everything, look, look_at_disks, look_at_everything, look_at_facts, look_below,
+    system_identity,
 };
 pub use machine_facts::{MachineAsk, machine_facts};

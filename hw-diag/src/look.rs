@@ -29,6 +29,12 @@ pub fn look(boot: &BootFacts) -> Inventory {
     look_at(&Tree::machine(), boot)
 }
 
+/// The same of a machine whose `/sys`, `/proc` and `/dev` are below `root`.
+#[must_use]
+pub fn look_below(root: &std::path::Path, boot: &BootFacts) -> Inventory {
+    look_at(&Tree::at(root), boot)
+}
+
 /// The disks alone, as a guard needs them right before something is written.
 #[must_use]
 pub fn look_at_disks() -> Vec<Disk> {

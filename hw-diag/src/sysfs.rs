@@ -17,7 +17,7 @@ impl Tree {
     pub(crate) fn machine() -> Self {
         Self("/".into())
     }
-    #[cfg(test)]
+    /// A machine's whose `/sys` and `/proc` are below this directory.
     pub(crate) fn at(root: &Path) -> Self {
         Self(root.into())
     }

@@ -16,8 +16,8 @@ use alloc::vec::Vec;
 use groundstate_api::adopt::{AdoptRequest, AdoptToken};
 use groundstate_api::boot::Firmware;
 use groundstate_api::event::Happened;
-use groundstate_api::view::{HostView, Phase};
-use groundstate_api::{BootId, Digest, Millis, NodeId, PlanId, Reason};
+use groundstate_api::view::Phase;
+use groundstate_api::{Digest, Millis, NodeId, PlanId, Reason};
 
 /// Tokens that are good at once: a hall that is taken over in a day.
 pub const TOKENS_MAX: usize = 1_024;
@@ -212,6 +212,13 @@ impl Node {
         self.host.as_ref().is_some_and(|host| host.plan.is_none())
     }
 
+    /// Whether its host was taken in and its agent has never called.
+    #[must_use]
+    pub fn awaits_agent(&self) -> bool {
+        let host = self.host.as_ref().filter(|host| host.plan.is_none());
+        host.is_some_and(|host| host.seen.is_none())
+    }
+
     /// Whether a host may be taken in here.
     fn may_be_adopted(&self) -> Result<(), Reason> {
         let made = self.host.is_some() && !self.is_adopted();
@@ -314,9 +321,7 @@ impl Node {
 
     /// Why a host that was ours by adoption is answered no more, where that is who calls.
     pub(crate) fn was_let_go(&self, plan: &PlanId) -> Option<Reason> {
-        self.let_go
-            .contains(plan)
-            .then(|| words::let_go(self.id()))
+        self.let_go.contains(plan).then(|| words::let_go(self.id()))
     }
 
     /// The words of a host that was taken in, and calls.
@@ -332,12 +337,13 @@ impl Node {
         let Some(key) = adopted.key else {
             return;
         };
-        let before = self.host.take();
-        let same = before
-            .as_ref()
-            .is_some_and(|host| host.id == *adopted.adoption);
-        if let Some(before) = before.filter(|host| !same && host.plan.is_none()) {
-            self.let_it_go(before.id);
+        let (mut seen, mut past_boots) = (None, Vec::new());
+        if let Some(before) = self.host.take() {
+            if before.id == *adopted.adoption {
+                (seen, past_boots) = (before.seen, before.past_boots);
+            } else if before.plan.is_none() {
+                self.let_it_go(before.id);
+            }
         }
         self.let_go.retain(|id| id != adopted.adoption);
         self.host = Some(Host {
@@ -345,15 +351,9 @@ impl Node {
             plan: None,
             adopted: Some(at),
             key: Some(key.clone()),
-            seen: Some(HostView {
-                plan: adopted.adoption.clone(),
-                boot_id: adopted.boot_id.clone(),
-                os: adopted.os.to_string(),
-                changes: Vec::new(),
-                adopted: Some(at),
-            }),
+            seen,
             epoch: self.runs,
-            past_boots: Vec::new(),
+            past_boots,
         });
     }
 
@@ -379,7 +379,5 @@ const LET_GO_MAX: usize = 4;
 pub(crate) struct Adopted<'a> {
     pub(crate) adoption: &'a PlanId,
     pub(crate) key: Option<&'a String>,
-    pub(crate) boot_id: &'a BootId,
-    pub(crate) os: &'a str,
     pub(crate) firmware: Firmware,
 }

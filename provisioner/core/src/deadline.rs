@@ -91,7 +91,7 @@ impl Node {
             // Approval and places come when they come; but a machine that waits for them must be there.
             Phase::Planned => Some(self.last_sign(base).plus(CHECKING_SILENCE_MAX)),
             // Once it is silent, the healing policy or a person decides.
-            Phase::Suspect if self.is_silent() => None,
+            Phase::Suspect if self.is_silent() || self.awaits_agent() => None,
             Phase::Ordered | Phase::Booting => self.run.as_ref().map(|run| run.window_closes),
             Phase::Checking => {
                 let silent = self.last_sign(base).plus(CHECKING_SILENCE_MAX);

@@ -67,11 +67,9 @@ impl Node {
             Happened::HealthReported { by, troubles } => self.health_reported(at, by, troubles),
             Happened::HostFenced { reason } => self.alarm(reason.clone()),
             Happened::Adopted {
-                os,
                 inventory,
                 key,
                 adoption,
-                boot_id,
                 firmware,
                 ..
             } => {
@@ -82,8 +80,6 @@ impl Node {
                 let adopted = Adopted {
                     adoption,
                     key: key.as_ref(),
-                    boot_id,
-                    os,
                     firmware: *firmware,
                 };
                 self.host_adopted(at, adopted);

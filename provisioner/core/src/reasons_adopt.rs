@@ -127,7 +127,9 @@ pub fn cannot_adopt(node: &NodeId, phase: Phase, has_host: bool) -> Reason {
         | Phase::Suspect
         | Phase::Held => (
             "a run is at it".to_string(),
-            format!("wait for its end (groundstate node wait {node}), or stop it: groundstate node quarantine {node}"),
+            format!(
+                "wait for its end (groundstate node wait {node}), or stop it: groundstate node quarantine {node}"
+            ),
         ),
     };
     Reason::new(
@@ -166,7 +168,9 @@ pub fn run_is_at_it(node: &NodeId, phase: Phase) -> Reason {
 pub fn let_go(node: &NodeId) -> Reason {
     Reason::new(
         ReasonCode::NotAllowed,
-        format!("this host is not {node}'s any more: it was let go, or adopted again with another key"),
+        format!(
+            "this host is not {node}'s any more: it was let go, or adopted again with another key"
+        ),
         "on the host: systemctl disable --now host-agent; to have it back, adopt it again",
     )
     .then("nothing: nothing is asked of this host any more")

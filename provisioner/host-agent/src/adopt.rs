@@ -6,13 +6,18 @@ use crate::error::AgentError;
 use crate::root::Root;
 use crate::step::credential::{CA, CERTIFICATE, KEY};
 use groundstate_api::host::{CREDENTIAL_DIR, HostSeed, SEED_PATH};
+use std::path::PathBuf;
 
 /// Where the agent's program is placed, below the root.
 pub const AGENT_PATH: &str = "usr/local/sbin/host-agent";
+/// Where its key is placed.
+pub const KEY_PATH: &str = "etc/groundstate/credential/host.key";
 /// Where its unit is placed.
 pub const UNIT_PATH: &str = "etc/systemd/system/host-agent.service";
 /// The link by which systemd starts it.
 const WANTED_PATH: &str = "etc/systemd/system/multi-user.target.wants/host-agent.service";
+/// How our unit is known.
+const OURS: &str = "Description=Groundstate host agent";
 /// The unit.
 const UNIT: &str = include_str!("../host-agent-adopted.service");
 
@@ -44,6 +49,24 @@ pub fn written() -> Vec<(String, &'static str)> {
             "whom it calls, and what it remembers, for root only",
         ),
     ]
+}
+
+/// A file of somebody else where one of ours would go: a program without our unit, or a unit that is not ours.
+///
+/// # Errors
+/// What is there cannot be read.
+pub fn foreign(root: &Root) -> Result<Option<PathBuf>, AgentError> {
+    let unit = root.read_text(UNIT_PATH)?;
+    match unit {
+        Some(unit) if unit.contains(OURS) => Ok(None),
+        Some(_) => Ok(Some(root.at(UNIT_PATH))),
+        None => {
+            let program = root.at(AGENT_PATH);
+            // Our own seed is looked for before; a program that was placed and no unit yet is what a cut leaves.
+            let cut = root.read(KEY_PATH)?.is_some();
+            Ok((program.exists() && !cut).then_some(program))
+        }
+    }
 }
 
 /// Places it: the seed last, because the unit starts where there is one.

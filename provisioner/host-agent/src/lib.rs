@@ -24,7 +24,7 @@ mod status;
 mod step;
 mod troubles;
 
-pub use adopt::{AGENT_PATH, Placed, UNIT_PATH, place, remove, written};
+pub use adopt::{AGENT_PATH, KEY_PATH, Placed, UNIT_PATH, foreign, place, remove, written};
 pub use boot_facts::BootFacts;
 pub use conversation::{Action, Conversation, Event, Failure};
 pub use documents::{Specialised, Specialising};

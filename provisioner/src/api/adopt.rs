@@ -74,7 +74,9 @@ async fn token(
         let what = format!("a token is good for 1 to {TOKEN_MINUTES_MAX} minutes");
         return Err(Refusal::field("minutes", what));
     }
-    let serial = order.serial.map(|serial| typed("serial", serial, SERIAL_MAX));
+    let serial = order
+        .serial
+        .map(|serial| typed("serial", serial, SERIAL_MAX));
     let made = AdoptToken {
         token: order.token,
         node: node.clone(),

@@ -55,8 +55,7 @@ async fn keep(
     };
     let asked = ours.with_node(node, |state| {
         let host = state.host.as_ref();
-        let is_host =
-            host.is_some_and(|host| host.id == *plan && host.key.as_ref() == Some(key));
+        let is_host = host.is_some_and(|host| host.id == *plan && host.key.as_ref() == Some(key));
         let open =
             |doing: &prov_core::Doing| doing.action.id == ActionId(action) && doing.goes_on();
         is_host && state.actions.iter().any(open)
@@ -92,13 +91,18 @@ async fn give(
 ) -> Result<Response, Refusal> {
     let node = known(&ours, &name)?;
     let file = path(&ours, &node);
-    match tokio::task::spawn_blocking(move || std::fs::read(file)).await? {
-        Ok(bytes) => {
+    let read = move || {
+        let bytes = std::fs::read(&file)?;
+        Ok::<_, io::Error>((bytes, std::fs::metadata(&file)?.modified()?))
+    };
+    match tokio::task::spawn_blocking(read).await? {
+        Ok((bytes, sent)) => {
             let name = format!("attachment; filename=\"{node}-diagnostics.tar.gz\"");
             let headers = [
                 (header::CONTENT_TYPE, "application/gzip".to_owned()),
                 (header::CONTENT_DISPOSITION, name),
                 (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+                (header::LAST_MODIFIED, http_date(sent)),
             ];
             Ok((headers, bytes).into_response())
         }
@@ -112,6 +116,16 @@ async fn give(
         }
         Err(error) => Err(Refusal::internal(error)),
     }
+}
+
+/// As HTTP writes a time; empty where it cannot be written.
+fn http_date(at: std::time::SystemTime) -> String {
+    let at = jiff::Timestamp::try_from(at).ok();
+    let at = at.and_then(|at| {
+        let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+        printer.timestamp_to_rfc9110_string(&at).ok()
+    });
+    at.unwrap_or_default()
 }
 
 /// A node's name is a host name, so it is a file name too.

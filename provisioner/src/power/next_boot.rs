@@ -6,22 +6,29 @@ use super::{Power, locked};
 use crate::provisioner::Provisioner;
 use bmc::ladder::{Action as Step, Event, Sighting};
 use bmc::{Ladder, MachineKey, Rung, Target, Trouble};
-use groundstate_api::action::{NextBoot, Outcome};
+use groundstate_api::action::{Act, NextBoot, Outcome};
 use groundstate_api::site_parts::BmcProtocol;
 use groundstate_api::{Millis, NodeId};
+use prov_core::{Input, Reply};
+use std::time::Duration;
 
 /// How many steps of a ladder are taken in one go; it has five rungs of two.
 const STEPS_MAX: usize = 32;
+/// Who wants it of the host.
+const BY_LADDER: &str = "boot-ladder";
+/// How often it is looked whether the host has done it.
+const HOST_LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// A node's ladder, and whom it climbs.
 pub(super) struct Climb {
+    node: NodeId,
     ladder: Ladder,
     machine: Option<MachineKey>,
     target: Target,
 }
 
 /// The ways that there are for this BMC, best first. The last one needs no BMC: the machine's own order, and our boot service.
-fn ways(protocol: Option<BmcProtocol>, to: NextBoot) -> Vec<Rung> {
+fn ways(protocol: Option<BmcProtocol>, to: NextBoot, host_can: bool) -> Vec<Rung> {
     let by_bmc: &[Rung] = match protocol {
         Some(BmcProtocol::Redfish | BmcProtocol::RedfishHttp) => {
             &[Rung::RedfishOnce, Rung::RedfishPersistent]
@@ -31,8 +38,60 @@ fn ways(protocol: Option<BmcProtocol>, to: NextBoot) -> Vec<Rung> {
     };
     let served = matches!(to, NextBoot::Network | NextBoot::HttpBoot);
     let mut ways = by_bmc.to_vec();
+    // A host knows no entry for media that its BMC shows only later.
+    let by_host = host_can && Rung::InOs.can(to);
+    ways.extend(by_host.then_some(Rung::InOs));
     ways.extend(served.then_some(Rung::BootService));
     ways
+}
+
+/// Has the host's agent set it, by an action of its own that stands in the journal, and waits for its end: the host hears of it
+/// with its next report.
+async fn by_the_host(
+    ours: &Provisioner,
+    node: &NodeId,
+    to: NextBoot,
+) -> Result<Vec<String>, Trouble> {
+    let refused = |why: String| Trouble::NotOffered {
+        wanted: format!("the host sets what it boots next: {why}"),
+        offers: Vec::new(),
+    };
+    let wanted = {
+        let (ours, node) = (ours.clone(), node.clone());
+        let (act, by) = (Act::HostBootNext { to }, BY_LADDER.to_owned());
+        move || {
+            let because = None;
+            ours.submit(&node, Input::ActionWanted { act, by, because })
+        }
+    };
+    let asked = tokio::task::spawn_blocking(wanted).await;
+    let action = match asked {
+        Ok(Ok(Some(Reply::Action(action)))) => action,
+        Ok(Ok(Some(Reply::Conflict(reason)))) => return Err(refused(reason.what)),
+        Ok(Ok(_)) => return Err(refused("the node is gone".to_owned())),
+        Ok(Err(error)) => return Err(refused(error.to_string())),
+        Err(error) => return Err(refused(error.to_string())),
+    };
+    loop {
+        let ended = ours.with_node(node, |node| {
+            let mut all = node.actions.iter();
+            let doing = all.find(|doing| doing.action.id == action.id);
+            doing.map(|doing| doing.ended.clone())
+        });
+        match ended.flatten() {
+            // It ends by its deadline at the latest.
+            Some(None) => tokio::time::sleep(HOST_LOOK_EVERY).await,
+            Some(Some((_, Outcome::Done { facts, .. }))) => return Ok(facts),
+            Some(Some((_, Outcome::Failed { reason }))) => {
+                let why = reason.evidence.first().unwrap_or(&reason.what);
+                return Err(refused(why.clone()));
+            }
+            Some(Some((_, Outcome::Vetoed { by, .. }))) => {
+                return Err(refused(format!("stopped by {by}")));
+            }
+            None => return Err(refused("the node is gone".to_owned())),
+        }
+    }
 }
 
 impl Power {
@@ -65,13 +124,15 @@ impl Power {
             }
             _ => {
                 let learned = self.0.kept.learned();
-                let ways = ways(target.protocol, to);
+                let host_can = ours.with_node(node, |node| node.host_boots_next(now));
+                let ways = ways(target.protocol, to, host_can == Some(true));
                 let mut ladder = Ladder::new(to, &ways, &learned, machine.as_ref());
                 ladder.handle(now, Event::Begin, &mut steps);
                 ladder
             }
         };
         let mut climb = Climb {
+            node: node.clone(),
             ladder: ladder.clone(),
             machine,
             target: target.clone(),
@@ -111,7 +172,13 @@ impl Power {
     ) -> Result<Option<(Rung, Vec<String>)>, Trouble> {
         match step {
             Step::Set(rung) => {
-                let result = self.set(climb, ladder.to(), rung).await;
+                let result = match rung {
+                    Rung::InOs => by_the_host(ours, &climb.node, ladder.to()).await,
+                    Rung::RedfishOnce
+                    | Rung::RedfishPersistent
+                    | Rung::Ipmi
+                    | Rung::BootService => self.set(climb, ladder.to(), rung).await,
+                };
                 ladder.handle(ours.now(), Event::Set { rung, result }, next);
                 Ok(None)
             }
@@ -224,10 +291,18 @@ mod tests {
 
     #[test]
     fn only_ways_that_there_are_are_tried_and_the_boot_service_is_the_last() {
-        let all = ways(None, NextBoot::Network);
+        let all = ways(None, NextBoot::Network, false);
         assert_eq!(all.len(), 4);
+        // What the host can say comes after the BMC's ways and before the boot service.
+        let with_host = ways(None, NextBoot::Network, true);
+        assert_eq!(with_host.get(3), Some(&Rung::InOs));
+        assert_eq!(with_host.len(), 5);
+        assert!(!ways(None, NextBoot::VirtualMedia, true).contains(&Rung::InOs));
         assert_eq!(all.last(), Some(&Rung::BootService));
-        assert_eq!(ways(Some(BmcProtocol::Ipmi), NextBoot::Disk), [Rung::Ipmi]);
-        assert!(!ways(Some(BmcProtocol::Redfish), NextBoot::HttpBoot).contains(&Rung::Ipmi));
+        assert_eq!(
+            ways(Some(BmcProtocol::Ipmi), NextBoot::Disk, false),
+            [Rung::Ipmi]
+        );
+        assert!(!ways(Some(BmcProtocol::Redfish), NextBoot::HttpBoot, false).contains(&Rung::Ipmi));
     }
 }

@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod adopt;
 mod boots;
 mod credentials;
 mod desk;

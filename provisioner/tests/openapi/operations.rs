@@ -5,9 +5,10 @@ mod seen;
 
 use crate::describe::{Schema, schema};
 use groundstate_api::action::{Act, ActionView};
+use groundstate_api::adopt::{AdoptOrder, AdoptReply, AdoptRequest, AdoptTokenView};
 use groundstate_api::boot_session::BootReport;
-use groundstate_api::enrol::{EnrolReply, EnrolRequest};
 use groundstate_api::customise::FileBytes;
+use groundstate_api::enrol::{EnrolReply, EnrolRequest};
 use groundstate_api::erase::{EraseOrder, EraseReport};
 use groundstate_api::fan_out::{SourcesAnswer, SourcesQuestion};
 use groundstate_api::healing::{ApprovePlan, Because, BrakeOrder, BrakeView, Remark, Troubles};
@@ -395,22 +396,42 @@ fn machines(row: &Route) -> Option<Operation> {
             DONE,
         )
         .no_content(),
-        ("POST", paths::ADOPT) => Operation {
-            body: Some(Content::Kind("application/json")),
-            body_required: true,
+        ("POST", paths::ADOPT) => post(
+            "makeAdoptToken",
+            "machines",
+            "Makes the digest of a token known, with which one running host becomes this node.",
+            schema::<AdoptOrder>,
+            json!(AdoptTokenView),
+        ),
+        ("DELETE", paths::ADOPT) => Operation {
+            body: Some(Content::Json(schema::<Because>)),
             ..get(
-                "adopt",
+                "unadopt",
                 "machines",
-                "Takes a running host in as it is: nothing is written to it.",
-                &[Content::Kind("application/json")],
+                "Lets an adopted host go: its agent is believed no more.",
+                json!(NodeView),
             )
         },
+        ("POST", paths::ADOPT_HOST) => post(
+            "adopt",
+            "machines",
+            "Takes a running host in as it is, with a token in the header Authorization: nothing is written to it.",
+            schema::<AdoptRequest>,
+            json!(AdoptReply),
+        ),
+        ("GET", paths::CA) => get(
+            "getCa",
+            "machines",
+            "The site CA's certificate: believed only by who knows its digest.",
+            &[Content::Kind("application/x-pem-file")],
+        ),
         _ => return None,
     };
     Some(operation)
 }
 
 fn site(row: &Route) -> Option<Operation> {
+    const DONE: &[Content] = &[];
     let operation = match (row.method, row.path) {
         ("GET", paths::SITE) => get("getSite", "site", "The site in force.", json!(Site)).tagged(),
         ("PUT", paths::SITE) => post(

@@ -59,6 +59,13 @@ pub(crate) enum NodeCommand {
     Ticket(NodeArgs),
     /// Wait until nodes are ready, held, or in another phase, and say meanwhile what is waited for.
     Wait(WaitArgs),
+    /// Fetch the diagnostics that a node's host sent last, or ask it for new ones, and show what is in them.
+    #[command(after_help = "Examples:
+  groundstate node diagnostics r1-07
+  groundstate node diagnostics r1-07 --collect --output r1-07.tar.gz")]
+    Diagnostics(super::diagnostics::DiagnosticsArgs),
+    #[command(flatten)]
+    Adopt(super::adopt::AdoptCommand),
     #[command(flatten)]
     Life(LifeCommand),
     #[command(flatten)]
@@ -134,6 +141,8 @@ pub(crate) fn run(command: &NodeCommand) -> Result<End> {
             show_document(&args.connect, args.json, &path, super::ticket::page)
         }
         NodeCommand::Wait(args) => super::wait::run(args),
+        NodeCommand::Diagnostics(args) => super::diagnostics::run(args),
+        NodeCommand::Adopt(command) => super::adopt::run(command),
         NodeCommand::Life(command) => super::life::run(command),
         NodeCommand::Power(command) => super::power::run(command),
     }

@@ -15,7 +15,7 @@
 use crate::node::Node;
 use alloc::string::String;
 use alloc::vec::Vec;
-use groundstate_api::{Millis, Reason, ReasonCode};
+use groundstate_api::Millis;
 use groundstate_api::healing::{HealingPolicy, HealingRule, HealingStep, Measure, TroubleKind};
 use groundstate_api::view::Phase;
 
@@ -39,8 +39,7 @@ pub fn next(node: &Node, policy: &HealingPolicy, now: Millis) -> Option<Next> {
         return None;
     }
     // Adopted, and its agent was never started: a host that runs is not restarted for that.
-    let awaited = |reason: &Reason| reason.code == ReasonCode::Adopted;
-    if node.is_adopted() && node.reason.as_ref().is_some_and(awaited) {
+    if node.awaits_agent() {
         return None;
     }
     let (kind, what) = node.worst_trouble()?;
