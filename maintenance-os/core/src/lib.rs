@@ -11,6 +11,7 @@ pub mod erase;
 pub mod guard;
 pub mod guid;
 pub mod loader_entry;
+pub mod moving;
 pub mod phases;
 pub mod plan;
 pub mod random_access;

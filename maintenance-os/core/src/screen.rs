@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a technician reads on the node's own screen: plain text, 79 columns, no colour needed.
 
+use crate::moving::Moving;
 use crate::phases::Scene;
 use crate::ticket;
 use alloc::format;
@@ -13,7 +14,7 @@ use groundstate_api::{Bytes, Millis, NodeId};
 /// Columns that every text console has.
 pub const COLUMNS: usize = 79;
 /// Cells of a progress bar.
-const BAR_CELLS: u64 = 30;
+const BAR_CELLS: u64 = 20;
 
 /// Who the screen speaks of.
 #[derive(Clone, Debug, Default)]
@@ -105,10 +106,8 @@ pub fn log_lines(scene: &Scene) -> Vec<String> {
         } => alloc::vec![format!("step {}: {}", step.as_str(), step.says())],
         Scene::Step {
             step,
-            progress: Some((done, total)),
-        } => {
-            alloc::vec![format!("step {}: {done} of {total}", step.as_str())]
-        }
+            progress: Some(moving),
+        } => alloc::vec![format!("step {}: {moving}", step.as_str())],
         Scene::Waiting { reason } => prefixed("waiting: ", &reason.lines()),
         Scene::Held { reason } => prefixed("HELD: ", &reason.lines()),
         Scene::Rescue { node, shell, keys } => prefixed("rescue: ", &rescue(node, shell, *keys)),
@@ -138,7 +137,7 @@ fn prefixed(prefix: &str, lines: &[String]) -> Vec<String> {
     out
 }
 
-fn steps(lines: &mut Vec<String>, now: Step, progress: Option<(Bytes, Bytes)>) {
+fn steps(lines: &mut Vec<String>, now: Step, progress: Option<Moving>) {
     let erase = [Step::Guard, Step::Erase];
     let steps = if now == Step::Erase {
         &erase[..]
@@ -153,9 +152,10 @@ fn steps(lines: &mut Vec<String>, now: Step, progress: Option<(Bytes, Bytes)>) {
         };
         lines.push(format!("{mark}  {}", step.says()));
         if step == now
-            && let Some((done, total)) = progress
+            && let Some(moving) = progress
         {
-            lines.push(format!("      {} {done} of {total}", bar(done, total)));
+            // The bar is narrow, so that rate and rest stand beside it in the same line.
+            lines.push(format!("      {} {moving}", bar(moving.done, moving.total)));
         }
     }
 }
@@ -238,9 +238,6 @@ mod tests {
                                                           ██▄▄▄▄▄▄▄█▄█▄▄█▄▄████▄████▄█▄████
                                                           ▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀"#]]
         .assert_eq(&page.join("\n"));
-        assert_eq!(
-            bar(Bytes(52), Bytes(100)),
-            "[###############...............]  52 %"
-        );
+        assert_eq!(bar(Bytes(52), Bytes(100)), "[##########..........]  52 %");
     }
 }

@@ -12,6 +12,7 @@ pub use words::{
     REFUSAL_RETRY_MAX, RESCUE_POLL, Scene, State,
 };
 
+use crate::moving::Pace;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -31,6 +32,8 @@ pub struct Phases {
     identity: Option<(NodeId, RunId)>,
     /// Reports of this run so far.
     reports: u64,
+    /// How fast the running step goes.
+    pace: Pace,
     /// Whether a step is being carried out: it ends by itself even when the run is held meanwhile.
     working: bool,
     /// Calls to the provisioner that failed one after the other.
@@ -45,6 +48,7 @@ impl Default for Phases {
             wake: None,
             identity: None,
             reports: 0,
+            pace: Pace::default(),
             working: false,
             failures: 0,
         }
@@ -82,7 +86,7 @@ impl Phases {
             Event::CallFailed { reason } => self.call_failed(now, reason, out),
             Event::Inspected => self.inspected(now, out),
             Event::Instructed(instruction) => self.instructed(now, instruction, out),
-            Event::StepMoved { done, total } => self.step_moved(done, total, out),
+            Event::StepMoved { done, total } => self.step_moved(now, done, total, out),
             Event::StepWaiting { reason } => self.step_waiting(now, reason, out),
             Event::StepDone { facts } => self.step_done(now, facts, out),
             Event::StepFailed { reason } => self.step_failed(now, reason, out),
@@ -204,6 +208,7 @@ impl Phases {
             step,
         });
         self.working = true;
+        self.pace = Pace::begin(now);
         self.enter(now, State::Carrying { plan, step });
     }
 
@@ -212,13 +217,13 @@ impl Phases {
         out.push(Action::Report { step, state });
     }
 
-    fn step_moved(&mut self, done: Bytes, total: Bytes, out: &mut Vec<Action>) {
+    fn step_moved(&mut self, now: Millis, done: Bytes, total: Bytes, out: &mut Vec<Action>) {
         if let State::Carrying { step, .. } = &self.state {
             let step = *step;
             self.report(step, StepState::Running { done, total }, out);
             out.push(Action::Show(Scene::Step {
                 step,
-                progress: Some((done, total)),
+                progress: Some(self.pace.at(now, done, total)),
             }));
         }
     }

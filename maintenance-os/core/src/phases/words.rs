@@ -4,6 +4,7 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use crate::moving::Moving;
 use groundstate_api::enrol::{EnrolReply, RescueShell};
 use groundstate_api::plan::{HandOver, Plan, Step};
 use groundstate_api::run::{Instruction, StepState};
@@ -194,8 +195,8 @@ pub enum Scene {
     Step {
         /// The step.
         step: Step,
-        /// Bytes done and in all, where the step counts them.
-        progress: Option<(Bytes, Bytes)>,
+        /// Where it stands, where the step counts bytes.
+        progress: Option<Moving>,
     },
     /// It waits and goes on by itself.
     Waiting {
