@@ -308,3 +308,65 @@ impl Provisioner {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SITE: &str = r#"
+name = "lab"
+[network]
+address = "10.0.0.1"
+prefix = 24
+pool_first = "10.0.0.100"
+pool_last = "10.0.0.200"
+[policy]
+image = "debian"
+hand_over = "kexec"
+[[node]]
+name = "n1"
+mac = "52:54:00:00:00:01"
+uuid = "564d1234-5678-9abc-def0-000000000001"
+serial = "S1"
+"#;
+
+    #[test]
+    fn a_plan_holds_little_and_the_rest_is_put_aside_by_its_digest() {
+        let site: Site = toml::from_str(SITE).unwrap();
+        let mut aside = Vec::new();
+        let mut room = Room {
+            fields: Fields::of_site(&site, &site.nodes[0]),
+            left: INLINE_ALL_MAX,
+            aside: &mut aside,
+        };
+        let text = "x".repeat(INLINE_MAX);
+        let large = "y".repeat(INLINE_MAX + 1);
+        let inline = |content: &PlannedContent| matches!(content, PlannedContent::Inline { .. });
+        assert!(!inline(
+            &room.content("a", Source::Content(&large)).unwrap()
+        ));
+        for _ in 0..INLINE_ALL_MAX / INLINE_MAX {
+            assert!(inline(&room.content("a", Source::Content(&text)).unwrap()));
+        }
+        let last = room.content("a", Source::Content("z")).unwrap();
+        let PlannedContent::Stored { digest, size } = last else {
+            panic!("{last:?}");
+        };
+        assert_eq!((digest, size), (Digest::of(b"z"), Bytes(1)));
+        let empty = room.content("a", Source::Content("")).unwrap();
+        assert!(inline(&empty), "nothing takes no room");
+        let none = Source::Template("${node.rack}");
+        let refused = room.content("/etc/x", none).unwrap_err();
+        let said = refused.lines().join(" ");
+        assert!(
+            said.contains("/etc/x") && said.contains("node.rack"),
+            "{said}"
+        );
+        let unknown = Source::File {
+            name: "f",
+            stored: None,
+        };
+        room.content("b", unknown).unwrap_err();
+        assert_eq!(aside, [large.into_bytes(), b"z".to_vec()]);
+    }
+}

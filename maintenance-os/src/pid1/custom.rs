@@ -17,8 +17,8 @@ use std::time::Duration;
 
 /// Bytes that are held before they are put: eight of the largest files, in a process that has 64 MiB.
 const HELD_MAX: usize = 8 << 20;
-/// Between two tries to get a file.
-const RETRY: Duration = Duration::from_secs(2);
+/// Between two tries to get a file: the report that the step began may still be on its way to the provisioner.
+const RETRY: Duration = Duration::from_secs(1);
 
 impl Workshop {
     /// Puts the plan's files into the partitions of `disk`, whose extents are given, and proves them. For a root file system

@@ -225,7 +225,10 @@ fn in_each_others_way(at: &str, merged: &crate::custom::Merged<'_>, add: Add<'_>
         all.push((None, path, "the NoCloud seed"));
     }
     for (partition, path, what) in &all {
-        if let Some(first) = taken.insert((*partition, path.clone()), what) {
+        // The same twice in one list is told there.
+        if let Some(first) = taken.insert((*partition, path.clone()), what)
+            && first != *what
+        {
             add(at.to_string(), format!("{path} is {first} and {what}"));
         }
     }

@@ -71,14 +71,9 @@ fn of_plan<T>(
         if !node.is_bound_to(&me.run, &me.key) {
             return None;
         }
-        look(node, &*node.run.as_ref()?.plan.as_ref()?.get())
+        look(node, &node.run.as_ref()?.plan.as_ref()?.get())
     });
-    found.flatten().ok_or_else(|| {
-        Refusal::not_allowed(
-            "a node gets what its own plan names, while the step is done that puts it there",
-            format!("called by {peer}"),
-        )
-    })
+    found.flatten().ok_or_else(|| not_its_time(peer))
 }
 
 async fn file(
@@ -116,25 +111,60 @@ async fn credential(
     Path(name): Path<String>,
 ) -> Result<Response, Refusal> {
     let me = me(&ours, &peer)?;
-    of_plan(&ours, &peer, &me, |node, plan| {
+    let placing = of_plan(&ours, &peer, &me, |node, plan| {
         let is_named = |content: &PlannedContent| matches!(content, PlannedContent::Credential { from } if *from == name);
-        let named = plan.files.iter().any(|file| is_named(&file.content));
-        (named && is_placing(node)).then_some(())
+        plan.files
+            .iter()
+            .any(|file| is_named(&file.content))
+            .then(|| placing(node))
     })?;
+    match placing {
+        Placing::Now => {}
+        Placing::NotYet => return Err(not_yet()),
+        Placing::Over => return Err(not_its_time(&peer)),
+    }
     let read = tokio::task::spawn_blocking(move || ours.credentials().read_bytes(&name)).await?;
     let bytes = read.map_err(|error| Refusal::conflict(error.reason()))?;
     Ok(answer(bytes.into_bytes()))
 }
 
-/// Whether the first-boot data is being placed: that step was begun and has not ended.
-fn is_placing(node: &Node) -> bool {
-    let step = node.run.as_ref().and_then(|run| run.step.as_ref());
-    matches!(
-        step,
+/// How far the step is that places the first-boot data.
+enum Placing {
+    NotYet,
+    Now,
+    Over,
+}
+
+fn placing(node: &Node) -> Placing {
+    let run = node.run.as_ref();
+    if run.is_some_and(|run| run.facts.contains_key(&Step::FirstBoot)) {
+        return Placing::Over;
+    }
+    match run.and_then(|run| run.step.as_ref()) {
+        Some((Step::FirstBoot, StepState::Done { .. } | StepState::Failed { .. })) => Placing::Over,
         Some((
             Step::FirstBoot,
-            StepState::Started | StepState::Running { .. } | StepState::Waiting { .. }
-        ))
+            StepState::Started | StepState::Running { .. } | StepState::Waiting { .. },
+        )) => Placing::Now,
+        Some(_) | None => Placing::NotYet,
+    }
+}
+
+/// A node's report that it began the step may still be on its way: it asks again by itself.
+fn not_yet() -> Refusal {
+    let reason = Reason::new(
+        ReasonCode::NotAllowed,
+        "the step that puts this secret there has not been heard of yet",
+        "wait: a node asks again by itself",
+    )
+    .then("the node asks again, and gets it once its report is here");
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, reason)
+}
+
+fn not_its_time(peer: &Peer) -> Refusal {
+    Refusal::not_allowed(
+        "a node gets what its own plan names, while the step is done that puts it there",
+        format!("called by {peer}"),
     )
 }
 

@@ -26,6 +26,8 @@ mod trust;
 mod verify;
 mod write;
 
+pub(crate) use write::volumes;
+
 use crate::End;
 use anyhow::Result;
 use clap::Subcommand;

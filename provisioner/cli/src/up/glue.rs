@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What one server asks of another, answered by the other.
 
+mod volumes;
 mod whole_disk;
 
 use groundstate_api::boot::{BootAnswer, BootQuestion, BootSighting};
@@ -10,6 +11,7 @@ use groundstate_api::trust::ImageChoice;
 use groundstate_api::{MacAddr, Millis, Part, Reason, ReasonCode};
 use image_repo::Repository;
 use image_repo::trust::{Pin, resolve};
+use mos_core::customise::Volume;
 use provisioner::{BootSource, Provisioner};
 use pxe_server::{BootLog, BootPolicy, Sightings};
 use std::sync::Arc;
@@ -80,5 +82,12 @@ impl provisioner::Images for Images {
 
     fn verify(&self, image: &ImageRef) -> Result<(), Reason> {
         self.repository.verify(image)
+    }
+
+    fn volumes(&self, image: &ImageRef) -> Result<Vec<Volume>, Reason> {
+        if image.kind.is_root_fs() {
+            return Ok(vec![Volume::of_root_fs()]);
+        }
+        volumes::of_whole_disk(&self.repository, image)
     }
 }

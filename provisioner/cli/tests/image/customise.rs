@@ -15,7 +15,9 @@ fn files_seed_and_credentials_stand_in_the_root_file_system_and_the_image_is_as_
         eprintln!("not tried: files are put in through the kernel, as root");
         return;
     }
-    let order = "--file /etc/motd=motd --user-data user-data --credential token=token";
+    fs::create_dir(world.path("seed")).unwrap();
+    fs::rename(world.path("user-data"), world.path("seed/user-data")).unwrap();
+    let order = "--file /etc/motd=motd --nocloud seed --credential token=token";
     let output = world.run(&format!(
         "write d lab.img --size 128MiB --allow-unsigned {order}"
     ));
@@ -28,7 +30,8 @@ fn files_seed_and_credentials_stand_in_the_root_file_system_and_the_image_is_as_
     has(
         &said,
         &[
-            "/etc/credstore/token (6 bytes, mode 0600)",
+            "/etc/credstore/token (a secret, mode 0600)",
+            "4 files read back from the disk as they were put",
             "3 of 3 GUIDs are new",
         ],
     );
@@ -92,6 +95,7 @@ fn what_has_no_place_is_refused_before_anything_is_written() {
         ("--file 7:/etc/motd=f", 3, "no partition 7"),
         ("--file /a=f --file /a=f", 3, "two files"),
         ("--credential a/b=f", 1, "no name of a credential"),
+        ("--nocloud .", 1, "neither user-data nor meta-data"),
         ("--unattend f", 3, "no FAT partition beside"),
     ] {
         has(&world.refused(&format!("{write} {order}"), status), &[want]);

@@ -12,6 +12,8 @@ mod server;
 mod source;
 mod target;
 
+pub(crate) use order::volumes;
+
 use super::named::Named;
 use super::size::size;
 use super::state::StateArgs;

@@ -187,6 +187,11 @@ fn finish(args: &WriteArgs, given: &Given, target: &Target, plan: &Plan) -> Resu
         facts.extend(
             customise::put(&target.path, &placed.extents, &placed.placements).map_err(refused)?,
         );
+        if !args.no_read_back && !placed.placements.is_empty() {
+            let put = customise::Expected::all(&placed.placements);
+            let proved = customise::prove(&target.path, &placed.extents, &put);
+            facts.push(proved.map_err(refused)?);
+        }
     }
     if is_whole_disk(given, target) {
         facts.extend(fit(args, given, target)?);

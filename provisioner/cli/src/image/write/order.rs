@@ -35,6 +35,9 @@ pub(crate) struct OrderArgs {
     /// Give cloud-init this network-config.
     #[arg(long, value_name = "FILE")]
     network_config: Option<PathBuf>,
+    /// Give cloud-init the files user-data, meta-data and network-config of this folder, those that are there.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["user_data", "meta_data", "network_config"])]
+    nocloud: Option<PathBuf>,
     /// Give systemd's services a credential, in /etc/credstore.
     #[arg(long = "credential", value_name = "NAME=FILE")]
     credentials: Vec<String>,
@@ -55,6 +58,9 @@ impl OrderArgs {
             unattend: self.unattend.as_deref().map(read).transpose()?,
             ..Order::default()
         };
+        if let Some(folder) = &self.nocloud {
+            order.cloud = seed_of(folder)?;
+        }
         for stated in &self.files {
             order.files.push(file(stated)?);
         }
@@ -70,6 +76,26 @@ impl OrderArgs {
         }
         Ok(order)
     }
+}
+
+/// A seed as cloud-init's own documentation lays it out.
+fn seed_of(folder: &Path) -> Result<CloudSeed> {
+    let one = |name: &str| {
+        let path = folder.join(name);
+        path.try_exists()?.then(|| read(&path)).transpose()
+    };
+    let seed = CloudSeed {
+        meta_data: one("meta-data")?,
+        user_data: one("user-data")?,
+        network_config: one("network-config")?,
+    };
+    if seed.is_empty() {
+        bail!(
+            "--nocloud {}: there is neither user-data nor meta-data nor network-config in it",
+            folder.display()
+        );
+    }
+    Ok(seed)
 }
 
 fn file(stated: &str) -> Result<Stated> {
@@ -137,6 +163,16 @@ pub(super) fn plan(given: &Given, order: &Order) -> Result<Plan> {
 
 /// Where everything goes in an image of these facts.
 pub(super) fn placed(order: &Order, facts: &ImageFacts) -> Result<Placed> {
+    let (volumes, extents) = volumes(facts);
+    let placements = place(order, &volumes).map_err(|error| refused(error.reason()))?;
+    Ok(Placed {
+        extents,
+        placements,
+    })
+}
+
+/// The file systems of an image, and where they lie.
+pub(crate) fn volumes(facts: &ImageFacts) -> (Vec<Volume>, Vec<Extent>) {
     let root = facts.os.as_ref().map(|os| os.partition);
     let mut volumes: Vec<Volume> = Vec::new();
     let mut extents = Vec::new();
@@ -169,9 +205,5 @@ pub(super) fn placed(order: &Order, facts: &ImageFacts) -> Result<Placed> {
             length: facts.size,
         });
     }
-    let placements = place(order, &volumes).map_err(|error| refused(error.reason()))?;
-    Ok(Placed {
-        extents,
-        placements,
-    })
+    (volumes, extents)
 }
