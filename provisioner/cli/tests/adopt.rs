@@ -60,7 +60,7 @@ struct World {
     ours: Provisioner,
     url: String,
     _stop: tokio::sync::watch::Sender<bool>,
-    _runtime: tokio::runtime::Runtime,
+    runtime: tokio::runtime::Runtime,
 }
 
 impl World {
@@ -94,7 +94,7 @@ impl World {
             ours,
             url,
             _stop: stop,
-            _runtime: runtime,
+            runtime: runtime,
         }
     }
 
@@ -128,7 +128,7 @@ impl World {
     fn until(&self, node: &str, phase: &str) {
         let mut news = self.ours.follow();
         while self.report(node).view.phase.as_str() != phase {
-            self._runtime.block_on(news.changed()).unwrap();
+            self.runtime.block_on(news.changed()).unwrap();
         }
     }
 }
@@ -164,6 +164,8 @@ impl Host {
         );
         host.put("etc/os-release", b"PRETTY_NAME=\"Fedora Linux 41\"\n");
         host.put("etc/hostname", b"theirs\n");
+        // No service of the machine that the test runs on is this host's.
+        host.put("etc/groundstate/services", b"theirs.service\n");
         host.put("sys/firmware/efi/fw_platform_size", b"64\n");
         host.put("sys/class/net/eth0/type", b"1\n");
         host.put("sys/class/net/eth0/device/vendor", b"0x1af4\n");
@@ -328,6 +330,24 @@ fn a_running_host_is_taken_in_reports_and_is_let_go() {
     let shown = fine(&world.operator(&["node", "show", "node-1"]));
     assert!(shown.contains("adopted"), "{shown}");
 
+    let said = world.operator(&["node", "diagnostics", "node-1"]);
+    assert_eq!(said.status.code(), Some(3), "{}", text(&said));
+    assert!(text(&said).contains("--collect"), "{}", text(&said));
+    let package = world.dir.path().join("package");
+    let collect = ["node", "diagnostics", "node-1", "--collect", "--output"];
+    let arguments = [&collect[..], &[package.to_str().unwrap()]].concat();
+    let said = world.operator(&arguments);
+    let listed = fine(&said);
+    for words in ["journal.txt", "kernel.txt", "os-release.txt", "sent "] {
+        assert!(listed.contains(words), "{words}: {listed}");
+    }
+    assert!(
+        text(&said).contains("with its next report"),
+        "{}",
+        text(&said)
+    );
+    assert!(fs::read(&package).unwrap().starts_with(&[0x1f, 0x8b]));
+
     // Once more with another token: the same host stays who it is, with the same key, and ready.
     let (again, _) = world.token(&["--name", "node-1"], "again");
     fine(&host.adopt(&world, &again, &ca, &["--yes"]));
@@ -342,7 +362,7 @@ fn a_running_host_is_taken_in_reports_and_is_let_go() {
     let untouched = other.files();
     let said = other.adopt(&world, &again, &ca, &["--yes"]);
     assert_eq!(said.status.code(), Some(3), "{}", text(&said));
-    assert!(text(&said).contains("node-1"), "{}", text(&said));
+    assert!(text(&said).contains("was used already"), "{}", text(&said));
     assert_eq!(other.files(), untouched);
 
     let said =

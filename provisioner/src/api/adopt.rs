@@ -30,7 +30,7 @@ use groundstate_api::limits::JSON_BODY_MAX;
 use groundstate_api::plan::EarlierDisks;
 use groundstate_api::site::{Node, Site};
 use groundstate_api::view::NodeView;
-use groundstate_api::{Digest, Millis, NodeId, ParseIdError, Reason, paths};
+use groundstate_api::{Digest, Millis, NodeId, ParseIdError, Reason, ReasonCode, paths};
 use prov_core::adopt::Adoptee;
 use prov_core::{Input, Peer, Reply, reasons_adopt};
 use rustls_pki_types::CertificateDer;
@@ -150,8 +150,13 @@ async fn adopt(
         .map(Json)
 }
 
+/// 401 where the token is none, as for every credential that is not known; else 409.
 fn refused(reason: Reason) -> Refusal {
-    Refusal::new(StatusCode::FORBIDDEN, reason)
+    if reason.code == ReasonCode::NotAllowed {
+        Refusal::new(StatusCode::UNAUTHORIZED, reason)
+    } else {
+        Refusal::conflict(reason)
+    }
 }
 
 /// The digest of the token in `Authorization: Bearer`.
@@ -201,7 +206,7 @@ fn take_in(
         request,
     };
     let asked = ours.with_fleet(|fleet| fleet.adoptee(ours.now(), &who).cloned());
-    let made = asked.map_err(Refusal::conflict)?;
+    let made = asked.map_err(refused)?;
     let known = ours.with_node(&made.node, |node| node.site.clone());
     let (node, new) = match known {
         Some(node) => (node, false),
@@ -238,7 +243,7 @@ fn take_in(
     let inventory = who.request.inventory.clone();
     let adoption = match ours.submit(&made.node, Input::AdoptAsked(Box::new(who)))? {
         Some(Reply::Adopted(adoption)) => adoption,
-        Some(Reply::Conflict(reason)) => return Err(Refusal::conflict(reason)),
+        Some(Reply::Conflict(reason)) => return Err(refused(reason)),
         other => {
             return Err(Refusal::internal(format!(
                 "an adoption was answered with {other:?}"

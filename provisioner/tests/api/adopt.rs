@@ -117,7 +117,7 @@ fn a_running_host_becomes_a_node_that_is_ready_says_so_and_is_let_go() {
     let again = adopt(&world, token, &host(1, Some(&key))).ok();
     assert_eq!(again["adoption"], reply["adoption"]);
     assert_eq!(phase(&world), "ready");
-    let said = adopt(&world, token, &host(1, Some(&Key::new()))).problem(403);
+    let said = adopt(&world, token, &host(1, Some(&Key::new()))).problem(401);
     assert!(
         said.reason.next_step.contains("adopt-token"),
         "{}",
@@ -181,13 +181,13 @@ fn a_machine_that_is_another_node_is_refused_with_that_nodes_name_and_nothing_ch
     for token in ["", "t2", "t\u{7f}"] {
         let bearer = format!("Bearer {token}");
         if bearer.parse::<ureq::http::HeaderValue>().is_ok() {
-            adopt(&world, token, &host(1, Some(&key))).problem(403);
+            adopt(&world, token, &host(1, Some(&key))).problem(401);
         }
     }
     world
         .anyone()
         .post("/v1/adopt", &host(1, Some(&key)))
-        .problem(403);
+        .problem(401);
     assert_eq!(phase(&world), "enrolled");
     // A host that a run made is not adopted over, and neither is a run.
     let run = World::new();

@@ -218,6 +218,12 @@ fn stakes(client: &Client, node: &NodeId) -> Result<String> {
     let report: NodeReport = client.get(&node_path(paths::NODE, node))?;
     let mut text = format!("{node} is {}.\n", report.view.phase.as_str());
     let Some(plan) = &report.plan else {
+        if report.host.is_some_and(|host| host.adopted.is_some()) {
+            text.push_str(
+                "Its host was adopted: no plan of ours wrote what stands on its disks. They are wiped only where --confirm names them or the site lets them go.",
+            );
+            return Ok(text);
+        }
         text.push_str("It has no plan yet: every disk that the policy uses will be wiped.");
         return Ok(text);
     };

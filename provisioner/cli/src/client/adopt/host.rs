@@ -66,7 +66,7 @@ pub(super) fn run(args: &HostArgs) -> Result<End> {
         bail!("only root can look at a host's disks and leave an agent on it");
     }
     let token = token(&args.token_file)?;
-    let before = earlier(&root)?;
+    refuse_what_is_ours_or_theirs(&root, args.no_agent)?;
     let agent = if args.no_agent {
         None
     } else {
@@ -78,6 +78,10 @@ pub(super) fn run(args: &HostArgs) -> Result<End> {
     let inventory = look(&args.root, here, &facts);
     let mut request = request(&args.root, here, &facts, inventory, &there.url)?;
     request.dry_run = true;
+    if let (Some(_), Some(key)) = (&agent, kept_key(&root)?) {
+        // Whose token it was may ask again.
+        request.csr_pem = Some(signing(&key)?);
+    }
     let would = there.adopt(&token, &request)?;
     tell(&page(
         &request,
@@ -101,7 +105,7 @@ pub(super) fn run(args: &HostArgs) -> Result<End> {
         ))?;
         return Ok(End::Done);
     };
-    let done = enrol(&root, &mut there, &token, request, before.is_some())?;
+    let done = enrol(&root, &mut there, &token, request)?;
     place(&root, &there, &done, &agent)?;
     start(here, &done)?;
     Ok(End::Done)
@@ -121,8 +125,8 @@ fn token(file: &Path) -> Result<String> {
     Ok(token.to_owned())
 }
 
-/// The seed of an adoption before; a host that a run of ours made is refused, and so is a program of somebody else where ours goes.
-fn earlier(root: &Root) -> Result<Option<HostSeed>> {
+/// A host that a run of ours made is refused, and so is a program of somebody else where ours would go.
+fn refuse_what_is_ours_or_theirs(root: &Root, no_agent: bool) -> Result<()> {
     let seed: Option<HostSeed> = root.read_json(SEED_PATH)?;
     match &seed {
         Some(seed) if !seed.adopted => bail!(
@@ -131,6 +135,7 @@ fn earlier(root: &Root) -> Result<Option<HostSeed>> {
             seed.run
         ),
         Some(_) => {}
+        None if no_agent => {}
         None => {
             if let Some(path) = host_agent::foreign(root)? {
                 bail!(
@@ -140,7 +145,7 @@ fn earlier(root: &Root) -> Result<Option<HostSeed>> {
             }
         }
     }
-    Ok(seed)
+    Ok(())
 }
 
 /// The agent's program, whole, once it has shown that it runs here.
@@ -321,35 +326,44 @@ fn page(request: &AdoptRequest, would: &AdoptReply, agent: bool, paper: Paper) -
     lines.join("\n\n")
 }
 
-/// Makes a key, or takes the one of the adoption before, and has it signed. The key is on disk before it is shown to anybody: an
-/// answer can be lost, and the same command then goes on with the same key.
+/// The key of an adoption before, or of one whose answer was lost.
+fn kept_key(root: &Root) -> Result<Option<KeyPair>> {
+    let kept = root.read_text(KEY_PATH)?;
+    let key = kept.as_deref().map(KeyPair::from_pem);
+    key.transpose()
+        .with_context(|| format!("{}: the agent's key", root.at(KEY_PATH).display()))
+}
+
+/// The request by which it is signed: its name is the provisioner's to say.
+fn signing(key: &KeyPair) -> Result<String> {
+    let request = CertificateParams::default().serialize_request(key);
+    request
+        .and_then(|request| request.pem())
+        .context("a signing request")
+}
+
+/// Takes the key of before, or makes one, and has it signed. The key is on disk before it is shown to anybody: an answer can be
+/// lost, and the same command then goes on with the same key.
 fn enrol(
     root: &Root,
     there: &mut Checked,
     token: &str,
     mut request: AdoptRequest,
-    adopted_before: bool,
 ) -> Result<(AdoptReply, String)> {
-    let kept = root.read_text(KEY_PATH)?;
-    let ours = adopted_before || kept.is_some();
-    let (key, made) = match kept.as_deref().map(KeyPair::from_pem) {
-        Some(Ok(key)) => (key, false),
-        Some(Err(_)) | None => (
-            KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).context("a key")?,
-            true,
-        ),
+    let (key, made) = match kept_key(root)? {
+        Some(key) => (key, false),
+        None => {
+            let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).context("a key")?;
+            root.write(KEY_PATH, key.serialize_pem().as_bytes(), 0o600)?;
+            (key, true)
+        }
     };
-    let key_pem = key.serialize_pem();
-    let signing = CertificateParams::default().serialize_request(&key);
-    request.csr_pem = Some(signing.and_then(|request| request.pem()).context("a key")?);
-    if made {
-        root.write(KEY_PATH, key_pem.as_bytes(), 0o600)?;
-    }
+    request.csr_pem = Some(signing(&key)?);
     match there.adopt(token, &request) {
-        Ok(done) => Ok((done, key_pem)),
+        Ok(done) => Ok((done, key.serialize_pem())),
         Err(error) => {
             // Refused: nothing of us stays. Not heard: the key may be known there already.
-            if error.downcast_ref::<Refused>().is_some() && !ours {
+            if made && error.downcast_ref::<Refused>().is_some() {
                 host_agent::remove(root)?;
             }
             Err(error)
