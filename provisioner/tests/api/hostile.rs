@@ -2,14 +2,17 @@
 //! Every text field of every body, every query and every header that the description of the API names, with what nobody would
 //! send in good faith: never a 5xx, never shown as it came, and what a person typed is refused with its field.
 
+mod described;
+
 use crate::way::{handed_over, register};
 use crate::world::{Answer, Caller, Key, World, racked_site};
+use described::{Described, Operation, texts};
 use groundstate_api::site_parts::Role;
 use groundstate_api::text::printable;
 use groundstate_api::view::Problem;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 /// The longest answer to any of it: nobody's 64 KiB come back.
@@ -30,148 +33,6 @@ fn hostile() -> Vec<(String, bool)> {
     .to_vec();
     all.push(("x".repeat(64 * 1024), true));
     all
-}
-
-/// One operation of the description.
-struct Operation {
-    method: String,
-    path: String,
-    tag: String,
-    parameters: Vec<(String, String)>,
-    body: Option<Value>,
-}
-
-struct Described {
-    schemas: Map<String, Value>,
-    operations: Vec<Operation>,
-}
-
-impl Described {
-    fn of(world: &World) -> Self {
-        let document = world.anyone().get("/openapi.json").ok();
-        let schemas = document["components"]["schemas"]
-            .as_object()
-            .unwrap()
-            .clone();
-        let mut operations = Vec::new();
-        for (path, item) in document["paths"].as_object().unwrap() {
-            for (method, operation) in item.as_object().unwrap() {
-                let text = |value: &Value| value.as_str().unwrap().to_owned();
-                let parameters = operation["parameters"].as_array().unwrap().iter();
-                operations.push(Operation {
-                    method: method.to_uppercase(),
-                    path: path.clone(),
-                    tag: text(&operation["tags"][0]),
-                    parameters: parameters
-                        .map(|one| (text(&one["in"]), text(&one["name"])))
-                        .collect(),
-                    body: operation["requestBody"]["content"]["application/json"]
-                        .get("schema")
-                        .cloned(),
-                });
-            }
-        }
-        // Images come from the composition, which is not here.
-        operations.retain(|operation| operation.tag != "images");
-        assert!(operations.len() > 45, "{}", operations.len());
-        Self {
-            schemas,
-            operations,
-        }
-    }
-
-    /// A value that fits a schema, as far as a schema says; `pick` chooses among what may stand for one another.
-    fn sample(&self, schema: &Value, pick: usize, depth: usize) -> Value {
-        if let Some(reference) = schema["$ref"].as_str() {
-            let name = reference.rsplit('/').next().unwrap();
-            return self.sample(&self.schemas[name], pick, depth);
-        }
-        if let Some(value) = schema.get("const") {
-            return value.clone();
-        }
-        for key in ["oneOf", "anyOf", "enum"] {
-            let Some(several) = schema[key].as_array() else {
-                continue;
-            };
-            let one = &several[pick % several.len()];
-            return if key == "enum" {
-                one.clone()
-            } else {
-                self.sample(one, pick, depth + 1)
-            };
-        }
-        let kind = match &schema["type"] {
-            Value::Array(kinds) => kinds[0].as_str().unwrap_or("string"),
-            kind => kind.as_str().unwrap_or("object"),
-        };
-        match kind {
-            "object" => {
-                let mut value = Map::new();
-                let properties = schema["properties"].as_object();
-                let required = schema["required"].as_array().cloned().unwrap_or_default();
-                for (name, property) in properties.into_iter().flatten() {
-                    if depth < 8 || required.contains(&json!(name)) {
-                        value.insert(name.clone(), self.sample(property, pick, depth + 1));
-                    }
-                }
-                Value::Object(value)
-            }
-            "array" if depth >= 8 => json!([]),
-            "array" => json!([self.sample(&schema["items"], pick, depth + 1)]),
-            "integer" | "number" => schema.get("minimum").cloned().unwrap_or(json!(1)),
-            "boolean" => json!(false),
-            "null" => Value::Null,
-            _ => json!(text_of(schema)),
-        }
-    }
-
-    /// Several values that fit, for each of the ways in which it may be written.
-    fn samples(&self, schema: &Value) -> Vec<Value> {
-        let mut all: Vec<Value> = Vec::new();
-        for pick in 0..9 {
-            let one = self.sample(schema, pick, 0);
-            if !all.contains(&one) {
-                all.push(one);
-            }
-        }
-        all
-    }
-}
-
-/// A text of this pattern or form.
-fn text_of(schema: &Value) -> &'static str {
-    let pattern = schema["pattern"].as_str().unwrap_or_default();
-    let format = schema["format"].as_str().unwrap_or_default();
-    match (format, pattern) {
-        ("ip" | "ipv4", _) => "127.0.0.9",
-        (_, p) if p.contains("([:-]") || p.contains("(:") => "52:54:00:00:00:09",
-        (_, p) if p.starts_with("^sha256:") => {
-            "sha256:0000000000000000000000000000000000000000000000000000000000000000"
-        }
-        (_, p) if p.contains("{64}") => {
-            "0000000000000000000000000000000000000000000000000000000000000000"
-        }
-        (_, p) if p.contains("{8}-") => "11111111-1111-1111-1111-111111111111",
-        _ => "x",
-    }
-}
-
-/// Where every text of a value stands.
-fn texts(at: &str, value: &Value, out: &mut Vec<String>) {
-    match value {
-        Value::String(_) => out.push(at.to_owned()),
-        Value::Array(values) => {
-            for (index, value) in values.iter().enumerate() {
-                texts(&format!("{at}/{index}"), value, out);
-            }
-        }
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                texts(&format!("{at}/{name}"), value, out);
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
 }
 
 /// The callers of one world: who may come through where.

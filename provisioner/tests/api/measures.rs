@@ -22,7 +22,14 @@ fn ready(site: Site) -> (World, Caller) {
     host.post("/v1/host/register", &register("node-1", &plan))
         .ok();
     assert_eq!(phase(&world), "ready");
+    // With the brake on nothing begins by itself: what is wanted waits for the words of the test.
+    braked(&world, true);
     (world, host)
+}
+
+fn braked(world: &World, on: bool) {
+    let order = json!({"on": on, "why": "of this test"});
+    world.operator().post("/v1/brake", &order).ok();
 }
 
 fn wanted(caller: &Caller, measure: &str) -> u64 {
@@ -95,6 +102,9 @@ fn a_measure_that_waits_is_approved_once_and_goes_on_by_itself() {
         "{}",
         first.text
     );
+    let waits = shown(&world, id);
+    assert!(waits["ended"].is_null(), "the brake keeps it: {waits}");
+    braked(&world, false);
     // The agent is told with one of its next calls.
     let node: groundstate_api::NodeId = "node-1".parse().unwrap();
     let plan = world.operator().get("/v1/nodes/node-1/plan").ok();

@@ -113,6 +113,10 @@ pub(crate) struct ImportArgs {
 pub(crate) struct CheckArgs {
     /// The file; its ending says what it is.
     file: PathBuf,
+    /// Look, too, whether the credentials that it names are there and may be used: those of this state directory, and those
+    /// that systemd hands over. A webhook's is a fault where it cannot be used; every other one is told.
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
 }
 
 /// How a site is written down.

@@ -3,6 +3,7 @@
 
 use crate::client::paper::{Paper, Tone};
 use crate::client::table::{Cell, Table};
+use groundstate_api::Reason;
 use groundstate_api::site_plan::{ChangeKind, Drift, SitePlan};
 
 /// Changes that are shown; of a site's first plan there are as many as it has nodes.
@@ -10,8 +11,14 @@ const SHOWN_MAX: usize = 500;
 
 /// What would change, what follows, and what stands in the way.
 pub(super) fn plan(plan: &SitePlan, paper: Paper) -> String {
+    let missed = if plan.warnings.is_empty() {
+        String::new()
+    } else {
+        format!("\n\n{}", warnings(&plan.warnings))
+    };
     if plan.is_empty() {
-        return format!("nothing would change: the site is version {}", plan.from);
+        let same = format!("nothing would change: the site is version {}", plan.from);
+        return same + &missed;
     }
     let mut table = Table::new(&["", "WHAT", "CHANGES", "WHAT FOLLOWS"]);
     for change in plan.changes.iter().take(SHOWN_MAX) {
@@ -42,7 +49,13 @@ pub(super) fn plan(plan: &SitePlan, paper: Paper) -> String {
             plan.changes.len() - SHOWN_MAX
         ));
     }
-    page + "\n\n" + &summary(plan)
+    page + "\n\n" + &summary(plan) + &missed
+}
+
+/// What will be missed: each with where it was looked for and what a person can do.
+pub(super) fn warnings(missed: &[Reason]) -> String {
+    let each = missed.iter().map(|reason| format!("WARNING     {reason}"));
+    each.collect::<Vec<_>>().join("\n")
 }
 
 /// How many, in one line.
@@ -156,6 +169,25 @@ mod tests {
             1 of them take effect only when groundstate is started again
             1 of them stand in the way: as long as they do, nothing of this site is applied"#]]
         .assert_eq(&seen);
+        let missed = SitePlan {
+            warnings: vec![
+                Reason::new(
+                    groundstate_api::ReasonCode::CredentialMissing,
+                    "the credential bmc-r1 cannot be used: there is no file",
+                    "write it",
+                )
+                .seen("it was looked for as /s/credentials/bmc-r1"),
+            ],
+            ..SitePlan::default()
+        };
+        expect![[r#"
+            nothing would change: the site is version 0
+
+            WARNING     the credential bmc-r1 cannot be used: there is no file [credential-missing]
+              seen:      it was looked for as /s/credentials/bmc-r1
+              by itself: nothing: it waits for a person
+              do now:    write it"#]]
+        .assert_eq(&plan(&missed, Paper::plain(None)));
         assert_eq!(
             plan(&SitePlan::default(), Paper::plain(None)),
             "nothing would change: the site is version 0"

@@ -4,13 +4,16 @@
 use super::{CheckArgs, ExportArgs, Format, ImportArgs, ShowArgs, file, page, xml};
 use crate::End;
 use crate::client::paper::Paper;
-use crate::client::said::{document, say};
+use crate::client::said::{document, say, tell};
 use crate::client::{Client, Connect, Fetched};
 use anyhow::{Context as _, Result, bail};
 use groundstate_api::paths;
 use groundstate_api::site::Site;
 use groundstate_api::site_plan::Drift;
+use provisioner::credential::Credentials;
+use provisioner::site::unusable_credentials;
 use std::io::Write as _;
+use std::path::Path;
 
 pub(super) fn show(args: &ShowArgs) -> Result<End> {
     let (site, tag) = in_force(&args.connect)?;
@@ -58,6 +61,9 @@ pub(super) fn import(args: &ImportArgs) -> Result<End> {
 
 pub(super) fn check(args: &CheckArgs) -> Result<End> {
     let site = file::read(&args.file)?;
+    if let Some(state_dir) = &args.state_dir {
+        credentials(&site, state_dir)?;
+    }
     say(&format!(
         "{}: the site {:?} with {} nodes is in order",
         args.file.display(),
@@ -65,6 +71,24 @@ pub(super) fn check(args: &CheckArgs) -> Result<End> {
         site.nodes.len()
     ))?;
     Ok(End::Done)
+}
+
+/// Tells which credentials cannot be used; without a webhook's nothing is told to anybody, which is a fault.
+fn credentials(site: &Site, state_dir: &Path) -> Result<()> {
+    let missed = unusable_credentials(&Credentials::new(state_dir), site);
+    if missed.is_empty() {
+        return Ok(());
+    }
+    let page = page::warnings(&missed);
+    let signs = missed.iter().any(|reason| {
+        let mut seen = reason.evidence.iter();
+        seen.any(|line| line.starts_with("webhook "))
+    });
+    if signs {
+        bail!("{page}");
+    }
+    tell(&page);
+    Ok(())
 }
 
 pub(super) fn drift(args: &ShowArgs) -> Result<End> {

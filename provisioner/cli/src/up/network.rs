@@ -57,6 +57,8 @@ fn serve_by(boot: &Reloader, network: &Network) -> String {
 }
 
 #[cfg(test)]
+mod live;
+#[cfg(test)]
 mod tests {
     use super::*;
     use groundstate_api::site::Site;

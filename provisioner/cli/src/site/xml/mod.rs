@@ -54,4 +54,6 @@ fn snake(name: &str) -> String {
 }
 
 #[cfg(test)]
+mod pools;
+#[cfg(test)]
 mod tests;
