@@ -274,3 +274,66 @@ impl Book {
         Ok((fleet, in_force, book))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{parts, site};
+    use super::*;
+    use crate::clock::Clock;
+    use crate::images::Images;
+    use crate::journal::SqliteJournal;
+    use groundstate_api::Reason;
+    use groundstate_api::image::ImageRef;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    struct NoImages;
+
+    impl Images for NoImages {
+        fn newest(&self, _: &str) -> Result<Option<ImageRef>, Reason> {
+            Ok(None)
+        }
+        fn verify(&self, _: &ImageRef) -> Result<(), Reason> {
+            Ok(())
+        }
+    }
+
+    static WALL: AtomicU64 = AtomicU64::new(1_700_000_000_000);
+
+    fn wall() -> Millis {
+        Millis(WALL.load(Ordering::SeqCst))
+    }
+
+    #[test]
+    fn no_snapshot_is_taken_of_times_that_are_not_the_journals() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = SqliteJournal::open(&dir.path().join("journal.db")).unwrap();
+        let parts = parts(dir.path(), Clock::reading(wall), site(), Arc::new(NoImages));
+        let ours = Provisioner::with_parts(parts, Box::new(journal)).unwrap();
+        // From here on nothing happens at the time that the wall clock says.
+        WALL.fetch_add(3_600_000, Ordering::SeqCst);
+        ours.site_changed::<JournalError>("operator:ana", |site, _, _| {
+            let mut site = site.clone();
+            site.policy.retries += 1;
+            Ok((site, Vec::new()))
+        })
+        .unwrap();
+        assert!(!ours.snapshot());
+        assert!(!dir.path().join("fold.snapshot").exists());
+    }
+
+    #[test]
+    fn one_is_due_after_many_events_and_never_two_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let keeper = Keeper::of(dir.path());
+        assert!(!keeper.begins(EVENTS_FEW - 1) && !keeper.begins(EVENTS - 1));
+        assert!(
+            keeper.begins(EVENTS) && !keeper.begins(10 * EVENTS),
+            "one is being taken"
+        );
+        keeper.ended(Duration::ZERO, Some(EVENTS));
+        assert!(!keeper.begins(2 * EVENTS - 1) && keeper.begins(2 * EVENTS));
+        // One that took an hour is not followed by another one at once.
+        keeper.ended(Duration::from_secs(3_600), None);
+        assert!(!keeper.begins(9 * EVENTS));
+    }
+}

@@ -188,3 +188,50 @@ fn a_snapshot_that_cannot_be_written_leaves_the_one_before() {
     assert!(matches!(written, Err(Ignored::Unreadable(_))));
     assert_eq!(std::fs::read(kept.path()).unwrap(), before);
 }
+
+#[test]
+fn the_same_holds_over_etcd() {
+    use crate::journal::{EtcdJournal, Journal as _, Lead, Leader};
+    let Some(cluster) = groundstate_journal::peer::Cluster::start(1) else {
+        return;
+    };
+    let past = Past {
+        nodes: 6,
+        runs: 1,
+        disks: 2,
+        dimms: 2,
+    };
+    let mut journal = EtcdJournal::open(&cluster.options("snapshots")).unwrap();
+    let mut election = journal.election().unwrap();
+    let me = Leader {
+        name: "one".into(),
+        url: "https://127.0.0.1:1".into(),
+    };
+    while !matches!(election.lead(&me).unwrap(), Lead::Ours { .. }) {}
+    let newest = past.write(&mut journal).unwrap();
+    let events = journal.read(0, usize::MAX, None).unwrap();
+    let fold = |mut fleet: Fleet, from: u64, to: u64| {
+        let between = events
+            .iter()
+            .filter(|event| event.number > from && event.number <= to);
+        between.for_each(|event| fleet.apply(event));
+        fleet
+    };
+    let site = past.site();
+    let fresh = || Fleet::new(&site, Millis(0));
+    let (dir, cut) = (tempfile::tempdir().unwrap(), newest / 2);
+    let file = SnapshotFile::of(dir.path());
+    let moment = Moment {
+        journal: "j1".into(),
+        newest: cut,
+        version: 1,
+        site: Digest::of(b"site"),
+        of_start: None,
+        gone: BTreeSet::new(),
+    };
+    let taken = fold(fresh(), 0, cut).take();
+    file.write(&journal, moment, &taken).unwrap();
+    let restored = file.read(&journal, ID).unwrap().unwrap();
+    let restored = restored.fleet(&site, Millis(0)).unwrap();
+    assert!(fold(restored, cut, newest) == fold(fresh(), 0, newest));
+}

@@ -12,7 +12,7 @@ use groundstate_api::image::ImageRef;
 use groundstate_api::view::Phase;
 use groundstate_journal::past::{Past, name};
 use provisioner::journal::SqliteJournal;
-use provisioner::{Images, Options, Provisioner};
+use provisioner::{Images, OpenError, Options, Provisioner};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -104,4 +104,82 @@ fn a_start_over_a_long_journal_knows_every_node() {
             resident()
         );
     }
+}
+
+/// Every node as the API shows it.
+fn shown(ours: &Provisioner) -> Vec<String> {
+    let nodes = ours.list().nodes;
+    let report = |id| serde_json::to_string(&ours.report(id).unwrap()).unwrap();
+    nodes.iter().map(|view| report(&view.node)).collect()
+}
+
+struct Stage {
+    of: Past,
+    dir: tempfile::TempDir,
+}
+
+impl Stage {
+    fn new() -> Self {
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
+        let (of, dir) = (past(70), tempfile::tempdir().unwrap());
+        let mut journal = SqliteJournal::open(&dir.path().join("journal.db")).unwrap();
+        of.write(&mut journal).unwrap();
+        Self { of, dir }
+    }
+
+    fn open(&self) -> Result<Provisioner, OpenError> {
+        Provisioner::open(Options {
+            site: self.of.site(),
+            state_dir: self.dir.path().to_owned(),
+            images: Arc::new(NoImages),
+        })
+    }
+
+    fn snapshot(&self) -> std::path::PathBuf {
+        self.dir.path().join("fold.snapshot")
+    }
+
+    /// The journal forgets everything before its last event: who folds it from its beginning cannot.
+    fn forget(&self) {
+        let db = rusqlite::Connection::open(self.dir.path().join("journal.db")).unwrap();
+        let all = "DELETE FROM events WHERE number < (SELECT MAX(number) FROM events)";
+        assert!(db.execute(all, []).unwrap() > 1_000);
+    }
+}
+
+#[test]
+fn a_start_from_a_snapshot_knows_what_a_start_without_one_knows() {
+    let stage = Stage::new();
+    let first = stage.open().unwrap();
+    let (known, newest) = (shown(&first), *first.follow().borrow());
+    assert!(first.snapshot());
+    drop(first);
+    stage.forget();
+    let second = stage.open().unwrap();
+    assert_eq!(*second.follow().borrow(), newest);
+    assert!(shown(&second) == known, "nothing but the snapshot says it");
+    assert!(second.snapshot(), "and the next one is taken from there");
+    drop(second);
+    assert!(shown(&stage.open().unwrap()) == known);
+}
+
+#[test]
+fn a_damaged_snapshot_is_not_believed_and_costs_nothing_but_time() {
+    let stage = Stage::new();
+    let first = stage.open().unwrap();
+    let known = shown(&first);
+    assert!(first.snapshot());
+    drop(first);
+    let mut bytes = std::fs::read(stage.snapshot()).unwrap();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    std::fs::write(stage.snapshot(), &bytes).unwrap();
+    let second = stage.open().unwrap();
+    assert!(shown(&second) == known);
+    drop(second);
+    stage.forget();
+    let refused = stage.open().map(drop).unwrap_err().to_string();
+    assert!(refused.contains("follows event 0"), "{refused}");
 }
