@@ -144,5 +144,12 @@ pub const AUDIT: &str = "/v1/audit";
 pub const WEBHOOKS: &str = "/v1/webhooks";
 /// POST a host's diagnostics (gzip), `?action=ID`, answers 204. Host.
 pub const HOST_DIAGNOSTICS: &str = "/v1/host/diagnostics";
-/// POST what `groundstate node adopt` found on a running host, answers the host's certificate. Operator, on behalf of a running host.
+/// POST [`crate::adopt::AdoptOrder`], answers [`crate::adopt::AdoptTokenView`]: a running host with that token becomes this
+/// node; DELETE, with or without [`crate::healing::Because`], answers [`crate::view::NodeView`]: its host is not ours any more.
+/// Operator.
 pub const ADOPT: &str = "/v1/nodes/{node}/adopt";
+/// POST [`crate::adopt::AdoptRequest`] with a token in `Authorization: Bearer`, answers [`crate::adopt::AdoptReply`]. Anyone who
+/// has the token.
+pub const ADOPT_HOST: &str = "/v1/adopt";
+/// GET the site CA's certificate, `application/x-pem-file`: public, and believed only by who knows its digest. Anyone.
+pub const CA: &str = "/v1/ca";
