@@ -298,7 +298,8 @@ fn it_goes_where_the_leader_is_and_to_the_next_where_nobody_answers_and_remember
     assert!(kept.lines().any(|line| line == leader), "{kept}");
 
     // Nobody leads at this moment: that is no refusal of this host, and the next one is asked.
-    let none = r#"{"type":"urn:groundstate:reason:not-leader","title":"t","status":503,"reason":{"code":"not-leader","what":"w","next":"n"}}"#;
+    let none = r#"{"type":"urn:groundstate:reason:not-leader","title":"t","status":503,"reason":{"code":"not-leader","part":null,
+        "what":"w","evidence":[],"since":null,"deadline":null,"next_automatic":"a","next_step":"n"}}"#;
     let (cut_off, _) = serve(&site, "503 Service Unavailable", none);
     let (another, asked) = serve(&site, "200 OK", r#"{"do":"carry-on"}"#);
     let (_dir, root) = credential(&site, &site);
