@@ -133,7 +133,7 @@ pub fn took_too_long(action: &Action, now: Millis) -> Reason {
 #[must_use]
 pub fn waits_for_nobody(node: &NodeId, id: ActionId) -> Reason {
     Reason::new(
-        ReasonCode::Precondition,
+        ReasonCode::PlanRefused,
         format!("action {id} of {node} waits for nobody's word: it has begun, has ended, or is no measure"),
         "groundstate action ls --open names those that wait",
     )

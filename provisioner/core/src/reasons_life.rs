@@ -278,7 +278,7 @@ pub fn waits_for_approval(now: Millis, node: &NodeId, by_policy: bool) -> Reason
 #[must_use]
 pub fn nothing_to_approve(node: &NodeId, run: &RunId) -> Reason {
     Reason::new(
-        ReasonCode::Precondition,
+        ReasonCode::PlanRefused,
         format!("no plan of run {run} of {node} waits to be approved"),
         format!("groundstate node explain {node} says what it waits for"),
     )

@@ -236,7 +236,7 @@ fn a_plan_waits_to_be_approved_and_then_for_its_place() {
             run: run_id(2),
             by: by()
         }),
-        ReasonCode::Precondition
+        ReasonCode::PlanRefused
     );
     assert_eq!(
         world.put(Input::PlanApproved {
