@@ -8,6 +8,7 @@
 
 mod access;
 mod adopt;
+mod among;
 mod boots;
 mod credentials;
 mod desk;

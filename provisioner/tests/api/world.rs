@@ -11,9 +11,9 @@ use groundstate_api::site::{Network, Node, Policy, Site};
 use groundstate_api::site_parts::{Access, Rack, Role, Slot};
 use groundstate_api::view::Problem;
 use groundstate_api::{Bytes, Digest, MacAddr, Millis, NodeId, Reason, SCHEMA, SystemUuid};
-use provisioner::journal::{Journal, Reader as _, SqliteJournal};
+use provisioner::journal::{EtcdOptions, Journal, Leader, Reader as _, SqliteJournal};
 use provisioner::pki::ProvenKey;
-use provisioner::{Images, OpenError, Options, Provisioner, serve};
+use provisioner::{Images, OpenError, Options, Provisioner, Shared, serve};
 use rcgen::{CertificateParams, KeyPair};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -43,6 +43,7 @@ impl Images for FixedImages {
             manifest: Digest::of(b"manifest"),
             size: Bytes::gib(1),
             sector_size: 512,
+            whole: None,
         }))
     }
     fn verify(&self, _: &ImageRef) -> Result<(), Reason> {
@@ -77,11 +78,11 @@ pub(crate) fn site() -> Site {
         os_disk: None,
         keep: vec![],
         disks: groundstate_api::disk_policy::DiskPolicy::default(),
-        vhds: Vec::new(),
         files: Vec::new(),
         nocloud: None,
         credentials: Vec::new(),
         unattend: None,
+        vhds: Vec::new(),
         slot: None,
         bmc: None,
         profile: None,
@@ -109,11 +110,11 @@ pub(crate) fn site() -> Site {
             retries: groundstate_api::site::RETRIES_USUAL,
             runs_at_once: None,
             disks: groundstate_api::disk_policy::DiskPolicy::default(),
-            vhds: vec![],
             files: Vec::new(),
             nocloud: None,
             credentials: Vec::new(),
             unattend: None,
+            vhds: vec![],
         },
         boot: groundstate_api::boot_rules::BootRules::default(),
         images: groundstate_api::fan_out::ImageRules::default(),
@@ -191,10 +192,35 @@ impl World {
         })
     }
 
+    /// One of several over a journal in etcd. It follows until it is elected.
+    pub(crate) fn among(dir: TempDir, etcd: EtcdOptions, name: &str) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let me = Leader {
+            name: name.to_owned(),
+            url: format!("https://{}", listener.local_addr().unwrap()),
+        };
+        let names = Vec::new();
+        let images = Arc::new(FixedImages(Ok(())));
+        Self::opened_at(dir, site(), images, Some(listener), |options| {
+            Provisioner::open_shared(options, Shared { etcd, me, names })
+        })
+    }
+
     fn opened(
         dir: TempDir,
         site: Site,
         images: Arc<dyn Images>,
+        open: impl FnOnce(Options) -> Result<Provisioner, OpenError>,
+    ) -> Self {
+        Self::opened_at(dir, site, images, None, open)
+    }
+
+    fn opened_at(
+        dir: TempDir,
+        site: Site,
+        images: Arc<dyn Images>,
+        listener: Option<std::net::TcpListener>,
         open: impl FnOnce(Options) -> Result<Provisioner, OpenError>,
     ) -> Self {
         let _installed_before = rustls::crypto::ring::default_provider().install_default();
@@ -211,7 +237,14 @@ impl World {
         .unwrap();
         let (stop, stopped) = watch::channel(false);
         let bind = || runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let (api, page) = (bind(), bind());
+        let api = match listener {
+            None => bind(),
+            Some(listener) => {
+                let _within = runtime.enter();
+                TcpListener::from_std(listener).unwrap()
+            }
+        };
+        let page = bind();
         let (port, page_port) = (
             api.local_addr().unwrap().port(),
             page.local_addr().unwrap().port(),
@@ -255,6 +288,20 @@ impl World {
         runtime.shutdown_background();
         drop((ours, stop));
         Self::of(dir, Ok(()), site)
+    }
+
+    /// Stops without a word, and leaves its folder.
+    pub(crate) fn restart_nowhere(self) -> TempDir {
+        let Self {
+            dir,
+            ours,
+            runtime,
+            stop,
+            ..
+        } = self;
+        runtime.shutdown_background();
+        drop((ours, stop));
+        dir
     }
 
     /// Stops, and says why it does not start with this site file.

@@ -6,7 +6,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use groundstate_api::boot::Firmware;
 use groundstate_tests::matrix;
 use groundstate_tests::rack::{
-    Boot, Fault, Net, NetOptions, Node, NodeSpec, PowerOn, SerialLog, site_toml,
+    Boot, Fault, Net, NetOptions, Node, NodeSpec, PowerOn, RackEtcd, RackJournal, SerialLog,
+    site_toml,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,6 +65,10 @@ struct Up {
     /// Seconds after which every node is powered off.
     #[arg(long, default_value_t = 3_600)]
     seconds: u64,
+    /// What a server keeps its journal in: sqlite, or etcd, which is started in the rack's network; the server is told of it by
+    /// the environment variable GROUNDSTATE_JOURNAL.
+    #[arg(long, value_parser = RackJournal::parse, default_value = "sqlite")]
+    journal: RackJournal,
     /// A server to run inside the rack's network, for example
     /// `-- groundstate up --interface br0 --site DIR/site.toml`.
     #[arg(last = true)]
@@ -184,8 +189,16 @@ fn up(wish: &Up) -> anyhow::Result<()> {
         "into the network from another terminal: {} bash",
         net.way_in()
     );
+    let etcd = match wish.journal {
+        RackJournal::Sqlite => None,
+        RackJournal::Etcd => Some(RackEtcd::start(&dir)?),
+    };
     let mut server = wish.server.split_first().map(|(program, arguments)| {
-        let started = Command::new(program).args(arguments).spawn();
+        let mut command = Command::new(program);
+        if etcd.is_some() {
+            command.env("GROUNDSTATE_JOURNAL", RackEtcd::ADDRESS);
+        }
+        let started = command.args(arguments).spawn();
         started
             .map(Server)
             .with_context(|| format!("`{program}` could not be started"))
@@ -202,6 +215,7 @@ fn up(wish: &Up) -> anyhow::Result<()> {
     show(&mut nodes, Duration::from_secs(wish.seconds))?;
     drop(nodes);
     drop(server);
+    drop(etcd);
     if let Some(file) = net.end_capture()? {
         println!("packets: {}", file.display());
     }

@@ -15,7 +15,7 @@ pub use outcome::{Outcome, result_line};
 pub use servers::{Servers, ServersPlan};
 
 use crate::rack::{
-    DiskFingerprint, Net, NetOptions, Node, NodeSpec, PowerOn, RackError, VirtualBmc, site,
+    DiskFingerprint, Net, NetOptions, Node, NodeSpec, PowerOn, RackError, RackJournal, VirtualBmc, site,
     unchanged,
 };
 use anyhow::{Context as _, Result, bail};
@@ -60,6 +60,8 @@ pub struct StagePlan {
     pub keep_data_disk: Option<usize>,
     /// Whether each node has a BMC, which the site names and by which the servers power it on.
     pub bmcs: bool,
+    /// Where the servers keep their journal.
+    pub journal: RackJournal,
     /// Where people may look at the page; opened before the stage's network is made.
     pub page: Option<TcpListener>,
 }
@@ -137,6 +139,7 @@ impl Stage {
             image_store: plan.image_store,
             folder: plan.folder.clone(),
             interface: net.bridge().to_owned(),
+            journal: plan.journal,
             page: plan.page,
         };
         let mut servers = Servers::prepare(servers_plan, &site)?;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The servers: one `groundstate up`, started, killed and started again as the scenario asks.
 
+use crate::rack::{RackEtcd, RackJournal};
 use crate::stage::Operator;
 use anyhow::{Context as _, Result, bail};
 use groundstate_api::site::Site;
@@ -30,6 +31,8 @@ pub struct ServersPlan {
     pub folder: PathBuf,
     /// The provisioning interface.
     pub interface: String,
+    /// Where the journal is.
+    pub journal: RackJournal,
     /// The page's listener.
     pub page: Option<TcpListener>,
 }
@@ -40,6 +43,8 @@ pub struct Servers {
     plan: ServersPlan,
     operator: Operator,
     child: Option<Child>,
+    /// The journal's etcd, once the servers were started; it outlives them.
+    etcd: Option<RackEtcd>,
 }
 
 impl Servers {
@@ -65,6 +70,7 @@ impl Servers {
             plan,
             operator,
             child: None,
+            etcd: None,
         })
     }
 
@@ -73,6 +79,9 @@ impl Servers {
     /// # Errors
     /// When they end at once or do not answer in time; the log's end is part of the error.
     pub fn start(&mut self) -> Result<()> {
+        if self.plan.journal == RackJournal::Etcd && self.etcd.is_none() {
+            self.etcd = Some(RackEtcd::start(&self.plan.folder)?);
+        }
         let log = OpenOptions::new()
             .create(true)
             .append(true)
@@ -115,7 +124,7 @@ impl Servers {
 
     fn arguments(&self) -> Vec<std::ffi::OsString> {
         let folder = &self.plan.folder;
-        vec![
+        let mut all: Vec<std::ffi::OsString> = vec![
             "up".into(),
             "--interface".into(),
             (&self.plan.interface).into(),
@@ -125,7 +134,12 @@ impl Servers {
             folder.join("state").into(),
             "--boot-assets".into(),
             (&self.plan.boot_assets).into(),
-        ]
+        ];
+        if self.plan.journal == RackJournal::Etcd {
+            let journal = ["--journal", RackEtcd::ADDRESS, "--name", "rack"];
+            all.extend(journal.map(Into::into));
+        }
+        all
     }
 
     fn wait_until_they_answer(&mut self) -> Result<()> {

@@ -96,6 +96,7 @@ fn lay_out(layout: &Layout, made: &Made, disks: u8) -> Result<Took> {
         fault: None,
         bmcs: false,
         keep_data_disk: None,
+        journal: groundstate_tests::rack::RackJournal::Sqlite,
         page: None,
     };
     std::thread::scope(|scope| {

@@ -12,6 +12,7 @@ use groundstate_api::boot::Firmware;
 use groundstate_api::plan::{HandOver, Step};
 use groundstate_api::run::StepState;
 use groundstate_api::view::{NodeReport, Phase};
+use groundstate_tests::rack::RackJournal;
 use groundstate_tests::stage::{self, Outcome, Stage, StageFault, StagePlan, result_line};
 use live::Live;
 use std::net::TcpListener;
@@ -45,6 +46,9 @@ pub(crate) struct Options {
     /// Power the nodes on by hand, as machines without BMCs; else the provisioner does it through their virtual BMCs
     #[arg(long)]
     by_hand: bool,
+    /// Where the servers keep their journal: sqlite, or etcd, which is started beside them
+    #[arg(long, value_parser = RackJournal::parse, default_value = "sqlite")]
+    journal: RackJournal,
     /// Leave it running and print the address of a page to look at
     #[arg(long)]
     keep: bool,
@@ -127,6 +131,7 @@ pub(crate) fn stage_plan(layout: &Layout, options: &Options) -> Result<StagePlan
         fault: options.fault,
         bmcs: !options.by_hand,
         keep_data_disk: None,
+        journal: options.journal,
         page,
     })
 }
