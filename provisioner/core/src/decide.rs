@@ -280,6 +280,7 @@ pub enum Reply {
 
 impl Node {
     /// Decides on one input. Looks only; the wishes say what changes.
+    #[allow(clippy::too_many_lines, reason = "one arm for each kind of input")]
     pub fn decide(&self, now: Millis, input: Input, out: &mut Vec<Wish>) {
         match input {
             Input::Added => out.push(Wish::Append(Happened::NodeAdded)),
