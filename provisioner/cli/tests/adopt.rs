@@ -269,6 +269,7 @@ fn tables(number: u8) -> Vec<u8> {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one story, in its order")]
 fn a_running_host_is_taken_in_reports_and_is_let_go() {
     let (world, host) = (World::new(), Host::new(1));
     let (token, ca) = world.token(&["--mac", "52:54:00:00:00:01"], "token");

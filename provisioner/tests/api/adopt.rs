@@ -63,6 +63,7 @@ fn register(reply: &Value, boot: &str) -> Value {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one story, in its order")]
 fn a_running_host_becomes_a_node_that_is_ready_says_so_and_is_let_go() {
     let world = World::new();
     let (key, token) = (Key::new(), "gs-adopt-1");
