@@ -15,8 +15,8 @@ pub use outcome::{Outcome, result_line};
 pub use servers::{Servers, ServersPlan};
 
 use crate::rack::{
-    DiskFingerprint, Net, NetOptions, Node, NodeSpec, PowerOn, RackError, RackJournal, VirtualBmc, site,
-    unchanged,
+    DiskFingerprint, Net, NetOptions, Node, NodeSpec, PowerOn, RackError, RackJournal, VirtualBmc,
+    site, unchanged,
 };
 use anyhow::{Context as _, Result, bail};
 use groundstate_api::boot::Firmware;
