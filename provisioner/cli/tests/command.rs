@@ -327,6 +327,12 @@ fn a_preview_from_files_asks_nobody() {
         1,
         &["neither a node's report nor an inventory"],
     );
+    let compared = groundstate(&["plan", "--against"])
+        .args([&site, &site])
+        .output()
+        .unwrap();
+    check(&compared, 0, &["nothing would change"]);
+    check(&groundstate(&["plan"]).output().unwrap(), 2, &["<FILE>"]);
     let alone = groundstate(&["plan", "preview", "node-1", "--site"])
         .arg(&site)
         .output()

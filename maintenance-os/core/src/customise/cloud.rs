@@ -80,6 +80,7 @@ impl<C: Contents> CloudSeed<C> {
                 let path: String = format!("{folder}/{name}");
                 let mut file = NewFile::secret(RootPath::parse(&path)?, contents);
                 file.folder_mode = 0o755;
+                file.is_secret = false;
                 Ok(file)
             })
             .collect()

@@ -26,8 +26,17 @@ const COLUMNS: usize = 80;
 pub(crate) struct PlanArgs {
     #[command(subcommand)]
     command: Option<PlanCommand>,
+    /// The site file: TOML, or XML or JSON by its ending.
+    #[arg(required = true)]
+    file: Option<PathBuf>,
+    /// Print the plan as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Ask nobody: compare with this site file.
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
     #[command(flatten)]
-    site: Option<PlanSiteArgs>,
+    connect: Connect,
 }
 
 #[derive(Subcommand)]
@@ -81,9 +90,15 @@ pub(crate) struct RebuildArgs {
 }
 
 pub(crate) fn run(args: &PlanArgs) -> Result<End> {
-    match (&args.command, &args.site) {
+    match (&args.command, &args.file) {
         (Some(PlanCommand::Preview(args)), _) => preview(args),
-        (Some(PlanCommand::Site(args)), _) | (None, Some(args)) => crate::site::plan(args),
+        (Some(PlanCommand::Site(args)), _) => crate::site::plan(args),
+        (None, Some(file)) => crate::site::plan(&PlanSiteArgs {
+            file: file.clone(),
+            json: args.json,
+            against: args.against.clone(),
+            connect: args.connect.clone(),
+        }),
         (None, None) => bail!("the site file is missing: groundstate plan site.toml"),
     }
 }
