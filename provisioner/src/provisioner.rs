@@ -21,9 +21,7 @@ use crate::clock::Clock;
 use crate::fan_out::Sources;
 use crate::figures::Figures;
 use crate::images::Images;
-use crate::journal::{
-    Audited, EtcdOptions, JournalError, Leader, Orders, Reader, log_of_boot,
-};
+use crate::journal::{EtcdOptions, JournalError, Leader, Reader, log_of_boot};
 use crate::leader::{Leadership, MarkFile};
 use crate::pki::{Pki, PkiError};
 use crate::planner::image_of;
@@ -369,16 +367,6 @@ impl Provisioner {
     /// Where the journal cannot be read.
     pub fn latest(&self, limit: usize, node: Option<&NodeId>) -> Result<Vec<Event>, JournalError> {
         self.reader().latest(limit, node)
-    }
-
-    /// Orders of the audit trail above a number, oldest first. Blocks.
-    pub(crate) fn orders(
-        &self,
-        after: u64,
-        limit: usize,
-        wanted: Orders<'_>,
-    ) -> Result<Audited, JournalError> {
-        self.reader().audited(after, limit, wanted)
     }
 
     /// A run's log. Blocks.

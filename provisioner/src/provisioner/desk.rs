@@ -3,7 +3,7 @@
 
 use super::Provisioner;
 use crate::figures::{Figures, Sample};
-use crate::journal::JournalError;
+use crate::journal::{Audited, JournalError, Orders};
 use crate::webhook::Standing;
 use groundstate_api::audit::Audit;
 use groundstate_api::event::Happened;
@@ -62,6 +62,16 @@ impl Provisioner {
             out.push(Wish::Append(Happened::Audited { audit }));
         };
         self.decide_alone(None, append).map(drop)
+    }
+
+    /// Orders of the audit trail above a number, oldest first. Blocks.
+    pub(crate) fn orders(
+        &self,
+        after: u64,
+        limit: usize,
+        wanted: Orders<'_>,
+    ) -> Result<Audited, JournalError> {
+        self.reader().audited(after, limit, wanted)
     }
 
     /// Changes a document of the journal with nobody else changing it. Blocks.
