@@ -94,7 +94,7 @@ impl World {
             ours,
             url,
             _stop: stop,
-            runtime: runtime,
+            runtime,
         }
     }
 

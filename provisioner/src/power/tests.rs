@@ -10,11 +10,14 @@ use axum::response::IntoResponse;
 use axum::routing::any;
 use axum::{Json, Router};
 use groundstate_api::action::{Act, ActionView, NextBoot, Outcome, PowerTo};
+use groundstate_api::adopt::AdoptToken;
 use groundstate_api::boot::{BootSighting, Firmware};
+use groundstate_api::host::{HostAct, HostInstruction};
 use groundstate_api::image::ImageRef;
 use groundstate_api::site::Site;
 use groundstate_api::site_parts::{BmcProtocol, BmcSite};
-use groundstate_api::{NodeId, Reason, ReasonCode};
+use groundstate_api::{Digest, NodeId, Reason, ReasonCode};
+use prov_core::adopt::Adoptee;
 use prov_core::{Input, Reply};
 use serde_json::{Value, json};
 use std::fs::{self, Permissions};
@@ -341,4 +344,135 @@ async fn a_cycle_that_was_seen_to_have_happened_is_not_done_again_after_a_restar
     tokio::spawn(ours.clone().run(stopped));
     assert_eq!(by(&ended(&ours).await), "boot-service");
     assert!(fake.lock().unwrap().resets.is_empty());
+}
+
+/// The host of the node, taken in as it runs: it calls, says that it can set its next boot, and does what it is asked.
+fn host_that_can(ours: &Provisioner) -> tokio::task::JoinHandle<()> {
+    let key = Some("agent".to_owned());
+    let token = Digest::of(b"token");
+    let boot = "33333333-3333-4333-8333-333333333333";
+    let request = json!({
+        "schema": 1, "macs": ["02:00:00:00:00:01"], "boot_mac": "02:00:00:00:00:01", "serial": "SN-1", "boot_id": boot,
+        "uuid": "564d1234-5678-9abc-def0-123456789abc", "uefi": true, "os": "theirs",
+        "inventory": {
+            "schema": 1, "boot_id": boot, "first_line_after": 0, "complete_after": 0, "disks": [], "nics": [],
+            "system": {"manufacturer": "Contoso", "product": "R1", "serial": "SN-1", "uuid": null, "firmware_version": "2",
+                "firmware": null, "uefi": true, "cpus": 1, "cpu_model": "c"},
+            "memory": {"available": 1, "configured": 1, "dimms": []}, "could_not_look": [],
+        },
+    });
+    let made = AdoptToken {
+        token,
+        node: node(),
+        expires: ours.now().plus(groundstate_api::Millis::secs(600)),
+        by: "operator:ana".to_owned(),
+        mac: None,
+        serial: None,
+    };
+    let put = ours.decide_alone(None, |fleet, now, wishes| {
+        fleet.adopt_token(now, made, wishes);
+    });
+    assert_eq!(put.unwrap(), Some(Reply::Accepted));
+    let request = serde_json::from_value(request).unwrap();
+    let who = Adoptee {
+        request,
+        token,
+        key,
+    };
+    let adopted = ours.submit(&node(), Input::AdoptAsked(Box::new(who)));
+    let Some(Reply::Adopted(plan)) = adopted.unwrap() else {
+        panic!("it is not adopted")
+    };
+    let register = json!({
+        "schema": 1, "node": "node-1", "run": "adopted", "plan": plan, "boot_id": boot, "os": "theirs", "kernel": "6",
+        "uptime_secs": 1, "changes": [], "disk_serials": [],
+    });
+    let registers = Input::HostRegistered {
+        plan: plan.clone(),
+        key: "agent".to_owned(),
+        register: Box::new(serde_json::from_value(register).unwrap()),
+    };
+    ours.submit(&node(), registers).unwrap();
+    let ours = ours.clone();
+    tokio::task::spawn_blocking(move || {
+        let mut ended = Value::Null;
+        for number in 1..2_000 {
+            let beat = json!({
+                "node": "node-1", "plan": plan, "boot_id": boot, "number": number, "uptime_secs": 2, "boots_next": true,
+                "ended": ended,
+            });
+            let beats = Input::HostBeat {
+                plan: plan.clone(),
+                key: "agent".to_owned(),
+                beat: serde_json::from_value(beat).unwrap(),
+            };
+            match ours.submit(&node(), beats).unwrap() {
+                Some(Reply::Host(HostInstruction::Act { action, act })) => {
+                    let to = NextBoot::Network;
+                    assert_eq!(act, HostAct::BootNext { to });
+                    ended = json!({"action": action, "facts": ["BootNext is Boot0004; it was read back"], "done": true});
+                }
+                Some(Reply::Host(_)) if !ended.is_null() => return,
+                _ => {}
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("nobody asked it for anything");
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_bmc_does_nothing_the_host_that_runs_sets_its_next_boot() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Shared::default();
+    fake.lock().unwrap().ignores = true;
+    let (address, _bmc) = fake_bmc(&fake).await;
+    credential(dir.path(), "admin:geheim", 0o600);
+    let ours = open(dir.path(), Some(address));
+    let (_stop, stopped) = watch::channel(false);
+    tokio::spawn(ours.clone().run(stopped));
+    let host = {
+        let ours = ours.clone();
+        let calls = tokio::task::spawn_blocking(move || host_that_can(&ours));
+        calls.await.unwrap()
+    };
+    // Its first call says that it can.
+    while ours.with_node(&node(), |node| node.host_boots_next(ours.now())) != Some(true) {
+        tokio::task::yield_now().await;
+    }
+    let next = Act::BootNext {
+        to: NextBoot::Network,
+    };
+    want(&ours, next).await;
+    host.await.unwrap();
+    let ladder = loop {
+        let views: Vec<ActionView> = ours.report(&node()).unwrap().actions;
+        let ladder = |view: &&ActionView| matches!(view.action.act, Act::BootNext { .. });
+        let found = views.iter().find(ladder).cloned().unwrap();
+        if let Some(outcome) = found.outcome {
+            break (outcome, views);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let (outcome, views) = ladder;
+    assert_eq!(by(&outcome), "in-os-boot-next", "{outcome:?}");
+    let mut of_host = views
+        .iter()
+        .filter(|view| matches!(view.action.act, Act::HostBootNext { .. }));
+    let of_host = of_host.next().unwrap();
+    assert_eq!(of_host.action.by, "boot-ladder");
+    // As with every other way, what is learned of it stands beside the model.
+    let mac = ours.report(&node()).unwrap().view.mac;
+    done(&ours, CYCLE).await;
+    ours.saw(
+        mac,
+        BootSighting::Leased {
+            address: "127.0.0.101".to_owned(),
+            firmware: Some(Firmware::UefiPxe),
+        },
+    );
+    let file = dir.path().join(kept::FILE);
+    while !fs::read_to_string(&file).is_ok_and(|text| text.contains("in-os")) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
