@@ -38,6 +38,7 @@ pub mod metrics;
 pub mod order_terms;
 pub mod paths;
 pub mod plan;
+mod plan_preview;
 pub mod ready;
 pub mod reason;
 pub mod run;
