@@ -76,6 +76,8 @@ struct Choice<'a> {
     disks: Vec<Slot>,
     /// Members that the others do not wait for.
     laggards: usize,
+    /// Members that are quiet for too long, and no laggards: they may be gone.
+    gone: usize,
     room: u32,
     /// How long nobody is quiet who lives.
     absent: Millis,
@@ -109,13 +111,14 @@ impl Group {
             places,
             disks,
             laggards: 0,
+            gone: 0,
             room,
             absent: Millis(0),
             needed: Vec::new(),
             told: Vec::new(),
         };
         choice.absent = choice.group.absent();
-        choice.laggards = choice.count_laggards();
+        (choice.laggards, choice.gone) = choice.count_laggards();
         choice.needed = choice.pieces_needed();
         let shed = choice.shed();
         choice.choose();
@@ -310,7 +313,12 @@ impl Choice<'_> {
             if is_slow && self.group.present_at(self.now) > 2 {
                 return 0;
             }
-            let wanted = me.hot.iter().filter(|p| self.is_wanted(*p)).count();
+            // Nobody keeps room for one that may be gone; what it still wants stays here as long as there is room.
+            let wanted = me
+                .hot
+                .iter()
+                .filter(|p| self.is_wanted(*p, self.gone))
+                .count();
             let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
             let credit = self.group.credit(self.now, me);
             let owed = credit.saturating_sub(self.owed(me));
@@ -348,15 +356,15 @@ impl Choice<'_> {
     }
 
     /// Whether somebody still needs the piece who is not far behind: a rack does not wait for its slowest.
-    fn is_wanted(&self, piece: u32) -> bool {
+    fn is_wanted(&self, piece: u32, gone: usize) -> bool {
         let at = usize::try_from(piece).unwrap_or(usize::MAX);
         let copies = self.group.copies.get(at).copied().unwrap_or_default();
         let present = self.group.present_at(self.now);
-        present.saturating_sub(usize::from(copies)) > self.laggards
+        present.saturating_sub(usize::from(copies)) > self.laggards + gone
     }
 
     /// Members that have less than half of what the one in the middle has, and those who are gone.
-    fn count_laggards(&self) -> usize {
+    fn count_laggards(&self) -> (usize, usize) {
         let members = self.group.slots().map(|(_, member)| member);
         let mut have: Vec<u32> = members
             .filter(|member| member.is_present(self.now))
@@ -371,7 +379,7 @@ impl Choice<'_> {
                 && !member.fetches(self.now, self.absent)
                 && member.have.len() + LAG_MIN >= middle / 2
         });
-        behind + gone.count()
+        (behind, gone.count())
     }
 
     /// What the member has in memory and nobody is waiting for.
@@ -381,7 +389,7 @@ impl Choice<'_> {
         };
         me.hot
             .iter()
-            .filter(|p| me.have.has(*p) && !self.is_wanted(*p))
+            .filter(|p| me.have.has(*p) && !self.is_wanted(*p, 0))
             .collect()
     }
 

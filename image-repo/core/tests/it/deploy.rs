@@ -403,6 +403,58 @@ fn a_source_that_lacks_chunks_is_no_liar_and_one_that_holds_few_is_asked_for_few
 }
 
 #[test]
+fn what_a_source_is_not_asked_for_any_more_is_asked_of_another_at_once() {
+    let manifest = image();
+    let sets = [(); 2].map(|()| Arc::new(ChunkSet::new(manifest.chunks.len())));
+    sets[0].fill();
+    let words = || {
+        let named = ["peer", "repository"].into_iter().zip(&sets);
+        let word = named.map(|(name, set)| SourceWord {
+            holds: Some(Arc::clone(set)),
+            ..word(name, name == "repository")
+        });
+        word.collect::<Vec<_>>()
+    };
+    let gets = |out: &[Action]| {
+        let get = |action: &Action| match action {
+            Action::Get { lane, span, .. } => Some((*lane, *span)),
+            _ => None,
+        };
+        out.iter().filter_map(get).collect::<Vec<_>>()
+    };
+    let mut deploy = Deploy::new(&manifest, None, Seed::Never, 7);
+    let mut out = Vec::new();
+    deploy.handle(Millis(0), Event::Sources(words()), &mut out);
+    deploy.handle(Millis(0), Event::Start, &mut out);
+    let (peer, span) = gets(&out)[0];
+    let place = deploy.spans()[span];
+    for index in members(place, place.all()) {
+        sets[0].remove(index);
+        sets[1].insert(index);
+    }
+    out.clear();
+    deploy.handle(Millis(10), Event::Sources(words()), &mut out);
+    let again = gets(&out);
+    assert!(
+        again
+            .iter()
+            .any(|(lane, one)| *one == span && *lane != peer),
+        "{again:?}"
+    );
+    let blames = |action: &Action| matches!(action, Action::Drop { .. } | Action::Break { .. });
+    assert!(!out.iter().any(blames), "nobody is to be blamed");
+    // What the first one still brings is too late.
+    out.clear();
+    let late = Event::Arrived {
+        lane: peer,
+        span,
+        chunks: place.all(),
+    };
+    deploy.handle(Millis(20), late, &mut out);
+    assert!(matches!(out.first(), Some(Action::Discard { .. })));
+}
+
+#[test]
 fn the_repository_is_waited_for_and_goes_on() {
     let manifest = image();
     let world = Case::new(&manifest).run(|_, number| match number {

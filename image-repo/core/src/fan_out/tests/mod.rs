@@ -121,6 +121,20 @@ fn one_slow_peer_costs_the_others_little() {
 }
 
 #[test]
+fn a_rack_that_is_slow_as_a_whole_does_not_go_back_to_the_repository() {
+    // As 32 machines on two processors are: everything takes forty times as long.
+    let mut nodes = rack(32);
+    nodes.iter_mut().for_each(|node| node.rate /= 40.0);
+    let mut world = World::new(nodes);
+    world.server /= 40.0;
+    world.pieces = 160;
+    let outcome = world.run();
+    all_done(&outcome);
+    assert!(outcome.egress <= 1.5, "egress {:.2}", outcome.egress);
+    even(&outcome);
+}
+
+#[test]
 fn late_joiners_cost_the_repository_nothing_where_others_have_finished() {
     let mut nodes = rack(24);
     for (index, node) in nodes.iter_mut().enumerate() {
