@@ -4,6 +4,7 @@
 use crate::beside::Beside;
 use crate::boot_files::BootFiles;
 use crate::clock::Clock;
+use crate::limits::Limits;
 use crate::metrics::{Counters, Metric};
 use crate::pieces::Pieces;
 use crate::seen::Seen;
@@ -76,6 +77,7 @@ impl Desk {
         files: BootFiles,
         policy: Arc<dyn BootPolicy>,
         sightings: Arc<dyn Sightings>,
+        limits: &Limits,
     ) -> Self {
         Self {
             server: Mutex::new(server),
@@ -83,7 +85,7 @@ impl Desk {
             files,
             counters: Counters::default(),
             pieces: Pieces::default(),
-            seen: Seen::new(clock, &policy, &sightings),
+            seen: Seen::new(clock, &policy, &sightings, limits),
             policy,
             sightings,
             over6: OnceLock::new(),

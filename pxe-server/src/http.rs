@@ -5,6 +5,7 @@ use crate::ServeError;
 use crate::body::{Activity, FileBody, Told};
 use crate::content::Content;
 use crate::desk::{Desk, NoScript};
+use crate::limits::Limits;
 use crate::metrics::{Gauge, Metric};
 use crate::places::Places;
 use crate::tls;
@@ -29,11 +30,11 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::rustls::ServerConfig;
 
-/// Connections at a time; further ones wait.
+/// Connections at a time where nobody says otherwise; further ones wait.
 pub(crate) const CONNECTIONS_MAX: usize = 1_024;
 /// Connections of one address at a time; further ones are closed. A booting machine has one or two, and each has an
 /// address of its own: it is in our subnet, and nothing translates addresses on the way.
-const CONNECTIONS_OF_ONE_MAX: usize = 64;
+pub(crate) const CONNECTIONS_OF_ONE_MAX: usize = 64;
 /// How long a client may take for a request's header, and how long a connection may idle between two.
 const HEADER_WAIT: Duration = Duration::from_secs(20);
 /// How long a client may take nothing of a file. Firmware pauses while it wipes memory; a minute is not that.
@@ -54,10 +55,10 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self {
-            all: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
-            places: Places::new(CONNECTIONS_OF_ONE_MAX),
+            all: Arc::new(Semaphore::new(limits.http_connections)),
+            places: Places::new(limits.http_connections_of_one),
         }
     }
 }
@@ -81,7 +82,7 @@ pub(crate) async fn serve(
         };
         while connections.try_join_next().is_some() {}
         let Some(place) = room.places.take(peer.ip()) else {
-            tracing::debug!(%peer, "HTTP: closed; this address has {CONNECTIONS_OF_ONE_MAX} connections");
+            tracing::debug!(%peer, "HTTP: closed; this address has as many connections as one may have");
             continue;
         };
         let permit = match Arc::clone(&room.all).acquire_owned().await {

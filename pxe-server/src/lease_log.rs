@@ -4,6 +4,8 @@
 //! It decides nothing about leases. A full or failing disk does not stop machines from booting: what could not be written
 //! is remembered and tried again, and whoever calls says so.
 
+#[path = "lease_log/quick.rs"]
+mod quick;
 #[path = "lease_log/record.rs"]
 mod record;
 
@@ -339,7 +341,6 @@ impl Drop for Open {
     }
 }
 
-/// Two services with one folder would grant each other's addresses.
 /// The leases that are kept in a folder, for somebody who only looks: nothing is locked, made or mended.
 ///
 /// # Errors

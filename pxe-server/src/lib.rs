@@ -24,6 +24,7 @@ mod front;
 mod http;
 mod lease_file;
 mod lease_log;
+mod limits;
 mod metrics;
 mod pieces;
 mod places;
@@ -50,6 +51,7 @@ pub use desk::{NoScript, script_text};
 pub use dhcp6::{Dhcp6LeaseError, Dhcp6SetUpError};
 pub use lease_file::LeaseFileError;
 pub use lease_log::kept_leases;
+pub use limits::{Limits, Ranges};
 pub use policy::FolderPolicy;
 pub use port_holder::{Protocol, advice};
 pub use proxy_automatic::Automatic;
@@ -85,6 +87,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// The boot files over TLS, too.
     pub https: Option<Https>,
+    /// How much is served and remembered at a time.
+    pub limits: Limits,
 }
 
 impl Config {
@@ -96,6 +100,7 @@ impl Config {
             dhcp: ServerConfig::from(network),
             state_dir: state_dir.to_owned(),
             https: None,
+            limits: Limits::default(),
         }
     }
 }
@@ -220,6 +225,7 @@ pub struct BootService {
     admin: Option<AdminListener>,
     https: Option<Https>,
     interface: String,
+    limits: Limits,
     proxy: Option<beside::ProxyReady>,
     ipv6: Option<beside::Ipv6Ready>,
 }
@@ -275,10 +281,11 @@ impl BootService {
         sightings: Arc<dyn Sightings>,
     ) -> Result<Self, ServeError> {
         let (lease_log, kept) = LeaseLog::open(&config.state_dir)?;
-        descriptors::make_room();
+        let limits = config.limits;
+        descriptors::make_room(&limits);
         let sockets = sockets::Bound::open(&config, handed_over)?;
         let server = Server::new(config.dhcp.clone(), kept)?;
-        let desk = Desk::new(server, Clock::start(), files, policy, sightings);
+        let desk = Desk::new(server, Clock::start(), files, policy, sightings, &limits);
         Ok(Self {
             desk: Arc::new(desk),
             leases: Arc::new(lease_log),
@@ -286,6 +293,7 @@ impl BootService {
             admin: None,
             https: config.https,
             interface: config.interface,
+            limits,
             proxy: None,
             ipv6: None,
         })
@@ -328,6 +336,7 @@ impl BootService {
             proxy,
             ipv6,
             interface: _,
+            limits,
         } = self;
         let mut tasks = JoinSet::new();
         let front: Arc<dyn front::Front> = desk.clone();
@@ -335,7 +344,7 @@ impl BootService {
             Some(proxy) => proxy.begin(sockets.dhcp, Arc::clone(&front), &mut tasks),
             None => drop(tasks.spawn(dhcp::serve(sockets.dhcp, Arc::clone(&desk), leases))),
         }
-        let room = Arc::new(http::Room::new());
+        let room = Arc::new(http::Room::new(&limits));
         let mut tftp = vec![sockets.tftp];
         if let Some(ipv6) = ipv6 {
             let (socket, listener) = ipv6.begin(&front, &mut tasks);
@@ -343,7 +352,7 @@ impl BootService {
             let (room, desk) = (Arc::clone(&room), Arc::clone(&desk));
             tasks.spawn(http::serve(listener, None, room, desk));
         }
-        tasks.spawn(tftp::serve(tftp, Arc::clone(&desk)));
+        tasks.spawn(tftp::serve(tftp, Arc::clone(&desk), limits));
         tasks.spawn(http::serve(
             sockets.http,
             None,

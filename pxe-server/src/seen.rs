@@ -82,8 +82,13 @@ impl Seen {
         clock: Clock,
         policy: &Arc<dyn BootPolicy>,
         sightings: &Arc<dyn Sightings>,
+        limits: &crate::Limits,
     ) -> Self {
-        let sessions = Sessions::new(Limits::default());
+        let sessions = Sessions::new(Limits {
+            sessions: limits.boots,
+            per_machine: limits.boots_of_one,
+            ..Limits::default()
+        });
         let log = BootLog {
             sessions: Arc::new(Mutex::new(sessions)),
         };

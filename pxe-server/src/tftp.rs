@@ -4,6 +4,7 @@
 //! Everything is decided in `pxe-core`. This thread never waits for a client, a disk or a database; it refuses to open a
 //! file, and takes names to the allow-list only.
 
+mod budget;
 mod path_mtu;
 mod patience;
 mod port;
@@ -16,6 +17,7 @@ mod wire;
 
 use crate::ServeError;
 use crate::desk::Desk;
+use crate::limits::Limits;
 use crate::sockets::OnInterface;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use port::Port;
@@ -61,8 +63,8 @@ impl Drop for Stop {
 }
 
 /// Serves until a socket stops working, or until this is dropped; then nothing of it runs any more.
-pub(crate) async fn serve(ports: impl Into<Ports>, desk: Arc<Desk>) -> ServeError {
-    let ended = match begin(ports.into(), desk) {
+pub(crate) async fn serve(ports: impl Into<Ports>, desk: Arc<Desk>, limits: Limits) -> ServeError {
+    let ended = match begin(ports.into(), desk, limits) {
         Ok((_stop, ended)) => ended.await,
         Err(error) => Ok(error),
     };
@@ -72,7 +74,11 @@ pub(crate) async fn serve(ports: impl Into<Ports>, desk: Arc<Desk>) -> ServeErro
     }
 }
 
-fn begin(Ports(ports): Ports, desk: Arc<Desk>) -> io::Result<(Stop, oneshot::Receiver<io::Error>)> {
+fn begin(
+    Ports(ports): Ports,
+    desk: Arc<Desk>,
+    limits: Limits,
+) -> io::Result<(Stop, oneshot::Receiver<io::Error>)> {
     let ports = ports
         .into_iter()
         .map(Port::new)
@@ -81,7 +87,7 @@ fn begin(Ports(ports): Ports, desk: Arc<Desk>) -> io::Result<(Stop, oneshot::Rec
         EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK,
     )?);
     let (reports, telling) = Reports::begin(Arc::clone(&desk))?;
-    let run = Run::new(ports, &event, desk, reports)?;
+    let run = Run::new(ports, &event, desk, reports, limits)?;
     let (tell, ended) = oneshot::channel();
     let serving = thread::Builder::new()
         .name("tftp".to_owned())

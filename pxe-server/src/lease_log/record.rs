@@ -20,6 +20,10 @@ pub(super) const HEAD: &[u8] = b"groundstate-leases 2\n";
 pub(super) const WRITE_MAX: usize = 1 << 20;
 /// The longest line, in bytes. A lease has about 200.
 const LINE_MAX: u64 = 4_096;
+/// What a line has at least, mostly, in bytes: how much room is made before the first is read.
+const LINE_USUAL: u64 = 150;
+/// Leases that room is made for at most: a log that was long not written anew says each of them several times.
+const EXPECTED_MAX: usize = 1 << 17;
 
 /// Adds a lease's line.
 pub(super) fn put(lease: &Lease, to: &mut Vec<u8>) {
@@ -43,7 +47,7 @@ fn take(line: &[u8]) -> Option<Lease> {
     if crc32fast::hash(body) != sum {
         return None;
     }
-    serde_json::from_slice(body).ok()
+    super::quick::read(body).or_else(|| serde_json::from_slice(body).ok())
 }
 
 /// What is kept: of each address and of each machine the last that was written.
@@ -54,6 +58,15 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    /// Makes room for about so many.
+    fn expect(&mut self, leases: u64) {
+        let leases = usize::try_from(leases)
+            .unwrap_or(EXPECTED_MAX)
+            .min(EXPECTED_MAX);
+        self.by_address.reserve(leases);
+        self.by_mac.reserve(leases);
+    }
+
     pub(super) fn put(&mut self, lease: Lease) {
         if let Some(old) = self.by_address.get(&lease.address)
             && self.by_mac.get(&old.mac) == Some(&lease.address)
@@ -121,6 +134,7 @@ pub(super) fn read(from: impl BufRead, length: u64, path: &Path) -> Result<Log, 
         what,
     };
     let (mut from, mut log, mut at) = (from, Log::default(), 0u64);
+    log.kept.expect(length / LINE_USUAL);
     let mut line = Vec::new();
     loop {
         line.clear();

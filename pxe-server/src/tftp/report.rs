@@ -5,6 +5,7 @@
 use crate::desk::Desk;
 use groundstate_api::boot_session::{BootStep, Via};
 use groundstate_api::{Bytes, Millis};
+use pxe_core::session::LENGTH_ALONE;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -32,6 +33,8 @@ pub(super) enum What {
         took: Millis,
         again: u32,
     },
+    /// Its length was all that was wanted.
+    LengthTold,
     /// It did not.
     Ended { why: String },
 }
@@ -85,6 +88,13 @@ fn tell_all(desk: &Desk, reports: &Receiver<Report>) {
                 };
                 if let Some(mac) = mac {
                     desk.step(mac, step);
+                }
+            }
+            What::LengthTold => {
+                tracing::debug!(%peer, file, "TFTP: asked for the length alone");
+                let why = LENGTH_ALONE.to_owned();
+                if let Some(mac) = mac {
+                    desk.step(mac, BootStep::FileEnded { via, file, why });
                 }
             }
             What::Ended { why } => {

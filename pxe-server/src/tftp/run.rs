@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! All transfers on one thread: who is ready is served in turn, a packet at a time.
 
+use super::budget::Budget;
 use super::path_mtu::block_max;
 use super::patience::Patience;
 use super::port::{Asked, Port};
 use super::report::{Report, Reports, What};
 use super::timers::Timers;
-use super::transfer::{Ended, Transfer};
+use super::transfer::{Ended, Means, Transfer};
 use super::window::{Ahead, HEADER, Source};
 use super::wire::{CALL_MAX, Wire};
 use crate::desk::Desk;
+use crate::limits::Limits;
 use crate::metrics::{Gauge, Metric, Timing};
 use groundstate_api::Millis;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -43,6 +45,8 @@ const STOP: u64 = u64::MAX;
 pub(super) struct Run {
     desk: Arc<Desk>,
     reports: Reports,
+    limits: Limits,
+    budget: Budget,
     ports: Vec<Port>,
     epoll: Epoll,
     table: Transfers,
@@ -66,6 +70,7 @@ impl Run {
         stop: &EventFd,
         desk: Arc<Desk>,
         reports: Reports,
+        limits: Limits,
     ) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(stop, EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
@@ -75,9 +80,11 @@ impl Run {
         Ok(Self {
             desk,
             reports,
+            budget: Budget::new(limits.tftp_bytes_per_second),
+            limits,
             ports,
             epoll,
-            table: Transfers::default(),
+            table: Transfers::at_most(limits.tftp_transfers),
             places: Vec::new(),
             free: Vec::new(),
             at: HashMap::new(),
@@ -220,6 +227,7 @@ impl Run {
         if request.blksize.is_some() {
             request.fit(block_max(peer, interface));
         }
+        request.fit_window(self.limits.tftp_window);
         let opened = Wire::open(asked.to, interface).and_then(|mut wire| {
             if request.windowsize.is_some() {
                 let segment = usize::from(request.block_bytes()) + HEADER;
@@ -374,7 +382,12 @@ impl Run {
                 }
             }
         }
-        let ended = transfer.act(now, &mut self.scratch, &mut self.ahead, &mut self.actions);
+        let means = Means {
+            scratch: &mut self.scratch,
+            ahead: &mut self.ahead,
+            budget: &mut self.budget,
+        };
+        let ended = transfer.act(now, means, &mut self.actions);
         let bytes = std::mem::take(&mut transfer.bytes);
         if bytes > 0 {
             self.desk.count(Metric::TftpBytes, bytes);
@@ -418,8 +431,11 @@ impl Run {
                 });
             }
             Ended::Session(End::LengthTold) => {
-                let (peer, file) = (transfer.peer, transfer.name);
-                return tracing::debug!(%peer, file, "TFTP: asked for the length alone");
+                return self.reports.tell(Report {
+                    peer: transfer.peer.ip(),
+                    file: transfer.name,
+                    what: What::LengthTold,
+                });
             }
             Ended::Session(End::ByClient { code, text }) => {
                 format!("the client ended it: {text} (code {code})")

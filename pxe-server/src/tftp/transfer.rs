@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One transfer: its session, its socket and its file.
 
+use super::budget::Budget;
 use super::window::{Ahead, Filled, HEADER, Source};
 use super::wire::{CALL_MAX, SEGMENTS_MAX, Sent, Wire};
 use groundstate_api::Millis;
@@ -35,6 +36,15 @@ pub(super) struct Transfer {
     pub(super) bytes: u64,
     /// The window that went out last, whole and by one call.
     sent: Option<Blocks>,
+    /// When bytes may go out that had to wait.
+    turn: Option<Millis>,
+}
+
+/// What all transfers use in turn.
+pub(super) struct Means<'r> {
+    pub(super) scratch: &'r mut [u8],
+    pub(super) ahead: &'r mut Ahead,
+    pub(super) budget: &'r mut Budget,
 }
 
 #[derive(Debug)]
@@ -83,6 +93,7 @@ impl Transfer {
             waited: 0,
             bytes: 0,
             sent: None,
+            turn: None,
         }
     }
 
@@ -142,8 +153,7 @@ impl Transfer {
     pub(super) fn act(
         &mut self,
         now: Millis,
-        scratch: &mut [u8],
-        ahead: &mut Ahead,
+        mut means: Means<'_>,
         actions: &mut Vec<Action>,
     ) -> Option<Ended> {
         let mut ended = None;
@@ -158,7 +168,7 @@ impl Transfer {
                     }
                 }
                 Action::Data(blocks) => {
-                    if let Err(error) = self.send(now, blocks, scratch, ahead, actions) {
+                    if let Err(error) = self.send(now, blocks, &mut means, actions) {
                         let packet = error_packet(&TftpRefusal::Unreadable).unwrap_or_default();
                         let _lost = self.wire.send(self.peer, &packet, packet.len());
                         ended = Some(Ended::Unreadable(error));
@@ -176,8 +186,7 @@ impl Transfer {
         &mut self,
         now: Millis,
         blocks: Blocks,
-        scratch: &mut [u8],
-        ahead: &mut Ahead,
+        means: &mut Means<'_>,
         actions: &mut Vec<Action>,
     ) -> io::Result<()> {
         let packet = HEADER + usize::from(blocks.block_bytes);
@@ -186,8 +195,14 @@ impl Transfer {
         while let Some(blocks) = left {
             let (part, rest) = blocks.split(by_call.min(SEGMENTS_MAX));
             left = rest;
+            if let Some(until) = self.waits(now, part, means.budget) {
+                let first = part.first;
+                self.handle(now, Event::PutOff { first, until }, actions);
+                break;
+            }
             let patience = self.waited < PATIENCE;
-            let packets = match ahead.take(self.id, part) {
+            let scratch = &mut *means.scratch;
+            let packets = match means.ahead.take(self.id, part) {
                 Some(made) => made,
                 None => match self.source.fill(part, patience, scratch)? {
                     Filled::Bytes(length) => scratch.get(..length).unwrap_or_default(),
@@ -214,6 +229,16 @@ impl Transfer {
             }
         }
         Ok(())
+    }
+
+    /// Until when these blocks have to wait, if they have to. Their turn is kept until they go out.
+    fn waits(&mut self, now: Millis, blocks: Blocks, budget: &mut Budget) -> Option<Millis> {
+        let turn = match self.turn {
+            Some(turn) => turn,
+            None => budget.take(now, blocks.bytes()),
+        };
+        self.turn = (turn > now).then_some(turn);
+        self.turn
     }
 
     /// Makes ready what its client asks for next where nothing is lost.

@@ -6,7 +6,7 @@
 
 use super::ground::text;
 use anyhow::{Context as _, Result, bail, ensure};
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, unshare};
 use nix::unistd::{Pid, getgid, getuid};
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -36,7 +36,10 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// This process in a network namespace of its own.
 #[derive(Debug)]
-pub(super) struct Wire(());
+pub(super) struct Wire {
+    /// Where servers run, where it is not everywhere.
+    servers_on: Option<CpuSet>,
+}
 
 impl Wire {
     /// Enters it; where that needs it, also a user namespace of our own.
@@ -50,7 +53,26 @@ impl Wire {
             fs::write("/proc/self/gid_map", format!("0 {group} 1"))?;
         }
         ip(&["link", "set", "lo", "up"])?;
-        Ok(Self(()))
+        Ok(Self { servers_on: None })
+    }
+
+    /// From now on, this thread has a processor of its own, and every server another one, all its threads. Whether this
+    /// machine has two.
+    pub(super) fn apart(&mut self) -> Result<bool> {
+        let this = Pid::from_raw(0);
+        let allowed = sched_getaffinity(this)?;
+        let mut both = (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu).unwrap_or(false));
+        let (Some(server), Some(own)) = (both.next(), both.next()) else {
+            return Ok(false);
+        };
+        let only = |cpu| -> Result<CpuSet> {
+            let mut set = CpuSet::new();
+            set.set(cpu)?;
+            Ok(set)
+        };
+        sched_setaffinity(this, &only(own)?)?;
+        self.servers_on = Some(only(server)?);
+        Ok(true)
     }
 
     /// Starts a server at the other end of a fresh cable. What it prints goes to `server.log` in `folder`.
@@ -92,6 +114,10 @@ impl Wire {
             .spawn()
             .with_context(|| format!("cannot start {program}"))?;
         let laid_in = Duration::ZERO;
+        // It waits for a word, so none of its threads is there yet.
+        if let Some(cpus) = &self.servers_on {
+            sched_setaffinity(Pid::from_raw(i32::try_from(child.id())?), cpus)?;
+        }
         let mut server = Server {
             child,
             log,

@@ -9,6 +9,7 @@ use pxe_core::dhcp::{Reservation, Route, SubnetConfig, Who};
 use pxe_core::names;
 use pxe_core::recipe::Recipe;
 use pxe_core::rules::{Asker, Offer, Rule, Then};
+pub(super) use limits::Bounds;
 pub(super) use six::Six;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -43,6 +44,8 @@ pub(super) struct Document {
     pub(super) dhcp6: Option<Six>,
     pub(super) tls: Option<Tls>,
     pub(super) capture: Option<Capture>,
+    /// How much at a time.
+    pub(super) bounds: Bounds,
     /// The interface's own subnet.
     pub(super) own: Network,
     /// Further ones, behind relays.
@@ -104,6 +107,7 @@ fn read(faults: &Faults<'_>, top: Section<'_, '_>) -> Document {
         dhcp6: six(&top),
         tls: top.table("tls").and_then(tls),
         capture: top.table("capture").and_then(capture),
+        bounds: top.table("limits").map(Bounds::read).unwrap_or_default(),
         own: network(&top),
         subnets: top
             .tables("subnet")
@@ -415,6 +419,7 @@ fn then(text: &str, drive: Option<u8>, offers: &[Offer]) -> Result<Then, String>
     }
 }
 
+mod limits;
 mod six;
 #[cfg(test)]
 mod tests;

@@ -130,6 +130,7 @@ async fn serve(args: &PxeServerArgs, settings: Settings) -> Result<()> {
         dhcp: settings.dhcp.clone(),
         state_dir: state_dir.clone(),
         https: settings.https()?,
+        limits: settings.bounds.limits,
     };
     let policy = Arc::new(FolderPolicy::new(
         settings.rules.clone(),

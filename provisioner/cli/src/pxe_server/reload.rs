@@ -159,6 +159,7 @@ fn needs_restart(old: &Settings, new: &Settings) -> Option<String> {
         ),
         ("admin", old.admin != new.admin),
         ("capture", old.capture != new.capture),
+        ("limits", old.bounds.limits != new.bounds.limits),
     ];
     let changed: Vec<_> = changed
         .iter()

@@ -2,7 +2,7 @@
 //! Everything that the service is told: the command line over the configuration, checked as a whole.
 
 use super::args::PxeServerArgs;
-use super::document::{Capture, Document, Six, Tls};
+use super::document::{Bounds, Capture, Document, Six, Tls};
 use super::interface::{self, Own};
 use super::reader::{At, Fault};
 use anyhow::{Context as _, Result, bail};
@@ -31,6 +31,7 @@ pub(super) struct Settings {
     pub(super) tls: Option<Tls>,
     pub(super) admin: Option<AdminAddress>,
     pub(super) capture: Option<Capture>,
+    pub(super) bounds: Bounds,
 }
 
 impl Settings {
@@ -46,7 +47,13 @@ impl Settings {
             }
         };
         let settings = Self::of(args, document)?;
-        Ok(settings)
+        let addresses = settings.addresses();
+        match settings.bounds.leases {
+            Some(most) if addresses > most => bail!(
+                "limits.leases is {most}, and the pools have {addresses} addresses: make the pools smaller, or the limit larger"
+            ),
+            Some(_) | None => Ok(settings),
+        }
     }
 
     fn of(args: &PxeServerArgs, document: Document) -> Result<Self> {
@@ -83,6 +90,7 @@ impl Settings {
             tls: document.tls,
             admin: admin.transpose()?,
             capture: document.capture,
+            bounds: document.bounds,
         })
     }
 }
@@ -291,6 +299,17 @@ address = \"127.0.0.1\"
         .to_string();
         assert!(
             error.contains("line 2: ") && error.contains("line 5: "),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn pools_that_are_larger_than_the_limit_of_leases_are_refused() {
+        let pools = "pools = [\"127.0.1.1-127.0.1.9\"]\n[limits]\nleases = ";
+        assert!(lo(&format!("{pools}9\n")).is_ok());
+        let error = lo(&format!("{pools}8\n")).unwrap_err().to_string();
+        assert!(
+            error.contains("limits.leases is 8") && error.contains("9 addresses"),
             "{error}"
         );
     }

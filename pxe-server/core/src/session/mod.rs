@@ -15,3 +15,4 @@ mod why;
 pub use foreign::{FOREIGN_MAX, ForeignServers};
 pub use stage::{Asker, FileKind, IPXE, OPERATING_SYSTEM, Stage};
 pub use table::{About, Action, Counts, Event, Limits, Sessions};
+pub use why::LENGTH_ALONE;

@@ -7,6 +7,9 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use groundstate_api::boot_session::{BootStep, Via};
 
+/// Why a transfer ended that was none: firmware asks for the length first, and for the file in a transfer of its own.
+pub const LENGTH_ALONE: &str = "it asked for the length alone";
+
 /// What was found out since the machine last asked in another way.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Found {
@@ -85,6 +88,14 @@ impl Found {
 /// Why it stopped, and what to do next.
 pub(super) fn judge(stage: Stage, found: &Found, foreign: Option<&str>) -> (String, String) {
     match &found.last {
+        Last::Ended(via, file, why) if why == LENGTH_ALONE => (
+            format!(
+                "it asked for the length of {file} by {}, was told, and fetched nothing of it",
+                via.says()
+            ),
+            "look at the machine's screen: firmware leaves a file that is too long for it or that it may not start"
+                .to_string(),
+        ),
         Last::Ended(via, file, why) => ended(*via, file, why),
         Last::Asked(via, file) => (
             format!(

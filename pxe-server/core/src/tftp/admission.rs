@@ -10,7 +10,7 @@ use super::request::{ReadRequest, TftpRefusal};
 use alloc::collections::BTreeMap;
 use core::net::{IpAddr, SocketAddr};
 
-/// Transfers at a time: two racks' worth of machines, at one socket and about 2 KiB each.
+/// Transfers at a time where nobody says otherwise: two racks' worth of machines, at one socket and about 2 KiB each.
 pub const TRANSFERS_MAX: usize = 2_048;
 /// Transfers of one address that never give way once they were acknowledged. Firmware has one, and leaves one behind when
 /// it asks for the length first.
@@ -43,8 +43,9 @@ struct Transfer {
 }
 
 /// The transfers that run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Transfers {
+    most: usize,
     by_peer: BTreeMap<SocketAddr, Transfer>,
     /// Those that were never acknowledged, the oldest first.
     unheard: BTreeMap<TransferId, SocketAddr>,
@@ -53,7 +54,26 @@ pub struct Transfers {
     next: u64,
 }
 
+impl Default for Transfers {
+    /// Room for [`TRANSFERS_MAX`].
+    fn default() -> Self {
+        Self::at_most(TRANSFERS_MAX)
+    }
+}
+
 impl Transfers {
+    /// None yet, and so many at a time; at least one.
+    #[must_use]
+    pub fn at_most(most: usize) -> Self {
+        Self {
+            most: most.max(1),
+            by_peer: BTreeMap::new(),
+            unheard: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            next: 0,
+        }
+    }
+
     /// Decides about a request for a file that there is.
     ///
     /// # Errors
@@ -104,7 +124,7 @@ impl Transfers {
 
     /// Whose transfer has to give way to a new one, if one has to.
     fn place(&self, peer: SocketAddr) -> Result<Option<SocketAddr>, TftpRefusal> {
-        if self.by_peer.len() < TRANSFERS_MAX {
+        if self.by_peer.len() < self.most {
             return Ok(None);
         }
         let own = self.counts.get(&peer.ip()).copied().unwrap_or_default();
@@ -254,6 +274,19 @@ mod tests {
         }
         assert_eq!(transfers.count(), TRANSFERS_MAX);
         assert!(transfers.by_peer.contains_key(&client(1)));
+    }
+
+    #[test]
+    fn a_smaller_table_gives_way_sooner() {
+        let mut transfers = Transfers::at_most(2);
+        let first = begins(&mut transfers, client(0)).0;
+        let second = begins(&mut transfers, client(1)).0;
+        assert_eq!(begins(&mut transfers, client(2)).1, Some(first));
+        transfers.heard(client(1), second);
+        let third = begins(&mut transfers, client(3));
+        transfers.heard(client(3), third.0);
+        let late = transfers.admit(client(4), &request("f"));
+        assert_eq!(late, Err(TftpRefusal::Busy));
     }
 
     #[test]

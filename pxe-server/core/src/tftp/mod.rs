@@ -17,5 +17,7 @@ pub use admission::{Admission, TRANSFERS_MAX, TransferId, Transfers};
 pub use blocks::{Block, Blocks};
 pub use file_name::with_slashes;
 pub use netascii::{Encoder, encoded_length};
-pub use request::{Mode, ReadRequest, TftpRefusal, error_packet, is_error, read_request};
+pub use request::{
+    Mode, ReadRequest, TftpRefusal, WINDOW_MAX, error_packet, is_error, read_request,
+};
 pub use session::{Action, End, Event, Session};

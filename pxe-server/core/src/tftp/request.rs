@@ -12,8 +12,8 @@ const BLKSIZE: RangeInclusive<u64> = 8..=65_464;
 /// Seconds between two sendings that are acknowledged. RFC 2349 lets a client ask for up to 255, and lets us leave the
 /// option out: within the 45 s after which silence ends a transfer, everything goes out at least three times.
 const TIMEOUT: RangeInclusive<u64> = 1..=20;
-/// Blocks in flight. More only helps where nothing is lost.
-const WINDOW_MAX: u64 = 64;
+/// Blocks in flight at most. More only helps where nothing is lost.
+pub const WINDOW_MAX: u16 = 64;
 /// What RFC 7440 lets a client ask for.
 const WINDOW_ASKED: RangeInclusive<u64> = 1..=65_535;
 /// Without options (RFC 1350).
@@ -50,6 +50,11 @@ impl ReadRequest {
     pub fn fit(&mut self, block_max: u16) {
         let smallest = u16::try_from(*BLKSIZE.start()).unwrap_or_default();
         self.blksize = self.blksize.map(|size| size.min(block_max.max(smallest)));
+    }
+
+    /// Cuts the window to so many blocks.
+    pub fn fit_window(&mut self, window_max: u16) {
+        self.windowsize = self.windowsize.map(|window| window.min(window_max.max(1)));
     }
 
     /// Bytes in a block.
@@ -194,7 +199,7 @@ impl ReadRequest {
         } else if option.eq_ignore_ascii_case("tsize") {
             self.tsize = true;
         } else if option.eq_ignore_ascii_case("windowsize") && WINDOW_ASKED.contains(&number) {
-            self.windowsize = u16::try_from(number.min(WINDOW_MAX)).ok();
+            self.windowsize = u16::try_from(number.min(WINDOW_MAX.into())).ok();
         }
     }
 }

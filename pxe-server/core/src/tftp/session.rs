@@ -17,6 +17,9 @@ use groundstate_api::Millis;
 
 /// After so long without an acknowledgement that gets on, the client counts as gone.
 const SILENCE_MAX: Millis = Millis::secs(45);
+/// The same for a client that asked for the file's length and has acknowledged nothing: it is likely to know now what it
+/// wanted, and one in earnest asks again long before.
+const PROBE_MAX: Millis = Millis::secs(8);
 /// How often something is sent again to a client that was never heard: the request may be of a false sender, who makes us
 /// send to somebody else. A client in earnest asks again.
 const UNHEARD_TRIES_MAX: u32 = 3;
@@ -34,6 +37,14 @@ pub enum Event<'a> {
     Timeout,
     /// The blocks of the last [`Action::Data`] from this one on did not go out: the socket has no room.
     NotSent(u64),
+    /// The blocks of the last [`Action::Data`] from this one on have to wait: so much may be sent at a time, and others had
+    /// their turn.
+    PutOff {
+        /// The block.
+        first: u64,
+        /// Until when.
+        until: Millis,
+    },
     /// Nobody listens at the client's port any more.
     Unreachable,
 }
@@ -103,6 +114,8 @@ struct Wait {
     tries: u32,
     /// When the client last got on.
     since: Millis,
+    /// After so long without that it counts as gone.
+    silence: Millis,
     /// When the rest of a window is due.
     go_on: Option<Millis>,
     /// When everything is sent again.
@@ -114,7 +127,7 @@ struct Wait {
 impl Wait {
     fn begin(&mut self, now: Millis) {
         let wait = self.asked.unwrap_or_else(|| self.trip.wait(self.tries));
-        self.until = now.plus(wait).min(self.since.plus(SILENCE_MAX));
+        self.until = now.plus(wait).min(self.since.plus(self.silence));
         self.hastened = false;
     }
 
@@ -151,6 +164,11 @@ impl Session {
                 trip: RoundTrip::default(),
                 tries: 0,
                 since: now,
+                silence: if request.tsize {
+                    PROBE_MAX
+                } else {
+                    SILENCE_MAX
+                },
                 go_on: None,
                 until: now,
                 hastened: false,
@@ -194,11 +212,11 @@ impl Session {
         }
         match event {
             Event::Timeout => self.time(now, out),
-            Event::NotSent(first) => {
-                self.next = first.clamp(self.acknowledged, self.next);
-                self.reached = self.next.max(self.reached_before);
-                self.awaited = None;
-                self.wait.go_on = Some(now.plus(GAP));
+            Event::NotSent(first) => self.put_off(first, now.plus(GAP)),
+            Event::PutOff { first, until } => {
+                self.put_off(first, until);
+                // Its client cannot answer what was not sent.
+                self.wait.begin(until);
             }
             Event::Unreachable => self.end(End::Gone, out),
             Event::Packet(&[0, 4, high, low]) => {
@@ -220,9 +238,16 @@ impl Session {
         }
     }
 
+    fn put_off(&mut self, first: u64, until: Millis) {
+        self.next = first.clamp(self.acknowledged, self.next);
+        self.reached = self.next.max(self.reached_before);
+        self.awaited = None;
+        self.wait.go_on = Some(until);
+    }
+
     fn time(&mut self, now: Millis, out: &mut Vec<Action>) {
         if now >= self.wait.until {
-            let is_gone = now >= self.wait.since.plus(SILENCE_MAX)
+            let is_gone = now >= self.wait.since.plus(self.wait.silence)
                 || (!self.heard && self.wait.tries >= UNHEARD_TRIES_MAX);
             if is_gone {
                 return self.end(End::Silent, out);
@@ -274,6 +299,7 @@ impl Session {
         self.heard = true;
         self.wait.tries = 0;
         self.wait.since = now;
+        self.wait.silence = SILENCE_MAX;
         if acknowledged == self.blocks() {
             return self.end(End::Complete, out);
         }

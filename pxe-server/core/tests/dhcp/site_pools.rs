@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Pools as the site file has them: several in one subnet and in subnets behind relay agents, with addresses that are kept.
 
-use crate::packet::{Desk, Packet, network, reply};
+use crate::packet::{Desk, Packet, SERVER, network, reply};
 use groundstate_api::MacAddr;
 use groundstate_api::boot::BootAnswer;
 use groundstate_api::site::Network;
@@ -69,8 +69,14 @@ fn asked(desk: &mut Desk, packet: Packet) -> Result<dhcproto::v4::Message, Dropp
 fn each_subnet_is_leased_from_its_own_pools_with_its_own_terms() {
     let mut desk = Desk::new(&several());
     let far = |number| Packet::new(1, mac(number)).giaddr([10, 78, 0, 1]);
-    let first = asked(&mut desk, far(1)).unwrap();
-    let second = asked(&mut desk, far(2)).unwrap();
+    // An offer that nobody takes is somebody else's soon: both are leased.
+    let mut leased = |number| {
+        let offer = asked(&mut desk, far(number)).unwrap().yiaddr().octets();
+        let request = Packet::new(3, mac(number)).giaddr([10, 78, 0, 1]);
+        let request = request.option(50, &offer).option(54, &SERVER);
+        asked(&mut desk, request).unwrap()
+    };
+    let (first, second) = (leased(1), leased(2));
     let mut got = [first.yiaddr(), second.yiaddr()];
     got.sort_unstable();
     // Both pools of the subnet, whichever came first.

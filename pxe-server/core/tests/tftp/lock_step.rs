@@ -59,6 +59,53 @@ fn uefi_asks_for_the_length_and_leaves_with_error_8() {
 }
 
 #[test]
+fn who_asks_for_the_length_and_falls_silent_gives_its_place_back_soon() {
+    // Whatever it asked for besides: to be told again seldom, too.
+    for options in [
+        "tsize\x000\0",
+        "tsize\x000\0blksize\x001468\0windowsize\x004\0",
+        "tsize\x000\0timeout\x0020\0",
+    ] {
+        let (mut it, _) = begin(options, 3_000);
+        let mut said = String::new();
+        while let Some(deadline) = it.session.deadline() {
+            it.now = deadline.0;
+            said = it.time();
+        }
+        assert_eq!((it.now, said.as_str()), (8_000, "Silent"), "{options}");
+    }
+    // One that went on to take blocks is waited for as any other.
+    let (mut it, _) = begin("tsize\x000\0", 3_000);
+    it.ack(0);
+    while let Some(deadline) = it.session.deadline() {
+        it.now = deadline.0;
+        it.time();
+    }
+    assert_eq!(it.now, 45_000);
+}
+
+#[test]
+fn blocks_that_had_to_wait_go_out_when_it_is_their_turn() {
+    let (mut it, _) = begin("windowsize\x004\0", 3_000);
+    it.ack(0);
+    let first = 0;
+    let until = groundstate_api::Millis(5_000);
+    assert_eq!(it.handle(Event::PutOff { first, until }), []);
+    assert_eq!(
+        it.session.deadline(),
+        Some(until),
+        "and no repetition before"
+    );
+    it.now = 5_000;
+    let out = it.handle(Event::Timeout);
+    assert!(
+        matches!(out.as_slice(), [Action::Data(blocks)] if (blocks.first, blocks.count) == (0, 4)),
+        "{out:?}"
+    );
+    assert_eq!(it.session.again(), 0);
+}
+
+#[test]
 fn silence_is_answered_less_and_less_often_and_ends_within_a_minute() {
     // A client that was never heard: three more times.
     let (mut it, _) = begin("", 10);

@@ -1,27 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Taking a window's datagrams with one system call, as a plain receiver: without UDP_GRO, which firmware has not.
+//! Taking what came for one client with one system call, a window in one piece where the kernel has it so (UDP_GRO).
+//!
+//! The clients stand for machines that have a processor of their own. What costs less here leaves more of this machine to
+//! the server, and every server alike: its datagrams are the same, and each is looked at by itself.
 #![allow(unsafe_code)]
 
+use nix::sys::socket::{setsockopt, sockopt};
 use std::io;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd as _;
 
-/// Datagrams of one call: a window of 64.
-const BATCH: usize = 64;
-/// The longest datagram, in bytes: a block of 1,468 with its header, and room to see that it is not longer.
-const LENGTH_MAX: usize = 1_536;
+/// Pieces of one call: a window of 4 from a server that sends each datagram by itself, and as many of the next.
+const PIECES: usize = 8;
+/// The longest piece, in bytes: what the kernel joins at most.
+const LENGTH_MAX: usize = 1 << 16;
+/// Room for what the kernel says of a piece: the length of its datagrams. Words, for their alignment.
+const CONTROL_WORDS: usize = 4;
 
 /// Room for one call.
 pub(super) struct Batch {
-    bytes: Box<[[u8; LENGTH_MAX]; BATCH]>,
-    lengths: Vec<usize>,
+    bytes: Vec<u8>,
+    pieces: Vec<Piece>,
+}
+
+/// Datagrams that follow each other, each as long as the first, but for the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Piece {
+    length: usize,
+    each: usize,
+}
+
+/// From now on, the kernel need not cut for this socket what a sender handed over in one piece.
+pub(super) fn take_whole(socket: &UdpSocket) -> io::Result<()> {
+    Ok(setsockopt(socket, sockopt::UdpGroSegment, &true)?)
 }
 
 impl Batch {
     pub(super) fn new() -> Self {
         Self {
-            bytes: Box::new([[0; LENGTH_MAX]; BATCH]),
-            lengths: Vec::with_capacity(BATCH),
+            bytes: vec![0; PIECES * LENGTH_MAX],
+            pieces: Vec::with_capacity(PIECES),
         }
     }
 
@@ -29,39 +47,37 @@ impl Batch {
     ///
     /// # Errors
     /// The system's; nothing there is none.
-    pub(super) fn receive(
-        &mut self,
-        socket: &UdpSocket,
-        most: usize,
-        wait: bool,
-    ) -> io::Result<()> {
-        self.lengths.clear();
-        let mut slices = [const { empty_slice() }; BATCH];
-        let mut headers = [const { empty_header() }; BATCH];
-        let count = most.min(BATCH);
-        for ((header, slice), bytes) in headers
+    pub(super) fn receive(&mut self, socket: &UdpSocket, wait: bool) -> io::Result<()> {
+        self.pieces.clear();
+        let mut slices = [const { empty_slice() }; PIECES];
+        let mut controls = [[0u64; CONTROL_WORDS]; PIECES];
+        let mut headers = [const { empty_header() }; PIECES];
+        let rooms = self.bytes.chunks_exact_mut(LENGTH_MAX);
+        for (((header, slice), control), room) in headers
             .iter_mut()
             .zip(&mut slices)
-            .zip(self.bytes.iter_mut())
-            .take(count)
+            .zip(&mut controls)
+            .zip(rooms)
         {
-            slice.iov_base = bytes.as_mut_ptr().cast();
+            slice.iov_base = room.as_mut_ptr().cast();
             slice.iov_len = LENGTH_MAX;
             header.msg_hdr.msg_iov = slice;
             header.msg_hdr.msg_iovlen = 1;
+            header.msg_hdr.msg_control = control.as_mut_ptr().cast();
+            header.msg_hdr.msg_controllen = size_of_val(control);
         }
         let flags = if wait {
             libc::MSG_WAITFORONE
         } else {
             libc::MSG_DONTWAIT
         };
-        // SAFETY: the first `count` headers point to `slices`, and those to `self.bytes`, each as long as it says; both
+        // SAFETY: the headers point to `slices` and `controls`, and the slices to `self.bytes`, each as long as it says; all
         // outlive the call, and nothing else touches them meanwhile. A null time-out is none.
         let got = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
                 headers.as_mut_ptr(),
-                u32::try_from(count).unwrap_or_default(),
+                u32::try_from(PIECES).unwrap_or_default(),
                 flags,
                 std::ptr::null_mut(),
             )
@@ -75,17 +91,45 @@ impl Batch {
                 _ => Err(error),
             };
         };
-        let came = headers.iter().take(got);
-        let length = |header: &libc::mmsghdr| usize::try_from(header.msg_len).unwrap_or_default();
-        self.lengths.extend(came.map(length));
+        for header in headers.iter().take(got) {
+            let length = usize::try_from(header.msg_len).unwrap_or_default();
+            let each = cut_at(&header.msg_hdr).unwrap_or(length);
+            self.pieces.push(Piece { length, each });
+        }
         Ok(())
     }
 
-    /// What came.
+    /// The datagrams that came.
     pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let both = self.bytes.iter().zip(&self.lengths);
-        both.map(|(bytes, length)| bytes.get(..*length).unwrap_or_default())
+        let rooms = self.bytes.chunks_exact(LENGTH_MAX).zip(&self.pieces);
+        rooms.flat_map(|(room, piece)| {
+            let came = room.get(..piece.length).unwrap_or_default();
+            came.chunks(piece.each.max(1))
+        })
     }
+}
+
+/// How long the datagrams of a piece are, where it has several.
+fn cut_at(header: &libc::msghdr) -> Option<usize> {
+    // SAFETY: the header is as the kernel left it after a successful call: `msg_control` points to `msg_controllen` bytes of
+    // whole control messages in aligned room that still lives.
+    let mut control = unsafe { libc::CMSG_FIRSTHDR(header) };
+    while !control.is_null() {
+        // SAFETY: not null, so it points to a whole control message in that room.
+        let about = unsafe { &*control };
+        if (about.cmsg_level, about.cmsg_type) == (libc::SOL_UDP, libc::UDP_GRO) {
+            // SAFETY: the data of this kind of message is one int.
+            let size = unsafe {
+                libc::CMSG_DATA(control)
+                    .cast::<libc::c_int>()
+                    .read_unaligned()
+            };
+            return usize::try_from(size).ok();
+        }
+        // SAFETY: as with the first one.
+        control = unsafe { libc::CMSG_NXTHDR(header, control) };
+    }
+    None
 }
 
 const fn empty_slice() -> libc::iovec {
@@ -100,5 +144,38 @@ const fn empty_header() -> libc::mmsghdr {
         // SAFETY: all fields are numbers or pointers, for which zero is a value.
         msg_hdr: unsafe { std::mem::zeroed() },
         msg_len: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_out_as_one_and_by_itself_comes_as_the_same_datagrams() {
+        let (from, to) = (
+            UdpSocket::bind("127.0.0.1:0").unwrap(),
+            UdpSocket::bind("127.0.0.1:0").unwrap(),
+        );
+        from.connect(to.local_addr().unwrap()).unwrap();
+        take_whole(&to).unwrap();
+        let bytes: Vec<u8> = (0..4_000u32)
+            .map(|n| u8::try_from(n % 251).unwrap())
+            .collect();
+        let mut batch = Batch::new();
+        batch.receive(&to, false).unwrap();
+        assert_eq!(batch.iter().count(), 0);
+        let cut = setsockopt(&from, sockopt::UdpGsoSegment, &1_472);
+        assert!(cut.is_ok(), "every kernel since 4.18 can");
+        from.send(&bytes).unwrap();
+        from.send(b"alone").unwrap();
+        let mut got: Vec<Vec<u8>> = Vec::new();
+        while got.len() < 4 {
+            batch.receive(&to, false).unwrap();
+            got.extend(batch.iter().map(<[u8]>::to_vec));
+        }
+        let mut wanted: Vec<Vec<u8>> = bytes.chunks(1_472).map(<[u8]>::to_vec).collect();
+        wanted.push(b"alone".to_vec());
+        assert_eq!(got, wanted);
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A TFTP client as firmware is one, with every byte compared as it comes.
 
-use super::batch::Batch;
+use super::batch::{Batch, take_whole};
 use anyhow::{Context as _, Result, bail, ensure};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -14,8 +14,6 @@ pub(super) const BLOCK: usize = 1_468;
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 /// The file's name on every server.
 pub(super) const NAME: &str = "file";
-/// Datagrams that are taken of one client before the next has its turn.
-const TURN: usize = 8;
 
 /// What is fetched, and how.
 #[derive(Clone, Debug)]
@@ -26,6 +24,19 @@ pub(super) struct Order {
     pub(super) file: Arc<Vec<u8>>,
     /// One datagram in so many is lost, in each direction; 0 for none.
     pub(super) lost_one_in: u32,
+    /// Whether the clients have a processor of their own.
+    pub(super) apart: bool,
+}
+
+impl Order {
+    /// For people.
+    pub(super) const fn where_it_runs(&self) -> &'static str {
+        if self.apart {
+            "the server on one processor, the clients on another"
+        } else {
+            "server and clients share one processor"
+        }
+    }
 }
 
 /// One client.
@@ -52,13 +63,15 @@ impl Client {
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
         socket.bind(&SocketAddr::from((order.own, 0)).into())?;
         socket.set_read_timeout(Some(PATIENCE))?;
+        let socket = socket.into();
+        take_whole(&socket)?;
         let mut say = format!("\0\u{1}{NAME}\0octet\0tsize\x000\0blksize\0{BLOCK}\0").into_bytes();
         if order.window > 1 {
             say.extend(format!("windowsize\0{}\0", order.window).bytes());
         }
         let mut client = Self {
             order,
-            socket: socket.into(),
+            socket,
             have: 0,
             window: 1,
             in_window: 0,
@@ -115,25 +128,29 @@ impl Client {
     /// Takes what has come and answers it.
     pub(super) fn take(&mut self, batch: &mut Batch, wait: bool) -> Result<()> {
         if !self.has_server {
-            let mut first = [0; 1_536];
-            let Ok((length, from)) = self.socket.recv_from(&mut first) else {
-                return Ok(());
-            };
-            if self.is_lost() {
-                return Ok(());
-            }
-            self.socket.connect(from)?;
-            self.has_server = true;
-            return self.packet(first.get(..length).unwrap_or_default());
+            return self.first();
         }
-        let most = if wait { usize::MAX } else { TURN };
-        batch.receive(&self.socket, most, wait)?;
+        batch.receive(&self.socket, wait)?;
         for packet in batch.iter() {
             if self.finished.is_none() && !self.is_lost() {
                 self.packet(packet)?;
             }
         }
         Ok(())
+    }
+
+    /// The first answer, an OACK, tells where the server sends from.
+    fn first(&mut self) -> Result<()> {
+        let mut first = [0; 1_536];
+        let Ok((length, from)) = self.socket.recv_from(&mut first) else {
+            return Ok(());
+        };
+        if self.is_lost() {
+            return Ok(());
+        }
+        self.socket.connect(from)?;
+        self.has_server = true;
+        self.packet(first.get(..length).unwrap_or_default())
     }
 
     fn packet(&mut self, packet: &[u8]) -> Result<()> {
