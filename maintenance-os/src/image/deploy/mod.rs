@@ -79,16 +79,7 @@ pub(in crate::image) fn deploy_within(
 ) -> Result<Deployed, Reason> {
     check(manifest).map_err(|error| error.reason(&title(manifest)))?;
     let (tell, events) = mpsc::channel();
-    let answers = tell.clone();
-    let access = if options.nowhere {
-        Access::Nowhere(manifest.size.max(manifest.minimum_size).0)
-    } else {
-        Access::WriteAloneDirect
-    };
-    let target = Target::open(target, manifest, access, patience, move |number, answer| {
-        // Nobody listens any more where it is over.
-        let _ = answers.send(Message::Disk(number, answer));
-    })?;
+    let target = opened(target, manifest, options, patience, tell.clone())?;
     let changed = Mutex::new(tell.clone());
     sources.begins(Box::new(move || {
         // Nobody listens any more where it is over.
@@ -157,6 +148,25 @@ pub(in crate::image) fn deploy_within(
     });
     ended?;
     Ok(actor.deployed(fact))
+}
+
+/// The target, whose answers go to `tell`.
+fn opened(
+    target: &Path,
+    manifest: &Manifest,
+    options: &Options,
+    patience: Duration,
+    tell: Sender<Message>,
+) -> Result<Target, Reason> {
+    let access = if options.nowhere {
+        Access::Nowhere(manifest.size.max(manifest.minimum_size).0)
+    } else {
+        Access::WriteAloneDirect
+    };
+    Target::open(target, manifest, access, patience, move |number, answer| {
+        // Nobody listens any more where it is over.
+        let _ = tell.send(Message::Disk(number, answer));
+    })
 }
 
 /// What the threads tell the one that acts.
