@@ -8,6 +8,7 @@ mod breaks;
 mod clients;
 mod erase;
 mod examine;
+mod own_files;
 mod power;
 mod power_cuts;
 mod proof;
@@ -132,8 +133,17 @@ fn without_a_site(layout: &Layout) -> Result<()> {
 }
 
 fn again(layout: &Layout) -> Result<()> {
-    on_a_stage(layout, "again", Firmware::UefiHttp, None, None, |stage| {
+    let plan = stage_plan(layout, "again", Firmware::UefiHttp, None, None)?;
+    let folder = plan.folder.clone();
+    let set = move |plan| {
+        let mut put = Ok(());
+        let spec = |index| NodeSpec::demo(index, Firmware::UefiHttp);
+        let stage = Stage::set_with(plan, spec, |site| put = own_files::put(site, &folder))?;
+        put.map(|()| stage)
+    };
+    on(plan, set, |stage| {
         let first = ready(stage)?;
+        own_files::seen_by_the_host(stage)?;
         let first_plan = plan_of(&first)?;
         let kept = stage.nodes[0].spec().disks[1].serial.clone();
         let before = witness(stage)?;
@@ -182,7 +192,9 @@ fn again(layout: &Layout) -> Result<()> {
             host.plan
         );
         let plan = plan_of_view(second.plan.as_ref())?;
+        own_files::seen_by_the_host(stage)?;
         stage.nodes[0].power_off();
+        own_files::lie_on_the_disk(stage, &plan)?;
         proof::other_tools_accept(stage, &plan)
     })
 }

@@ -258,7 +258,7 @@ impl Workshop {
                 start: Bytes(0),
                 length: Bytes(0),
             };
-            self.place_files(plan, &*partition(plan, is_root)?, &[all])?
+            self.place_files(plan, &partition(plan, is_root)?, &[all])?
         };
         facts.extend(self.place_seed(plan)?);
         let esp = {

@@ -265,6 +265,19 @@ fn inventory_disk(serial: &str, size: u64, contents: &str) -> String {
 }
 
 #[test]
+fn a_site_file_is_planned_against_another_without_a_provisioner() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = dir.path().join("site.toml");
+    std::fs::write(&site, SITE).unwrap();
+    let compared = groundstate(&["plan", "--against"])
+        .args([&site, &site])
+        .output()
+        .unwrap();
+    check(&compared, 0, &["nothing would change"]);
+    check(&groundstate(&["plan"]).output().unwrap(), 2, &["<FILE>"]);
+}
+
+#[test]
 fn a_preview_from_files_asks_nobody() {
     let dir = tempfile::tempdir().unwrap();
     let (site, inventory) = (dir.path().join("site.toml"), dir.path().join("report.json"));
@@ -327,12 +340,6 @@ fn a_preview_from_files_asks_nobody() {
         1,
         &["neither a node's report nor an inventory"],
     );
-    let compared = groundstate(&["plan", "--against"])
-        .args([&site, &site])
-        .output()
-        .unwrap();
-    check(&compared, 0, &["nothing would change"]);
-    check(&groundstate(&["plan"]).output().unwrap(), 2, &["<FILE>"]);
     let alone = groundstate(&["plan", "preview", "node-1", "--site"])
         .arg(&site)
         .output()

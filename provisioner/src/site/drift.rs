@@ -64,7 +64,7 @@ impl Provisioner {
             let Some(node) = by_name.get(id) else {
                 continue;
             };
-            let made = self.with_node(id, |node| drift::made_with(node)).flatten();
+            let made = self.with_node(id, drift::made_with).flatten();
             let Some((run, image, files)) = made else {
                 continue;
             };
