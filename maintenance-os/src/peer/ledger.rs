@@ -351,3 +351,59 @@ impl Other {
 fn index(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use groundstate_api::fan_out::Share;
+
+    fn told(first: u32, end: u32, whom: &str) -> SourcesAnswer {
+        SourcesAnswer {
+            peers: vec![PeerAddress {
+                node: whom.parse().unwrap(),
+                address: "10.0.0.1:4433".parse().unwrap(),
+            }],
+            fetch: vec![Share {
+                first,
+                end,
+                peer: Some(0),
+            }],
+            shed: PieceSet::new(),
+            again: Millis(100),
+            rate: None,
+        }
+    }
+
+    fn holds(ledger: &Ledger, chunk: usize) -> Vec<&str> {
+        let others = ledger.others.iter();
+        let holders = others.filter(|other| other.holds.contains(chunk));
+        holders.map(|other| other.node.as_str()).collect()
+    }
+
+    #[test]
+    fn a_piece_that_is_told_anew_is_asked_of_the_later_one_only() {
+        let mut ledger = Ledger::new(8, Bytes::mib(1));
+        ledger.take(Millis(1), &told(0, 4, "n2"));
+        assert_eq!(holds(&ledger, 2), ["n2"]);
+        ledger.take(Millis(2), &told(2, 3, "n3"));
+        assert_eq!(holds(&ledger, 2), ["n3"]);
+        assert_eq!(holds(&ledger, 1), ["n2"]);
+        assert_eq!(ledger.under_way().len(), 4);
+        assert!(ledger.take_troubles().is_empty());
+    }
+
+    #[test]
+    fn nobody_is_slow_before_anything_has_come_from_anybody() {
+        let mut ledger = Ledger::new(8, Bytes::mib(1));
+        ledger.take(Millis(1), &told(0, 4, "n2"));
+        assert!(!ledger.look(Millis(1).plus(SLOW_FIRST)));
+        assert!(ledger.look(Millis(2).plus(SLOW_FIRST)));
+        assert_eq!(holds(&ledger, 0), [""; 0]);
+        // Where pieces take two seconds, four times as long is slow.
+        let mut ledger = Ledger::new(8, Bytes::mib(1));
+        ledger.take(Millis(0), &told(0, 4, "n2"));
+        ledger.stands(Millis(2_000), 0);
+        assert!(!ledger.look(Millis(8_000)));
+        assert!(ledger.look(Millis(8_001)));
+    }
+}

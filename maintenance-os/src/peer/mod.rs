@@ -22,8 +22,8 @@ pub use book::{Ask, Book, Room, Setting};
 
 use groundstate_api::Bytes;
 
-/// What a room may hold: the shelf, sixteen connections of 64 KiB, and one chunk that is compressed again.
-pub const MEMORY_MAX: Bytes = Bytes::mib(8);
+/// What a room may hold: the shelf, 64 connections of some 64 KiB, and one chunk that is compressed again.
+pub const MEMORY_MAX: Bytes = Bytes::mib(11);
 /// Frames that are kept as they came.
 const SHELF_MAX: Bytes = Bytes::mib(5);
 /// The longest chunk that is compressed again: it and its frame stand in memory at once, beside zstd's own tables.
