@@ -3,14 +3,11 @@
 
 use groundstate_api::event::{Event, Happened};
 use groundstate_api::image::ImageRef;
-use groundstate_api::inventory::{
-    Disk, Health, Inventory, MemoryInfo, SystemInfo, Transport, Verdict,
-};
 use groundstate_api::plan::HandOver;
 use groundstate_api::site::{Network, Node, Policy, Site};
 use groundstate_api::site_parts::{Access, Rack, Role, Slot};
 use groundstate_api::view::Problem;
-use groundstate_api::{Bytes, Digest, MacAddr, Millis, NodeId, Reason, SCHEMA, SystemUuid};
+use groundstate_api::{Bytes, Digest, MacAddr, Millis, NodeId, Reason, SCHEMA};
 use provisioner::journal::{EtcdOptions, Journal, Leader, Reader as _, SqliteJournal};
 use provisioner::pki::ProvenKey;
 use provisioner::{Images, OpenError, Options, Provisioner, Shared, serve};
@@ -24,6 +21,11 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
+
+#[path = "seen.rs"]
+mod seen;
+
+pub(crate) use seen::{inventory, uuid};
 
 pub(crate) const MAC_1: MacAddr = MacAddr([0x52, 0x54, 0, 0, 0, 1]);
 pub(crate) const MAC_2: MacAddr = MacAddr([0x52, 0x54, 0, 0, 0, 2]);
@@ -58,12 +60,6 @@ pub(crate) struct World {
     pub(crate) page_port: u16,
     stop: watch::Sender<bool>,
     runtime: tokio::runtime::Runtime,
-}
-
-pub(crate) fn uuid(last: u8) -> SystemUuid {
-    let mut bytes = [0x11; 16];
-    bytes[15] = last;
-    SystemUuid(bytes)
 }
 
 pub(crate) fn site() -> Site {
@@ -292,16 +288,9 @@ impl World {
 
     /// Stops without a word, and leaves its folder.
     pub(crate) fn restart_nowhere(self) -> TempDir {
-        let Self {
-            dir,
-            ours,
-            runtime,
-            stop,
-            ..
-        } = self;
-        runtime.shutdown_background();
-        drop((ours, stop));
-        dir
+        self.runtime.shutdown_background();
+        drop((self.ours, self.stop));
+        self.dir
     }
 
     /// Stops, and says why it does not start with this site file.
@@ -597,61 +586,5 @@ impl Caller {
             tag,
             text: answer.body_mut().read_to_string().unwrap(),
         }
-    }
-}
-
-pub(crate) fn inventory() -> Inventory {
-    let disk = |serial: &str, gib: u64| Disk {
-        kernel_name: "sda".into(),
-        slot: format!("slot-{serial}"),
-        serial: serial.into(),
-        wwn: None,
-        model: "<script>alert(1)</script>".into(),
-        revision: "1".into(),
-        size: Bytes::gib(gib),
-        logical_sector: 512,
-        physical_sector: 512,
-        transport: Transport::Ata,
-        rotational: false,
-        removable: false,
-        read_only: false,
-        attachment: groundstate_api::inventory::Attachment::default(),
-        contents: vec![],
-        layout: None,
-        health: Health {
-            verdict: Verdict::Ok,
-            source: "ATA SMART".into(),
-            evidence: vec![],
-            temperature_c: None,
-            power_on_hours: None,
-            findings: Vec::new(),
-            figures: std::collections::BTreeMap::new(),
-        },
-    };
-    Inventory {
-        schema: SCHEMA,
-        boot_id: BOOT.parse().unwrap(),
-        first_line_after: Millis(300),
-        complete_after: Millis(2_000),
-        system: SystemInfo {
-            manufacturer: "QEMU".into(),
-            product: "virt".into(),
-            serial: "GS1".into(),
-            uuid: Some(uuid(1)),
-            firmware_version: "1".into(),
-            firmware: None,
-            uefi: true,
-            cpus: 1,
-            cpu_model: "c".into(),
-        },
-        memory: MemoryInfo {
-            available: Bytes::gib(1),
-            configured: Bytes::gib(1),
-            dimms: vec![],
-        },
-        disks: vec![disk("DATA-1", 8), disk("OS-1", 4)],
-        nics: vec![],
-        devices: Vec::new(),
-        could_not_look: vec![],
     }
 }
