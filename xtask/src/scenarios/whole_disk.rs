@@ -56,7 +56,7 @@ pub(super) fn twice(layout: &Layout) -> Result<()> {
         ensure!(host.plan == plan.id, "the host is of plan {}", host.plan);
         stage.nodes[0].power_off();
         let disk = os_disk(stage, &plan)?;
-        let said = text(&mut command("sgdisk", ["-v"]).arg(&disk))?;
+        let said = text(command("sgdisk", ["-v"]).arg(&disk))?;
         ensure!(said.contains("No problems found"), "sgdisk -v: {said}");
         let new = table_of(&disk)?;
         let planned = plan.disks.iter().find_map(|disk| disk.whole_disk());

@@ -261,9 +261,8 @@ impl Choice<'_> {
         };
         let broken = |told: &Told| self.group.is_broken(self.now, told);
         let anew = me.told.values().filter(|told| broken(told)).count();
-        let needed = (0..self.group.count()).filter(|piece| {
-            !me.have.has(*piece) && me.told.get(piece).is_none_or(|told| broken(told))
-        });
+        let needed = (0..self.group.count())
+            .filter(|piece| !me.have.has(*piece) && me.told.get(piece).is_none_or(&broken));
         let needed: Vec<u32> = needed.collect();
         self.room = self
             .room
