@@ -100,7 +100,10 @@ mod tests {
         for second in 3..20 {
             at(second, 200 + second);
         }
-        assert_eq!(at(20, 220), "220 MiB of 1000 MiB, 1 MiB/s, 13 min 00 s left");
+        assert_eq!(
+            at(20, 220),
+            "220 MiB of 1000 MiB, 1 MiB/s, 13 min 00 s left"
+        );
         assert_eq!(at(30, 1_000), "1000 MiB of 1000 MiB, 78 MiB/s");
         assert_eq!(at(31, 10), "10 MiB of 1000 MiB", "it began anew");
     }

@@ -68,12 +68,12 @@ fn of_plan<T>(
     look: impl FnOnce(&Node, &Plan) -> Option<T>,
 ) -> Result<T, Refusal> {
     let found = ours.with_node(&me.node, |node| {
-        if !node.is_bound_to(&me.run, &me.key) {
-            return None;
-        }
-        look(node, &node.run.as_ref()?.plan.as_ref()?.get())
+        let is_bound = node.is_bound_to(&me.run, &me.key);
+        let plan = || node.run.as_ref()?.plan.as_ref();
+        is_bound.then(|| look(node, &plan()?.get()))
     });
-    found.flatten().ok_or_else(|| not_its_time(peer))
+    let looked = found.flatten().ok_or_else(|| not_its_time(peer))?;
+    looked.ok_or_else(not_planned)
 }
 
 async fn file(
@@ -159,6 +159,17 @@ fn not_yet() -> Refusal {
     )
     .then("the node asks again, and gets it once its report is here");
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, reason)
+}
+
+/// Its own plan, if it has one yet, names no such thing.
+fn not_planned() -> Refusal {
+    let reason = Reason::new(
+        ReasonCode::PlanRefused,
+        "the plan of this run names no such file and no such secret",
+        "add it to the site file, apply it, and order again",
+    )
+    .then("nothing: the request changed nothing");
+    Refusal::new(StatusCode::NOT_FOUND, reason)
 }
 
 fn not_its_time(peer: &Peer) -> Refusal {

@@ -150,7 +150,7 @@ fn a_plan_has_the_nodes_files_before_the_policys_and_a_node_fetches_what_is_not_
     world.operator().get(&path).problem(403);
     world.anyone().get(&path).problem(403);
     let other = Digest::of(b"something else").hex();
-    node.get(&format!("/v1/run/files/{other}")).problem(403);
+    node.get(&format!("/v1/run/files/{other}")).problem(404);
     node.get("/v1/run/files/nonsense").problem(400);
     assert_eq!(plan.files.len(), 6);
 }
@@ -214,9 +214,9 @@ fn a_secret_is_given_to_its_node_in_its_step_and_is_nowhere_else() {
         SHOWS.iter().any(|piece| base64.contains(piece)),
         "what shows the secret is not looked for: {base64}"
     );
-    node.get("/v1/run/credentials/db-2").problem(403);
+    node.get("/v1/run/credentials/db-2").problem(404);
     node.get("/v1/run/credentials/..%2f..%2fjournal.db")
-        .problem(403);
+        .problem(404);
     world.operator().get(path).problem(403);
     world.anyone().get(path).problem(403);
     let facts = json!({"state": "done", "facts": ["put into the file system: /etc/credstore/db.password (a secret, mode 0600)"]});

@@ -155,6 +155,10 @@ fn ready(world: &World) -> (u16, Value) {
 
 #[test]
 #[ignore = "run by the two tests above, each on a disk of its own"]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story from an empty disk to a full one and back"
+)]
 fn inside() {
     let place = std::env::var(INSIDE).expect("run by the tests above");
     let (folder, ballast) = match place.strip_prefix("limit:") {

@@ -127,6 +127,7 @@ fn a_journal_of_this_version_says_the_same_for_ever() {
 
 #[test]
 #[ignore = "writes another golden: GROUNDSTATE_NEW_GOLDEN says where"]
+#[expect(clippy::too_many_lines, reason = "a life with one of each event")]
 fn a_journal_of_this_version_is_written() {
     let out = std::env::var("GROUNDSTATE_NEW_GOLDEN").unwrap();
     let world = World::with_site(racked_site());

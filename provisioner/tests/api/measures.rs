@@ -3,10 +3,10 @@
 
 use crate::way::{handed_over, phase, register};
 use crate::world::{Caller, World, inventory, racked_site, site};
+use groundstate_api::Part;
 use groundstate_api::healing::BrakeView;
 use groundstate_api::site::Site;
 use groundstate_api::site_parts::Role;
-use groundstate_api::Part;
 use serde_json::{Value, json};
 
 /// A site whose policy asks the fabric controller before each measure.
@@ -88,7 +88,10 @@ fn a_measure_that_waits_is_approved_once_and_goes_on_by_itself() {
         .post("/v1/nodes/node-1/actions", &body)
         .problem(409)
         .reason;
-    assert!(reason.to_string().contains("restart the host's services"), "{reason}");
+    assert!(
+        reason.to_string().contains("restart the host's services"),
+        "{reason}"
+    );
     let path = format!("/v1/actions/{id}/approve");
     let keyed = [
         ("content-type", "application/json"),

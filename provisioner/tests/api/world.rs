@@ -327,17 +327,16 @@ impl World {
         runtime.shutdown_background();
         drop((ours, stop));
         let mut journal = SqliteJournal::open(&dir.path().join("journal.db")).unwrap();
-        let mut number = journal.newest().unwrap();
-        let mut events = Vec::new();
-        for (node, what) in happened {
-            number += 1;
-            events.push(Event {
+        let first = journal.newest().unwrap() + 1;
+        let events: Vec<Event> = (first..)
+            .zip(happened)
+            .map(|(number, (node, what))| Event {
                 number,
                 at: Millis(1_800_000_000_000),
                 node: Some(node),
                 what,
-            });
-        }
+            })
+            .collect();
         for batch in events.chunks(journal.batch_max()) {
             journal.append(batch).unwrap();
         }

@@ -189,10 +189,6 @@ fn the_description_is_openapi_3_1() {
 }
 
 #[test]
-#[expect(
-    clippy::too_many_lines,
-    reason = "one run from its set-up to its judgement"
-)]
 fn nothing_that_is_sent_makes_the_server_fail() {
     let Some(schemathesis) = peer("schemathesis") else {
         return;
@@ -264,6 +260,10 @@ fn nothing_that_is_sent_makes_the_server_fail() {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one upload after the other, each with its judgement"
+)]
 fn whatever_is_uploaded_as_diagnostics_is_taken_or_refused_in_words() {
     let world = World::with_site(world::racked_site());
     let (folder, _) = host(&world);

@@ -118,7 +118,10 @@ impl Provisioner {
         let node = self.fleet.node(&self.node).expect("the node of the site");
         let findings = hw_core::judge_node(
             &node.site,
-            node.last_good.as_ref().map(prov_core::KeptInventory::get).as_deref(),
+            node.last_good
+                .as_ref()
+                .map(prov_core::KeptInventory::get)
+                .as_deref(),
             &node.earlier.get(),
             inventory,
         );

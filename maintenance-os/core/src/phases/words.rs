@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the phases machine hears, wishes for and shows, and how long it waits. It decides nothing.
 
+use crate::moving::Moving;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
-use crate::moving::Moving;
 use groundstate_api::enrol::{EnrolReply, RescueShell};
 use groundstate_api::plan::{HandOver, Plan, Step};
 use groundstate_api::run::{Instruction, StepState};

@@ -246,19 +246,21 @@ impl Places<'_> {
     }
 }
 
-/// The image's own backup table, where it would stay behind within the new table's space.
+/// The image's own backup table, where it would stay behind within the new table's space. A header may name any sector.
 fn old_backup(gpt: &Gpt, image_sectors: u64, new: &Places<'_>) -> Option<Write> {
-    let (from, to) = (gpt.last_usable + 1, gpt.alternate);
+    let (from, to) = (gpt.last_usable.checked_add(1)?, gpt.alternate);
     let length = to.checked_sub(from)?.checked_add(1)?;
     let stays = to == new.alternate || to >= image_sectors || length > 2 * gpt.entry_sectors() + 2;
-    let bytes = usize::try_from(length * u64::from(gpt.sector)).ok()?;
-    (!stays).then(|| {
-        write(
-            from * u64::from(gpt.sector),
-            vec![0; bytes],
-            "the image's backup table is cleared",
-        )
-    })
+    if stays {
+        return None;
+    }
+    let sector = u64::from(gpt.sector);
+    let bytes = usize::try_from(length.checked_mul(sector)?).ok()?;
+    Some(write(
+        from.checked_mul(sector)?,
+        vec![0; bytes],
+        "the image's backup table is cleared",
+    ))
 }
 
 fn rename(gpt: &Gpt, request: &Request<'_>) -> Vec<Renamed> {

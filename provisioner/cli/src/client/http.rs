@@ -149,7 +149,11 @@ impl Client {
             let server = self.server();
             let answer = call(&server);
             let Ok(head) = &answer else { return answer };
-            let header = |name| head.headers().get(name).and_then(|value| value.to_str().ok());
+            let header = |name| {
+                head.headers()
+                    .get(name)
+                    .and_then(|value| value.to_str().ok())
+            };
             let mut known = self.known();
             if let Some(list) = header(PROVISIONERS_HEADER) {
                 known.heard(list);
@@ -360,19 +364,17 @@ impl Client {
         {
             return Err(Failure::NoLeader(anyhow!("{}", problem.reason)));
         }
-        Err(Failure::Final(
-            match problem {
-                Ok(problem) if status.is_client_error() => Refused {
-                    reason: problem.reason,
-                }
-                .into(),
-                Ok(problem) => anyhow!("{} failed: {}", self.server(), problem.reason),
-                Err(_) => anyhow!(
-                    "{} answered {status} and no reason; is it a provisioner, and of this version?",
-                    self.server()
-                ),
-            },
-        ))
+        Err(Failure::Final(match problem {
+            Ok(problem) if status.is_client_error() => Refused {
+                reason: problem.reason,
+            }
+            .into(),
+            Ok(problem) => anyhow!("{} failed: {}", self.server(), problem.reason),
+            Err(_) => anyhow!(
+                "{} answered {status} and no reason; is it a provisioner, and of this version?",
+                self.server()
+            ),
+        }))
     }
 
     /// Says what to do about a server that does not answer.

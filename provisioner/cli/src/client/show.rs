@@ -72,7 +72,10 @@ pub(crate) fn report(report: &NodeReport) -> String {
     if let Some(host) = &report.host {
         add("host", host.os.clone());
         if host.adopted.is_some() {
-            add("image", "unknown: the host was adopted as it ran".to_owned());
+            add(
+                "image",
+                "unknown: the host was adopted as it ran".to_owned(),
+            );
         }
         for change in &host.changes {
             add(

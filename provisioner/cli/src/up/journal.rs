@@ -146,7 +146,12 @@ fn host_and_port(text: &str) -> Result<(String, Option<u16>)> {
     let (host, port) = match text.strip_prefix('[') {
         Some(six) => {
             let (host, rest) = six.split_once(']').with_context(bad)?;
-            (host, rest.strip_prefix(':').or(rest.is_empty().then_some("")).with_context(bad)?)
+            (
+                host,
+                rest.strip_prefix(':')
+                    .or(rest.is_empty().then_some(""))
+                    .with_context(bad)?,
+            )
         }
         None => text.split_once(':').unwrap_or((text, "")),
     };
@@ -208,7 +213,13 @@ mod tests {
             ),
         ] {
             let said = reached(line).unwrap();
-            assert_eq!(said, (url.to_owned(), names.iter().map(ToString::to_string).collect()));
+            assert_eq!(
+                said,
+                (
+                    url.to_owned(),
+                    names.iter().map(ToString::to_string).collect()
+                )
+            );
         }
         for line in [
             "--listen 0.0.0.0:8443",

@@ -161,7 +161,10 @@ async fn up(args: &UpArgs, interface: &str, site: Site, beside: &Beside) -> Resu
         state_dir: args.state_dir.clone(),
         images: images.clone(),
     })?;
-    tokio::spawn(ours.clone().keep_site_files(beside.values().cloned().collect()));
+    tokio::spawn(
+        ours.clone()
+            .keep_site_files(beside.values().cloned().collect()),
+    );
     // The site in force is another one than the file's where one was applied since the file was edited.
     let site = ours.site();
     pin(args, &site)?;

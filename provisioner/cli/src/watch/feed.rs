@@ -168,7 +168,10 @@ impl Asker {
             self.close = now + CLOSE;
             if let Some(node) = &looks.chosen {
                 let report: NodeReport = self.client.get(&node_path(paths::NODE, node))?;
-                let newest = format!("{}?newest=true&limit={EVENTS_MAX}&node={node}", paths::EVENTS);
+                let newest = format!(
+                    "{}?newest=true&limit={EVENTS_MAX}&node={node}",
+                    paths::EVENTS
+                );
                 let page: EventPage = self.client.get(&newest)?;
                 self.tell(News::Report(Box::new(report), page.events))?;
             }

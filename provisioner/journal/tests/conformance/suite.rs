@@ -268,6 +268,10 @@ fn orders(reader: &dyn Reader, limit: usize, wanted: Orders<'_>) -> Vec<u64> {
     }
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "a history and what is looked for in it"
+)]
 fn orders_are_found_by_caller_and_node(engine: &impl Engine) {
     const CALLERS: [&str; 3] = ["operator:ana", "operator:an", "fabric:fc-1"];
     const PATHS: [&str; 7] = [
@@ -290,7 +294,7 @@ fn orders_are_found_by_caller_and_node(engine: &impl Engine) {
             status: 200,
             body: None,
         };
-        (number % 3 == 0).then_some(audit)
+        number.is_multiple_of(3).then_some(audit)
     };
     let events: Vec<Event> = (1..=180)
         .map(|number| match of(number) {

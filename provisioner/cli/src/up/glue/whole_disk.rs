@@ -10,7 +10,10 @@ use mos_core::whole_disk::{LookError, Table, look};
 use std::io;
 
 /// The same reference, with what its first sectors tell. A root file system has nothing to tell.
-pub(super) fn looked_into(repository: &Repository, mut image: ImageRef) -> Result<ImageRef, Reason> {
+pub(super) fn looked_into(
+    repository: &Repository,
+    mut image: ImageRef,
+) -> Result<ImageRef, Reason> {
     let title = format!("{} {}", image.name, image.version);
     let Some(whole) = &mut image.whole else {
         return Ok(image);
