@@ -155,6 +155,10 @@ fn judged(
 ///
 /// # Errors
 /// Ours does not start, or sends something else.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one stretch of time and what is read off it"
+)]
 pub fn tftp_500(ground: &Ground) -> Result<Vec<Figure>> {
     let mut wire = Wire::enter()?;
     let mut shop = Shop::open(ground, EACH, CROWD_WINDOW)?;

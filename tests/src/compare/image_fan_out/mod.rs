@@ -61,7 +61,7 @@ enum Case {
 
 /// Whether this receiver writes; the one that dies or is slow does not.
 const fn writes(number: u8) -> bool {
-    number % WRITES == 0
+    number.is_multiple_of(WRITES)
 }
 
 /// How a case went: when each receiver had it, in seconds, and what the repository sent, in images.
