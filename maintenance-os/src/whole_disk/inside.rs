@@ -8,7 +8,7 @@ use crate::customise::Extent;
 use crate::medium::Access;
 use groundstate_api::Bytes;
 use groundstate_api::image::BootEntry;
-use image_core::facts::{FileSystemFacts, ImageFacts, ReadError, facts};
+use image_core::facts::{FileSystemFacts, ImageFacts, PartitionFacts, ReadError, facts};
 use mos_core::random_access::ReadAt as _;
 use std::io;
 use std::path::Path;
@@ -51,13 +51,17 @@ pub(super) fn look_inside(disk: &mut OpenDisk, size: Bytes) -> Result<Inside, Fi
     Ok(inside(&facts))
 }
 
-fn inside(facts: &ImageFacts) -> Inside {
+/// What an image holds that has these facts.
+#[must_use]
+pub fn inside(facts: &ImageFacts) -> Inside {
     let whole = facts.file_system.as_ref().map(|_| Extent {
         number: 0,
         start: Bytes(0),
         length: facts.size,
     });
-    let partitions = facts.partitions.iter().map(|one| Extent {
+    // The container of logical partitions is none itself: the kernel takes no partition within another one.
+    let real = facts.partitions.iter().filter(|one| !is_container(one));
+    let partitions = real.map(|one| Extent {
         number: one.number,
         start: one.start,
         length: one.length,
@@ -68,6 +72,11 @@ fn inside(facts: &ImageFacts) -> Inside {
         boot: facts.manifest_fields().boot,
         found: found(facts),
     }
+}
+
+/// Types 0x05, 0x0f and 0x85 of a DOS table.
+fn is_container(one: &PartitionFacts) -> bool {
+    matches!(one.type_id.as_str(), "0x05" | "0x0f" | "0x85")
 }
 
 /// The partition with an operating system, where it is of ext4's kind; else the only one that is.

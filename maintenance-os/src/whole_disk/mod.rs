@@ -17,7 +17,7 @@ mod parts;
 pub use error::FitError;
 pub use fit::{Fit, fit, look_at_disk, look_at_image, shut};
 pub use fitting::Fitting;
-pub use inside::{Inside, look_into};
+pub use inside::{Inside, inside, look_into};
 pub use parts::{body_of, head_of, head_size};
 
 #[cfg(test)]

@@ -55,6 +55,13 @@ impl Tokens {
         }
     }
 
+    /// A host that was let go does not come back by a token of before.
+    pub(crate) fn forget(&mut self, node: &NodeId) {
+        self.made.retain(|_, made| made.node != *node);
+        let made = &self.made;
+        self.used.retain(|digest, _| made.contains_key(digest));
+    }
+
     fn good(&self, now: Millis, token: &Digest, key: Option<&String>) -> Option<&AdoptToken> {
         let made = self.made.get(token).filter(|made| now < made.expires)?;
         let free = self

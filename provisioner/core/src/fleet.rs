@@ -134,6 +134,9 @@ impl Fleet {
         if let Happened::Adopted { token, key, .. } = &event.what {
             self.tokens.use_up(*token, key.as_ref());
         }
+        if let (Happened::Unadopted { .. }, Some(id)) = (&event.what, &event.node) {
+            self.tokens.forget(id);
+        }
         if let Some(id) = &event.node {
             self.apply_to(id, event);
         } else if let Happened::AdoptTokenMade { token } = &event.what {

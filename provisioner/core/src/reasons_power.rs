@@ -18,7 +18,7 @@ pub fn credential_missing(name: &str, why: &str) -> Reason {
         ReasonCode::CredentialMissing,
         format!("the credential {name} cannot be used: {why}"),
         format!(
-            "put `user:password` into the file {name} of the credentials directory, owned by the provisioner's user, mode 0600"
+            "put `user:password` into the file {name} of the credentials directory (STATE_DIR/credentials), owned by the provisioner's user, mode 0600"
         ),
     )
     .then("it is read again at the next try")

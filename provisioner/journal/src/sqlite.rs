@@ -271,6 +271,8 @@ impl Reader for SqliteJournal {
             path.as_ref().map(|path| format!("{path}/")),
             path.as_ref().map(|path| format!("{path}0")),
         );
+        // Before the look: what is written beside it is found by the next one.
+        let newest = self.newest()?;
         let mut query = self.db.prepare_cached(&sql).map_err(unread)?;
         let most = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut given: Vec<(&str, &dyn rusqlite::ToSql)> =
@@ -290,7 +292,8 @@ impl Reader for SqliteJournal {
         let full = events.len() >= limit;
         let looked_to = match events.last() {
             Some(last) if full => last.number,
-            Some(_) | None => self.newest()?.max(begins),
+            Some(last) => newest.max(begins).max(last.number),
+            None => newest.max(begins),
         };
         Ok(Audited {
             events,

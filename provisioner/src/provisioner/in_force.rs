@@ -222,21 +222,26 @@ pub(super) fn reconcile(
     gone: &mut HashSet<NodeId>,
     (journal, newest): (&dyn Journal, u64),
 ) -> Result<Vec<NodeId>, JournalError> {
-    let Reconciled { added, removed, .. } = fleet.reconcile(site, now);
-    gone.extend(removed);
-    for node in &added {
-        if !gone.remove(node) {
-            continue;
-        }
+    // Read before anything changes: what cannot be read leaves fleet and `gone` as they are, and the next try begins anew.
+    let names = site.nodes.iter().map(|node| &node.name);
+    let come_back = names.filter(|node| fleet.node(node).is_none() && gone.contains(*node));
+    let mut past = Vec::new();
+    for node in come_back {
         let mut after = 0;
         loop {
             let page = journal.read(after, REPLAY_PAGE, Some(node))?;
             let Some(last) = page.last() else { break };
             after = last.number;
-            page.iter()
-                .filter(|event| event.number <= newest)
-                .for_each(|event| fleet.apply(event));
+            past.extend(page.into_iter().filter(|event| event.number <= newest));
         }
+    }
+    let Reconciled { added, removed, .. } = fleet.reconcile(site, now);
+    gone.extend(removed);
+    for node in &added {
+        gone.remove(node);
+    }
+    for event in &past {
+        fleet.apply(event);
     }
     Ok(added)
 }

@@ -175,16 +175,25 @@ impl SnapshotFile {
             pieces: taken.pieces(),
         };
         let new = self.path.with_extension("new");
-        let mut to = Out::new(File::create(&new)?);
+        let written = Self::write_to(&new, &header, taken);
+        if written.is_err() {
+            // The journal needs the room: half a snapshot is worth nothing.
+            let _ = std::fs::remove_file(&new);
+        }
+        let length = written?;
+        std::fs::rename(&new, &self.path)?;
+        Ok(length)
+    }
+
+    fn write_to(new: &Path, header: &Header, taken: &Taken) -> Result<u64, Ignored> {
+        let mut to = Out::new(File::create(new)?);
         to.put(BEGINS)?;
-        to.piece(&serde_json::to_vec(&header)?)?;
+        to.piece(&serde_json::to_vec(header)?)?;
         to.piece(&taken.rest()?)?;
         for chunk in taken.chunks() {
             to.piece(&chunk?)?;
         }
-        let length = to.end()?;
-        std::fs::rename(&new, &self.path)?;
-        Ok(length)
+        Ok(to.end()?)
     }
 }
 

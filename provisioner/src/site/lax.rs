@@ -18,7 +18,10 @@ impl<'de> IntoDeserializer<'de, Error> for Lax<'de> {
 
 impl Lax<'_> {
     fn number<T: core::str::FromStr>(self, what: &str) -> Result<T, Error> {
-        let text = self.0.as_str().unwrap_or_default().trim();
+        // What was read beside the site file is a number already.
+        let said = self.0.as_u64().map(|number| number.to_string());
+        let said = said.as_deref().or(self.0.as_str());
+        let text = said.unwrap_or_default().trim();
         let number = text.parse();
         number.map_err(|_| Error::custom(format!("{text:?} should be {what}")))
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate action`: what is done to machines or asked of hosts, and what the policy wants to do.
 
+use super::because::Why;
 use super::explain::{moment, outcome};
-use super::life::words;
 use super::orders::How;
 use super::paper::{Paper, Tone};
 use super::said::{document, say, tell};
@@ -66,9 +66,8 @@ pub(crate) struct ShowArgs {
 pub(crate) struct DecideArgs {
     /// Its number.
     action: u64,
-    /// Why, for who reads the node's history; at most 512 bytes.
-    #[arg(long, value_name = "TEXT", value_parser = |text: &str| words(text, 512))]
-    why: String,
+    #[command(flatten)]
+    why: Why,
     #[command(flatten)]
     how: How,
 }
@@ -200,7 +199,7 @@ fn decide(args: &DecideArgs, verb: &str, path: &str) -> Result<End> {
     let client = Client::new(&args.how.connect)?;
     let path = path.replace("{action}", &args.action.to_string());
     let body = Because {
-        why: args.why.clone(),
+        why: args.why.told()?,
     };
     if args.how.dry_run {
         say(&format!(

@@ -2,8 +2,8 @@
 //! `groundstate brake`: whether measures that disturb hosts are stopped for the whole site.
 
 use super::action::agreed;
+use super::because::Why;
 use super::explain::moment;
-use super::life::words;
 use super::orders::How;
 use super::said::{document, say};
 use super::time::now;
@@ -41,9 +41,8 @@ pub(crate) struct ShowArgs {
 
 #[derive(Args)]
 pub(crate) struct TurnArgs {
-    /// Why, for who reads the journal; at most 512 bytes.
-    #[arg(long, value_name = "TEXT", value_parser = |text: &str| words(text, 512))]
-    why: String,
+    #[command(flatten)]
+    why: Why,
     #[command(flatten)]
     how: How,
 }
@@ -64,7 +63,7 @@ fn turn(args: &TurnArgs, on: bool) -> Result<End> {
     let client = Client::new(&args.how.connect)?;
     let order = BrakeOrder {
         on,
-        why: args.why.clone(),
+        why: args.why.told()?,
     };
     let follows = if on {
         "no measure that disturbs a host begins, on the whole site, until the brake is let go"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Orders about a node's life: out of use and back, to rescue, out of the fleet; approval of its plan; a remark.
 
+use super::because::Why;
 use super::nodes::Listed;
 use super::orders::{Ask, How, Order, carry_out};
 use super::which::Which;
@@ -13,8 +14,6 @@ use groundstate_api::paths;
 use groundstate_api::view::Phase;
 use serde_json::{Value, json};
 
-/// The longest reason that the API takes, in bytes.
-const WHY_MAX: usize = 512;
 /// The longest remark.
 const REMARK_MAX: usize = 2_048;
 
@@ -60,9 +59,8 @@ pub(crate) enum LifeCommand {
 pub(crate) struct BecauseArgs {
     #[command(flatten)]
     which: Which,
-    /// Why, for who reads the node's history; at most 512 bytes.
-    #[arg(long, value_name = "TEXT", value_parser = |text: &str| words(text, WHY_MAX))]
-    why: String,
+    #[command(flatten)]
+    why: Why,
     #[command(flatten)]
     how: How,
 }
@@ -107,7 +105,7 @@ pub(crate) fn words(text: &str, most: usize) -> Result<String, String> {
 pub(crate) fn run(command: &LifeCommand) -> Result<End> {
     let because = |args: &BecauseArgs, verb, path, follows: fn(&Listed) -> String| {
         let body = serde_json::to_value(Because {
-            why: args.why.clone(),
+            why: args.why.told()?,
         })?;
         order(&args.which, &args.how, verb, path, follows, |_| {
             Ok(body.clone())

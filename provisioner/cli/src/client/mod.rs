@@ -3,6 +3,7 @@
 
 pub(crate) mod action;
 pub(crate) mod adopt;
+pub(crate) mod because;
 pub(crate) mod boot;
 mod boot_picture;
 pub(crate) mod brake;

@@ -77,13 +77,19 @@ pub(super) fn make(args: &TokenArgs) -> Result<End> {
         serial: args.serial.clone(),
     };
     let path = node_path(paths::ADOPT, &node);
-    let text = client.order(Verb::Post, &path, Some(&order), &Terms::fresh())?;
+    // First the file: a token that is good and that nobody has is worse than a file without one.
+    if let Some(file) = &args.output {
+        keep(file, &token)?;
+    }
+    let made = client.order(Verb::Post, &path, Some(&order), &Terms::fresh());
+    if let (Err(_), Some(file)) = (&made, &args.output) {
+        // It was made a moment ago, and is good for nothing.
+        std::fs::remove_file(file).with_context(|| format!("removing {}", file.display()))?;
+    }
+    let text = made?;
     let view: AdoptTokenView = client.parse(&path, &text)?;
     let file = match &args.output {
-        Some(file) => {
-            keep(file, &token)?;
-            file.display().to_string()
-        }
+        Some(file) => file.display().to_string(),
         None => "FILE".to_owned(),
     };
     if args.json {
@@ -161,7 +167,12 @@ fn fresh() -> Result<String> {
 fn keep(file: &Path, token: &str) -> Result<()> {
     let mut open = OpenOptions::new();
     let made = open.write(true).create_new(true).mode(0o600).open(file);
-    let mut made = made.with_context(|| format!("{} cannot be made", file.display()))?;
+    let mut made = made.with_context(|| {
+        format!(
+            "{} cannot be made, and no token was; say another --output where it is there already",
+            file.display()
+        )
+    })?;
     writeln!(made, "{token}").with_context(|| format!("{} cannot be written", file.display()))
 }
 

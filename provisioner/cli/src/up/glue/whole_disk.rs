@@ -3,8 +3,11 @@
 //! An image whose table cannot be fitted to any disk is refused here, before there is a plan.
 
 use groundstate_api::image::{ImageRef, ImageTable, Manifest};
-use groundstate_api::{Digest, Part, Reason, ReasonCode};
+use groundstate_api::{Bytes, Digest, Part, Reason, ReasonCode};
+use image_core::deploy::limits::HEAD;
+use image_core::facts::facts;
 use image_repo::{ImageReader, Repository};
+use maintenance_os::whole_disk::{Inside, head_size, inside};
 use mos_core::random_access::ReadAt;
 use mos_core::whole_disk::{LookError, Table, look};
 use std::io;
@@ -36,12 +39,46 @@ pub(super) fn looked_into(
     let reader = repository
         .reader(&manifest)
         .map_err(|error| unread(error.to_string()))?;
+    let mut to_look = repository
+        .reader(&manifest)
+        .map_err(|error| unread(error.to_string()))?;
+    let seen = facts(&mut to_look).map_err(|error| unread(error.to_string()))?;
+    if let Some(refusal) = root_in_head(&inside(&seen), head_size(&manifest), &title) {
+        return Err(refusal);
+    }
     match table(reader, &manifest) {
         Ok(table) => whole.table = Some(table),
         Err(LookError::Read(error)) => return Err(unread(error.to_string())),
         Err(LookError::Refused(refusal)) => return Err(refusal.reason(&title)),
     }
     Ok(image)
+}
+
+/// What a node puts into the host's root is put there while the image's head is not on the disk yet: a root that begins
+/// within the head could not be mounted then, and the disk would have been wiped for nothing.
+fn root_in_head(inside: &Inside, head: Bytes, title: &str) -> Option<Reason> {
+    let root = inside.root?;
+    let extent = inside.extents.iter().find(|one| one.number == root)?;
+    if extent.start >= head {
+        return None;
+    }
+    let next = if extent.start >= HEAD {
+        "import it again with --chunk-size 1MiB, then order again"
+    } else {
+        "make the image with its root behind the first MiB, import it, then order again"
+    };
+    Some(
+        Reason::new(
+            ReasonCode::PlanRefused,
+            format!("image {title} cannot go to a fleet: its root begins in its head, which is written last"),
+            next,
+        )
+        .about(Part::Image {
+            image: title.to_owned(),
+            digest: None,
+        })
+        .seen(format!("the root, partition {root}, begins at {}; the head ends at {head}", extent.start)),
+    )
 }
 
 fn table(reader: ImageReader, manifest: &Manifest) -> Result<ImageTable, LookError<io::Error>> {
@@ -74,5 +111,39 @@ impl ReadAt for Plain {
     }
     fn read_at(&mut self, at: u64, into: &mut [u8]) -> Result<(), io::Error> {
         self.reader.fill(at, into).map_err(io::Error::other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use groundstate_api::image::BootEntry;
+    use maintenance_os::customise::Extent;
+
+    #[test]
+    fn a_root_within_the_head_is_refused_before_there_is_a_plan() {
+        let of = |start: Bytes| Inside {
+            extents: vec![Extent {
+                number: 1,
+                start,
+                length: Bytes::mib(64),
+            }],
+            root: Some(1),
+            boot: BootEntry::None,
+            found: Vec::new(),
+        };
+        let said =
+            |start, head| root_in_head(&of(start), head, "lab 1").map(|reason| reason.next_step);
+        assert_eq!(said(Bytes::mib(1), Bytes::mib(1)), None);
+        assert_eq!(said(Bytes::mib(65), Bytes::mib(4)), None);
+        let again = said(Bytes::mib(1), Bytes::mib(2)).unwrap();
+        assert!(again.contains("--chunk-size 1MiB"), "{again}");
+        let other = said(Bytes(63 * 512), Bytes::mib(1)).unwrap();
+        assert!(other.contains("behind the first MiB"), "{other}");
+        let no_root = Inside {
+            root: None,
+            ..of(Bytes(0))
+        };
+        assert!(root_in_head(&no_root, Bytes::mib(1), "lab 1").is_none());
     }
 }
