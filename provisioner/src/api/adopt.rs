@@ -140,10 +140,12 @@ async fn adopt(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<AdoptReply>, Refusal> {
-    let digest = token_of(&headers).ok_or_else(|| refused(reasons_adopt::no_such_token()))?;
-    if !ours.with_fleet(|fleet| fleet.has_token(ours.now(), &digest)) {
+    let token = token_of(&headers);
+    let good = token.filter(|token| ours.with_fleet(|fleet| fleet.has_token(ours.now(), token)));
+    let Some(digest) = good else {
+        body::read_away(body).await;
         return Err(refused(reasons_adopt::no_such_token()));
-    }
+    };
     let request = request(body).await?;
     tokio::task::spawn_blocking(move || take_in(&ours, digest, request))
         .await?

@@ -3,7 +3,7 @@
 
 use super::problem::Refusal;
 use super::text;
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::http::StatusCode;
 use futures_util::StreamExt as _;
 use groundstate_api::{Bytes, Reason, ReasonCode, SCHEMA};
@@ -60,6 +60,17 @@ pub(crate) fn check_schema(path: &str, found: u32) -> Result<(), Refusal> {
     }
 }
 
+/// Reads away, for a moment, a body of whose caller we know enough: it hears its refusal then.
+pub(crate) async fn read_away(body: Body) {
+    away(body.into_data_stream()).await;
+}
+
+async fn away(pieces: BodyDataStream) {
+    let all = pieces.take(READ_AWAY_PIECES).for_each(|_| async {});
+    // What it says does not matter any more.
+    let _ = tokio::time::timeout(READ_AWAY_WAIT, all).await;
+}
+
 /// Reads the body: at most so many bytes, in bounded time. What is too long is read away for a moment: a connection that is
 /// closed over unread bytes is reset, and the caller then has no answer but "disconnected".
 pub(crate) async fn read(body: Body, max: Bytes) -> Result<axum::body::Bytes, Refusal> {
@@ -81,9 +92,7 @@ pub(crate) async fn read(body: Body, max: Bytes) -> Result<axum::body::Bytes, Re
     match tokio::time::timeout(BODY_TIME_MAX, reading).await {
         Ok(Ok(())) => Ok(bytes.into()),
         Ok(Err(why)) => {
-            let away = pieces.take(READ_AWAY_PIECES).for_each(|_| async {});
-            // What it says does not matter any more.
-            let _ = tokio::time::timeout(READ_AWAY_WAIT, away).await;
+            away(pieces).await;
             let reason = Reason::new(
                 ReasonCode::BadRequest,
                 format!("the body {why}; {max} is the most"),
