@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The fleet in one answer, made at most twice a second however many ask.
+//! The fleet in one answer, made so seldom that looks take a fiftieth of the time at most, however many ask.
 //!
 //! A look over 10,000 nodes takes milliseconds; a thousand pages that each look would take all there is. So the view is
-//! kept until an event is newer than it, and never made anew within [`AGAIN`] of the last time. Who asks meanwhile gets
-//! the one that is there.
+//! kept until an event is newer than it, and for [`SHARE`] times as long as it took, at most [`AGAIN`]. Who asks
+//! meanwhile gets the one that is there.
 
 mod racks;
 
@@ -22,7 +22,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The shortest time between two looks.
+/// Of all time, one part in so many goes into looks.
+const SHARE: u32 = 50;
+/// The longest time between two looks while events come.
 pub(crate) const AGAIN: Duration = Duration::from_millis(500);
 /// The longest time that a view is kept without an event: what a running step says is no event, and may wait.
 const KEPT_MAX: Duration = Duration::from_secs(10);
@@ -44,6 +46,8 @@ struct State {
 struct Kept {
     view: Arc<FleetView>,
     at: Instant,
+    /// What it cost.
+    took: Duration,
 }
 
 impl Cache {
@@ -58,7 +62,8 @@ impl Cache {
             if let Some(kept) = &state.last {
                 let age = kept.at.elapsed();
                 let current = kept.view.newest == newest && age < KEPT_MAX;
-                if current || age < AGAIN || state.looking {
+                let soon = age < kept.took.saturating_mul(SHARE).min(AGAIN);
+                if current || soon || state.looking {
                     return kept.view.clone();
                 }
             }
@@ -75,10 +80,12 @@ impl Cache {
         drop(state);
         // Also when `look` panics, the next one looks again.
         let looking = Looking(self);
+        let began = Instant::now();
         let view = Arc::new(look());
         self.state().last = Some(Kept {
             view: view.clone(),
             at: Instant::now(),
+            took: began.elapsed(),
         });
         drop(looking);
         view
@@ -208,13 +215,17 @@ mod tests {
             }
         });
         assert_eq!(looks.load(Ordering::Relaxed), 1);
-        // An event came, but a moment ago somebody looked.
+        // An event came, but a moment ago somebody looked, and that was dear.
+        cache.state().last.as_mut().unwrap().took = AGAIN;
         assert_eq!(cache.get(2, || look(2)).newest, 1);
         let long_ago = Instant::now().checked_sub(AGAIN).unwrap();
         cache.state().last.as_mut().unwrap().at = long_ago;
         assert_eq!(cache.get(2, || look(2)).newest, 2);
         assert_eq!(cache.get(2, || look(2)).newest, 2);
         assert_eq!(looks.load(Ordering::Relaxed), 2);
+        // Where a look costs nothing, the next event is seen at once.
+        cache.state().last.as_mut().unwrap().took = Duration::ZERO;
+        assert_eq!(cache.get(3, || look(3)).newest, 3);
     }
 
     #[test]

@@ -22,7 +22,12 @@ pub(crate) enum AccessCommand {
 #[derive(Args)]
 pub(crate) struct State {
     /// Folder of the journal and the certificates, as given to groundstate up.
-    #[arg(long, default_value = "/var/lib/groundstate")]
+    #[arg(
+        long,
+        env = "GROUNDSTATE_STATE_DIR",
+        value_name = "DIR",
+        default_value = "/var/lib/groundstate"
+    )]
     state_dir: PathBuf,
 }
 

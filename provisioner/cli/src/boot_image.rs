@@ -20,7 +20,12 @@ pub(crate) struct BootImageArgs {
     #[arg(long, value_name = "FILE.iso")]
     output: PathBuf,
     /// The state directory of `groundstate up`, which has made the boot image at its first start.
-    #[arg(long, default_value = "/var/lib/groundstate")]
+    #[arg(
+        long,
+        env = "GROUNDSTATE_STATE_DIR",
+        value_name = "DIR",
+        default_value = "/var/lib/groundstate"
+    )]
     state_dir: PathBuf,
     /// Replace a file that is there.
     #[arg(long)]

@@ -43,7 +43,13 @@ async fn put(
     Path(hex): Path<String>,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
-    let said = digest_of(&hex)?;
+    let said = match digest_of(&hex) {
+        Ok(said) => said,
+        Err(refusal) => {
+            body::read_away(body).await;
+            return Err(refusal);
+        }
+    };
     let FileBytes {
         base64: Encoded(bytes),
     } = body::json(body, BODY_MAX).await?;

@@ -47,7 +47,12 @@ pub(crate) struct UpArgs {
     #[arg(long, default_value = "site.toml")]
     site: PathBuf,
     /// Where journal, certificates, images and leases are kept.
-    #[arg(long, default_value = "/var/lib/groundstate")]
+    #[arg(
+        long,
+        env = "GROUNDSTATE_STATE_DIR",
+        value_name = "DIR",
+        default_value = "/var/lib/groundstate"
+    )]
     state_dir: PathBuf,
     /// The folder with kernel, initramfs and boot loaders.
     #[arg(long, default_value = "/usr/lib/groundstate/boot")]
