@@ -5,11 +5,12 @@
 use super::PlanRequest;
 use super::rules::Terms;
 use crate::guard::described;
+use crate::guid::Guid;
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use groundstate_api::disk_policy::WipeRule;
-use groundstate_api::inventory::{Disk, Signature};
+use groundstate_api::inventory::{Disk, FoundLayout, Signature};
 use groundstate_api::plan::{NeedsConfirm, PartitionContents, TablePlan};
 use groundstate_api::{Reason, ReasonCode};
 
@@ -29,8 +30,9 @@ pub(super) fn unconfirmed(
     });
     let mut holds: Vec<String> = Vec::new();
     match ours {
-        Some((_, table)) => {
-            let strange = disk.contents.iter().filter(|one| !is_ours(table, one));
+        Some((layout, table)) => {
+            let ours = |one: &&Signature| is_ours(table, layout, one);
+            let strange = disk.contents.iter().filter(|one| !ours(one));
             holds.extend(strange.map(described));
         }
         None => {
@@ -49,13 +51,20 @@ pub(super) fn unconfirmed(
 
 /// Whether a signature is what a plan of ours put there. The host writes into its boot and root partitions; a data
 /// partition that holds another file system than ours was somebody's.
-fn is_ours(table: &TablePlan, found: &Signature) -> bool {
-    // The disk's GUID is the plan's: all that the image brought came with it.
+fn is_ours(table: &TablePlan, layout: &FoundLayout, found: &Signature) -> bool {
+    let number = found.at.strip_prefix("partition ");
     let is_image = |holds: &PartitionContents| matches!(holds, PartitionContents::WholeDisk { .. });
     if table.partitions.iter().any(|one| is_image(&one.holds)) {
-        return true;
+        // The disk's GUID is the plan's, and so are those of the partitions that the image brought. One with another GUID
+        // was made later, by somebody, or its GUID could not be renewed: then a person is asked.
+        return number.is_none_or(|number| {
+            let mut partitions = layout.partitions.iter();
+            let partition = partitions.find(|one| number.parse() == Ok(one.number));
+            let guid = partition.and_then(|one| Guid::parse(&one.guid));
+            guid.is_some_and(Guid::is_derived)
+        });
     }
-    let Some(number) = found.at.strip_prefix("partition ") else {
+    let Some(number) = number else {
         return found.what == "gpt";
     };
     let index = number

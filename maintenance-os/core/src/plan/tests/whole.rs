@@ -8,6 +8,9 @@ use groundstate_api::image::{
     BootEntry, ImageKind, ImageTable, LoaderPath, RequiredFirmware, WholeDisk,
 };
 
+/// The type of a partition of Linux, and no GUID that a plan gives.
+const LINUX: &str = "0FC63DAF-8483-4772-8E79-3D69D8477DE4";
+
 fn loader() -> BootEntry {
     BootEntry::Loader(LoaderPath {
         partition: 1,
@@ -218,16 +221,35 @@ fn the_disk_of_an_earlier_run_is_ours_by_its_guid_and_another_one_is_confirmed()
         signature("partition 1", "vfat", Some("ESP")),
         signature("partition 2", "ext4", Some("root")),
     ];
+    let found = |number: u32, guid: &str| FoundPartition {
+        number,
+        name: "of the image".to_string(),
+        type_guid: LINUX.to_string(),
+        guid: guid.to_string(),
+        start: Bytes::mib(64 * u64::from(number)),
+        length: Bytes::mib(64),
+        file_system: None,
+    };
     disk.layout = Some(FoundLayout {
         role: Role::Os,
-        disk_guid: guid,
+        disk_guid: guid.clone(),
         partition_guids: Vec::new(),
-        partitions: Vec::new(),
+        partitions: vec![found(1, &guid), found(2, &guid)],
     });
     // The run that was cut goes on, and the next run asks nobody.
     assert!(guard_contents(&planned, disk).is_ok());
     assert!(case.plan().is_ok());
+    // What somebody made behind the image is nobody's to wipe: its GUID is none of ours.
     let disk = os_disk(&mut case);
+    disk.contents.push(signature("partition 3", "xfs", None));
+    let layout = disk.layout.as_mut().unwrap();
+    layout.partitions.push(found(3, LINUX));
+    let refused = case.plan().unwrap_err();
+    assert_eq!(refused.code, ReasonCode::DiskInUse);
+    assert!(refused.to_string().contains("xfs"), "{refused}");
+    let mut disks = case.inventory.disks.iter_mut();
+    let disk = disks.find(|disk| disk.serial == planned.serial).unwrap();
+    disk.contents.pop();
     disk.layout = None;
     assert_eq!(
         guard_contents(&planned, disk).unwrap_err().code,
