@@ -36,13 +36,10 @@ pub(super) fn looked_into(
     let manifest = repository
         .manifest(&image.manifest)
         .map_err(|error| unread(error.to_string()))?;
-    let reader = repository
+    let mut reader = repository
         .reader(&manifest)
         .map_err(|error| unread(error.to_string()))?;
-    let mut to_look = repository
-        .reader(&manifest)
-        .map_err(|error| unread(error.to_string()))?;
-    let seen = facts(&mut to_look).map_err(|error| unread(error.to_string()))?;
+    let seen = facts(&mut reader).map_err(|error| unread(error.to_string()))?;
     if let Some(refusal) = root_in_head(&inside(&seen), head_size(&manifest), &title) {
         return Err(refusal);
     }
