@@ -26,6 +26,9 @@ pub struct Audit {
     /// SHA-256 of the request's body, `sha256:…`; none where it was empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
+    /// It only asked what would come of it: nothing was changed, whatever the status says.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub dry_run: bool,
 }
 
 /// How each webhook stands: `GET /v1/webhooks`.

@@ -61,6 +61,29 @@ pub struct Site {
     pub nodes: Vec<Node>,
 }
 
+impl Site {
+    /// What a file means that says these three and nothing else.
+    #[must_use]
+    pub fn new(name: &str, network: Network, policy: Policy) -> Self {
+        Self {
+            name: name.into(),
+            network,
+            policy,
+            boot: BootRules::default(),
+            images: ImageRules::default(),
+            healing: HealingPolicy::default(),
+            rescue: RescueSite::default(),
+            racks: Vec::new(),
+            switches: Vec::new(),
+            pdus: Vec::new(),
+            profiles: Vec::new(),
+            access: Vec::new(),
+            webhooks: Vec::new(),
+            nodes: Vec::new(),
+        }
+    }
+}
+
 /// The provisioning network.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +115,25 @@ pub struct Network {
     /// Further ranges to lease, here or in subnets behind relay agents.
     #[serde(default, rename = "pool", skip_serializing_if = "Vec::is_empty")]
     pub pools: Vec<crate::site_pool::Pool>,
+}
+
+impl Network {
+    /// What a file means that says these and nothing else: our address, its prefix, the first and the last address to lease.
+    #[must_use]
+    pub fn new(address: Ipv4Addr, prefix: u8, pool: (Ipv4Addr, Ipv4Addr)) -> Self {
+        Self {
+            address,
+            prefix,
+            pool_first: pool.0,
+            pool_last: pool.1,
+            router: None,
+            dns: Vec::new(),
+            lease_secs: lease_secs_default(),
+            http_port: http_port_default(),
+            https_port: https_port_default(),
+            pools: Vec::new(),
+        }
+    }
 }
 
 fn lease_secs_default() -> u32 {
@@ -153,6 +195,25 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// What a file means that says these two and nothing else.
+    #[must_use]
+    pub fn new(image: &str, hand_over: HandOver) -> Self {
+        Self {
+            image: image.into(),
+            trust_root: None,
+            hand_over,
+            closed: closed_default(),
+            retries: retries_default(),
+            runs_at_once: None,
+            disks: DiskPolicy::default(),
+            vhds: Vec::new(),
+            files: Vec::new(),
+            nocloud: None,
+            credentials: Vec::new(),
+            unattend: None,
+        }
+    }
+
     /// What every host gets of its own.
     #[must_use]
     pub fn custom(&self) -> Custom<'_> {
@@ -303,6 +364,32 @@ pub struct Node {
 }
 
 impl Node {
+    /// What a file means that says who the machine is and nothing else.
+    #[must_use]
+    pub fn new(name: NodeId, mac: MacAddr, uuid: SystemUuid, serial: &str) -> Self {
+        Self {
+            name,
+            mac,
+            uuid,
+            serial: serial.into(),
+            hand_over: None,
+            boot: None,
+            local_disk: None,
+            os_disk: None,
+            keep: Vec::new(),
+            disks: DiskPolicy::default(),
+            vhds: Vec::new(),
+            files: Vec::new(),
+            nocloud: None,
+            credentials: Vec::new(),
+            unattend: None,
+            slot: None,
+            bmc: None,
+            profile: None,
+            hardware: None,
+        }
+    }
+
     /// What its host gets of its own, beside the policy's.
     #[must_use]
     pub fn custom(&self) -> Custom<'_> {
@@ -369,4 +456,30 @@ pub struct ExpectedDisk {
     /// Size, for example `960197124096`, `4GiB`.
     #[serde(default)]
     pub size: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_made_is_what_a_file_means_that_says_no_more() {
+        let said: Site = serde_json::from_value(json!({
+            "name": "lab",
+            "network": {"address": "10.0.0.1", "prefix": 24, "pool_first": "10.0.0.100", "pool_last": "10.0.0.200"},
+            "policy": {"image": "debian-host", "hand_over": "reboot"},
+            "node": [{"name": "n1", "mac": "52:54:00:00:00:01",
+                "uuid": "564d1234-5678-9abc-def0-000000000001", "serial": "S1"}],
+        }))
+        .unwrap();
+        let of = |last| Ipv4Addr::new(10, 0, 0, last);
+        let network = Network::new(of(1), 24, (of(100), of(200)));
+        let policy = Policy::new("debian-host", HandOver::Reboot);
+        let mut made = Site::new("lab", network, policy);
+        let uuid = "564d1234-5678-9abc-def0-000000000001".parse().unwrap();
+        let mac = "52:54:00:00:00:01".parse().unwrap();
+        made.nodes = vec![Node::new("n1".parse().unwrap(), mac, uuid, "S1")];
+        assert_eq!(made, said);
+    }
 }

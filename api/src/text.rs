@@ -3,7 +3,9 @@
 //! out what would steer a terminal, turn a line around or hide in it.
 
 use alloc::borrow::Cow;
+use alloc::format;
 use alloc::string::String;
+use core::fmt::Display;
 
 /// Stands for what was taken out.
 pub const REPLACED: char = '\u{fffd}';
@@ -31,9 +33,30 @@ pub fn inert(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown.collect::<String>())
 }
 
+/// `1 node`, `2 nodes`, `0 addresses`: a number with its noun, which is given for one.
+#[must_use]
+pub fn counted<N: Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
+    let hisses = ["s", "x", "ch", "sh"]
+        .iter()
+        .any(|end| noun.ends_with(end));
+    let ending = match (count == N::from(1), hisses) {
+        (true, _) => "",
+        (false, true) => "es",
+        (false, false) => "s",
+    };
+    format!("{count} {noun}{ending}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_not_many() {
+        let said = [0_u32, 1, 2].map(|count| counted(count, "node"));
+        assert_eq!(said, ["0 nodes", "1 node", "2 nodes"]);
+        assert_eq!(counted(3_u8, "address"), "3 addresses");
+    }
 
     #[test]
     fn what_steers_or_hides_is_taken_out_and_the_rest_stays() {

@@ -37,6 +37,16 @@ pub enum RepoError {
         /// What the system said.
         source: io::Error,
     },
+    /// The disk that is written to has no room.
+    #[error("{path} could not be {done}, its disk is full: {source}; choose another place", path = .path.display())]
+    NoRoom {
+        /// What was tried.
+        done: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A compression level that there is not.
     #[error("a compression level is {LEVEL_MIN} to {LEVEL_MAX}, not {found}")]
     Level {
@@ -129,6 +139,18 @@ pub enum RepoError {
         /// Its version; empty where any would do.
         version: String,
     },
+    /// A name and version that stand for another image.
+    #[error("{name} {version} is there already and is another image ({there}, this would be {found}); what is already known by a version stays what it is: give this one another version, or say --replace")]
+    Taken {
+        /// Its name.
+        name: String,
+        /// Its version.
+        version: String,
+        /// What it stands for.
+        there: Digest,
+        /// What it would stand for.
+        found: Digest,
+    },
     /// A chunk that a manifest names is not stored.
     #[error("the chunk at byte {offset} is not in the repository: {path} is not there; import the image again", offset = .offset.0, path = .path.display())]
     ChunkMissing {
@@ -180,6 +202,17 @@ impl From<crate::trust::TrustFault> for RepoError {
 }
 
 impl RepoError {
+    /// For `map_err`: what was tried with a file that is not the repository's.
+    pub(crate) fn output(done: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source: io::Error| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::NoRoom { done, path, source }
+            }
+            _ => Self::File { done, path, source },
+        }
+    }
+
     /// For `map_err`: what was tried with which file.
     pub(crate) fn file(done: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Writes a stored image into a file, a block device or the standard output, each chunk proved on its way.
 //!
-//! A file appears under its name only when it is whole and durable. It refuses to write over a file or onto a device
-//! unless it is told to, and never asks a file's name what format is meant.
+//! A file appears under its name only when it is whole and durable; whoever is killed before leaves nothing behind. It
+//! refuses to write over a file or onto a device unless it is told to, and never asks a file's name what format is meant.
 
 use crate::error::RepoError;
-use crate::export_sink::{Streamed, stream, vhdx, write_zeros};
+use crate::export_file::NewFile;
+use crate::export_sink::{Streamed, stream, vhdx, write_data, write_zeros};
 use crate::reader::Unpacker;
 use crate::repository::Repository;
 use groundstate_api::Bytes;
@@ -17,7 +18,7 @@ use std::fs::{self, File};
 use std::io::{self, Seek as _, SeekFrom};
 use std::num::NonZero;
 use std::os::unix::fs::{FileExt as _, FileTypeExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
@@ -41,6 +42,19 @@ pub struct ExportRequest<'a> {
     pub device: bool,
 }
 
+/// Why a file is not written over.
+pub(crate) const THERE_ALREADY: &str =
+    "is there already: name another file, or ask for it to be replaced (--force)";
+
+/// What the bytes of the output are that nothing was written to.
+#[derive(Clone, Copy)]
+enum Zeros {
+    /// Zeros: a new file, in which holes stay holes.
+    AreThere,
+    /// Whatever was there before.
+    AreNot,
+}
+
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Exported {
@@ -52,13 +66,6 @@ pub struct Exported {
     pub length: Bytes,
     /// Chunks that were read and proved.
     pub chunks: u64,
-}
-
-/// A new file beside the place that it is for.
-struct NewFile {
-    file: File,
-    draft: PathBuf,
-    is_named: bool,
 }
 
 impl Repository {
@@ -90,7 +97,7 @@ impl Repository {
                 self,
                 &manifest,
                 streamed,
-                &mut io::stdout().lock(),
+                (&mut io::stdout().lock(), Path::new("the standard output")),
                 progress,
             )?
         } else {
@@ -131,9 +138,7 @@ impl Repository {
                 return refused("is neither a file nor a block device");
             }
             Ok(_) if !request.force => {
-                return refused(
-                    "is there already: name another file, or ask for it to be replaced",
-                );
+                return refused(THERE_ALREADY);
             }
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -144,22 +149,22 @@ impl Repository {
             ImageFormat::Raw | ImageFormat::Vhd => {
                 new.file
                     .set_len(manifest.size.0)
-                    .map_err(RepoError::file("made as long as the image", &new.draft))?;
-                self.scatter(manifest, &new.file, &new.draft, progress)?;
-                new.end_raw(request, manifest)?
+                    .map_err(RepoError::output("made as long as the image", path))?;
+                self.scatter(manifest, &new.file, path, Zeros::AreThere, progress)?;
+                end_raw(&new.file, request, manifest)?
             }
             format => match Streamed::of(format) {
                 Some(streamed) => {
                     let mut file = &new.file;
-                    stream(self, manifest, streamed, &mut file, progress)?
+                    stream(self, manifest, streamed, (&mut file, path), progress)?
                 }
                 None => {
                     let identity = &request.image.manifest.0;
-                    vhdx(self, manifest, identity, &new.file, &new.draft, progress)?
+                    vhdx(self, manifest, identity, &new.file, path, progress)?
                 }
             },
         };
-        new.named(path)?;
+        new.named(path, request.force)?;
         Ok(length)
     }
 
@@ -189,7 +194,7 @@ impl Repository {
         for (at, length) in holes(manifest) {
             zero(&file, at, length).map_err(RepoError::file("zeroed", path))?;
         }
-        self.scatter(manifest, &file, path, progress)?;
+        self.scatter(manifest, &file, path, Zeros::AreNot, progress)?;
         file.sync_all()
             .map_err(RepoError::file("made durable", path))?;
         Ok(manifest.size)
@@ -201,6 +206,7 @@ impl Repository {
         manifest: &Manifest,
         file: &File,
         path: &Path,
+        zeros: Zeros,
         progress: &mut dyn FnMut(Bytes, Bytes),
     ) -> Result<(), RepoError> {
         let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -216,8 +222,11 @@ impl Repository {
                     break;
                 };
                 unpacker.unpack(chunk, &mut plain)?;
-                file.write_all_at(&plain, chunk.offset.0)
-                    .map_err(RepoError::file("written", path))?;
+                let written = match zeros {
+                    Zeros::AreThere => write_data(file, chunk.offset.0, &plain),
+                    Zeros::AreNot => file.write_all_at(&plain, chunk.offset.0),
+                };
+                written.map_err(RepoError::output("written", path))?;
                 // Nobody listens when progress itself has failed; the work goes on.
                 let _ = done.send(chunk.offset.0 + chunk.length.0);
             }
@@ -249,69 +258,25 @@ impl Repository {
     }
 }
 
-impl NewFile {
-    fn beside(path: &Path) -> Result<Self, RepoError> {
-        let mut name = std::ffi::OsString::from(".");
-        name.push(path.file_name().unwrap_or_default());
-        name.push(format!(".{}.part", std::process::id()));
-        let draft = path.with_file_name(name);
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&draft)
-            .map_err(RepoError::file("created", &draft))?;
-        Ok(Self {
-            file,
-            draft,
-            is_named: false,
-        })
+/// What comes after the image's bytes; how long the file is then.
+fn end_raw(
+    file: &File,
+    request: &ExportRequest<'_>,
+    manifest: &Manifest,
+) -> Result<Bytes, RepoError> {
+    if request.format == ImageFormat::Raw {
+        return Ok(manifest.size);
     }
-
-    /// What comes after the image's bytes.
-    fn end_raw(
-        &self,
-        request: &ExportRequest<'_>,
-        manifest: &Manifest,
-    ) -> Result<Bytes, RepoError> {
-        if request.format == ImageFormat::Raw {
-            return Ok(manifest.size);
-        }
-        let mut id = [0; 16];
-        id.copy_from_slice(&request.image.manifest.0[..16]);
-        let footer = Footer::new(manifest.size, id, 0).map_err(|error| RepoError::ExportSize {
-            format: request.format,
-            said: error.to_string(),
-        })?;
-        let footer = footer.encode();
-        self.file
-            .write_all_at(&footer, manifest.size.0)
-            .map_err(RepoError::file("written", &self.draft))?;
-        Ok(Bytes(manifest.size.0 + footer.len() as u64))
-    }
-
-    fn named(mut self, path: &Path) -> Result<(), RepoError> {
-        self.file
-            .sync_all()
-            .map_err(RepoError::file("made durable", &self.draft))?;
-        fs::rename(&self.draft, path).map_err(RepoError::file("named", path))?;
-        self.is_named = true;
-        let dir = path
-            .parent()
-            .filter(|dir| !dir.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        crate::store::sync_dir(dir)
-    }
-}
-
-impl Drop for NewFile {
-    fn drop(&mut self) {
-        if !self.is_named {
-            // It is no image, and nobody asked for it under this name.
-            let _ = fs::remove_file(&self.draft);
-        }
-    }
+    let mut id = [0; 16];
+    id.copy_from_slice(&request.image.manifest.0[..16]);
+    let footer = Footer::new(manifest.size, id, 0).map_err(|error| RepoError::ExportSize {
+        format: request.format,
+        said: error.to_string(),
+    })?;
+    let footer = footer.encode();
+    file.write_all_at(&footer, manifest.size.0)
+        .map_err(RepoError::output("written", request.output))?;
+    Ok(Bytes(manifest.size.0 + footer.len() as u64))
 }
 
 /// What no chunk covers: offsets and lengths.

@@ -20,6 +20,8 @@ use std::path::Path;
 
 /// Zeros that are written at once.
 const ZEROS: usize = 1 << 20;
+/// What a file system leaves out of a file as a whole.
+const BLOCK: usize = 4096;
 /// Who made a VHDX, for people.
 const CREATOR: &str = "groundstate";
 
@@ -73,10 +75,10 @@ pub(crate) fn stream(
     repository: &Repository,
     manifest: &Manifest,
     format: Streamed,
-    to: &mut dyn Write,
+    (to, named): (&mut dyn Write, &Path),
     progress: &mut dyn FnMut(Bytes, Bytes),
 ) -> Result<Bytes, RepoError> {
-    let failed = RepoError::file("written", Path::new("the output"));
+    let failed = RepoError::output("written", named);
     let zeros = vec![0; ZEROS];
     let mut unpacker = Unpacker::new(repository)?;
     let mut plain = Vec::new();
@@ -145,6 +147,27 @@ fn frame_of(bytes: &[u8]) -> Result<Vec<u8>, RepoError> {
         offset: Bytes(0),
         source,
     })
+}
+
+/// Writes the bytes that are not zero into a new file, block by block, so that its holes stay holes.
+pub(crate) fn write_data(file: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
+    let mut begin = 0;
+    while begin < bytes.len() {
+        let is_hole = |from: usize| {
+            let block = bytes.get(from..(from + BLOCK).min(bytes.len()));
+            block.is_none_or(|block| block.iter().all(|byte| *byte == 0))
+        };
+        let mut end = begin;
+        while end < bytes.len() && !is_hole(end) {
+            end += BLOCK;
+        }
+        if let Some(data) = bytes.get(begin..end.min(bytes.len())) {
+            file.write_all_at(data, at + begin as u64)?;
+        }
+        // The block at `end` is a hole.
+        begin = end + BLOCK;
+    }
+    Ok(())
 }
 
 /// Writes zeros where a device cannot make them itself.
@@ -223,7 +246,7 @@ pub(crate) fn vhdx(
     let mut plain = Vec::new();
     let said = |error: Failure<io::Error>| match error {
         Failure::Write { why, .. } | Failure::Flush { why } => {
-            RepoError::file("written", path)(why)
+            RepoError::output("written", path)(why)
         }
         other => refused(other.to_string()),
     };

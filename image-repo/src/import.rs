@@ -67,6 +67,8 @@ pub struct ImportOptions {
     pub level: i32,
     /// What the image is for; `None`: as it tells itself. One that tells another is refused.
     pub architecture: Option<Architecture>,
+    /// Lets a name and version that stand for an image stand for another one from now on.
+    pub replace: bool,
 }
 
 impl Default for ImportOptions {
@@ -74,6 +76,7 @@ impl Default for ImportOptions {
         Self {
             level: LEVEL,
             architecture: None,
+            replace: false,
         }
     }
 }
@@ -119,7 +122,8 @@ impl Repository {
 
     /// Imports an image and makes it the newest of its name. `progress` hears how many bytes are done, of how many where
     /// that is known. An import that fails or is killed leaves no image, only chunks that the next one uses. Imports may
-    /// run beside one another.
+    /// run beside one another. A name and version that stand for another image are not taken from it, unless that is asked
+    /// for; the chunks stay until gc, so that the next import finds them.
     ///
     /// # Errors
     /// A field makes no manifest, the content is not what it was said to be, or a file cannot be read or written.
@@ -154,7 +158,7 @@ impl Repository {
         let facts = found.facts.clone();
         let manifest = manifest_of(request, chunk_size, boot, &made, found);
         check(&manifest)?;
-        let image = self.publish(&importing, &manifest)?;
+        let image = self.publish(&importing, &manifest, options.replace)?;
         Ok(Imported {
             image,
             chunk_size,
@@ -169,13 +173,18 @@ impl Repository {
     }
 
     /// All that the manifest names, and itself, is durable before anybody can learn of it.
-    fn publish(&self, importing: &Importing, manifest: &Manifest) -> Result<ImageRef, RepoError> {
+    fn publish(
+        &self,
+        importing: &Importing,
+        manifest: &Manifest,
+        replace: bool,
+    ) -> Result<ImageRef, RepoError> {
         let image = reference(manifest);
         let mut draft = importing.draft()?;
         draft.write(&canonical(manifest))?;
         draft.replace(&self.store.path(Kind::Manifest, &image.manifest))?;
         importing.settle()?;
-        self.name(&image)?;
+        self.name(&image, replace)?;
         Ok(image)
     }
 

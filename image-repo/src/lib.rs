@@ -10,6 +10,7 @@ mod diff;
 mod disk_image;
 mod error;
 mod export;
+mod export_file;
 mod export_sink;
 mod ext4;
 pub mod facts;

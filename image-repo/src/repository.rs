@@ -67,6 +67,19 @@ impl Repository {
         })
     }
 
+    /// Whether imports, exports or publications run now, for which gc and a healing fsck wait. It may be otherwise a moment
+    /// later; it is for people.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        self.store.is_in_use()
+    }
+
+    /// Whether gc or a healing fsck runs now, for which all others wait. For people, too.
+    #[must_use]
+    pub fn is_being_cleared(&self) -> bool {
+        self.store.is_being_cleared()
+    }
+
     /// All images, by name and then by import, the newest last.
     ///
     /// # Errors
@@ -135,14 +148,7 @@ impl Repository {
 
     /// Takes a name away; for one who holds [`Store::naming`]. From now on the manifest is unused.
     pub(crate) fn unname(&self, path: &Path, manifest: &Digest) -> Result<(), RepoError> {
-        let document = self.store.path(Kind::Manifest, manifest);
-        match File::options().write(true).open(&document) {
-            Ok(file) => file
-                .set_modified(SystemTime::now())
-                .map_err(RepoError::file("given its time", &document))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(RepoError::file("opened", &document)(error)),
-        }
+        self.unused_from_now(manifest)?;
         self.store.remove(path)?;
         let dir = path.parent().unwrap_or(path);
         sync_dir(dir)?;
@@ -151,6 +157,18 @@ impl Repository {
             sync_dir(&self.store.names())?;
         }
         Ok(())
+    }
+
+    /// For [`Repository::gc`]: how long nobody names it counts from now on.
+    fn unused_from_now(&self, manifest: &Digest) -> Result<(), RepoError> {
+        let document = self.store.path(Kind::Manifest, manifest);
+        match File::options().write(true).open(&document) {
+            Ok(file) => file
+                .set_modified(SystemTime::now())
+                .map_err(RepoError::file("given its time", &document)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(RepoError::file("opened", &document)(error)),
+        }
     }
 
     /// The manifest of that digest, checked.
@@ -172,16 +190,29 @@ impl Repository {
         Ok(parse_as(&bytes, digest, MANIFEST_MAX)?)
     }
 
-    /// Gives the manifest its name and version as the newest import.
-    pub(crate) fn name(&self, image: &ImageRef) -> Result<(), RepoError> {
+    /// Gives the manifest its name and version as the newest import; one that is another's only where it is replaced.
+    pub(crate) fn name(&self, image: &ImageRef, replace: bool) -> Result<(), RepoError> {
         let _naming = self.store.naming()?;
+        let path = self.store.names().join(&image.name).join(&image.version);
+        if let Some(there) = read_entry(&path)?
+            && there.manifest != image.manifest
+        {
+            if !replace {
+                return Err(RepoError::Taken {
+                    name: image.name.clone(),
+                    version: image.version.clone(),
+                    there: there.manifest,
+                    found: image.manifest,
+                });
+            }
+            self.unused_from_now(&there.manifest)?;
+        }
         let newest = self.entries()?.into_iter().map(|entry| entry.sequence);
         let entry = Document {
             schema: SCHEMA,
             manifest: image.manifest,
             sequence: newest.max().unwrap_or(0).saturating_add(1),
         };
-        let path = self.store.names().join(&image.name).join(&image.version);
         let text = serde_json::to_vec(&entry).expect("an entry has string keys only");
         self.store.put(&path, &text)
     }

@@ -167,6 +167,18 @@ impl Store {
         self.lock_alone("lock")
     }
 
+    /// Whether somebody imports, exports or publishes now: what [`Store::alone`] would wait for.
+    pub(crate) fn is_in_use(&self) -> bool {
+        let file = File::open(self.dir.join("lock"));
+        file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    }
+
+    /// Whether gc or a healing fsck runs now: what [`Store::importing`] and [`Store::looking`] would wait for.
+    pub(crate) fn is_being_cleared(&self) -> bool {
+        let file = File::open(self.dir.join("lock"));
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
     /// Keeps gc away from one who only reads; nothing is made for it.
     pub(crate) fn looking(&self) -> Result<Option<File>, RepoError> {
         let path = self.dir.join("lock");

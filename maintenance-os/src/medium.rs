@@ -6,6 +6,7 @@
 
 mod block;
 mod nowhere;
+mod turning;
 
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions};
@@ -24,6 +25,8 @@ pub(crate) trait Medium: Debug + Send + Sync {
     fn is_block(&self) -> bool;
     /// Whether it goes past the page cache.
     fn is_direct(&self) -> bool;
+    /// Whether it is a disk that turns, or may be one: going to and fro costs it more than it gains.
+    fn is_turning(&self) -> bool;
     /// Reads up to all of `bytes` and tells how many.
     fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<usize>;
     /// Writes up to all of `bytes` and tells how many.
@@ -161,6 +164,10 @@ impl Medium for Opened {
 
     fn is_direct(&self) -> bool {
         self.is_direct
+    }
+
+    fn is_turning(&self) -> bool {
+        self.is_block && turning::is_turning(&self.file)
     }
 
     fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<usize> {

@@ -16,6 +16,20 @@ pub fn reason_of(error: &JournalError) -> Reason {
     let said = error.to_string();
     match error.one() {
         JournalError::NotLeader { leader } => not_leader(leader.as_ref()),
+        JournalError::Unfolded { .. } => Reason::new(
+            ReasonCode::JournalUnusable,
+            "this provisioner has stopped deciding: a fault of its own kept it from taking in what stands in the journal",
+            "restart groundstate: the journal is the truth, and is folded anew at the start; then report the fault, with the provisioner's log",
+        )
+        .seen(said)
+        .then("nothing more is decided or changed here until then; what was written stays in the journal"),
+        JournalError::Fault => Reason::new(
+            ReasonCode::Internal,
+            "the provisioner came upon a fault of its own, and does not know whether this was done",
+            "look at the node before you ask again (groundstate node explain NODE), and at the provisioner's log",
+        )
+        .seen(said)
+        .then("what was written down stands, and nothing else was changed"),
         JournalError::Write(_)
         | JournalError::Taken { .. }
         | JournalError::Open { .. }

@@ -15,6 +15,7 @@ mod recent;
 mod refusing;
 mod replay;
 mod snapshot;
+mod unfolded;
 
 use crate::boots::Boots;
 use crate::clock::Clock;
@@ -97,6 +98,8 @@ struct Inner {
     refusing: refusing::Refusing,
     /// Whether the last write may have been done although it failed: then nothing is answered from memory.
     doubtful: AtomicBool,
+    /// Whether a fold ended half way: then nothing is decided any more.
+    unfolded: unfolded::Unfolded,
     /// Whose deadline passes next.
     due: Mutex<Due>,
     /// The newest events.
@@ -497,6 +500,7 @@ impl Provisioner {
 
     /// Whether a decision may be made here and now.
     pub(crate) fn may_decide(&self) -> Result<(), JournalError> {
+        self.is_folded()?;
         self.inner.leader.may_decide()
     }
 
@@ -590,4 +594,6 @@ mod faults;
 #[cfg(test)]
 mod racing;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+#[cfg(test)]
+mod unfolded_tests;

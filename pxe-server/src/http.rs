@@ -286,14 +286,25 @@ impl Reply {
 fn file(request: &Request<Incoming>, content: Content, told: Told) -> Reply {
     let length = content.length();
     let validators = Validators::of(&content);
+    // What is not the version that the client has a piece of is not sent behind that piece.
+    if let Some(ours) = validators
+        .as_ref()
+        .filter(|ours| ours.are_missed(request.headers()))
+    {
+        let refused = Reply::text(StatusCode::PRECONDITION_FAILED, "the file has changed\n");
+        return refused.validated(ours);
+    }
     if let Some(ours) = validators
         .as_ref()
         .filter(|ours| ours.are_known(request.headers()))
     {
         return Reply::text(StatusCode::NOT_MODIFIED, "").validated(ours);
     }
-    // A range is only for the file that the client began with.
+    // A range is only for the file that the client began with, and HEAD is about the whole file (RFC 9110 section 14.2).
     let range = request.headers().get(header::RANGE).filter(|_| {
+        if request.method() == Method::HEAD {
+            return false;
+        }
         let known = request.headers().get(header::IF_RANGE);
         known.is_none_or(|known| validators.as_ref().is_some_and(|ours| ours.are(known)))
     });
@@ -366,23 +377,41 @@ impl Validators {
 
     /// Whether the client has this version whole (RFC 9110 section 13.2.2): a tag counts before a date.
     fn are_known(&self, asked: &HeaderMap) -> bool {
-        let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
-        let mut tags = asked.get_all(header::IF_NONE_MATCH).iter().peekable();
-        if tags.peek().is_some() {
-            let ours = |tag: &str| {
-                let tag = tag.trim();
-                tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.tag
-            };
-            return tags.filter_map(text).any(|tags| tags.split(',').any(ours));
+        // A weak tag is as good as a strong one here.
+        let ours = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag) == self.tag;
+        match tags(asked, header::IF_NONE_MATCH, ours) {
+            Some(known) => known,
+            None => self
+                .since(asked, header::IF_MODIFIED_SINCE)
+                .unwrap_or(false),
         }
+    }
+
+    /// Whether the client wants another version than this one, or none (sections 13.1.1 and 13.1.4).
+    fn are_missed(&self, asked: &HeaderMap) -> bool {
+        let wanted = tags(asked, header::IF_MATCH, |tag| tag == self.tag)
+            .or_else(|| self.since(asked, header::IF_UNMODIFIED_SINCE));
+        wanted == Some(false)
+    }
+
+    /// Whether this version is not newer than the date of a header; `None` where there is no date.
+    fn since(&self, asked: &HeaderMap, name: HeaderName) -> Option<bool> {
         let date = |text: &str| httpdate::parse_http_date(text).ok();
-        let since = asked.get(header::IF_MODIFIED_SINCE).and_then(text);
-        let since = since.and_then(|text| date(&text));
-        since.is_some_and(|since| date(&self.modified).is_some_and(|ours| ours <= since))
+        let since = date(asked.get(name)?.to_str().ok()?)?;
+        Some(date(&self.modified)? <= since)
     }
 
     /// Whether the client's copy is of this version (RFC 9110 section 13.1.5; a weak tag never is).
     fn are(&self, known: &HeaderValue) -> bool {
         known == self.tag.as_str() || known == self.modified.as_str()
     }
+}
+
+/// Whether one of a header's tags is ours, or it says that any is; `None` where there is no such header.
+fn tags(asked: &HeaderMap, name: HeaderName, ours: impl Fn(&str) -> bool) -> Option<bool> {
+    let mut all = asked.get_all(name).iter().peekable();
+    all.peek()?;
+    let one = |tag: &str| tag == "*" || ours(tag);
+    let texts = all.filter_map(|value| value.to_str().ok());
+    Some(texts.flat_map(|tags| tags.split(',')).any(|tag| one(tag.trim())))
 }

@@ -10,6 +10,7 @@ mod patience;
 mod port;
 mod report;
 mod run;
+mod spans;
 mod timers;
 mod transfer;
 mod window;

@@ -181,10 +181,11 @@ pub fn check_name(field: &'static str, text: &str) -> Result<(), ManifestError> 
     if fine {
         Ok(())
     } else {
-        Err(ManifestError::Name {
-            field,
-            found: text.chars().take(NAME_MAX).collect(),
-        })
+        let mut found: String = text.chars().take(NAME_MAX).collect();
+        if found.len() < text.len() {
+            found.push('…');
+        }
+        Err(ManifestError::Name { field, found })
     }
 }
 

@@ -6,17 +6,19 @@ use super::bucket::{Bucket, BucketError};
 use crate::repository::Repository;
 use crate::store::Kind;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use groundstate_api::image::ImageRef;
+use groundstate_api::image::{ImageRef, Manifest};
 use groundstate_api::{Bytes, Digest};
 use hyper::body::Bytes as Piece;
 use image_core::limits::BLOB_MAX;
-use std::collections::BTreeSet;
+use image_core::manifest::canonical;
+use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Objects on their way at once: enough to hide a round trip of 50 ms behind 1 Gbit/s of chunks.
 const AT_ONCE: usize = 16;
 
 /// What a publication did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Published {
     /// Objects that the image has, its manifest included.
     pub objects: u64,
@@ -27,8 +29,8 @@ pub struct Published {
 }
 
 impl Repository {
-    /// Publishes an image of this repository into a bucket. `progress` hears after each object how many there are and how
-    /// many are done.
+    /// Publishes an image of this repository into a bucket. `progress` hears after each object how many of the image's
+    /// stored bytes are there, of how many. gc waits for it.
     ///
     /// # Errors
     /// An object of ours cannot be read or is not what its name says, or the bucket does not take it. What was published
@@ -37,35 +39,27 @@ impl Repository {
         &self,
         image: &ImageRef,
         bucket: &Bucket,
-        progress: &mut (dyn FnMut(u64, u64) + Send),
+        progress: &mut (dyn FnMut(Bytes, Bytes) + Send),
     ) -> Result<Published, BucketError> {
+        let _looking = self.store.looking()?;
         let manifest = self.manifest(&image.manifest)?;
-        let chunks = manifest.chunks.iter();
-        let mut objects: BTreeSet<(u8, Digest, Digest)> = chunks
-            .map(|chunk| (0, chunk.digest, chunk.stored_digest))
-            .collect();
-        let files = manifest.boot_files();
-        for blob in files
-            .iter()
-            .flat_map(|f| [&f.kernel, &f.initrd, &f.boot_loader])
-        {
-            objects.insert((1, blob.digest, blob.digest));
-        }
+        let objects = objects(&manifest);
+        let length = canonical(&manifest).len() as u64;
+        let all = Bytes(objects.values().map(|object| object.length.0).sum::<u64>() + length);
         let mut done = Published {
             objects: objects.len() as u64 + 1,
             ..Published::default()
         };
-        let all = done.objects;
-        let mut finished = 0;
+        let mut finished = Bytes(0);
         let mut sends = stream::iter(objects)
-            .map(|(kind, digest, stored)| {
-                let kind = if kind == 0 { Kind::Chunk } else { Kind::Blob };
-                self.send(bucket, kind, digest, stored)
+            .map(|((_, digest), object)| async move {
+                let sent = self.send(bucket, object.kind, digest, object.stored);
+                sent.await.map(|sent| (sent, object.length))
             })
             .buffer_unordered(AT_ONCE);
-        while let Some(sent) = sends.try_next().await? {
+        while let Some((sent, length)) = sends.try_next().await? {
             done.add(sent);
-            finished += 1;
+            finished.0 += length.0;
             progress(finished, all);
         }
         drop(sends);
@@ -103,6 +97,38 @@ impl Repository {
         bucket.put(kind, &digest, Piece::from(bytes)).await?;
         Ok(Some(length))
     }
+}
+
+/// What an image has beside its manifest.
+#[derive(Clone, Copy)]
+struct Object {
+    kind: Kind,
+    /// The digest of the bytes as they are stored.
+    stored: Digest,
+    length: Bytes,
+}
+
+/// Each once, however often the image has it.
+fn objects(manifest: &Manifest) -> BTreeMap<(u8, Digest), Object> {
+    let chunks = manifest.chunks.iter().map(|chunk| {
+        let object = Object {
+            kind: Kind::Chunk,
+            stored: chunk.stored_digest,
+            length: chunk.stored_length,
+        };
+        ((0, chunk.digest), object)
+    });
+    let files = manifest.boot_files();
+    let blobs = files.map(|files| [&files.kernel, &files.initrd, &files.boot_loader]);
+    let blobs = blobs.into_iter().flatten().map(|blob| {
+        let object = Object {
+            kind: Kind::Blob,
+            stored: blob.digest,
+            length: blob.length,
+        };
+        ((1, blob.digest), object)
+    });
+    chunks.chain(blobs).collect()
 }
 
 impl Published {

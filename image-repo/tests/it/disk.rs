@@ -99,6 +99,7 @@ pub(crate) fn import_at(
 ) -> Result<Imported, RepoError> {
     let options = ImportOptions {
         level,
+        replace: true,
         ..ImportOptions::default()
     };
     let mut content = Memory::new(bytes);

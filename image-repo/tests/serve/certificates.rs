@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-fn authority(dir: &Path, name: &str) -> (CertifiedIssuer<'static, KeyPair>, PathBuf) {
+pub(crate) fn authority(dir: &Path, name: &str) -> (CertifiedIssuer<'static, KeyPair>, PathBuf) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     // A certificate with its authority's own name would be taken for a self-signed one.
     params.distinguished_name.push(DnType::CommonName, name);
@@ -20,7 +20,7 @@ fn authority(dir: &Path, name: &str) -> (CertifiedIssuer<'static, KeyPair>, Path
     (issuer, path)
 }
 
-fn leaf(dir: &Path, name: &str, by: &CertifiedIssuer<'static, KeyPair>) -> (PathBuf, PathBuf) {
+pub(crate) fn leaf(dir: &Path, name: &str, by: &CertifiedIssuer<'static, KeyPair>) -> (PathBuf, PathBuf) {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     let certificate = params.signed_by(&key, by).unwrap();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A server of S3 that is not ours (moto), which checks every signature, on loopback.
+//! A server of S3 that is not ours (moto), which checks every signature, on loopback, by plain HTTP and by TLS.
 
+use crate::certificates::{authority, leaf};
 use crate::objects::publish;
 use crate::server::{Bench, Server};
 use groundstate_api::Bytes;
@@ -17,19 +18,29 @@ use std::time::Duration;
 struct Moto {
     child: Child,
     address: SocketAddr,
+    /// Whose certificate it has, where it speaks TLS.
+    authority: Option<PathBuf>,
     id: String,
     secret: String,
 }
 
 impl Moto {
     /// None where it is not installed.
-    fn start(dir: &Path) -> Option<Self> {
+    fn start(dir: &Path, is_tls: bool) -> Option<Self> {
+        let mut tls = Vec::new();
+        let authority = is_tls.then(|| {
+            let (issuer, authority) = authority(dir, "store-ca");
+            let (certificate, key) = leaf(dir, "store", &issuer);
+            tls = vec!["-s".into(), "-c".into(), certificate, "-k".into(), key];
+            authority
+        });
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
         let said = fs::File::create(dir.join("moto.log")).unwrap();
         let child = Command::new("moto_server")
             .args(["-H", "127.0.0.1", "-p", &address.port().to_string()])
+            .args(tls)
             .stdin(Stdio::null())
             .stdout(said.try_clone().unwrap())
             .stderr(said)
@@ -40,6 +51,7 @@ impl Moto {
         let mut moto = Self {
             child,
             address,
+            authority,
             id: String::new(),
             secret: String::new(),
         };
@@ -86,11 +98,17 @@ impl Moto {
         );
         let out = Command::new("curl")
             .args(["-s", "--noproxy", "*", "--max-time", "60", "-H", &scope])
+            .args(self.authority.iter().flat_map(|ca| [Path::new("--cacert"), ca]))
             .args(options)
-            .arg(format!("http://{}{path}", self.address))
+            .arg(format!("{}{path}", self.endpoint()))
             .output()
             .unwrap();
         String::from_utf8(out.stdout).unwrap()
+    }
+
+    fn endpoint(&self) -> String {
+        let scheme = self.authority.as_ref().map_or("http", |_| "https");
+        format!("{scheme}://{}", self.address)
     }
 
     fn config(&self, dir: &Path, secret: &str) -> BucketConfig {
@@ -102,13 +120,13 @@ impl Moto {
         fs::write(&credentials, text).unwrap();
         fs::set_permissions(&credentials, Permissions::from_mode(0o600)).unwrap();
         BucketConfig {
-            endpoint: Some(format!("http://{}", self.address)),
+            endpoint: Some(self.endpoint()),
             bucket: "images".to_owned(),
             region: "us-east-1".to_owned(),
             prefix: "site/".to_owned(),
             virtual_hosted: false,
             credentials,
-            authority: None,
+            authority: self.authority.clone(),
             cache_size: Bytes::mib(100),
         }
     }
@@ -124,9 +142,18 @@ impl Drop for Moto {
 
 #[test]
 fn an_image_goes_through_an_s3_server_that_checks_signatures() {
-    let bench = Bench::new();
+    goes_through(false, &Bench::new());
+}
+
+/// Chunks that are larger than a part go there in several.
+#[test]
+fn an_image_goes_through_an_s3_server_by_tls_and_in_parts() {
+    goes_through(true, &Bench::of(20 << 20, Bytes::mib(16)));
+}
+
+fn goes_through(is_tls: bool, bench: &Bench) {
     let dir = bench.dir.path();
-    let Some(moto) = Moto::start(dir) else {
+    let Some(moto) = Moto::start(dir, is_tls) else {
         eprintln!("skipped: no moto_server here (Python's moto)");
         return;
     };
@@ -135,10 +162,11 @@ fn an_image_goes_through_an_s3_server_that_checks_signatures() {
         refused.contains("InvalidAccessKeyId"),
         "it checks no signature: {refused}"
     );
-    let bucket = Bucket::open(&moto.config(dir, &moto.secret)).unwrap();
-    let first = publish(&bench, &bucket);
+    let config = moto.config(dir, &moto.secret);
+    let bucket = Bucket::open(&config).unwrap();
+    let first = publish(bench, &bucket);
     assert_eq!(first.sent, first.objects);
-    assert_eq!(publish(&bench, &bucket).sent, 0);
+    assert_eq!(publish(bench, &bucket).sent, 0);
     let cache = ReadThrough::open(bucket, &dir.join("cache"), Bytes::mib(100)).unwrap();
     let server = Server::before(Arc::new(cache), &dir.join("empty"));
     for (path, bytes) in bench.objects() {
@@ -148,12 +176,31 @@ fn an_image_goes_through_an_s3_server_that_checks_signatures() {
     let absent = "/v1/chunks/".to_owned() + &"0".repeat(64);
     assert_eq!(server.get(&absent, &[]).status, 404);
 
-    let wrong = Bucket::open(&moto.config(dir, "not-the-secret")).unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let mut hear = |_, _| {};
-    let publication = bench.repository.publish_to(&bench.image, &wrong, &mut hear);
-    let error = runtime.block_on(publication).unwrap_err();
-    let said = format!("{error:?}");
+    let said = refused_publication(bench, &moto.config(dir, "not-the-secret"));
     assert!(said.contains("403") || said.contains("Forbidden"), "{said}");
     assert!(!said.contains("not-the-secret"), "{said}");
+    let absent = BucketConfig {
+        bucket: "absent".to_owned(),
+        ..config.clone()
+    };
+    let said = refused_publication(bench, &absent);
+    assert!(said.contains("404") || said.contains("NoSuchBucket"), "{said}");
+    if is_tls {
+        // Another authority than the store's: nothing goes there.
+        let (_, other) = authority(dir, "other-ca");
+        let other = BucketConfig {
+            authority: Some(other),
+            ..config
+        };
+        let said = refused_publication(bench, &other);
+        assert!(said.contains("certificate"), "{said}");
+    }
+}
+
+fn refused_publication(bench: &Bench, config: &BucketConfig) -> String {
+    let bucket = Bucket::open(config).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut hear = |_, _| {};
+    let publication = bench.repository.publish_to(&bench.image, &bucket, &mut hear);
+    format!("{:?}", runtime.block_on(publication).unwrap_err())
 }

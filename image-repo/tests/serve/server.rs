@@ -40,9 +40,14 @@ pub(crate) struct Bench {
 impl Bench {
     /// A repository with one image of some chunks.
     pub(crate) fn new() -> Self {
+        Self::of(2 << 20, Bytes(256 << 10))
+    }
+
+    /// The same of so many bytes in chunks of that size.
+    pub(crate) fn of(length: usize, chunk_size: Bytes) -> Self {
         let dir = TempDir::new().unwrap();
         let raw = dir.path().join("disk.raw");
-        std::fs::write(&raw, noise(7, 2 << 20)).unwrap();
+        std::fs::write(&raw, noise(7, length)).unwrap();
         let repository = Repository::open(&dir.path().join("repository")).unwrap();
         let request = ImportRequest {
             name: "lab",
@@ -50,7 +55,7 @@ impl Bench {
             kind: ImageKind::WholeDisk,
             format: ImageFormat::Raw,
             sector_size: 512,
-            chunk_size: Some(Bytes(256 << 10)),
+            chunk_size: Some(chunk_size),
             boot: None,
         };
         let mut content = RawFile::open(&raw).unwrap();

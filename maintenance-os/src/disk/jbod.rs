@@ -119,43 +119,18 @@ fn planned(disks: Vec<Disk>) -> Plan {
         size: None,
     });
     let node = Node {
-        name: "node-1".parse().unwrap(),
-        mac: "52:54:00:00:00:01".parse().unwrap(),
-        uuid: MACHINE.parse().unwrap(),
-        serial: "M-1".to_owned(),
-        hand_over: None,
-        boot: None,
-        local_disk: None,
-        os_disk: None,
-        keep: Vec::new(),
-        disks: groundstate_api::disk_policy::DiskPolicy::default(),
-        files: Vec::new(),
-        nocloud: None,
-        credentials: Vec::new(),
-        unattend: None,
-        vhds: Vec::new(),
-        slot: None,
-        bmc: None,
-        profile: None,
         hardware: Some(Hardware {
             dimms: Vec::new(),
             disks: expected.collect(),
         }),
+        ..Node::new(
+            "node-1".parse().unwrap(),
+            "52:54:00:00:00:01".parse().unwrap(),
+            MACHINE.parse().unwrap(),
+            "M-1",
+        )
     };
-    let policy = Policy {
-        image: "debian-host".to_owned(),
-        trust_root: None,
-        hand_over: HandOver::Kexec,
-        closed: true,
-        retries: groundstate_api::site::RETRIES_USUAL,
-        runs_at_once: None,
-        disks: groundstate_api::disk_policy::DiskPolicy::default(),
-        files: Vec::new(),
-        nocloud: None,
-        credentials: Vec::new(),
-        unattend: None,
-        vhds: Vec::new(),
-    };
+    let policy = Policy::new("debian-host", HandOver::Kexec);
     let image = ImageRef {
         name: "debian-host".to_owned(),
         version: "1".to_owned(),

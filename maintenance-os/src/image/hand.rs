@@ -64,6 +64,7 @@ pub(super) struct Measured {
     pub(super) size: u64,
     pub(super) sector: Option<u32>,
     pub(super) is_direct: bool,
+    pub(super) is_turning: bool,
 }
 
 /// Why an order was not carried out.
@@ -177,6 +178,7 @@ fn measure(medium: &dyn Medium) -> io::Result<Measured> {
         size: medium.size()?,
         sector: medium.sector()?,
         is_direct: medium.is_direct(),
+        is_turning: medium.is_turning(),
     })
 }
 

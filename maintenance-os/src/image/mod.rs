@@ -25,8 +25,9 @@ mod write;
 
 pub use deploy::{Counts, Deployed, Options, deploy};
 pub use image_core::deploy::Seed;
+pub use image_core::deploy::limits::READ_BEHIND;
 pub use prove::Proof;
-pub use read_back::read_back;
+pub use read_back::{Proven, read_back, read_back_rest};
 pub use source::{
     ChunkSet, ChunkSource, Fixed, Outcome, Place, Progress, Source, SourceBook, SourceEntry, Waker,
 };

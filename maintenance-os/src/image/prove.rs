@@ -28,6 +28,8 @@ pub(super) enum Job {
     Parcel(Parcel),
     /// What was read from a span's place: which chunks are right.
     Place(usize, Aligned),
+    /// What was read back of a span that was written.
+    Back(usize, Aligned),
     /// What was read from other places, these chunks of a span: each stands where it belongs in the span.
     Borrowed(usize, Chunks, Aligned),
 }
@@ -43,6 +45,8 @@ pub(super) enum Verdict {
     },
     /// These chunks stand on the disk.
     Kept { span: usize, kept: Chunks },
+    /// What was read back of a span is right, but for these chunks.
+    Back { span: usize, wrong: Chunks },
     /// It cannot go on.
     Stopped(Reason),
 }
@@ -84,6 +88,12 @@ impl Bench<'_> {
                     let kept = self.right(span, all, buffer.bytes());
                     self.pool.reads.give_back(buffer);
                     Verdict::Kept { span, kept }
+                }
+                Ok(Job::Back(span, buffer)) => {
+                    let all = self.spans.get(span).map_or(0, Span::all);
+                    let wrong = all & !self.right(span, all, buffer.bytes());
+                    self.pool.reads.give_back(buffer);
+                    Verdict::Back { span, wrong }
                 }
                 Ok(Job::Borrowed(span, chunks, buffer)) => Verdict::Proved {
                     span,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Reads the image back from the disk itself and compares every byte of it with the manifest.
+//! Reads the image back from the disk itself and compares every byte of it with the manifest; what was read back while the
+//! image was being written is not read again.
 
 use super::Moved;
 use super::buffer::{Aligned, Pool};
@@ -10,13 +11,13 @@ use super::rate::Rate;
 use super::source::Progress;
 use super::target::{REQUEST_MAX, Target};
 use crate::medium::Access;
-use groundstate_api::image::Manifest;
-use groundstate_api::{Bytes, Reason, ReasonCode};
+use groundstate_api::image::{Chunk, Manifest};
+use groundstate_api::{Bytes, Digest, Reason, ReasonCode};
 use image_core::deploy::limits::{LOOKED_AT_ONCE, flight};
-use image_core::deploy::{Chunks, Span, cut, members, span_size};
+use image_core::deploy::{Chunks, Deploy, Span, cut, members, span_size};
 use image_core::manifest::{check, digest, title};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -39,6 +40,46 @@ enum Message {
     Hashed(Part, Aligned, Chunks),
 }
 
+/// What of an image was read back while the rest of it was written: whole spans, each after a flush that came after it.
+#[derive(Clone, Debug, Default)]
+pub struct Proven {
+    /// Of which image on which target.
+    of: Option<(Digest, PathBuf)>,
+    /// Whether each of the image's spans was.
+    spans: Vec<bool>,
+}
+
+impl Proven {
+    pub(super) fn of(target: &Path, manifest: &Manifest, machine: &Deploy<'_>) -> Self {
+        Self {
+            of: Some((digest(manifest), target.to_path_buf())),
+            spans: machine.were_read_back(),
+        }
+    }
+
+    /// How many bytes of the image that are, zeros included.
+    #[must_use]
+    pub fn bytes(&self, manifest: &Manifest) -> Bytes {
+        let spans = cut(manifest);
+        let proven = spans.iter().zip(&self.spans).filter(|(_, is)| **is);
+        Bytes(proven.map(|(span, _)| span.length().0).sum())
+    }
+
+    /// What it says of this image on this target: nothing where it is about another.
+    fn about(&self, target: &Path, manifest: &Manifest) -> Self {
+        let is_it = |(image, at): &(Digest, PathBuf)| *image == digest(manifest) && at == target;
+        if self.of.as_ref().is_some_and(is_it) {
+            self.clone()
+        } else {
+            Self::default()
+        }
+    }
+
+    fn has(&self, span: usize) -> bool {
+        self.spans.get(span).copied().unwrap_or_default()
+    }
+}
+
 /// Reads every byte of the image from `target`, past the page cache, and compares: chunks by SHA-256, zero runs with
 /// zero. Returns what is true of it, a line each.
 ///
@@ -49,7 +90,20 @@ pub fn read_back(
     target: &Path,
     on: &mut dyn FnMut(Moved),
 ) -> Result<Vec<String>, Reason> {
-    read_back_within(REQUEST_MAX, manifest, target, on)
+    read_back_rest(manifest, target, &Proven::default(), on)
+}
+
+/// The same, but for what was read back while the image was written to this very target.
+///
+/// # Errors
+/// As [`read_back`].
+pub fn read_back_rest(
+    manifest: &Manifest,
+    target: &Path,
+    proven: &Proven,
+    on: &mut dyn FnMut(Moved),
+) -> Result<Vec<String>, Reason> {
+    read_back_within(REQUEST_MAX, manifest, target, proven, on)
 }
 
 /// The same of a disk none of whose requests may take longer than `patience`.
@@ -57,6 +111,7 @@ pub(super) fn read_back_within(
     patience: Duration,
     manifest: &Manifest,
     path: &Path,
+    proven: &Proven,
     on: &mut dyn FnMut(Moved),
 ) -> Result<Vec<String>, Reason> {
     check(manifest).map_err(|error| error.reason(&title(manifest)))?;
@@ -72,6 +127,8 @@ pub(super) fn read_back_within(
             let _ = answers.send(Message::Disk(number, answer));
         },
     )?;
+    let proven = proven.about(path, manifest);
+    let before = proven.bytes(manifest);
     let clock = Clock::start();
     let (jobs, job) = mpsc::channel();
     let job = Mutex::new(job);
@@ -86,7 +143,8 @@ pub(super) fn read_back_within(
         pool: pool(manifest),
         clock,
         rate: Rate::default(),
-        done: 0,
+        done: before.0,
+        proven,
         on,
     };
     let verdict = std::thread::scope(|scope| {
@@ -101,13 +159,19 @@ pub(super) fn read_back_within(
     });
     verdict?;
     let took = clock.took();
-    let rate = manifest.size.0.saturating_mul(1_000) / took.0.max(1);
+    let left = Bytes(manifest.size.0.saturating_sub(before.0));
+    let rate = Bytes(left.0.saturating_mul(1_000) / took.0.max(1));
+    let (size, title) = (manifest.size, title(manifest));
+    let how = if before.0 == 0 {
+        format!("{size} of {title} read back in {took} ({rate}/s)")
+    } else {
+        format!(
+            "{size} of {title} read back: {before} while the rest was written, {left} in {took} after it ({rate}/s)"
+        )
+    };
     Ok(vec![
         format!(
-            "{} of {} read back in {took} ({}/s), {} chunks and the zeros between them as the manifest says",
-            manifest.size,
-            title(manifest),
-            Bytes(rate),
+            "{how}, {} chunks and the zeros between them as the manifest says",
             manifest.chunks.len()
         ),
         format!("manifest {}", digest(manifest)),
@@ -139,6 +203,7 @@ struct Reader<'a> {
     clock: Clock,
     rate: Rate,
     done: u64,
+    proven: Proven,
     on: &'a mut dyn FnMut(Moved),
 }
 
@@ -155,7 +220,9 @@ impl Reader<'_> {
             self.target.answered(number, answer.done)?;
         }
         let spans = cut(self.manifest);
-        let mut parts = spans.iter().flat_map(|span| parts(*span));
+        let proven = std::mem::take(&mut self.proven);
+        let left = spans.iter().zip(0..).filter(|(_, at)| !proven.has(*at));
+        let mut parts = left.flat_map(|(span, _)| parts(*span));
         let buffers = (2 * flight(span_size(self.manifest.chunk_size)) / 3).clamp(1, PIECES_MAX);
         let mut out = 0;
         loop {
@@ -206,22 +273,15 @@ impl Reader<'_> {
                         return Ok(false);
                     }
                     None if effect.is_clear => part,
-                    None => {
-                        let seen = "a byte of it is set, the manifest says that it is zero";
-                        return Err(self.differs(part.from, part.to - part.from, seen));
-                    }
+                    None => return Err(is_not_clear(self.path, self.manifest, part.from, part.to)),
                 }
             }
             Message::Hashed(part, buffer, right) => {
                 self.pool.plain.give_back(buffer);
                 let wrong = part.span.all() & !right;
                 if let Some(chunk) = members(part.span, wrong).next() {
-                    let chunk = self.manifest.chunks[chunk];
-                    let seen = format!(
-                        "the bytes have another digest, the manifest says {}",
-                        chunk.digest
-                    );
-                    return Err(self.differs(chunk.offset.0, chunk.length.0, &seen));
+                    let chunk = &self.manifest.chunks[chunk];
+                    return Err(differs_in(self.path, self.manifest, chunk));
                 }
                 part
             }
@@ -252,19 +312,34 @@ impl Reader<'_> {
         };
         heard.map_err(|_| self.target.silent())
     }
+}
 
-    fn differs(&self, at: u64, length: u64, seen: &str) -> Reason {
-        Reason::new(
-            ReasonCode::DiskError,
-            format!(
-                "{} gives other bytes than were written: {length} bytes at byte {at} of {}",
-                self.path.display(),
-                title(self.manifest)
-            ),
-            "replace the disk; if a new one does the same, test the machine's memory and the controller",
-        )
-        .seen(seen)
-    }
+/// A chunk reads back as something else.
+pub(super) fn differs_in(path: &Path, manifest: &Manifest, chunk: &Chunk) -> Reason {
+    let seen = format!(
+        "the bytes have another digest, the manifest says {}",
+        chunk.digest
+    );
+    differs(path, manifest, (chunk.offset.0, chunk.length.0), &seen)
+}
+
+/// Zeros do not read back as zeros.
+pub(super) fn is_not_clear(path: &Path, manifest: &Manifest, from: u64, to: u64) -> Reason {
+    let seen = "a byte of it is set, the manifest says that it is zero";
+    differs(path, manifest, (from, to - from), seen)
+}
+
+fn differs(path: &Path, manifest: &Manifest, (at, length): (u64, u64), seen: &str) -> Reason {
+    Reason::new(
+        ReasonCode::DiskError,
+        format!(
+            "{} gives other bytes than were written: {length} bytes at byte {at} of {}",
+            path.display(),
+            title(manifest)
+        ),
+        "replace the disk; if a new one does the same, test the machine's memory and the controller",
+    )
+    .seen(seen)
 }
 
 /// A span of chunks is one part; zeros are looked at in pieces.

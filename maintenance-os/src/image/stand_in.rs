@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! An image whose chunks come from memory: the real writer and the real reading back, without a server.
 
-use super::deploy::{Options, deploy_within};
-use super::read_back::read_back_within;
+use super::deploy::{Deployed, Options, deploy_within};
+use super::read_back::{Proven, read_back_within};
 use super::source::{ChunkSource, Fixed};
 use super::target::REQUEST_MAX;
 use groundstate_api::image::{Blob, Chunk, ImageKind, Manifest};
@@ -111,20 +111,44 @@ impl Made {
         patience: Duration,
         target: &Path,
     ) -> Result<Vec<String>, Reason> {
+        self.deploy(patience, target, None)
+            .map(|deployed| deployed.facts)
+    }
+
+    fn deploy(
+        &self,
+        patience: Duration,
+        target: &Path,
+        read_behind: Option<Bytes>,
+    ) -> Result<Deployed, Reason> {
         let sources = Fixed::local(self.stored.clone());
         let options = Options {
             tail_stays: true,
+            read_behind,
             ..Options::default()
         };
-        let deployed = deploy_within(
+        deploy_within(
             patience,
             &self.manifest,
             target,
             &sources,
             &options,
             &mut |_| (),
-        );
-        deployed.map(|deployed| deployed.facts)
+        )
+    }
+
+    /// Writes it, reading back on the way what `behind` more bytes were written after, and then the rest. Tells how many bytes
+    /// were read back on the way.
+    pub(crate) fn write_and_read_back(
+        &self,
+        patience: Duration,
+        target: &Path,
+        behind: Bytes,
+    ) -> Result<Bytes, Reason> {
+        let deployed = self.deploy(patience, target, Some(behind))?;
+        let proven = &deployed.proven;
+        read_back_within(patience, &self.manifest, target, proven, &mut |_| ())?;
+        Ok(proven.bytes(&self.manifest))
     }
 
     pub(crate) fn read_back(&self, target: &Path) -> Result<Vec<String>, Reason> {
@@ -136,6 +160,7 @@ impl Made {
         patience: Duration,
         target: &Path,
     ) -> Result<Vec<String>, Reason> {
-        read_back_within(patience, &self.manifest, target, &mut |_| ())
+        let nothing = Proven::default();
+        read_back_within(patience, &self.manifest, target, &nothing, &mut |_| ())
     }
 }

@@ -99,6 +99,17 @@ impl Target {
         self.measured.size
     }
 
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether what was written may be read back while more is written: what is read comes from the disk, which does not
+    /// turn.
+    pub(super) const fn reads_while_it_writes(&self) -> bool {
+        self.measured.is_direct && !self.measured.is_turning
+    }
+
     /// Whether it goes past the page cache.
     pub(super) fn fact(&self) -> String {
         if self.measured.is_direct {

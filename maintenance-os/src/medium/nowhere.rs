@@ -34,6 +34,10 @@ impl Medium for Nowhere {
         true
     }
 
+    fn is_turning(&self) -> bool {
+        false
+    }
+
     fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<usize> {
         let count = self.count(bytes.len(), at);
         bytes.get_mut(..count).unwrap_or_default().fill(0);

@@ -137,6 +137,10 @@ struct State {
     gone: Option<i32>,
     released: bool,
     most_at_once: usize,
+    /// Bytes that were written and not flushed since, where somebody watches.
+    unflushed: Option<BTreeMap<u64, u64>>,
+    /// Reads of such bytes.
+    too_early: u64,
 }
 
 /// A disk in memory.
@@ -160,6 +164,8 @@ impl StandIn {
             gone: None,
             released: false,
             most_at_once: usize::MAX,
+            unflushed: None,
+            too_early: 0,
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -201,6 +207,17 @@ impl StandIn {
     /// No call moves more than so many bytes.
     pub(crate) fn at_most(&self, bytes: usize) {
         self.state().most_at_once = bytes;
+    }
+
+    /// Counts from now on who reads what was written and not flushed.
+    pub(crate) fn watch(&self) {
+        let mut state = self.state();
+        (state.unflushed, state.too_early) = (Some(BTreeMap::new()), 0);
+    }
+
+    /// How many reads were of bytes that were not flushed.
+    pub(crate) fn too_early(&self) -> u64 {
+        self.state().too_early
     }
 
     /// Ends every hanging call.
@@ -274,12 +291,21 @@ impl Medium for Place {
     }
 
     fn is_direct(&self) -> bool {
+        true
+    }
+
+    fn is_turning(&self) -> bool {
         false
     }
 
     fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<usize> {
-        let (state, _) = self.disk.call(Call::Read)?;
+        let (mut state, _) = self.disk.call(Call::Read)?;
         let length = self.room(bytes.len(), at, state.most_at_once);
+        let (from, to) = (self.start + at, self.start + at + length as u64);
+        let overlaps = |(start, end): (&u64, &u64)| *start < to && from < *end;
+        if state.unflushed.iter().flatten().any(overlaps) {
+            state.too_early += 1;
+        }
         state.image.read(&mut bytes[..length], self.start + at);
         Ok(length)
     }
@@ -293,6 +319,9 @@ impl Medium for Place {
         let mut bytes = bytes[..length].to_vec();
         bytes[length / 2] ^= u8::from(lies);
         state.image.write(&bytes, self.start + at);
+        if let Some(unflushed) = &mut state.unflushed {
+            unflushed.insert(self.start + at, self.start + at + length as u64);
+        }
         state.log.push(Op::Write {
             at: self.start + at,
             bytes: bytes.into(),
@@ -307,6 +336,7 @@ impl Medium for Place {
     fn flush(&self) -> io::Result<()> {
         let (mut state, _) = self.disk.call(Call::Flush)?;
         state.log.push(Op::Flush);
+        state.unflushed.iter_mut().for_each(BTreeMap::clear);
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 //! The main loop: events to the machine, its wishes to threads.
 
 use crate::handover;
+use crate::image::Proven;
 use crate::pid1::call::{Credential, Provisioner};
 use crate::pid1::console::Console;
 use crate::pid1::drivers::Drivers;
@@ -23,7 +24,7 @@ use std::convert::Infallible;
 use std::fs::File;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 /// The longest that the main loop sleeps; deadlines are looked at at least this often.
@@ -68,6 +69,7 @@ pub(super) fn run(page: Option<File>, log: &Log, first_line: Millis) -> Result<I
         firmware: None,
         credential: None,
         inventory: None,
+        proven: Arc::default(),
         rescue: None,
         rescue_shell: None,
     };
@@ -95,6 +97,8 @@ struct Shell {
     firmware: Option<Firmware>,
     credential: Option<Credential>,
     inventory: Option<Box<Inventory>>,
+    /// What of the image was read back while it was written, for the step that reads it back.
+    proven: Arc<Mutex<Proven>>,
     rescue: Option<Rescue>,
     rescue_shell: Option<RescueShell>,
 }
@@ -316,6 +320,7 @@ impl Shell {
             run,
             firmware: self.firmware,
             words: self.words.clone(),
+            proven: Arc::clone(&self.proven),
         };
         self.spawn(move |_| workshop.carry_out(&plan, step));
     }

@@ -29,8 +29,8 @@ use mos_core::loader_entry::starts_from;
 use mos_core::phases::Event;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Between two reports on the same step's progress.
@@ -60,6 +60,8 @@ pub(super) struct Workshop {
     pub(super) firmware: Option<Firmware>,
     /// Where to tell what happened.
     pub(super) words: Sender<Word>,
+    /// What of the image was read back while it was written.
+    pub(super) proven: Arc<Mutex<image::Proven>>,
 }
 
 impl Workshop {
@@ -158,9 +160,10 @@ impl Workshop {
             let loading = (plan.hand_over == HandOver::Kexec)
                 .then(|| scope.spawn(|| self.load_host_kernel(plan, &manifest)));
             let mut listener = self.listener();
-            // The next step reads every byte back, so that one digest is enough here.
+            // Every byte is read back, most of them while the others are written, so that one digest is enough here.
             let options = image::Options {
                 proof: image::Proof::Stored,
+                read_behind: Some(image::READ_BEHIND),
                 // By the plan's own table there a run that is cut is known again.
                 tail_stays: true,
                 ..image::Options::default()
@@ -170,8 +173,9 @@ impl Workshop {
                 Ok(book) => book,
                 Err(_) => &alone,
             };
-            let mut facts =
-                image::deploy(&manifest, target, sources, &options, &mut listener)?.facts;
+            let deployed = image::deploy(&manifest, target, sources, &options, &mut listener)?;
+            *self.proven() = deployed.proven;
+            let mut facts = deployed.facts;
             match room {
                 Ok(book) => {
                     facts.push(book.fact());
@@ -235,9 +239,19 @@ impl Workshop {
         let manifest = self.manifest(plan)?;
         if let Some((disk, ..)) = whole::planned(plan) {
             let (body, target) = (whole_disk::body_of(&manifest), whole::held(plan, disk)?);
-            return image::read_back(&body, &target, &mut self.listener());
+            return self.read_back_from(&body, &target);
         }
-        image::read_back(&manifest, &partition(plan, is_root)?, &mut self.listener())
+        self.read_back_from(&manifest, &partition(plan, is_root)?)
+    }
+
+    /// What was not read back while the image was written; all of it where that was another boot.
+    fn read_back_from(&self, manifest: &Manifest, target: &Path) -> Result<Vec<String>, Reason> {
+        let proven = std::mem::take(&mut *self.proven());
+        image::read_back_rest(manifest, target, &proven, &mut self.listener())
+    }
+
+    fn proven(&self) -> MutexGuard<'_, image::Proven> {
+        self.proven.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn first_boot(&self, plan: &Plan) -> Result<Vec<String>, Reason> {

@@ -3,6 +3,11 @@
 
 use std::process::ExitCode;
 
+/// How far in the meanings stand.
+const INDENT: usize = 5;
+/// The narrowest terminal that the help is made for.
+const COLUMNS: usize = 80;
+
 /// How a command ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -55,13 +60,42 @@ impl From<End> for ExitCode {
 
 /// The table as it stands below `--help` and in the man page.
 pub(crate) fn help() -> String {
-    let rows = TABLE.map(|(status, means)| format!("  {status}  {means}"));
+    let rows = TABLE.map(|(status, means)| format!("  {status}  {}", folded(means)));
     format!("Exit status:\n{}", rows.join("\n"))
+}
+
+/// In lines that fit behind the status on 80 columns, each after the first as far in as the first.
+fn folded(means: &str) -> String {
+    let mut text = String::new();
+    let mut used = INDENT;
+    for word in means.split(' ') {
+        if used > INDENT && used + 1 + word.len() > COLUMNS {
+            text.push('\n');
+            text.push_str(&" ".repeat(INDENT));
+            used = INDENT;
+        } else if used > INDENT {
+            text.push(' ');
+            used += 1;
+        }
+        text.push_str(word);
+        used += word.len();
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_table_fits_on_a_terminal_of_80_columns() {
+        let help = help();
+        assert!(help.lines().all(|line| line.len() <= COLUMNS), "{help}");
+        let words: Vec<&str> = help.split_whitespace().collect();
+        for (_, means) in TABLE {
+            assert!(words.join(" ").contains(means), "{means}");
+        }
+    }
 
     #[test]
     fn the_guide_has_the_same_table() {

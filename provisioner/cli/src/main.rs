@@ -88,12 +88,32 @@ enum Command {
 /// Where somebody begins who has never seen it, and what a script needs to know.
 fn first_steps() -> String {
     let steps = "First steps:
-  groundstate up --interface eth1 --site site.toml   run all servers
-  groundstate node list                              every node and where it is
-  groundstate node explain NODE                      what it waits for, and what you can do
-  groundstate node provision NODE                    order its first run
-  groundstate watch                                  the whole site on one screen";
+  groundstate site check site.toml        every fault of a site file, with its line
+  groundstate up --interface eth1         run all servers, with ./site.toml
+  groundstate node list                   every node and where it is
+  groundstate node explain NODE           what it waits for, what you can do
+  groundstate node provision NODE         order its first run
+  groundstate watch                       the whole site on one screen";
     format!("{steps}\n\n{}", exit::help())
+}
+
+/// The command line. What is wrong with it is told by what was typed: an option that the environment gives was not.
+fn parsed() -> Cli {
+    let error = match Cli::try_parse() {
+        Ok(cli) => return cli,
+        Err(error) => error,
+    };
+    let typed = without_environment(Cli::command()).try_get_matches_from(std::env::args_os());
+    match typed {
+        Err(typed) if error.use_stderr() && typed.kind() == error.kind() => typed.exit(),
+        Ok(_) | Err(_) => error.exit(),
+    }
+}
+
+fn without_environment(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|arg| arg.env(clap::builder::Resettable::Reset))
+        .mut_subcommands(without_environment)
 }
 
 fn main() -> ExitCode {
@@ -108,7 +128,7 @@ fn main() -> ExitCode {
         eprintln!("groundstate: a TLS provider is installed already");
         return ExitCode::from(exit::ERROR);
     }
-    let done = match Cli::parse().command {
+    let done = match parsed().command {
         Command::Up(args) => up::run(&args),
         Command::PxeServer(args) => pxe_server::run(&args),
         Command::Image(command) => image::run(&command),
@@ -137,7 +157,7 @@ fn main() -> ExitCode {
                 client::said::tell(&refused.reason.to_string());
                 return ExitCode::from(exit::HELD);
             }
-            client::said::tell(&format!("groundstate: {error:#}"));
+            client::said::tell(&format!("groundstate: {}", client::said::causes(&error)));
             ExitCode::from(exit::ERROR)
         }
     }

@@ -114,12 +114,27 @@ fn a_file_that_is_dropped_in_is_found_and_a_kept_copy_is_known() {
             (["-z", "1 Jan 2001"], "200"),
             (["-H", "If-None-Match: \"other\", *"], "304"),
             (["-H", "If-None-Match: \"other\""], "200"),
+            (["-H", "If-Match: \"other\""], "412"),
+            (["-H", "If-Match: \"other\", *"], "200"),
+            (["-H", "If-Unmodified-Since: Mon, 01 Jan 2001 00:00:00 GMT"], "412"),
+            (["-H", "If-Unmodified-Since: Fri, 01 Jan 2100 00:00:00 GMT"], "200"),
+            // A header that is no date is none.
+            (["-H", "If-Unmodified-Since: yesterday"], "200"),
+            (["-H", "Range: Bytes=1-2"], "206"),
+            (["-H", "Range: bytes=99999999999999999999-"], "416"),
         ] {
             let mut asked = vec!["-sS", "-o", "/dev/null", "-w", "%{http_code}"];
             asked.extend(condition);
             asked.push(url);
             assert_eq!(client.run("curl", &asked), code, "{condition:?}");
         }
+        // The length of the whole file, whatever part is asked for.
+        let head = client.run("curl", &["-sSI", "-H", "Range: bytes=1-2", url]);
+        let head = head.to_ascii_lowercase();
+        assert!(
+            head.starts_with("http/1.1 200") && head.contains("content-length: 4\r"),
+            "{head}"
+        );
         served.stop();
     });
 }

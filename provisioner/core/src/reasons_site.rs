@@ -13,6 +13,8 @@ use groundstate_api::{MacAddr, NodeId, Part, Reason, ReasonCode};
 const NEXT_RUN: &str = "from the next run of each node on; until then nothing on its disks changes";
 const NEXT_BOOT: &str = "at each machine's next boot from the network";
 const AT_ONCE: &str = "at once";
+const LEASES: &str =
+    "at once for leases that are given or renewed; those that were given hold until they end";
 const RESTART: &str = "when groundstate is started again";
 
 /// What follows from a change, and whether it takes effect only at the next start.
@@ -24,6 +26,7 @@ pub(crate) fn effect(resource: &str, kind: ChangeKind, keys: &[KeyChange]) -> (S
             return (custom + &of_node(kind, keys), false);
         }
         Some(("node", _)) => return (of_node(kind, keys), false),
+        Some(("pool", _)) => (LEASES, false),
         Some(("profile", _)) => ("at the next checks of its nodes", false),
         Some(("webhook", _)) if is_new => ("at once, for events from now on", false),
         Some(("switch" | "pdu", _)) => ("at once, on pages and repair tickets", false),
@@ -87,10 +90,7 @@ fn of_section(resource: &str) -> (&'static str, bool) {
             "when groundstate is started again; hosts that were made before go on calling the old address and port",
             true,
         ),
-        ("network", _) => (
-            "at once for leases that are given or renewed; those that were given hold until they end",
-            false,
-        ),
+        ("network", _) => (LEASES, false),
         ("policy", "image") => (
             "from the next run of each node on; hosts that are there stay as they are, and groundstate site drift names them",
             false,

@@ -11,7 +11,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use groundstate_api::site::{self, Site};
+use groundstate_api::site::{self, Network, Site};
 use groundstate_api::site_plan::{ChangeKind, KeyChange, SiteChange, SitePlan};
 use groundstate_api::view::Phase;
 use groundstate_api::{MacAddr, NodeId};
@@ -43,6 +43,13 @@ pub fn plan(
             list($kind, was, &after.$field, &mut changes)?;
         };
     }
+    let pools = |site: &Site| site.network.pools.clone();
+    list(
+        "pool",
+        &old.map(pools).unwrap_or_default(),
+        &after.network.pools,
+        &mut changes,
+    )?;
     list!("rack", racks);
     list!("switch", switches);
     list!("pdu", pdus);
@@ -94,20 +101,11 @@ fn sections(
 /// The site without its lists: they are long and are compared one by one.
 fn head(site: &Site) -> Site {
     Site {
-        name: site.name.clone(),
-        network: site.network.clone(),
-        policy: site.policy.clone(),
         boot: site.boot.clone(),
         images: site.images.clone(),
         healing: site.healing.clone(),
         rescue: site.rescue.clone(),
-        racks: Vec::new(),
-        switches: Vec::new(),
-        pdus: Vec::new(),
-        profiles: Vec::new(),
-        access: Vec::new(),
-        webhooks: Vec::new(),
-        nodes: Vec::new(),
+        ..Site::new(&site.name, site.network.clone(), site.policy.clone())
     }
 }
 
@@ -278,8 +276,8 @@ fn differences(was: &Flat, is: &Flat) -> Vec<KeyChange> {
         .collect()
 }
 
-/// A value by its leaves. Lists of texts and numbers are one leaf, things in lists are known by their name, serial number or
-/// slot, and by their place where they have none or it is not theirs alone.
+/// A value by its leaves. Lists of texts and numbers are one leaf, things in lists are known by their name, serial number, slot
+/// or MAC address, and by their place where they have none or it is not theirs alone.
 fn flat(path: &str, value: Option<&Value>) -> Flat {
     let mut out = Flat::new();
     if let Some(value) = value {
@@ -313,7 +311,7 @@ fn walk(path: &str, value: &Value, out: &mut Flat) {
         Value::Array(values) if values.iter().any(Value::is_object) => {
             let mut taken = BTreeSet::new();
             for (index, value) in values.iter().enumerate() {
-                let known = ["name", "path", "serial", "slot", "trouble"].iter();
+                let known = ["name", "path", "serial", "slot", "mac", "trouble"].iter();
                 let known = known
                     .filter_map(|key| value.get(key)?.as_str())
                     .find(|name| !name.is_empty() && taken.insert(name.to_string()));

@@ -22,46 +22,13 @@ fn site(counts: &[u16]) -> Site {
         count: *count,
         ..VhdPolicy::default()
     };
-    Site {
-        name: "lab".into(),
-        network: Network {
-            address: "10.0.0.1".parse().unwrap(),
-            prefix: 24,
-            pool_first: "10.0.0.100".parse().unwrap(),
-            pool_last: "10.0.0.200".parse().unwrap(),
-            router: None,
-            dns: vec![],
-            lease_secs: 3_600,
-            http_port: 80,
-            https_port: 8443,
-            pools: Vec::new(),
-        },
-        policy: Policy {
-            image: "debian".into(),
-            trust_root: None,
-            hand_over: HandOver::Kexec,
-            closed: true,
-            retries: groundstate_api::site::RETRIES_USUAL,
-            runs_at_once: None,
-            disks: groundstate_api::disk_policy::DiskPolicy::default(),
-            files: Vec::new(),
-            nocloud: None,
-            credentials: Vec::new(),
-            unattend: None,
-            vhds: counts.iter().enumerate().map(vhd).collect(),
-        },
-        boot: groundstate_api::boot_rules::BootRules::default(),
-        images: groundstate_api::fan_out::ImageRules::default(),
-        healing: groundstate_api::healing::HealingPolicy::default(),
-        rescue: groundstate_api::site_parts::RescueSite::default(),
-        racks: Vec::new(),
-        switches: Vec::new(),
-        pdus: Vec::new(),
-        profiles: Vec::new(),
-        access: Vec::new(),
-        webhooks: Vec::new(),
-        nodes: vec![],
-    }
+    let at = |last| core::net::Ipv4Addr::new(10, 0, 0, last);
+    let network = Network::new(at(1), 24, (at(100), at(200)));
+    let policy = Policy {
+        vhds: counts.iter().enumerate().map(vhd).collect(),
+        ..Policy::new("debian", HandOver::Kexec)
+    };
+    Site::new("lab", network, policy)
 }
 
 #[test]

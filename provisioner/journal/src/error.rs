@@ -156,6 +156,17 @@ pub enum JournalError {
         /// Why.
         why: String,
     },
+    /// What is known here is less than the journal holds, which is the truth.
+    #[error(
+        "event {number} stands in the journal and was not taken in to its end: what is known here is not what the journal says"
+    )]
+    Unfolded {
+        /// The first event of those.
+        number: u64,
+    },
+    /// Who was to decide and write came upon a fault of its own on the way.
+    #[error("a fault of the provisioner ended this before it was answered")]
+    Fault,
     /// An event is not what we write.
     #[error("event {number} of the journal cannot be understood: {source}")]
     Event {
@@ -230,6 +241,8 @@ impl JournalError {
             | Self::Taken { .. }
             | Self::NotLeader { .. }
             | Self::Unusable { .. }
+            | Self::Unfolded { .. }
+            | Self::Fault
             | Self::Event { .. }
             | Self::Encode(_)
             | Self::NoDocument { .. }

@@ -8,6 +8,8 @@ mod audit;
 mod error;
 mod etcd;
 #[cfg(feature = "peer")]
+pub mod hooked;
+#[cfg(feature = "peer")]
 pub mod past;
 #[cfg(feature = "peer")]
 pub mod peer;
@@ -66,7 +68,7 @@ pub trait Reader: Send {
         limit: usize,
         wanted: Orders<'_>,
     ) -> Result<Audited, JournalError> {
-        audit::by_looking(self, after, limit, wanted)
+        audit::by_looking(self, after, limit, (wanted, u64::MAX))
     }
     /// Blocks until there is an event above `after`, or for `most`. Another event, or none, may have woken it.
     ///

@@ -106,6 +106,8 @@ impl SqliteJournal {
 const IS_ORDER: &str = "substr(body, 1, 21) = '{\"happened\":\"audited\"'";
 /// Of a caller.
 const BY_CALLER: &str = "AND json_extract(body, '$.audit.by') = :by";
+/// What only asked is left out.
+const NO_DRY_RUN: &str = "AND json_extract(body, '$.audit.dry_run') IS NOT 1";
 /// About a node: its own path, or one below it.
 const AT_NODE: &str = "AND (
     substr(json_extract(body, '$.audit.did'), instr(json_extract(body, '$.audit.did'), ' ') + 1) = :path
@@ -261,10 +263,15 @@ impl Reader for SqliteJournal {
         let after = i64::try_from(after).unwrap_or(i64::MAX);
         let by = wanted.by.map_or("", |_| BY_CALLER);
         let at = wanted.node.map_or("", |_| AT_NODE);
+        let since = wanted.since.map_or("", |_| "AND at >= :since");
+        let until = wanted.until.map_or("", |_| "AND at < :until");
+        let dry = if wanted.no_dry_runs { NO_DRY_RUN } else { "" };
         let sql = format!(
             "SELECT number, at, node, body FROM events
-             WHERE {IS_ORDER} AND number > :after {by} {at} ORDER BY number LIMIT :most"
+             WHERE {IS_ORDER} AND number > :after {by} {at} {since} {until} {dry} ORDER BY number LIMIT :most"
         );
+        let moment = |at: Millis| i64::try_from(at.0).unwrap_or(i64::MAX);
+        let (since, until) = (wanted.since.map(moment), wanted.until.map(moment));
         let path = wanted.node.map(|node| format!("{PATH}{node}"));
         // '0' follows '/'.
         let (first, end) = (
@@ -287,6 +294,9 @@ impl Reader for SqliteJournal {
                 (":end", &end),
             ]);
         }
+        let moments = [(":since", &since), (":until", &until)];
+        let moments = moments.into_iter().filter(|(_, at)| at.is_some());
+        given.extend(moments.map(|(name, at)| (name, at as &dyn rusqlite::ToSql)));
         let mut rows = query.query(given.as_slice()).map_err(unread)?;
         let events = events_of(&mut rows)?;
         let full = events.len() >= limit;

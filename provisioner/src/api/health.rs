@@ -65,6 +65,11 @@ impl Provisioner {
             }
             Standing::Refuses(_) => ready.role = RoleAmong::Refuses,
         }
+        if let Err(error) = self.is_folded() {
+            ready.ready = false;
+            ready.reason = Some(reason_of(&error));
+            return ready;
+        }
         if matches!(standing, Standing::Follows(_)) {
             match self.newest_in_journal() {
                 Ok(there) => {

@@ -2,7 +2,7 @@
 //! Actions without a BMC, with one, with one that lies, and after a restart of ours.
 
 use super::kept;
-use crate::images::Images;
+use crate::provisioner::tests::{NoImages, site};
 use crate::provisioner::{Options, Provisioner};
 use axum::extract::{Path as UrlPath, State};
 use axum::http::{Method, StatusCode};
@@ -13,8 +13,6 @@ use groundstate_api::action::{Act, ActionView, NextBoot, Outcome, PowerTo};
 use groundstate_api::adopt::AdoptToken;
 use groundstate_api::boot::{BootSighting, Firmware};
 use groundstate_api::host::{HostAct, HostInstruction};
-use groundstate_api::image::ImageRef;
-use groundstate_api::site::Site;
 use groundstate_api::site_parts::{BmcProtocol, BmcSite};
 use groundstate_api::{Digest, NodeId, Reason, ReasonCode};
 use prov_core::adopt::Adoptee;
@@ -27,34 +25,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
-
-const SITE: &str = r#"
-name = "lab"
-[network]
-address = "127.0.0.1"
-prefix = 24
-pool_first = "127.0.0.100"
-pool_last = "127.0.0.200"
-[policy]
-image = "debian-host"
-hand_over = "kexec"
-[[node]]
-name = "node-1"
-mac = "02:00:00:00:00:01"
-uuid = "564d1234-5678-9abc-def0-123456789abc"
-serial = "SN-1"
-"#;
-
-struct NoImages;
-
-impl Images for NoImages {
-    fn newest(&self, _: &str) -> Result<Option<ImageRef>, Reason> {
-        Ok(None)
-    }
-    fn verify(&self, _: &ImageRef) -> Result<(), Reason> {
-        Ok(())
-    }
-}
 
 /// A BMC in a few lines: power, an override, and whether it does what it says.
 #[derive(Default)]
@@ -96,7 +66,7 @@ async fn redfish(
             Json(json!({ "Members": [{ "@odata.id": "/redfish/v1/Systems/1" }] })).into_response()
         }
         ("GET", "v1/Systems/1") => Json(json!({
-            "@odata.id": "/redfish/v1/Systems/1", "Id": "1", "Manufacturer": "Contoso", "Model": "R1\u{1b}[2J", "SerialNumber": "SN-1",
+            "@odata.id": "/redfish/v1/Systems/1", "Id": "1", "Manufacturer": "Contoso", "Model": "R1\u{1b}[2J", "SerialNumber": "GS1",
             "BiosVersion": "2", "PowerState": if fake.on { "On" } else { "Off" },
             "Boot": {
                 "BootSourceOverrideEnabled": fake.enabled, "BootSourceOverrideTarget": fake.target,
@@ -144,7 +114,7 @@ async fn fake_bmc(fake: &Shared) -> (SocketAddr, watch::Sender<bool>) {
 }
 
 fn open(dir: &Path, bmc: Option<SocketAddr>) -> Provisioner {
-    let mut site: Site = toml::from_str(SITE).unwrap();
+    let mut site = site();
     site.nodes[0].bmc = bmc.map(|address| BmcSite {
         address: address.to_string(),
         protocol: Some(BmcProtocol::RedfishHttp),
@@ -226,7 +196,7 @@ async fn without_a_bmc_a_person_is_asked_by_the_serial_number() {
     for act in [ON, CYCLE, Act::Identify { on: true }] {
         let reason = ours.target_for(&node(), &act).await.unwrap_err();
         assert_eq!(reason.code, ReasonCode::PowerNeeded);
-        assert!(reason.next_step.contains("SN-1"), "{reason}");
+        assert!(reason.next_step.contains("GS1"), "{reason}");
         // Nothing is begun that nobody could do.
         let reply = want(&ours, act).await;
         assert!(matches!(&reply, Some(Reply::Conflict(_))), "{reply:?}");
@@ -353,11 +323,11 @@ fn host_that_can(ours: &Provisioner) -> tokio::task::JoinHandle<()> {
     let token = Digest::of(b"token");
     let boot = "33333333-3333-4333-8333-333333333333";
     let request = json!({
-        "schema": 1, "macs": ["02:00:00:00:00:01"], "boot_mac": "02:00:00:00:00:01", "serial": "SN-1", "boot_id": boot,
+        "schema": 1, "macs": ["02:00:00:00:00:01"], "boot_mac": "02:00:00:00:00:01", "serial": "GS1", "boot_id": boot,
         "uuid": "564d1234-5678-9abc-def0-123456789abc", "uefi": true, "os": "theirs",
         "inventory": {
             "schema": 1, "boot_id": boot, "first_line_after": 0, "complete_after": 0, "disks": [], "nics": [],
-            "system": {"manufacturer": "Contoso", "product": "R1", "serial": "SN-1", "uuid": null, "firmware_version": "2",
+            "system": {"manufacturer": "Contoso", "product": "R1", "serial": "GS1", "uuid": null, "firmware_version": "2",
                 "firmware": null, "uefi": true, "cpus": 1, "cpu_model": "c"},
             "memory": {"available": 1, "configured": 1, "dimms": []}, "could_not_look": [],
         },

@@ -42,7 +42,7 @@ pub(super) struct Job {
     only_if: Option<Arc<OnlyIf>>,
     /// Taken when it is decided on for good.
     input: Option<Input>,
-    ticket: Arc<Ticket>,
+    ticket: Promise,
 }
 
 type Outcome = Result<Option<Reply>, Unheard>;
@@ -58,6 +58,29 @@ impl Ticket {
 
     fn take(&self) -> Option<Outcome> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// That an answer will come. Where whoever was to give it ends in a panic, the answer is that.
+struct Promise(Option<Arc<Ticket>>);
+
+impl Promise {
+    fn of(ticket: &Arc<Ticket>) -> Self {
+        Self(Some(ticket.clone()))
+    }
+
+    fn keep(mut self, outcome: Outcome) {
+        if let Some(ticket) = self.0.take() {
+            ticket.give(outcome);
+        }
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.0.take() {
+            ticket.give(Err(Unheard::Journal(JournalError::Fault)));
+        }
     }
 }
 
@@ -168,7 +191,7 @@ impl Provisioner {
                     from: None,
                     only_if: None,
                     input: Some(input),
-                    ticket: ticket.clone(),
+                    ticket: Promise::of(&ticket),
                 });
                 ticket
             };
@@ -191,7 +214,7 @@ impl Provisioner {
             from,
             only_if: self.only_if.clone(),
             input: Some(input),
-            ticket: ticket.clone(),
+            ticket: Promise::of(&ticket),
         });
         self.served(&ticket)
     }
@@ -254,7 +277,7 @@ impl Provisioner {
             let decided = match self.decide(at, &mut job, alone) {
                 Ok(decided) => decided,
                 Err(unheard) => {
-                    job.ticket.give(Err(unheard));
+                    job.ticket.keep(Err(unheard));
                     continue;
                 }
             };
@@ -294,18 +317,18 @@ impl Provisioner {
         Ok(Decided::of(Some(job.node.clone()), wishes))
     }
 
-    fn commit(&self, book: &mut Book, at: Millis, batch: Vec<(Arc<Ticket>, Decided)>) {
+    fn commit(&self, book: &mut Book, at: Millis, batch: Vec<(Promise, Decided)>) {
         let (tickets, decided): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
         match self.fulfil(book, at, decided) {
             Ok(replies) => {
-                let pairs = tickets.iter().zip(replies);
-                pairs.for_each(|(ticket, reply)| ticket.give(Ok(reply)));
+                let pairs = tickets.into_iter().zip(replies);
+                pairs.for_each(|(ticket, reply)| ticket.keep(Ok(reply)));
             }
             Err(error) => {
                 let error = Arc::new(error);
                 for ticket in tickets {
                     let shared = JournalError::Shared(error.clone());
-                    ticket.give(Err(Unheard::Journal(shared)));
+                    ticket.keep(Err(Unheard::Journal(shared)));
                 }
             }
         }
@@ -316,7 +339,7 @@ impl Provisioner {
         let jobs: Vec<Job> = self.queue().drain(..).collect();
         for job in jobs {
             let shared = JournalError::Shared(error.clone());
-            job.ticket.give(Err(Unheard::Journal(shared)));
+            job.ticket.keep(Err(Unheard::Journal(shared)));
         }
     }
 
@@ -355,6 +378,7 @@ impl Provisioner {
         }
         let began = std::time::Instant::now();
         let written = self.write(book, &events)?;
+        let folding = self.inner.unfolded.folding(&events);
         self.inner.figures.wrote(&events, began.elapsed());
         let mut replies = Vec::new();
         let (mut asked, mut carry) = (Vec::new(), Vec::new());
@@ -369,6 +393,7 @@ impl Provisioner {
                 asked.extend(settled.plans.into_iter().map(|run| (node.clone(), run)));
             }
         }
+        folding.done();
         for plan in asked {
             // The receiver is gone only when we stop; then the plan is made after the next start.
             let _stopped = self.inner.plans.send(plan);
@@ -386,6 +411,8 @@ impl Provisioner {
     pub(super) fn fold(&self, fleet: &mut Fleet, events: &[Event]) {
         let mut due = self.due();
         for event in events {
+            #[cfg(test)]
+            super::unfolded_tests::trip(event);
             fleet.apply(event);
             if let Some(node) = event.node.as_ref().and_then(|id| fleet.node(id)) {
                 due.know(node.id(), node.deadline());
@@ -443,6 +470,11 @@ impl Provisioner {
             one if !one.is_uncertain() => return,
             _ => {}
         }
+        self.is_in_doubt(book);
+    }
+
+    /// The journal may hold more than is known here.
+    pub(super) fn is_in_doubt(&self, book: &mut Book) {
         book.doubtful = true;
         self.inner.doubtful.store(true, Ordering::SeqCst);
     }
@@ -458,8 +490,8 @@ impl Provisioner {
     }
 
     pub(super) fn book(&self) -> MutexGuard<'_, Book> {
-        // A panic while the book was open cannot have left a half change: events are folded one by one, after they
-        // are durable.
+        // A panic while the book was open left what is durable, and all or none of it folded in; or it is noted that the fold
+        // ended half way (`Unfolded`), and nothing more is decided.
         self.inner
             .book
             .lock()

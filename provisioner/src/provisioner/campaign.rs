@@ -88,7 +88,9 @@ impl Provisioner {
             what,
         };
         let written = self.write(book, std::slice::from_ref(&event))?;
+        let folding = self.inner.unfolded.folding(std::slice::from_ref(&event));
         self.fold(&mut self.fleet_mut(), std::slice::from_ref(&event));
+        folding.done();
         event.at = written;
         self.tell(book.newest, vec![event]);
         Ok(())
@@ -155,6 +157,7 @@ impl Provisioner {
     /// Takes in a page that was read while we followed, as far as it is news still.
     fn follow_page(&self, page: &[Event]) -> Result<(), JournalError> {
         let mut book = self.book();
+        self.is_folded()?;
         if !matches!(self.inner.leader.standing(), Standing::Follows(_)) {
             return Ok(());
         }
@@ -175,6 +178,16 @@ impl Provisioner {
                 why: format!("event {} follows event {}", event.number, book.newest),
             });
         }
+        let folding = self.inner.unfolded.folding(std::slice::from_ref(event));
+        let taken = self.fold_one(book, event);
+        // What could not be read for it left everything as it was: the next try begins anew.
+        folding.done();
+        taken?;
+        book.newest = event.number;
+        Ok(())
+    }
+
+    fn fold_one(&self, book: &mut Book, event: &Event) -> Result<(), JournalError> {
         if let event::Happened::SiteApplied {
             version,
             digest,
@@ -189,7 +202,6 @@ impl Provisioner {
             self.fold(&mut fleet, std::slice::from_ref(event));
             super::in_force::note_gone(&fleet, event, &mut book.gone);
         }
-        book.newest = event.number;
         Ok(())
     }
 }
@@ -201,6 +213,10 @@ fn elect(inner: &Weak<Inner>, mut election: Box<dyn Election>, stop: &Receiver<(
             inner,
             only_if: None,
         };
+        if ours.is_folded().is_err() {
+            // Another one shall lead at once.
+            break;
+        }
         let lead = election.lead(ours.inner.leader.me());
         if lead.is_ok() {
             ours.inner.leader.know(election.members());
@@ -221,7 +237,8 @@ fn elect(inner: &Weak<Inner>, mut election: Box<dyn Election>, stop: &Receiver<(
 fn follow(inner: &Weak<Inner>, reader: &dyn Reader) {
     loop {
         let Some(known) = inner.upgrade().map(|inner| {
-            let follows = matches!(inner.leader.standing(), Standing::Follows(_));
+            let follows = matches!(inner.leader.standing(), Standing::Follows(_))
+                && inner.unfolded.check().is_ok();
             follows.then(|| *inner.newest.borrow())
         }) else {
             return;

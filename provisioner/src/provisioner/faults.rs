@@ -2,83 +2,18 @@
 //! Journals that are full, slow, silent, old or somebody else's; and what is seen of a decision before it is durable.
 
 use super::open::Parts;
-use super::tests::{parts, site};
+use super::tests::{NoImages, parts, site};
 use super::*;
-use crate::images::Images;
-use crate::journal::{Election, Journal, SqliteJournal};
+use crate::journal::SqliteJournal;
+use groundstate_api::ReasonCode;
 use groundstate_api::event::{Event, Happened};
-use groundstate_api::image::ImageRef;
 use groundstate_api::ready::RoleAmong;
 use groundstate_api::view::Phase;
-use groundstate_api::{Reason, ReasonCode};
 use groundstate_journal::EngineError;
+use groundstate_journal::hooked::Hooked;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
-
-struct NoImages;
-
-impl Images for NoImages {
-    fn newest(&self, _: &str) -> Result<Option<ImageRef>, Reason> {
-        Ok(None)
-    }
-    fn verify(&self, _: &ImageRef) -> Result<(), Reason> {
-        Ok(())
-    }
-}
-
-type Hook = Box<dyn FnMut(&[Event]) -> Result<(), JournalError> + Send>;
-
-/// A journal with something before and after each append.
-struct Hooked {
-    inner: SqliteJournal,
-    before: Hook,
-    after: Hook,
-}
-
-impl Reader for Hooked {
-    fn read(&self, a: u64, l: usize, n: Option<&NodeId>) -> Result<Vec<Event>, JournalError> {
-        self.inner.read(a, l, n)
-    }
-    fn latest(&self, limit: usize, node: Option<&NodeId>) -> Result<Vec<Event>, JournalError> {
-        self.inner.latest(limit, node)
-    }
-    fn newest(&self) -> Result<u64, JournalError> {
-        self.inner.newest()
-    }
-    fn log(&self, node: &NodeId, run: &RunId) -> Result<Option<String>, JournalError> {
-        self.inner.log(node, run)
-    }
-    fn document(&self, key: &str) -> Result<Option<Vec<u8>>, JournalError> {
-        self.inner.document(key)
-    }
-    fn wait(&self, after: u64, most: Duration) -> Result<(), JournalError> {
-        self.inner.wait(after, most)
-    }
-}
-
-impl Journal for Hooked {
-    fn append(&mut self, events: &[Event]) -> Result<(), JournalError> {
-        (self.before)(events)?;
-        self.inner.append(events)?;
-        (self.after)(events)
-    }
-    fn batch_max(&self) -> usize {
-        self.inner.batch_max()
-    }
-    fn append_log(&mut self, n: &NodeId, r: &RunId, o: u64, t: &str) -> Result<(), JournalError> {
-        self.inner.append_log(n, r, o, t)
-    }
-    fn put_document(&mut self, key: &str, bytes: &[u8]) -> Result<(), JournalError> {
-        self.inner.put_document(key, bytes)
-    }
-    fn reader(&self) -> Result<Box<dyn Reader>, JournalError> {
-        self.inner.reader()
-    }
-    fn election(&self) -> Option<Box<dyn Election>> {
-        None
-    }
-}
 
 fn silent(uncertain: bool) -> JournalError {
     JournalError::Write(EngineError::EtcdSilent {
@@ -102,12 +37,14 @@ fn many(nodes: u8) -> (Site, Vec<NodeId>) {
     (site, names)
 }
 
-fn open(dir: &std::path::Path, site: Site, before: Hook, after: Hook) -> Provisioner {
-    let journal = Hooked {
-        inner: SqliteJournal::open(&dir.join("journal.db")).unwrap(),
-        before,
-        after,
-    };
+type Hook = Box<dyn FnMut(&[Event]) -> Result<(), JournalError> + Send>;
+
+/// With something before and after each append.
+fn open(dir: &std::path::Path, site: Site, mut before: Hook, mut after: Hook) -> Provisioner {
+    let journal = SqliteJournal::open(&dir.join("journal.db")).unwrap();
+    let journal = Hooked::over(journal)
+        .before(move |write| before(write.events()))
+        .after(move |write| after(write.events()));
     let parts: Parts = parts(dir, Clock::new(), site, Arc::new(NoImages));
     Provisioner::with_parts(parts, Box::new(journal)).unwrap()
 }

@@ -137,7 +137,18 @@ impl Provisioner {
                 },
             };
             let written = self.write(&mut book, std::slice::from_ref(&event))?;
-            let added = self.put_in_force(&mut book, &event, site, (version, digest, by))?;
+            let folding = self.inner.unfolded.folding(std::slice::from_ref(&event));
+            let put = self.put_in_force(&mut book, &event, site, (version, digest, by));
+            folding.done();
+            let added = match put {
+                Ok(added) => added,
+                Err(error) => {
+                    // It stands in the journal: whoever decides next takes it in first.
+                    book.newest = event.number - 1;
+                    self.is_in_doubt(&mut book);
+                    return Err(error.into());
+                }
+            };
             event.at = written;
             self.tell(event.number, vec![event]);
             added
@@ -160,6 +171,8 @@ impl Provisioner {
     ) -> Result<Vec<NodeId>, JournalError> {
         let added = {
             let mut fleet = self.fleet_mut();
+            #[cfg(test)]
+            super::unfolded_tests::trip(event);
             fleet.apply(event);
             let at = (book.journal.as_ref(), event.number);
             let added = reconcile(&mut fleet, &site, self.now(), &mut book.gone, at)?;

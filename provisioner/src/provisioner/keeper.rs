@@ -25,6 +25,8 @@ const EVENTS_FEW: u64 = 1_000;
 const LONG: Duration = Duration::from_secs(10 * 60);
 /// At least so many times what the last one took lies between two.
 const PAUSE: u32 = 10;
+/// After one that failed, at least so long: what made it fail does not go away within seconds.
+const PAUSE_FAILED: Duration = Duration::from_secs(60);
 
 /// What is known of the last snapshot.
 #[derive(Debug)]
@@ -38,9 +40,24 @@ struct State {
     /// The event that the newest one was taken after.
     after: u64,
     ended: Instant,
-    took: Duration,
+    /// How long nothing is done from then on.
+    rest: Duration,
     busy: bool,
     said: bool,
+}
+
+/// One that is being taken. However that ends, the next one may be.
+struct Taking<'a> {
+    keeper: &'a Keeper,
+    began: Instant,
+    /// Where it succeeded: the event that it was taken after.
+    after: Option<u64>,
+}
+
+impl Drop for Taking<'_> {
+    fn drop(&mut self) {
+        self.keeper.ended(self.began.elapsed(), self.after);
+    }
 }
 
 /// Where a fold begins.
@@ -58,7 +75,7 @@ impl Keeper {
             state: Mutex::new(State {
                 after: 0,
                 ended: Instant::now(),
-                took: Duration::ZERO,
+                rest: Duration::ZERO,
                 busy: false,
                 said: false,
             }),
@@ -127,15 +144,19 @@ impl Keeper {
         let new = newest.saturating_sub(state.after);
         let idle = state.ended.elapsed();
         let wanted = new >= EVENTS || new >= EVENTS_FEW && idle >= LONG;
-        let due = wanted && !state.busy && idle >= state.took * PAUSE;
+        let due = wanted && !state.busy && idle >= state.rest;
         state.busy |= due;
         due
     }
 
     fn ended(&self, took: Duration, after: Option<u64>) {
         let mut state = self.state();
+        state.rest = match after {
+            Some(_) => took * PAUSE,
+            None => PAUSE_FAILED.max(took * PAUSE),
+        };
         state.after = after.unwrap_or(state.after);
-        (state.took, state.ended, state.busy) = (took, Instant::now(), false);
+        (state.ended, state.busy) = (Instant::now(), false);
     }
 }
 
@@ -174,19 +195,24 @@ impl Provisioner {
     /// Takes a snapshot of the fold now, in the place of the one before; whether there is one of what is known now. Blocks for
     /// a second or two, the writer for a moment.
     pub fn snapshot(&self) -> bool {
-        let (keeper, began) = (&self.inner.keeper, Instant::now());
-        let moment = self.moment();
-        let Some((moment, taken)) = moment else {
-            keeper.ended(began.elapsed(), None);
+        let keeper = &self.inner.keeper;
+        let mut taking = Taking {
+            keeper,
+            began: Instant::now(),
+            after: None,
+        };
+        let Some((moment, taken)) = self.moment() else {
             return false;
         };
+        #[cfg(test)]
+        tests::trip(&self.site().name);
         let (newest, nodes) = (moment.newest, taken.nodes());
         let written = match self.second_reader() {
             Ok(reader) => keeper.file.write(reader.as_ref(), moment, &taken),
             Err(error) => Err(error.into()),
         };
-        let took = began.elapsed();
-        keeper.ended(took, written.is_ok().then_some(newest));
+        taking.after = written.is_ok().then_some(newest);
+        let took = taking.began.elapsed();
         match written {
             Ok(length) => {
                 let ms = took.as_millis();
@@ -212,6 +238,8 @@ impl Provisioner {
         }
         let journal = self.inner.journal_id.get()?.clone();
         let book = self.book();
+        // Half a fold is no event's.
+        self.is_folded().ok()?;
         if book.dated {
             let said = std::mem::replace(&mut self.inner.keeper.state().said, true);
             if !said {
@@ -277,25 +305,11 @@ impl Book {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{parts, site};
+    use super::super::tests::{NoImages, parts, site};
     use super::*;
     use crate::clock::Clock;
-    use crate::images::Images;
     use crate::journal::SqliteJournal;
-    use groundstate_api::Reason;
-    use groundstate_api::image::ImageRef;
     use std::sync::atomic::{AtomicU64, Ordering};
-
-    struct NoImages;
-
-    impl Images for NoImages {
-        fn newest(&self, _: &str) -> Result<Option<ImageRef>, Reason> {
-            Ok(None)
-        }
-        fn verify(&self, _: &ImageRef) -> Result<(), Reason> {
-            Ok(())
-        }
-    }
 
     static WALL: AtomicU64 = AtomicU64::new(1_700_000_000_000);
 
@@ -319,6 +333,34 @@ mod tests {
         .unwrap();
         assert!(!ours.snapshot());
         assert!(!dir.path().join("fold.snapshot").exists());
+    }
+
+    /// A site of this name has no snapshot taken of it.
+    const TRIP: &str = "no-snapshot";
+
+    /// The test build's snapshots pass here.
+    pub(super) fn trip(site: &str) {
+        assert!(site != TRIP, "a fault of this test");
+    }
+
+    #[test]
+    fn one_that_ends_in_a_fault_does_not_keep_the_next_one_from_being_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = SqliteJournal::open(&dir.path().join("journal.db")).unwrap();
+        let mut site = site();
+        site.name = TRIP.to_owned();
+        let parts = parts(dir.path(), Clock::new(), site, Arc::new(NoImages));
+        let ours = Provisioner::with_parts(parts, Box::new(journal)).unwrap();
+        let keeper = &ours.inner.keeper;
+        assert!(keeper.begins(EVENTS), "it is its turn");
+        assert!(keeper.state().busy);
+        // As the thread of its own does it.
+        let there = ours.clone();
+        assert!(std::thread::spawn(move || there.snapshot()).join().is_err());
+        assert!(!keeper.state().busy);
+        assert!(!keeper.begins(EVENTS), "not at once again");
+        keeper.state().rest = Duration::ZERO;
+        assert!(keeper.begins(EVENTS));
     }
 
     #[test]

@@ -113,6 +113,7 @@ impl Provisioner {
                 queue: Mutex::default(),
                 refusing: super::refusing::Refusing::default(),
                 doubtful: false.into(),
+                unfolded: super::unfolded::Unfolded::default(),
                 due: Mutex::default(),
                 recent: super::Recent::default(),
                 reader: Mutex::new(reader),

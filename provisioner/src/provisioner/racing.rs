@@ -1,25 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Two who saw the same state of a node, and order at once.
 
-use super::tests::{parts, site};
+use super::tests::{NoImages, parts, site};
 use super::*;
-use crate::images::Images;
 use crate::journal::SqliteJournal;
 use groundstate_api::ReasonCode;
 use groundstate_api::event::Happened;
-use groundstate_api::image::ImageRef;
 use std::sync::Barrier;
-
-struct NoImages;
-
-impl Images for NoImages {
-    fn newest(&self, _: &str) -> Result<Option<ImageRef>, Reason> {
-        Ok(None)
-    }
-    fn verify(&self, _: &ImageRef) -> Result<(), Reason> {
-        Ok(())
-    }
-}
 
 fn open(dir: &std::path::Path) -> (Provisioner, NodeId) {
     let site = site();

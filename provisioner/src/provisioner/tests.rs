@@ -12,9 +12,11 @@ use groundstate_api::site::{Network, Node as SiteNode, Policy};
 use groundstate_api::trust::ImageChoice;
 use groundstate_api::view::Phase;
 use groundstate_api::{Reason, ReasonCode};
+use groundstate_journal::hooked::Hooked;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-struct NoImages;
+/// A repository without images.
+pub(crate) struct NoImages;
 
 impl Images for NoImages {
     fn newest(&self, _: &str) -> Result<Option<ImageRef>, Reason> {
@@ -66,66 +68,17 @@ impl Images for ChannelImages {
 }
 
 /// A journal that does not take the planner's answer.
-struct Picky(SqliteJournal);
-
-impl Journal for Picky {
-    fn batch_max(&self) -> usize {
-        self.0.batch_max()
-    }
-    fn reader(&self) -> Result<Box<dyn Reader>, JournalError> {
-        self.0.reader()
-    }
-    fn election(&self) -> Option<Box<dyn crate::journal::Election>> {
-        None
-    }
-    fn append(&mut self, events: &[Event]) -> Result<(), JournalError> {
-        let held_for_the_image = |event: &Event| {
-            matches!(&event.what, Happened::PhaseChanged { reason: Some(reason), .. }
-                if reason.code == ReasonCode::ImageMissing)
-        };
-        if events.iter().any(held_for_the_image) {
+fn picky(journal: SqliteJournal) -> Box<dyn Journal> {
+    let held_for_the_image = |event: &Event| {
+        matches!(&event.what, Happened::PhaseChanged { reason: Some(reason), .. }
+            if reason.code == ReasonCode::ImageMissing)
+    };
+    Box::new(Hooked::over(journal).before(move |write| {
+        if write.events().iter().any(held_for_the_image) {
             return Err(JournalError::Range("an event of this test"));
         }
-        self.0.append(events)
-    }
-    fn append_log(
-        &mut self,
-        node: &NodeId,
-        run: &RunId,
-        offset: u64,
-        text: &str,
-    ) -> Result<(), JournalError> {
-        self.0.append_log(node, run, offset, text)
-    }
-    fn put_document(&mut self, key: &str, bytes: &[u8]) -> Result<(), JournalError> {
-        self.0.put_document(key, bytes)
-    }
-}
-
-impl Reader for Picky {
-    fn read(
-        &self,
-        after: u64,
-        limit: usize,
-        node: Option<&NodeId>,
-    ) -> Result<Vec<Event>, JournalError> {
-        self.0.read(after, limit, node)
-    }
-    fn newest(&self) -> Result<u64, JournalError> {
-        self.0.newest()
-    }
-    fn log(&self, node: &NodeId, run: &RunId) -> Result<Option<String>, JournalError> {
-        self.0.log(node, run)
-    }
-    fn document(&self, key: &str) -> Result<Option<Vec<u8>>, JournalError> {
-        self.0.document(key)
-    }
-    fn latest(&self, limit: usize, node: Option<&NodeId>) -> Result<Vec<Event>, JournalError> {
-        self.0.latest(limit, node)
-    }
-    fn wait(&self, after: u64, most: std::time::Duration) -> Result<(), JournalError> {
-        self.0.wait(after, most)
-    }
+        Ok(())
+    }))
 }
 
 const UUID: &str = "564d1234-5678-9abc-def0-123456789abc";
@@ -135,66 +88,13 @@ fn node() -> NodeId {
     "node-1".parse().unwrap()
 }
 
-pub(super) fn site() -> Site {
+pub(crate) fn site() -> Site {
+    let at = |last| std::net::Ipv4Addr::new(127, 0, 0, last);
+    let network = Network::new(at(1), 24, (at(100), at(200)));
+    let mac = MacAddr([2, 0, 0, 0, 0, 1]);
     Site {
-        name: "lab".into(),
-        network: Network {
-            address: "127.0.0.1".parse().unwrap(),
-            prefix: 24,
-            pool_first: "127.0.0.100".parse().unwrap(),
-            pool_last: "127.0.0.200".parse().unwrap(),
-            router: None,
-            dns: vec![],
-            lease_secs: 3_600,
-            http_port: 80,
-            https_port: 8443,
-            pools: Vec::new(),
-        },
-        policy: Policy {
-            image: "debian-host".into(),
-            trust_root: None,
-            hand_over: HandOver::Kexec,
-            closed: true,
-            retries: groundstate_api::site::RETRIES_USUAL,
-            runs_at_once: None,
-            disks: groundstate_api::disk_policy::DiskPolicy::default(),
-            files: Vec::new(),
-            nocloud: None,
-            credentials: Vec::new(),
-            unattend: None,
-            vhds: vec![],
-        },
-        boot: groundstate_api::boot_rules::BootRules::default(),
-        images: groundstate_api::fan_out::ImageRules::default(),
-        healing: groundstate_api::healing::HealingPolicy::default(),
-        rescue: groundstate_api::site_parts::RescueSite::default(),
-        racks: Vec::new(),
-        switches: Vec::new(),
-        pdus: Vec::new(),
-        profiles: Vec::new(),
-        access: Vec::new(),
-        webhooks: Vec::new(),
-        nodes: vec![SiteNode {
-            name: node(),
-            mac: MacAddr([2, 0, 0, 0, 0, 1]),
-            uuid: UUID.parse().unwrap(),
-            serial: "GS1".into(),
-            hand_over: None,
-            boot: None,
-            local_disk: None,
-            os_disk: None,
-            keep: vec![],
-            disks: groundstate_api::disk_policy::DiskPolicy::default(),
-            files: Vec::new(),
-            nocloud: None,
-            credentials: Vec::new(),
-            unattend: None,
-            vhds: Vec::new(),
-            slot: None,
-            bmc: None,
-            profile: None,
-            hardware: None,
-        }],
+        nodes: vec![SiteNode::new(node(), mac, UUID.parse().unwrap(), "GS1")],
+        ..Site::new("lab", network, Policy::new("debian-host", HandOver::Kexec))
     }
 }
 
@@ -339,7 +239,7 @@ fn a_planner_that_panics_holds_the_node() {
 fn a_plan_that_cannot_be_kept_holds_the_node() {
     let dir = tempfile::tempdir().unwrap();
     let images = Arc::new(NoImages);
-    let ours = open(dir.path(), Clock::new(), images, |j| Box::new(Picky(j)));
+    let ours = open(dir.path(), Clock::new(), images, picky);
     let reason = held_by_the_planner(&ours);
     assert_eq!(reason.code, ReasonCode::Internal);
     assert!(reason.evidence[0].contains("of this test"), "{reason}");

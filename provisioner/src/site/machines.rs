@@ -4,7 +4,6 @@
 use crate::api::Refusal;
 use crate::provisioner::Provisioner;
 use axum::http::StatusCode;
-use groundstate_api::disk_policy::DiskPolicy;
 use groundstate_api::machine::{Accept, Left, Machine};
 use groundstate_api::site::{Node, Site};
 use groundstate_api::site_parts::Slot;
@@ -54,25 +53,9 @@ impl Provisioner {
             )));
         };
         let node = Node {
-            name: accept.name.clone(),
-            mac,
-            uuid,
-            serial,
-            hand_over: None,
-            boot: None,
-            local_disk: None,
-            os_disk: None,
-            keep: Vec::new(),
-            disks: DiskPolicy::default(),
-            files: Vec::new(),
-            nocloud: None,
-            credentials: Vec::new(),
-            unattend: None,
-            vhds: Vec::new(),
             slot: slot(accept, &machine)?,
-            bmc: None,
             profile: accept.profile.clone().or(machine.profile),
-            hardware: None,
+            ..Node::new(accept.name.clone(), mac, uuid, &serial)
         };
         self.change_site(by, |site, _| {
             if site.nodes.iter().any(|known| known.name == node.name) {

@@ -118,7 +118,7 @@ fn the_next_leader_goes_on_with_a_run_and_who_was_leader_has_no_say() {
     let (refused, headers) = node.call("GET", "/v1/run/instruction", &[], "");
     sent_on((refused, headers), &one);
     let newest = one.ours.ready().newest;
-    let gone = one.restart_nowhere();
+    let gone = one.stopped();
     until("the second one leads", || leads(&two));
     until("it says so in the journal", || {
         two.ours.ready().newest > newest

@@ -3,12 +3,10 @@
 
 use crate::way::{handed_over, register};
 use crate::world::{Caller, World, site};
-use groundstate_api::event::{Event, Happened};
-use groundstate_api::{NodeId, RunId};
-use provisioner::journal::{Election, Journal, JournalError, Reader, SqliteJournal};
+use groundstate_api::event::Happened;
+use groundstate_journal::hooked::Hooked;
 use serde_json::{Value, json};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
 
 /// A door that writes go through: while it is shut, the disk does not answer.
 #[derive(Default)]
@@ -43,61 +41,14 @@ impl Door {
     }
 }
 
-/// A journal whose disk may stop to answer.
-struct Slow {
-    inner: SqliteJournal,
-    door: Arc<Door>,
-}
-
-impl Reader for Slow {
-    fn read(&self, a: u64, l: usize, n: Option<&NodeId>) -> Result<Vec<Event>, JournalError> {
-        self.inner.read(a, l, n)
-    }
-    fn latest(&self, limit: usize, node: Option<&NodeId>) -> Result<Vec<Event>, JournalError> {
-        self.inner.latest(limit, node)
-    }
-    fn newest(&self) -> Result<u64, JournalError> {
-        self.inner.newest()
-    }
-    fn log(&self, node: &NodeId, run: &RunId) -> Result<Option<String>, JournalError> {
-        self.inner.log(node, run)
-    }
-    fn document(&self, key: &str) -> Result<Option<Vec<u8>>, JournalError> {
-        self.inner.document(key)
-    }
-    fn wait(&self, after: u64, most: Duration) -> Result<(), JournalError> {
-        self.inner.wait(after, most)
-    }
-}
-
-impl Journal for Slow {
-    fn append(&mut self, events: &[Event]) -> Result<(), JournalError> {
-        self.door.pass();
-        self.inner.append(events)
-    }
-    fn batch_max(&self) -> usize {
-        self.inner.batch_max()
-    }
-    fn append_log(&mut self, n: &NodeId, r: &RunId, o: u64, t: &str) -> Result<(), JournalError> {
-        self.door.pass();
-        self.inner.append_log(n, r, o, t)
-    }
-    fn put_document(&mut self, key: &str, bytes: &[u8]) -> Result<(), JournalError> {
-        self.door.pass();
-        self.inner.put_document(key, bytes)
-    }
-    fn reader(&self) -> Result<Box<dyn Reader>, JournalError> {
-        self.inner.reader()
-    }
-    fn election(&self) -> Option<Box<dyn Election>> {
-        None
-    }
-}
-
+/// A world whose disk stops to answer while the door is shut.
 fn world(door: &Arc<Door>) -> World {
     let door = door.clone();
-    World::over(tempfile::tempdir().unwrap(), site(), |inner| {
-        Box::new(Slow { inner, door })
+    World::over(tempfile::tempdir().unwrap(), site(), move |inner| {
+        Box::new(Hooked::over(inner).before(move |_| {
+            door.pass();
+            Ok(())
+        }))
     })
 }
 

@@ -15,6 +15,7 @@ use rcgen::{CertificateParams, KeyPair};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -63,66 +64,17 @@ pub(crate) struct World {
 }
 
 pub(crate) fn site() -> Site {
-    let node = |number: u8| Node {
-        name: format!("node-{number}").parse().unwrap(),
-        mac: MacAddr([0x52, 0x54, 0, 0, 0, number]),
-        uuid: uuid(number),
-        serial: format!("GS{number}"),
-        hand_over: None,
-        boot: None,
-        local_disk: None,
-        os_disk: None,
-        keep: vec![],
-        disks: groundstate_api::disk_policy::DiskPolicy::default(),
-        files: Vec::new(),
-        nocloud: None,
-        credentials: Vec::new(),
-        unattend: None,
-        vhds: Vec::new(),
-        slot: None,
-        bmc: None,
-        profile: None,
-        hardware: None,
+    let node = |number: u8| {
+        let (name, serial) = (format!("node-{number}"), format!("GS{number}"));
+        let mac = MacAddr([0x52, 0x54, 0, 0, 0, number]);
+        Node::new(name.parse().unwrap(), mac, uuid(number), &serial)
     };
+    let at = |last| Ipv4Addr::new(127, 0, 0, last);
+    let network = Network::new(at(1), 24, (at(100), at(200)));
+    let policy = Policy::new("debian-host", HandOver::Kexec);
     Site {
-        name: "lab <b>&".into(),
-        network: Network {
-            address: "127.0.0.1".parse().unwrap(),
-            prefix: 24,
-            pool_first: "127.0.0.100".parse().unwrap(),
-            pool_last: "127.0.0.200".parse().unwrap(),
-            router: None,
-            dns: vec![],
-            lease_secs: 3_600,
-            http_port: 80,
-            https_port: 8443,
-            pools: Vec::new(),
-        },
-        policy: Policy {
-            image: "debian-host".into(),
-            trust_root: None,
-            hand_over: HandOver::Kexec,
-            closed: true,
-            retries: groundstate_api::site::RETRIES_USUAL,
-            runs_at_once: None,
-            disks: groundstate_api::disk_policy::DiskPolicy::default(),
-            files: Vec::new(),
-            nocloud: None,
-            credentials: Vec::new(),
-            unattend: None,
-            vhds: vec![],
-        },
-        boot: groundstate_api::boot_rules::BootRules::default(),
-        images: groundstate_api::fan_out::ImageRules::default(),
-        healing: groundstate_api::healing::HealingPolicy::default(),
-        rescue: groundstate_api::site_parts::RescueSite::default(),
-        racks: Vec::new(),
-        switches: Vec::new(),
-        pdus: Vec::new(),
-        profiles: Vec::new(),
-        access: Vec::new(),
-        webhooks: Vec::new(),
         nodes: vec![node(1), node(2)],
+        ..Site::new("lab <b>&", network, policy)
     }
 }
 
@@ -274,20 +226,11 @@ impl World {
 
     /// The same with this site file.
     pub(crate) fn restart_as(self, site: Site) -> Self {
-        let Self {
-            dir,
-            ours,
-            runtime,
-            stop,
-            ..
-        } = self;
-        runtime.shutdown_background();
-        drop((ours, stop));
-        Self::of(dir, Ok(()), site)
+        Self::of(self.stopped(), Ok(()), site)
     }
 
     /// Stops without a word, and leaves its folder.
-    pub(crate) fn restart_nowhere(self) -> TempDir {
+    pub(crate) fn stopped(self) -> TempDir {
         self.runtime.shutdown_background();
         drop((self.ours, self.stop));
         self.dir
@@ -295,15 +238,7 @@ impl World {
 
     /// Stops, and says why it does not start with this site file.
     pub(crate) fn refuses(self, site: Site) -> String {
-        let Self {
-            dir,
-            ours,
-            runtime,
-            stop,
-            ..
-        } = self;
-        runtime.shutdown_background();
-        drop((ours, stop));
+        let dir = self.stopped();
         let options = Options {
             site,
             state_dir: dir.path().to_owned(),
@@ -317,15 +252,7 @@ impl World {
 
     /// Stops, writes these events into the journal, and starts with this site.
     pub(crate) fn after(self, site: Site, happened: Vec<(NodeId, Happened)>) -> Self {
-        let Self {
-            dir,
-            ours,
-            runtime,
-            stop,
-            ..
-        } = self;
-        runtime.shutdown_background();
-        drop((ours, stop));
+        let dir = self.stopped();
         let mut journal = SqliteJournal::open(&dir.path().join("journal.db")).unwrap();
         let first = journal.newest().unwrap() + 1;
         let events: Vec<Event> = (first..)
@@ -348,32 +275,13 @@ impl World {
     /// wait until a key has been silent.
     pub(crate) fn came_back(self, boot: u32, key: &Key) -> Self {
         let node: NodeId = "node-1".parse().unwrap();
-        let run = self.ours.view(&node).unwrap().run.unwrap();
-        let digest = ProvenKey::from_csr(&key.csr()).unwrap().digest();
-        let Self {
-            dir,
-            ours,
-            runtime,
-            stop,
-            ..
-        } = self;
-        runtime.shutdown_background();
-        drop((ours, stop));
-        let mut journal = SqliteJournal::open(&dir.path().join("journal.db")).unwrap();
-        let came_back = Event {
-            number: journal.newest().unwrap() + 1,
-            at: Millis(1_800_000_000_000),
-            node: Some(node),
-            what: Happened::CameBack {
-                run,
-                boot_id: LATER_BOOT.parse().unwrap(),
-                key: digest,
-                boot,
-            },
+        let came_back = Happened::CameBack {
+            run: self.ours.view(&node).unwrap().run.unwrap(),
+            boot_id: LATER_BOOT.parse().unwrap(),
+            key: ProvenKey::from_csr(&key.csr()).unwrap().digest(),
+            boot,
         };
-        journal.append(&[came_back]).unwrap();
-        drop(journal);
-        Self::at(dir, Ok(()))
+        self.after(site(), vec![(node, came_back)])
     }
 
     pub(crate) fn pki(&self, file: &str) -> PathBuf {

@@ -20,15 +20,18 @@ pub enum Part {
 /// Reads the header's value for a file of `length` bytes.
 #[must_use]
 pub fn read_range(value: &str, length: u64) -> Part {
+    // The unit's name is the same in capitals (section 14.1).
     let Some((first, last)) = value
-        .strip_prefix("bytes=")
-        .and_then(|v| v.trim().split_once('-'))
+        .split_once('=')
+        .filter(|(unit, _)| unit.eq_ignore_ascii_case("bytes"))
+        .and_then(|(_, range)| range.trim().split_once('-'))
     else {
         return Part::Whole;
     };
+    // A number of more digits than any file has bytes lies behind its end.
     let number = |text: &str| {
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        text.parse::<u64>().ok().filter(|_| digits)
+        digits.then(|| text.parse::<u64>().unwrap_or(u64::MAX))
     };
     match (number(first), number(last)) {
         (Some(first), _) if first >= length && (last.is_empty() || number(last).is_some()) => {
@@ -60,6 +63,11 @@ mod tests {
             ("bytes=-99", Part::Bytes(0..10)),
             ("bytes=10-", Part::Unsatisfiable),
             ("bytes=-0", Part::Unsatisfiable),
+            ("Bytes=2-4", Part::Bytes(2..5)),
+            ("bytes=18446744073709551616-", Part::Unsatisfiable),
+            ("bytes=8-99999999999999999999999", Part::Bytes(8..10)),
+            ("bytes=-99999999999999999999999", Part::Bytes(0..10)),
+            ("bytes = 2-4", Part::Whole),
             ("bytes=4-2", Part::Whole),
             ("bytes=0-1,2-3", Part::Whole),
             ("bytes=a-", Part::Whole),

@@ -8,7 +8,8 @@ use super::port::{Asked, Port};
 use super::report::{Report, Reports, What};
 use super::timers::Timers;
 use super::transfer::{Ended, Means, Transfer};
-use super::window::{Ahead, HEADER, Source};
+use super::spans::Spans;
+use super::window::{HEADER, Source};
 use super::wire::{CALL_MAX, Wire};
 use crate::desk::Desk;
 use crate::limits::Limits;
@@ -58,7 +59,7 @@ pub(super) struct Run {
     patience: Patience,
     actions: Vec<Action>,
     scratch: Box<[u8]>,
-    ahead: Ahead,
+    spans: Spans,
     /// The transfer whose packet was the only one that came, and how often in a row.
     alone: Option<(usize, u32)>,
 }
@@ -93,7 +94,7 @@ impl Run {
             patience: Patience::new(),
             actions: Vec::new(),
             scratch: vec![0; CALL_MAX].into_boxed_slice(),
-            ahead: Ahead::new(CALL_MAX),
+            spans: Spans::default(),
             alone: None,
         })
     }
@@ -142,7 +143,7 @@ impl Run {
         let Some(transfer) = self.places.get_mut(place).and_then(Option::as_mut) else {
             return false;
         };
-        transfer.look_ahead(&mut self.ahead);
+        transfer.look_ahead(&mut self.spans);
         let mut buffer = [0; PACKET_MAX];
         let wire = &transfer.wire;
         let Some((length, from)) = self.patience.look(|| wire.receive(&mut buffer)) else {
@@ -262,6 +263,7 @@ impl Run {
             *free = Some(Box::new(transfer));
         }
         self.at.insert(id, place);
+        self.spans.serve(self.at.len());
         self.prepare(place, now);
         Ok(())
     }
@@ -384,7 +386,7 @@ impl Run {
         }
         let means = Means {
             scratch: &mut self.scratch,
-            ahead: &mut self.ahead,
+            spans: &mut self.spans,
             budget: &mut self.budget,
         };
         let ended = transfer.act(now, means, &mut self.actions);
@@ -470,6 +472,7 @@ impl Run {
         self.desk.gauge(Gauge::TftpTransfers, -1);
         self.timers.clear(place, &mut transfer.armed);
         self.at.remove(&transfer.id);
+        self.spans.serve(self.at.len());
         self.free.push(place);
         Some(transfer)
     }

@@ -2,7 +2,8 @@
 //! One transfer: its session, its socket and its file.
 
 use super::budget::Budget;
-use super::window::{Ahead, Filled, HEADER, Source};
+use super::spans::{Packets, Spans, in_one};
+use super::window::{HEADER, Source};
 use super::wire::{CALL_MAX, SEGMENTS_MAX, Sent, Wire};
 use groundstate_api::Millis;
 use pxe_core::tftp::{
@@ -34,7 +35,7 @@ pub(super) struct Transfer {
     waited: u32,
     /// Bytes of data sent since they were last counted.
     pub(super) bytes: u64,
-    /// The window that went out last, whole and by one call.
+    /// The window that went out last, where all of it did.
     sent: Option<Blocks>,
     /// When bytes may go out that had to wait.
     turn: Option<Millis>,
@@ -43,7 +44,7 @@ pub(super) struct Transfer {
 /// What all transfers use in turn.
 pub(super) struct Means<'r> {
     pub(super) scratch: &'r mut [u8],
-    pub(super) ahead: &'r mut Ahead,
+    pub(super) spans: &'r mut Spans,
     pub(super) budget: &'r mut Budget,
 }
 
@@ -191,9 +192,10 @@ impl Transfer {
     ) -> io::Result<()> {
         let packet = HEADER + usize::from(blocks.block_bytes);
         let by_call = u16::try_from(CALL_MAX / packet).unwrap_or(u16::MAX);
-        let mut left = Some(blocks);
+        let whole = blocks;
+        let mut left = Some(whole);
         while let Some(blocks) = left {
-            let (part, rest) = blocks.split(by_call.min(SEGMENTS_MAX));
+            let (part, rest) = blocks.split(by_call.min(SEGMENTS_MAX).min(in_one(blocks)));
             left = rest;
             if let Some(until) = self.waits(now, part, means.budget) {
                 let first = part.first;
@@ -201,20 +203,21 @@ impl Transfer {
                 break;
             }
             let patience = self.waited < PATIENCE;
-            let scratch = &mut *means.scratch;
-            let packets = match means.ahead.take(self.id, part) {
-                Some(made) => made,
-                None => match self.source.fill(part, patience, scratch)? {
-                    Filled::Bytes(length) => scratch.get(..length).unwrap_or_default(),
-                    Filled::Soon => {
+            let packets = if self.source.netascii.is_some() {
+                self.source.encoded(part, means.scratch)?
+            } else {
+                let content = &self.source.content;
+                match means.spans.packets(content, part, patience)? {
+                    Packets::Ready(packets) => packets,
+                    Packets::Soon => {
                         self.waited += 1;
                         self.handle(now, Event::NotSent(part.first), actions);
                         break;
                     }
-                },
+                }
             };
             self.waited = 0;
-            self.sent = left.is_none().then_some(part);
+            self.sent = left.is_none().then_some(whole);
             match self.wire.send(self.peer, packets, packet) {
                 Sent::All => self.bytes += part.bytes(),
                 Sent::Before(number) => {
@@ -241,11 +244,14 @@ impl Transfer {
         self.turn
     }
 
-    /// Makes ready what its client asks for next where nothing is lost.
-    pub(super) fn look_ahead(&mut self, ahead: &mut Ahead) {
-        if let Some(next) = self.sent.take().and_then(|sent| sent.following()) {
-            ahead.make(self.id, next, &mut self.source);
-        }
+    /// Makes ready what its client asks for next where nothing is lost. An error is left for then.
+    pub(super) fn look_ahead(&mut self, spans: &mut Spans) {
+        let next = self.sent.take().and_then(|sent| sent.following());
+        let Some(next) = next.filter(|_| self.source.netascii.is_none()) else {
+            return;
+        };
+        let (next, _) = next.split(in_one(next));
+        let _later = spans.packets(&self.source.content, next, true);
     }
 
     /// The file's length on the wire.

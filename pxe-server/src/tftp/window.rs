@@ -5,7 +5,7 @@
 //! served. Only a file system that never says so is waited for here.
 
 use crate::content::Content;
-use pxe_core::tftp::{Blocks, Encoder, TransferId};
+use pxe_core::tftp::{Blocks, Encoder};
 use rustix::fs::{Advice, fadvise};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use std::fs::File;
@@ -27,96 +27,74 @@ pub(super) struct Source {
     pub(super) netascii: Option<Encoder>,
 }
 
-/// The packets of a window that nobody has asked for yet: made while its answer is on its way.
-#[derive(Debug)]
-pub(super) struct Ahead {
-    of: Option<(TransferId, Blocks)>,
-    buffer: Box<[u8]>,
-    length: usize,
-}
-
-impl Ahead {
-    /// Room for what goes out by one call.
-    pub(super) fn new(room: usize) -> Self {
-        Self {
-            of: None,
-            buffer: vec![0; room].into_boxed_slice(),
-            length: 0,
-        }
-    }
-
-    /// Makes the packets of `blocks`, where they fit and are in memory. An error is left for the one who asks for them.
-    pub(super) fn make(&mut self, id: TransferId, blocks: Blocks, source: &mut Source) {
-        self.of = None;
-        if source.netascii.is_some() {
-            return;
-        }
-        if let Ok(Filled::Bytes(length)) = source.fill(blocks, true, &mut self.buffer) {
-            (self.of, self.length) = (Some((id, blocks)), length);
-        }
-    }
-
-    /// The packets of `blocks`, where they are the ones that were made. They are given once.
-    pub(super) fn take(&mut self, id: TransferId, blocks: Blocks) -> Option<&[u8]> {
-        let made = self.of.take()?;
-        if made == (id, blocks) {
-            self.buffer.get(..self.length)
-        } else {
-            None
-        }
-    }
-}
-
 /// What became of a filling.
 #[derive(Debug)]
 pub(super) enum Filled {
-    /// So many bytes of packets are in the buffer.
-    Bytes(usize),
+    /// All packets are in the buffer.
+    All,
     /// The disk was asked; look again soon.
     Soon,
 }
 
+/// Fills `buffer`, which is as long as they are, with the packets of `blocks`. With `patience`, [`Filled::Soon`] is an
+/// answer.
+///
+/// # Errors
+/// A file that cannot be read, or was cut short.
+pub(super) fn fill(
+    content: &Content,
+    blocks: Blocks,
+    patience: bool,
+    buffer: &mut [u8],
+) -> io::Result<Filled> {
+    let mut parts = parts(blocks, buffer)?;
+    if let Content::Disk { file, .. } = content {
+        if read_now(file, blocks, &mut parts)? {
+            return Ok(Filled::All);
+        }
+        if patience {
+            return Ok(Filled::Soon);
+        }
+    }
+    for (block, part) in blocks.iter().zip(&mut parts) {
+        content.read_at(block.offset, part)?;
+    }
+    Ok(Filled::All)
+}
+
+/// Writes the packets' headers; where the bytes of each belong.
+fn parts(blocks: Blocks, buffer: &mut [u8]) -> io::Result<Vec<IoSliceMut<'_>>> {
+    let mut parts = Vec::with_capacity(blocks.count.into());
+    let mut rest = buffer;
+    for block in blocks.iter() {
+        let packet = rest.split_at_mut_checked(HEADER + usize::from(block.length));
+        let (packet, more) = packet.ok_or(io::ErrorKind::InvalidInput)?;
+        let (header, data) = packet.split_at_mut(HEADER);
+        header.copy_from_slice(&block.header);
+        parts.push(IoSliceMut::new(data));
+        rest = more;
+    }
+    Ok(parts)
+}
+
 impl Source {
-    /// Fills `buffer` with the packets of `blocks`. With `patience`, [`Filled::Soon`] is an answer.
+    /// The packets of `blocks` in mode netascii, made in `buffer`.
     ///
     /// # Errors
-    /// A file that cannot be read, or was cut short.
-    pub(super) fn fill(
+    /// As [`fill`]'s.
+    pub(super) fn encoded<'b>(
         &mut self,
         blocks: Blocks,
-        patience: bool,
-        buffer: &mut [u8],
-    ) -> io::Result<Filled> {
+        buffer: &'b mut [u8],
+    ) -> io::Result<&'b [u8]> {
         let length = HEADER * usize::from(blocks.count)
             + usize::try_from(blocks.bytes()).unwrap_or(usize::MAX);
-        let packets = buffer
-            .get_mut(..length)
-            .ok_or(io::ErrorKind::InvalidInput)?;
-        let mut parts = Vec::with_capacity(blocks.count.into());
-        let mut rest = packets;
-        for block in blocks.iter() {
-            let (packet, more) = rest.split_at_mut(HEADER + usize::from(block.length));
-            let (header, data) = packet.split_at_mut(HEADER);
-            header.copy_from_slice(&block.header);
-            parts.push(IoSliceMut::new(data));
-            rest = more;
-        }
-        if let Some(from) = &mut self.netascii {
-            encode(&self.content, from, blocks.offset(), &mut parts)?;
-            return Ok(Filled::Bytes(length));
-        }
-        if let Content::Disk { file, .. } = &self.content {
-            if read_now(file, blocks, &mut parts)? {
-                return Ok(Filled::Bytes(length));
-            }
-            if patience {
-                return Ok(Filled::Soon);
-            }
-        }
-        for (block, part) in blocks.iter().zip(&mut parts) {
-            self.content.read_at(block.offset, part)?;
-        }
-        Ok(Filled::Bytes(length))
+        let packets = buffer.get_mut(..length);
+        let packets = packets.ok_or(io::ErrorKind::InvalidInput)?;
+        let mut parts = parts(blocks, packets)?;
+        let from = self.netascii.get_or_insert_default();
+        encode(&self.content, from, blocks.offset(), &mut parts)?;
+        Ok(packets)
     }
 }
 
@@ -203,10 +181,10 @@ mod tests {
     use hyper::body::Bytes;
     use std::io::Write as _;
 
-    fn filled(source: &mut Source, blocks: Blocks) -> Vec<u8> {
-        let mut buffer = vec![0xff; 4_096];
-        match source.fill(blocks, false, &mut buffer).unwrap() {
-            Filled::Bytes(length) => buffer[..length].to_vec(),
+    fn filled(content: &Content, blocks: Blocks, length: usize) -> io::Result<Vec<u8>> {
+        let mut buffer = vec![0xff; length];
+        match fill(content, blocks, false, &mut buffer)? {
+            Filled::All => Ok(buffer),
             Filled::Soon => panic!("without patience there is an answer"),
         }
     }
@@ -233,20 +211,12 @@ mod tests {
             Content::of_file(file.try_clone().unwrap()).unwrap(),
             Content::Memory(Bytes::from(bytes)),
         ] {
-            let mut source = Source {
-                content,
-                netascii: None,
-            };
-            assert_eq!(filled(&mut source, blocks), wanted);
+            assert_eq!(filled(&content, blocks, wanted.len()).unwrap(), wanted);
         }
         // Cut short while it is being sent: an error, and no bytes of something else.
         let content = Content::of_file(file.try_clone().unwrap()).unwrap();
         file.set_len(950).unwrap();
-        let mut source = Source {
-            content,
-            netascii: None,
-        };
-        let error = source.fill(blocks, false, &mut vec![0; 4_096]).unwrap_err();
+        let error = filled(&content, blocks, wanted.len()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 
@@ -273,7 +243,8 @@ mod tests {
                 block_bytes: 50,
                 file_bytes: wire.len() as u64,
             };
-            let packets = filled(&mut source, blocks);
+            let mut buffer = [0xff; 4_096];
+            let packets = source.encoded(blocks, &mut buffer).unwrap();
             let from = usize::try_from(first).unwrap() * 50;
             assert_eq!(packets[4..54], wire[from..from + 50], "block {first}");
             assert_eq!(packets[58..], wire[from + 50..from + 100]);

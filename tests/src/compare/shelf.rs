@@ -8,7 +8,6 @@ use super::ground::{Ground, PAIRS, run, text, timed};
 use super::slow_disk::{BYTES_A_SECOND, EACH, Shelf};
 use super::{Figure, Goal, Spread, ratios};
 use anyhow::{Result, bail, ensure};
-use groundstate_api::disk_policy::DiskPolicy;
 use groundstate_api::image::ImageRef;
 use groundstate_api::inventory::{
     Attachment, Disk, Health, Inventory, MemoryInfo, SystemInfo, Transport, Verdict,
@@ -189,44 +188,22 @@ fn planned(disks: &[Disk]) -> Result<Plan> {
     let mut every = disks.to_vec();
     every.push(os);
     let node = Node {
-        name: "node-1".parse()?,
-        mac: MacAddr([2, 0, 0, 0, 0, 1]),
-        uuid: machine,
-        serial: "M-1".to_owned(),
-        hand_over: None,
-        boot: None,
-        local_disk: None,
         os_disk: Some("OS".to_owned()),
-        keep: Vec::new(),
-        disks: DiskPolicy::default(),
-        files: Vec::new(),
-        nocloud: None,
-        credentials: Vec::new(),
-        unattend: None,
-        vhds: Vec::new(),
-        slot: None,
-        bmc: None,
-        profile: None,
-        hardware: None,
+        ..Node::new(
+            "node-1".parse()?,
+            MacAddr([2, 0, 0, 0, 0, 1]),
+            machine,
+            "M-1",
+        )
     };
     let policy = Policy {
-        image: "debian-host".to_owned(),
-        trust_root: None,
-        hand_over: HandOver::Kexec,
-        closed: true,
-        retries: groundstate_api::site::RETRIES_USUAL,
-        runs_at_once: None,
-        disks: DiskPolicy::default(),
-        files: Vec::new(),
-        nocloud: None,
-        credentials: Vec::new(),
-        unattend: None,
         vhds: vec![VhdPolicy {
             name: "vm".to_owned(),
             count: VHDS,
             fill: true,
             ..VhdPolicy::default()
         }],
+        ..Policy::new("debian-host", HandOver::Kexec)
     };
     let image = ImageRef {
         name: "debian-host".to_owned(),

@@ -10,7 +10,10 @@
 mod batch;
 mod client;
 mod crowd;
+mod floor;
 mod servers;
+
+pub use floor::{TFTP_FLOOR, tftp_floor};
 
 use super::figure::{Figure, Goal, Spread};
 use super::ground::Ground;
@@ -90,11 +93,15 @@ pub fn tftp_one(ground: &Ground) -> Result<Vec<Figure>> {
         };
         let mut ours = Vec::new();
         let mut theirs = Who::PEERS.map(|who| (who, Vec::new(), None));
+        let mut path = Vec::new();
         for _ in 0..ROUNDS {
             let server = Who::Ours.start(&shop.folder, &wire)?;
             let took = alone(order.clone(), ONE_LIMIT)?;
             drop(server);
             ours.push(megabytes(ONE) / took);
+            let server = Who::Floor.start(&shop.folder, &wire)?;
+            path.push(megabytes(ONE) / alone(order.clone(), ONE_LIMIT)?);
+            drop(server);
             for (who, rates, failed) in &mut theirs {
                 let took = who
                     .start(&shop.folder, &wire)
@@ -106,9 +113,28 @@ pub fn tftp_one(ground: &Ground) -> Result<Vec<Figure>> {
             }
         }
         let place = shop.order.where_it_runs();
-        figures.push(judged(&name, &ours, &theirs, goal, place));
+        let figure = judged(&name, &ours, &theirs, goal, place);
+        figures.extend(floor_of(&figure, path, "floor / fastest"));
+        figures.push(figure);
     }
     Ok(figures)
+}
+
+/// What the kernel's path alone took, against the same peer: the ratio that no server passes on this machine.
+fn floor_of(figure: &Figure, path: Vec<f64>, ratio_of: &str) -> Option<Figure> {
+    let peer = figure.peer.as_ref()?;
+    let (of, by) = match ratio_of {
+        "fastest / floor" => (&peer.values, &path),
+        _ => (&path, &peer.values),
+    };
+    let ratios = super::figure::ratios(of, by);
+    let name = format!("{}: the floor", figure.name);
+    let floor = Figure::new(&name, &figure.unit, Who::Floor.name(), path);
+    Some(
+        floor
+            .against(&peer.what, peer.values.clone(), ratio_of, ratios)
+            .note("a sender with every packet in memory that decides nothing".to_owned()),
+    )
 }
 
 /// Against the fastest peer of each round. A peer that could not be measured makes it short.

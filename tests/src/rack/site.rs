@@ -18,54 +18,25 @@ pub const PREFIX: u8 = 24;
 /// The site of these nodes. Give the nodes as they should be, before a fault is put into them.
 #[must_use]
 pub fn site(nodes: &[NodeSpec]) -> Site {
+    let at = |last| Ipv4Addr::new(10, 77, 0, last);
+    let policy = Policy {
+        // The rack's disks hold what other systems left there, and all of it may go.
+        disks: DiskPolicy {
+            wipe: Some(WipeRule::Any),
+            ..DiskPolicy::default()
+        },
+        vhds: vec![VhdPolicy {
+            name: "vm".to_owned(),
+            size: "256MiB".to_owned(),
+            count: 1,
+            ..VhdPolicy::default()
+        }],
+        ..Policy::new("debian-host", HandOver::Kexec)
+    };
+    let network = Network::new(ADDRESS, PREFIX, (at(100), at(199)));
     Site {
-        name: "demo".to_owned(),
-        network: Network {
-            address: ADDRESS,
-            prefix: PREFIX,
-            pool_first: Ipv4Addr::new(10, 77, 0, 100),
-            pool_last: Ipv4Addr::new(10, 77, 0, 199),
-            router: None,
-            dns: Vec::new(),
-            lease_secs: 3_600,
-            http_port: 80,
-            https_port: 8443,
-            pools: Vec::new(),
-        },
-        policy: Policy {
-            image: "debian-host".to_owned(),
-            trust_root: None,
-            hand_over: HandOver::Kexec,
-            closed: true,
-            retries: groundstate_api::site::RETRIES_USUAL,
-            runs_at_once: None,
-            // The rack's disks hold what other systems left there, and all of it may go.
-            disks: DiskPolicy {
-                wipe: Some(WipeRule::Any),
-                ..DiskPolicy::default()
-            },
-            files: Vec::new(),
-            nocloud: None,
-            credentials: Vec::new(),
-            unattend: None,
-            vhds: vec![VhdPolicy {
-                name: "vm".to_owned(),
-                size: "256MiB".to_owned(),
-                count: 1,
-                ..VhdPolicy::default()
-            }],
-        },
-        boot: groundstate_api::boot_rules::BootRules::default(),
-        images: groundstate_api::fan_out::ImageRules::default(),
-        healing: groundstate_api::healing::HealingPolicy::default(),
-        rescue: groundstate_api::site_parts::RescueSite::default(),
-        racks: Vec::new(),
-        switches: Vec::new(),
-        pdus: Vec::new(),
-        profiles: Vec::new(),
-        access: Vec::new(),
-        webhooks: Vec::new(),
         nodes: nodes.iter().map(node).collect(),
+        ..Site::new("demo", network, policy)
     }
 }
 
@@ -81,24 +52,7 @@ pub fn site_toml(nodes: &[NodeSpec]) -> String {
 fn node(spec: &NodeSpec) -> Node {
     let dimms = spec.dimms.iter().filter(|d| d.size_mib > 0);
     Node {
-        name: spec.name.clone(),
-        mac: spec.mac,
-        uuid: spec.uuid,
-        serial: spec.serial.clone(),
-        hand_over: None,
-        boot: None,
-        local_disk: None,
         os_disk: spec.disks.first().map(|d| d.serial.clone()),
-        keep: Vec::new(),
-        disks: DiskPolicy::default(),
-        files: Vec::new(),
-        nocloud: None,
-        credentials: Vec::new(),
-        unattend: None,
-        vhds: Vec::new(),
-        slot: None,
-        bmc: None,
-        profile: None,
         hardware: Some(Hardware {
             dimms: dimms
                 .map(|d| ExpectedDimm {
@@ -117,6 +71,7 @@ fn node(spec: &NodeSpec) -> Node {
                 })
                 .collect(),
         }),
+        ..Node::new(spec.name.clone(), spec.mac, spec.uuid, &spec.serial)
     }
 }
 

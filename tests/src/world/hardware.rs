@@ -46,7 +46,6 @@ pub enum Trouble {
 
 /// The site, with the hardware that it expects.
 #[must_use]
-#[expect(clippy::too_many_lines, reason = "a site, key by key")]
 pub fn site() -> Site {
     let dimms = dimms(Trouble::None).into_iter().map(|dimm| ExpectedDimm {
         slot: dimm.slot,
@@ -58,76 +57,31 @@ pub fn site() -> Site {
         slot: Some(disk.slot),
         size: None,
     });
-    Site {
-        name: "sim".into(),
-        network: Network {
-            address: Ipv4Addr::new(10, 77, 0, 1),
-            prefix: 24,
-            pool_first: Ipv4Addr::new(10, 77, 0, 100),
-            pool_last: Ipv4Addr::new(10, 77, 0, 199),
-            router: None,
-            dns: Vec::new(),
-            lease_secs: 3_600,
-            http_port: 80,
-            https_port: 8443,
-            pools: Vec::new(),
+    let at = |last| Ipv4Addr::new(10, 77, 0, last);
+    let policy = Policy {
+        disks: groundstate_api::disk_policy::DiskPolicy {
+            wipe: Some(groundstate_api::disk_policy::WipeRule::Any),
+            ..Default::default()
         },
-        policy: Policy {
-            image: "debian-host".into(),
-            trust_root: None,
-            hand_over: HandOver::Kexec,
-            closed: true,
-            retries: groundstate_api::site::RETRIES_USUAL,
-            runs_at_once: None,
-            disks: groundstate_api::disk_policy::DiskPolicy {
-                wipe: Some(groundstate_api::disk_policy::WipeRule::Any),
-                ..Default::default()
-            },
-            files: Vec::new(),
-            nocloud: None,
-            credentials: Vec::new(),
-            unattend: None,
-            vhds: vec![VhdPolicy {
-                name: "vm".into(),
-                size: "64GiB".into(),
-                count: 2,
-                ..VhdPolicy::default()
-            }],
-        },
-        boot: groundstate_api::boot_rules::BootRules::default(),
-        images: groundstate_api::fan_out::ImageRules::default(),
-        healing: groundstate_api::healing::HealingPolicy::default(),
-        rescue: groundstate_api::site_parts::RescueSite::default(),
-        racks: Vec::new(),
-        switches: Vec::new(),
-        pdus: Vec::new(),
-        profiles: Vec::new(),
-        access: Vec::new(),
-        webhooks: Vec::new(),
-        nodes: vec![Node {
-            name: "node-1".parse().expect("a node name"),
-            mac: MAC,
-            uuid: uuid(),
-            serial: SERIAL.into(),
-            hand_over: None,
-            boot: None,
-            local_disk: None,
-            os_disk: None,
-            keep: Vec::new(),
-            disks: groundstate_api::disk_policy::DiskPolicy::default(),
-            files: Vec::new(),
-            nocloud: None,
-            credentials: Vec::new(),
-            unattend: None,
-            vhds: Vec::new(),
-            slot: None,
-            bmc: None,
-            profile: None,
-            hardware: Some(Hardware {
-                dimms: dimms.collect(),
-                disks: disks.collect(),
-            }),
+        vhds: vec![VhdPolicy {
+            name: "vm".into(),
+            size: "64GiB".into(),
+            count: 2,
+            ..VhdPolicy::default()
         }],
+        ..Policy::new("debian-host", HandOver::Kexec)
+    };
+    let node = Node {
+        hardware: Some(Hardware {
+            dimms: dimms.collect(),
+            disks: disks.collect(),
+        }),
+        ..Node::new("node-1".parse().expect("a node name"), MAC, uuid(), SERIAL)
+    };
+    let network = Network::new(at(1), 24, (at(100), at(199)));
+    Site {
+        nodes: vec![node],
+        ..Site::new("sim", network, policy)
     }
 }
 

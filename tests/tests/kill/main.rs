@@ -22,8 +22,15 @@ use groundstate_journal::peer::Cluster;
 use std::time::{Duration, Instant};
 use world::{Noise, World, number};
 
-/// A whole test may take as long, per kill that it does; a machine of two cores that does other work needs a tenth.
+/// A whole test may take as long, and so much longer for each kill that it does; a machine of two cores that does other work
+/// needs a third.
 const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE_PER_KILL: Duration = Duration::from_secs(4);
+/// A life is as long as this at least, and as this and so much for each node more at most: all nodes come back at once, and
+/// what one gets done in a moment is shared by all.
+const LIFE_MIN_MS: u64 = 60;
+const LIFE_MORE_MS: u64 = 700;
+const LIFE_MORE_PER_NODE_MS: u64 = 5;
 
 #[test]
 fn killed_at_random_moments_nothing_acknowledged_is_lost_and_nothing_is_doubled() {
@@ -33,18 +40,19 @@ fn killed_at_random_moments_nothing_acknowledged_is_lost_and_nothing_is_doubled(
     let mut noise = Noise(seed);
     let mut world = World::sqlite(nodes, seed);
     world.run(async |world| {
+        let began = Instant::now();
         world.power_on_all();
-        let until =
-            Instant::now() + PATIENCE + Duration::from_secs(3) * u32::try_from(kills).unwrap();
+        let until = Instant::now() + PATIENCE + PATIENCE_PER_KILL * u32::try_from(kills).unwrap();
         for kill in 0..kills {
-            let lives = Duration::from_millis(60 + noise.below(700));
-            world.order_who_waits().await;
-            tokio::time::sleep(lives).await;
+            let more = LIFE_MORE_MS + LIFE_MORE_PER_NODE_MS * u64::from(nodes);
+            let lives = Duration::from_millis(LIFE_MIN_MS + noise.below(more));
+            world.order_for(lives).await;
             world.kill(0);
             world.start(0).await;
             assert!(Instant::now() < until, "{kill} kills took too long");
         }
-        world.until_all_are(Phase::Ready, until).await;
+        eprintln!("{kills} kills took {:.0?}", began.elapsed());
+        world.until_all_end(until).await;
     });
     let found = world.judge();
     eprintln!("seed {seed}, {kills} kills, {nodes} nodes: {found}");

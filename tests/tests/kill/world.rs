@@ -19,6 +19,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 
 /// A fast fleet: a deploy of a second or two, so that kills meet every step of it.
 const PACE: Pace = Pace {
@@ -28,6 +29,12 @@ const PACE: Pace = Pace {
     heartbeat: Duration::from_millis(1_000),
     boot: Duration::from_millis(50),
 };
+
+/// Orders that are under way at once.
+const ORDERS_AT_ONCE: usize = 8;
+
+/// How often it is looked how far all are.
+const LOOK: Duration = Duration::from_millis(300);
 
 /// How long a child may take to listen.
 const START_MAX: Duration = Duration::from_secs(60);
@@ -58,6 +65,8 @@ pub(crate) struct World {
     provisioners: Vec<Process>,
     cluster: Option<Cluster>,
     swarm: Option<Swarm>,
+    /// Where the nodes are, by the journal up to this event.
+    seen: (u64, BTreeMap<NodeId, Phase>),
     acknowledged: Vec<Acknowledged>,
     logs: u32,
 }
@@ -95,17 +104,10 @@ impl World {
         };
         let provisioners: Vec<Process> = held.iter().enumerate().map(process).collect();
         let of = Population { nodes };
+        let pool = (Ipv4Addr::new(127, 0, 1, 0), Ipv4Addr::new(127, 0, 9, 0));
         let site = of.site(Network {
-            address: Ipv4Addr::LOCALHOST,
-            prefix: 8,
-            pool_first: Ipv4Addr::new(127, 0, 1, 0),
-            pool_last: Ipv4Addr::new(127, 0, 9, 0),
-            router: None,
-            dns: Vec::new(),
-            lease_secs: 3_600,
-            http_port: 80,
             https_port: provisioners[0].at.port(),
-            pools: Vec::new(),
+            ..Network::new(Ipv4Addr::LOCALHOST, 8, pool)
         });
         let site = serde_json::to_vec(&site).unwrap();
         std::fs::write(dir.path().join("site.json"), site).unwrap();
@@ -116,6 +118,7 @@ impl World {
             provisioners,
             cluster,
             swarm: None,
+            seen: (0, BTreeMap::new()),
             acknowledged: Vec::new(),
             logs: 0,
         }
@@ -289,20 +292,46 @@ impl World {
 
     /// Orders a run of every node that has none, or whose run is over. A provisioner that is gone is no fault here.
     pub(crate) async fn order_who_waits(&mut self) {
+        self.order_who(&[Phase::Enrolled, Phase::Ready, Phase::Held])
+            .await;
+    }
+
+    /// The same for that long and no longer, whatever is under way then.
+    pub(crate) async fn order_for(&mut self, long: Duration) {
+        let end = tokio::time::sleep(long);
+        tokio::pin!(end);
+        tokio::select! {
+            () = &mut end => return,
+            () = self.order_who_waits() => {}
+        }
+        end.await;
+    }
+
+    /// Orders a run of every node that is in one of these phases.
+    async fn order_who(&mut self, are: &[Phase]) {
         let phases = self.phases();
-        for number in 0..self.provisioners.len() {
-            let mut line = self.operator(number);
-            for who in self.of.members() {
-                let path = match phases.get(&who.name()) {
-                    None | Some(Phase::Enrolled) => paths::PROVISION,
-                    Some(Phase::Ready | Phase::Held) => paths::REPROVISION,
-                    Some(_) => continue,
+        let paths: Vec<String> = self
+            .of
+            .members()
+            .filter_map(|who| {
+                let is = phases.get(&who.name()).copied().unwrap_or(Phase::Enrolled);
+                let path = match is {
+                    Phase::Enrolled => paths::PROVISION,
+                    _ => paths::REPROVISION,
                 };
                 let path = path.replace("{node}", who.name().as_str());
-                if let Ok(answer) = line.post(&path, &Order::default()).await {
-                    let fits = matches!(answer.status, 200..300 | 409 | 429 | 503);
-                    assert!(fits, "{path}: {} {}", answer.status, answer.says());
-                }
+                are.contains(&is).then_some(path)
+            })
+            .collect();
+        let each = paths.len().div_ceil(ORDERS_AT_ONCE).max(1);
+        for number in 0..self.provisioners.len() {
+            // They end with us.
+            let mut callers = JoinSet::new();
+            for paths in paths.chunks(each) {
+                callers.spawn(order(self.operator(number), paths.to_vec()));
+            }
+            while let Some(ended) = callers.join_next().await {
+                ended.unwrap();
             }
         }
     }
@@ -317,11 +346,11 @@ impl World {
         }
     }
 
-    fn events(&self) -> Vec<Event> {
+    fn events_after(&self, after: u64) -> Vec<Event> {
         let journal = self.journal();
         let mut events: Vec<Event> = Vec::new();
         loop {
-            let after = events.last().map_or(0, |last| last.number);
+            let after = events.last().map_or(after, |last| last.number);
             let page = journal.read(after, 1_000, None).unwrap();
             if page.is_empty() {
                 return events;
@@ -330,9 +359,12 @@ impl World {
         }
     }
 
-    fn phases(&self) -> BTreeMap<NodeId, Phase> {
-        let mut phases = BTreeMap::new();
-        for event in self.events() {
+    /// Only what is new is read: a journal of a thousand kills is long.
+    fn phases(&mut self) -> &BTreeMap<NodeId, Phase> {
+        let new = self.events_after(self.seen.0);
+        let (number, phases) = &mut self.seen;
+        for event in new {
+            *number = event.number;
             if let (Some(node), Happened::PhaseChanged { to, .. }) = (event.node, event.what) {
                 phases.insert(node, to);
             }
@@ -340,13 +372,25 @@ impl World {
         phases
     }
 
+    /// Until every node is Ready. One that is held, because it lost its provisioner too often, is ordered again.
+    pub(crate) async fn until_all_end(&mut self, until: Instant) {
+        while !self.all_are(Phase::Ready, until) {
+            self.order_who(&[Phase::Held]).await;
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     pub(crate) async fn until_all_are(&mut self, phase: Phase, until: Instant) {
-        loop {
-            let phases = self.phases();
-            let are = phases.values().filter(|one| **one == phase).count();
-            if are == usize::try_from(self.of.nodes).unwrap() {
-                return;
-            }
+        while !self.all_are(phase, until) {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn all_are(&mut self, phase: Phase, until: Instant) -> bool {
+        let phases = self.phases().clone();
+        let are = phases.values().filter(|one| **one == phase).count();
+        let all = are == usize::try_from(self.of.nodes).unwrap();
+        if !all {
             assert!(
                 Instant::now() < until,
                 "{are} of {} are {phase:?}: {phases:?}\n{:?}\n{}",
@@ -354,8 +398,8 @@ impl World {
                 self.swarm.as_ref().unwrap().tally().failures(),
                 self.last_words()
             );
-            tokio::time::sleep(Duration::from_millis(300)).await;
         }
+        all
     }
 
     pub(crate) async fn until_steps_move(&mut self, count: usize, until: Instant) {
@@ -432,7 +476,17 @@ impl World {
             self.kill(number);
         }
         let acknowledged = std::mem::take(&mut self.acknowledged);
-        judge(&self.events(), &acknowledged)
+        judge(&self.events_after(0), &acknowledged)
+    }
+}
+
+/// Orders these runs, one after the other.
+async fn order(mut line: Line, paths: Vec<String>) {
+    for path in paths {
+        if let Ok(answer) = line.post(&path, &Order::default()).await {
+            let fits = matches!(answer.status, 200..300 | 409 | 429 | 503);
+            assert!(fits, "{path}: {} {}", answer.status, answer.says());
+        }
     }
 }
 

@@ -347,25 +347,13 @@ fn a_disk_that_nobody_named_is_told_and_left_alone() {
         label: Some("books".into()),
     }];
     let node = |hardware: Option<Hardware>| Node {
-        name: "node-1".parse().unwrap(),
-        mac: "52:54:00:00:00:01".parse().unwrap(),
-        uuid: "564d1234-5678-9abc-def0-123456789abc".parse().unwrap(),
-        serial: "SYS-1".into(),
-        hand_over: None,
-        boot: None,
-        local_disk: None,
-        os_disk: None,
-        keep: vec![],
-        disks: groundstate_api::disk_policy::DiskPolicy::default(),
-        files: Vec::new(),
-        nocloud: None,
-        credentials: Vec::new(),
-        unattend: None,
-        vhds: Vec::new(),
-        slot: None,
-        bmc: None,
-        profile: None,
         hardware,
+        ..Node::new(
+            "node-1".parse().unwrap(),
+            "52:54:00:00:00:01".parse().unwrap(),
+            "564d1234-5678-9abc-def0-123456789abc".parse().unwrap(),
+            "SYS-1",
+        )
     };
     let lines = |node: &Node, earlier: &EarlierDisks| {
         let findings = judge_node(node, Some(&good()), earlier, &seen);

@@ -23,6 +23,9 @@ pub const LOOKED_AT_ONCE: Bytes = Bytes::mib(8);
 pub const ZEROS_AT_ONCE: usize = 4;
 /// Spans that are known to be wanted, beyond those that are asked for: sources that have different pieces find theirs.
 pub const WANTED_MAX: usize = 4_096;
+/// So many bytes of data are written after a span before it is read back on the way: the largest cache of its own in the
+/// data sheet of a disk is 512 MiB, and what is behind that many newer bytes is read from where it is kept.
+pub const READ_BEHIND: Bytes = Bytes::mib(512);
 /// After so many spans in a row without one right chunk the disk is taken for another's: 32 MiB, read in a few hundredths
 /// of a second.
 pub const MISSES_MAX: u32 = 32;

@@ -7,6 +7,7 @@
 //! is half old and half new never starts.
 
 mod asking;
+mod back;
 mod health;
 mod lead;
 pub mod limits;
@@ -28,6 +29,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use back::Backs;
 use groundstate_api::image::Manifest;
 use groundstate_api::{Bytes, Millis, Reason};
 use lead::Leads;
@@ -56,6 +58,7 @@ pub struct Deploy<'m> {
     works: Vec<Work>,
     seeding: Seeding,
     leads: Leads,
+    backs: Backs,
     sources: Vec<Source>,
     lanes: Vec<Lane>,
     /// Spans with chunks to be asked for.
@@ -72,7 +75,7 @@ pub struct Deploy<'m> {
     flight_max: usize,
     /// Spans between the arrival and the disk.
     held: usize,
-    /// Spans whose place, or whose chunks' other places, are being read.
+    /// Spans whose place, or whose chunks' other places, are being read, and pieces that are being read back.
     reading: usize,
     /// Those whose chunks come from other places of the disk.
     borrowing: BTreeSet<usize>,
@@ -104,6 +107,8 @@ struct Work {
     looked: bool,
     /// The chunks of the head that stood on the disk before it was cleared are no gain.
     head: bool,
+    /// It was read back from the disk, and is right.
+    back: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +152,8 @@ enum Stage {
     Head,
     /// Everything is made durable.
     Flushing,
+    /// All is done but for what is being read back.
+    Reading,
     Ended,
 }
 
@@ -167,6 +174,7 @@ impl<'m> Deploy<'m> {
             proved: 0,
             looked: false,
             head: !span.is_zero() && span.from.0 < HEAD.0,
+            back: false,
         });
         let works: Vec<Work> = works.collect();
         let open_head = works.iter().filter(|work| work.head).count();
@@ -178,6 +186,7 @@ impl<'m> Deploy<'m> {
             works,
             seeding: Seeding::new(seed, previous.is_some()),
             leads: previous.map(Leads::of).unwrap_or_default(),
+            backs: Backs::default(),
             sources: Vec::new(),
             lanes: Vec::new(),
             wanted: BTreeSet::new(),
@@ -217,7 +226,7 @@ impl<'m> Deploy<'m> {
                 let tick = self.ticked.plus(limits::TICK);
                 Some(backs.fold(tick, Ord::min))
             }
-            Stage::New | Stage::Settling | Stage::Flushing | Stage::Ended => None,
+            Stage::New | Stage::Settling | Stage::Flushing | Stage::Reading | Stage::Ended => None,
         }
     }
 
@@ -251,6 +260,8 @@ impl<'m> Deploy<'m> {
             }
             Event::Wrote { span } => self.wrote(span, out),
             Event::Flushed => self.flushed(out),
+            Event::Settled => self.settled(),
+            Event::Back { span } => self.came_back(span, out),
             Event::Tick { received } => self.tick(now, &received, out),
             Event::Stopped { reason } => self.fail(reason, out),
         }
@@ -268,8 +279,9 @@ impl<'m> Deploy<'m> {
                 }
             }
             Stage::Head => self.ask(now, out),
-            Stage::New | Stage::Settling | Stage::Flushing | Stage::Ended => {}
+            Stage::New | Stage::Settling | Stage::Flushing | Stage::Reading | Stage::Ended => {}
         }
+        self.read_behind(out);
     }
 
     fn work(&mut self, span: usize) -> Option<(&mut Work, Span)> {
@@ -405,7 +417,11 @@ impl<'m> Deploy<'m> {
         work.missing &= !written;
         work.proved = 0;
         let left = work.missing;
+        let was_looked_at = work.looked;
         self.let_go(span);
+        if !was_looked_at {
+            self.backs.wrote(self.bytes(place, written));
+        }
         self.stands(span, written, false, out);
         if left == 0 {
             self.rest(span, out);
@@ -429,10 +445,13 @@ impl<'m> Deploy<'m> {
         let Some(place) = self.spans.get(span) else {
             return;
         };
-        let lengths = members(*place, chunks).filter_map(|index| self.manifest.chunks.get(index));
-        let bytes: u64 = lengths.map(|chunk| chunk.length.0).sum();
-        self.count(bytes, before, out);
+        self.count(self.bytes(*place, chunks), before, out);
         out.push(Action::OnDisk { span, chunks });
+    }
+
+    fn bytes(&self, place: Span, chunks: Chunks) -> u64 {
+        let lengths = members(place, chunks).filter_map(|index| self.manifest.chunks.get(index));
+        lengths.map(|chunk| chunk.length.0).sum()
     }
 
     fn count(&mut self, bytes: u64, before: bool, out: &mut Vec<Action>) {
@@ -460,6 +479,7 @@ impl<'m> Deploy<'m> {
             }
         } else {
             self.open = self.open.saturating_sub(1);
+            self.backs.stands(span);
         }
     }
 
@@ -525,6 +545,7 @@ impl<'m> Deploy<'m> {
     }
 
     fn flushed(&mut self, out: &mut Vec<Action>) {
+        self.backs.settled();
         if self.stage == Stage::Settling && self.open_head > 0 {
             self.stage = Stage::Head;
             let heads = self.works.iter().zip(0..).filter(|(work, _)| work.head);
@@ -533,8 +554,8 @@ impl<'m> Deploy<'m> {
                 self.want(span);
             }
         } else {
-            self.stage = Stage::Ended;
-            out.push(Action::Done);
+            self.stage = Stage::Reading;
+            self.end_when_read(out);
         }
     }
 

@@ -88,6 +88,13 @@ pub enum Event {
     },
     /// The disk has everything so far for good.
     Flushed,
+    /// The disk has everything for good that was written before [`Action::Settle`].
+    Settled,
+    /// A piece was read back, and is what the manifest says. One that is not ends the deploy ([`Event::Stopped`]).
+    Back {
+        /// Which span.
+        span: usize,
+    },
     /// How many bytes each lane has brought since it was opened, by lane; told when the deadline has come.
     Tick {
         /// Bytes.
@@ -193,6 +200,18 @@ pub enum Action {
     },
     /// Make it durable; report [`Event::Flushed`].
     Flush,
+    /// Make durable what was written so far, while more is being written; report [`Event::Settled`].
+    Settle,
+    /// Read what was written back from the disk itself and compare it: all of a span, or a piece of a run of zeros; report
+    /// [`Event::Back`].
+    Back {
+        /// Which span.
+        span: usize,
+        /// First byte.
+        from: Bytes,
+        /// First byte after it.
+        to: Bytes,
+    },
     /// These chunks stand on the disk.
     OnDisk {
         /// Which span.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The deploy in a simulated world: sources that lie, stall, die and return, a disk that remembers what was asked of it.
 
+use crate::behind::Behind;
 use groundstate_api::image::{Chunk, Manifest};
 use groundstate_api::{Bytes, Digest, Millis, Reason, ReasonCode};
 use image_core::deploy::limits::{FLIGHT_MAX, HEAD, RATE_OVER};
@@ -16,7 +17,7 @@ const MIB: u64 = 1 << 20;
 
 /// What a source does with a question.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Does {
+pub(crate) enum Does {
     Gives,
     /// Other bytes than it should.
     Lies,
@@ -28,7 +29,7 @@ enum Does {
     Lacks,
 }
 
-struct World<'m> {
+pub(crate) struct World<'m> {
     manifest: &'m Manifest,
     spans: Vec<Span>,
     now: Millis,
@@ -51,9 +52,10 @@ struct World<'m> {
     end: Option<Result<(), Reason>>,
     done: u64,
     kept: u64,
+    behind: Behind,
 }
 
-fn word(name: &str, last: bool) -> SourceWord {
+pub(crate) fn word(name: &str, last: bool) -> SourceWord {
     SourceWord {
         name: name.to_owned(),
         lanes: 1,
@@ -62,18 +64,20 @@ fn word(name: &str, last: bool) -> SourceWord {
     }
 }
 
-struct Case<'m> {
+pub(crate) struct Case<'m> {
     manifest: &'m Manifest,
-    disk: BTreeSet<usize>,
-    zeros: bool,
+    pub(crate) disk: BTreeSet<usize>,
+    pub(crate) zeros: bool,
     seed: Seed,
-    words: Vec<SourceWord>,
+    pub(crate) words: Vec<SourceWord>,
+    pub(crate) behind: Behind,
 }
 
 impl<'m> Case<'m> {
-    fn new(manifest: &'m Manifest) -> Self {
+    pub(crate) fn new(manifest: &'m Manifest) -> Self {
         Self {
             manifest,
+            behind: Behind::default(),
             disk: BTreeSet::new(),
             zeros: false,
             seed: Seed::Auto,
@@ -82,8 +86,11 @@ impl<'m> Case<'m> {
     }
 
     /// Runs to the end. `does(source, question number)` says what a source does.
-    fn run(self, mut does: impl FnMut(&str, usize) -> Does) -> World<'m> {
+    pub(crate) fn run(self, mut does: impl FnMut(&str, usize) -> Does) -> World<'m> {
         let mut deploy = Deploy::new(self.manifest, None, self.seed, 7);
+        if let Some(behind) = self.behind.bytes {
+            deploy = deploy.reading_back(behind);
+        }
         let mut world = World {
             manifest: self.manifest,
             spans: deploy.spans().to_vec(),
@@ -106,11 +113,14 @@ impl<'m> Case<'m> {
             end: None,
             done: 0,
             kept: 0,
+            behind: self.behind,
         };
         for _ in 0..1_000_000 {
             if world.end.is_some() {
+                world.behind.read_back = deploy.were_read_back();
                 return world;
             }
+            world.behind.turn(&mut world.events);
             let event = world.events.pop_front().unwrap_or_else(|| {
                 world.now = deploy
                     .deadline()
@@ -120,6 +130,7 @@ impl<'m> Case<'m> {
                     received: vec![0; world.names.len()],
                 }
             });
+            world.behind.heard(&event, &world.spans);
             let mut out = Vec::new();
             deploy.handle(world.now, event, &mut out);
             for action in out {
@@ -171,6 +182,12 @@ impl World<'_> {
                 assert!(self.head_is_clear, "zeros before the head was cleared");
                 self.zeros.insert(from.0, to.0);
                 self.events.push_back(Event::Wrote { span });
+            }
+            Action::Settle => self.behind.settle(&mut self.events),
+            Action::Back { span, from, to } => {
+                let place = self.spans[span];
+                assert!(place.is_zero() || place.from >= HEAD, "the head is written last");
+                self.behind.back(span, place, (from, to), &mut self.events);
             }
             Action::Flush => {
                 self.flushed = true;
@@ -270,7 +287,7 @@ impl World<'_> {
     }
 
     /// Everything stands on the disk, and is counted once.
-    fn is_whole(&self) {
+    pub(crate) fn is_whole(&self) {
         assert_eq!(self.end, Some(Ok(())));
         assert_eq!(self.disk.len(), self.manifest.chunks.len());
         assert_eq!(self.done, self.manifest.size.0);
@@ -279,7 +296,7 @@ impl World<'_> {
 }
 
 /// An image with chunks of `chunk_size` where `has` says so.
-fn manifest(chunk_size: u64, size: u64, has: impl Fn(u64) -> bool) -> Manifest {
+pub(crate) fn manifest(chunk_size: u64, size: u64, has: impl Fn(u64) -> bool) -> Manifest {
     let mut made = crate::manifest::manifest(&[], size);
     made.chunk_size = Bytes(chunk_size);
     let numbers = (0..size.div_ceil(chunk_size)).filter(|number| has(*number));
@@ -296,7 +313,7 @@ fn manifest(chunk_size: u64, size: u64, has: impl Fn(u64) -> bool) -> Manifest {
 }
 
 /// 40 MiB of chunks of 256 KiB with holes; the last one is short.
-fn image() -> Manifest {
+pub(crate) fn image() -> Manifest {
     manifest(256 << 10, 40 * MIB + 4096, |number| number % 23 >= 3)
 }
 

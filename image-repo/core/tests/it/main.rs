@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod admission;
+mod behind;
 mod deploy;
 mod manifest;

@@ -75,49 +75,25 @@ impl Case {
     pub(crate) fn new(disks: Vec<Disk>) -> Self {
         Self {
             run: "r-1".parse().unwrap(),
-            node: Node {
-                name: "node-1".parse().unwrap(),
-                mac: "52:54:00:00:00:01".parse().unwrap(),
-                uuid: uuid(),
-                serial: "M-1".to_string(),
-                hand_over: None,
-                boot: None,
-                local_disk: None,
-                os_disk: None,
-                keep: Vec::new(),
-                disks: DiskPolicy::default(),
-                files: Vec::new(),
-                nocloud: None,
-                credentials: Vec::new(),
-                unattend: None,
-                vhds: Vec::new(),
-                slot: None,
-                bmc: None,
-                profile: None,
-                hardware: None,
-            },
+            node: Node::new(
+                "node-1".parse().unwrap(),
+                "52:54:00:00:00:01".parse().unwrap(),
+                uuid(),
+                "M-1",
+            ),
             policy: Policy {
-                image: "debian-host".to_string(),
-                trust_root: None,
-                hand_over: HandOver::Kexec,
-                closed: true,
-                retries: groundstate_api::site::RETRIES_USUAL,
-                runs_at_once: None,
                 // Most tests are not about consent.
                 disks: DiskPolicy {
                     wipe: Some(WipeRule::Any),
                     ..DiskPolicy::default()
                 },
-                files: Vec::new(),
-                nocloud: None,
-                credentials: Vec::new(),
-                unattend: None,
                 vhds: vec![VhdPolicy {
                     name: "vm".to_string(),
                     size: "1GiB".to_string(),
                     count: 2,
                     ..VhdPolicy::default()
                 }],
+                ..Policy::new("debian-host", HandOver::Kexec)
             },
             hand_over: HandOver::Kexec,
             inventory: inventory(disks),

@@ -400,6 +400,67 @@ fn an_error_at_any_call_of_the_image_is_the_os_disks() {
     assert!(cases > 60);
 }
 
+#[test]
+fn what_is_read_back_on_the_way_finds_every_lie_and_reads_nothing_that_is_not_flushed() {
+    // Data and holes in turn, so that both kinds are read back.
+    let mut bytes = vec![7u8; 6 << 20];
+    for hole in bytes.chunks_mut(512 << 10).skip(3).step_by(3) {
+        hole.fill(0);
+    }
+    let made = crate::image::stand_in::made(&bytes, 64 << 10);
+    let shelf = Shelf::new("behind", 6, 512);
+    shelf.right();
+    let laid_out = shelf.disks[0].image();
+    let root = partition_device(Shelf::path("behind", 0).to_str().unwrap(), 2);
+    let disk = &shelf.disks[0];
+    let mut cases = 0;
+    for after in 0.. {
+        disk.put(laid_out.clone());
+        let (call, fault) = (Some(Call::Write), Fault::Liar);
+        disk.fail(Some(Trouble { call, after, fault }));
+        disk.watch();
+        let ended = made.write_and_read_back(PATIENCE, &root, Bytes(0));
+        assert_eq!(disk.too_early(), 0, "{after}");
+        if !disk.struck() {
+            let on_the_way = ended.unwrap();
+            assert!(on_the_way > Bytes::mib(1), "{on_the_way}");
+            break;
+        }
+        let reason = ended.unwrap_err();
+        assert_eq!(reason.code, ReasonCode::DiskError, "{after}: {reason}");
+        assert!(reason.what.contains("other bytes than were written"), "{reason}");
+        cases += 1;
+    }
+    println!("read back on the way: {cases} cases");
+    assert!(cases > 5);
+}
+
+#[test]
+fn a_disk_that_does_not_answer_what_is_read_on_the_way_is_named() {
+    let made = crate::image::stand_in::made(&vec![7u8; 6 << 20], 64 << 10);
+    let shelf = Shelf::new("behind-deaf", 2, 512);
+    shelf.right();
+    let root = partition_device(Shelf::path("behind-deaf", 0).to_str().unwrap(), 2);
+    // Nothing stands there that could be kept, so that the reads of the first megabytes come before any write.
+    let laid_out = shelf.disks[0].image();
+    let mut hung = 0;
+    for after in (0..64).step_by(9) {
+        shelf.disks[0].put(laid_out.clone());
+        let (call, fault) = (Some(Call::Read), Fault::Once(libc::EIO));
+        shelf.disks[0].fail(Some(Trouble { call, after, fault }));
+        let ended = made.write_and_read_back(PATIENCE, &root, Bytes(0));
+        if shelf.disks[0].struck() {
+            let reason = ended.unwrap_err();
+            assert_eq!(reason.code, ReasonCode::DiskError, "{after}: {reason}");
+            assert!(reason.what.contains("could not be read"), "{reason}");
+            hung += 1;
+        } else {
+            ended.unwrap();
+        }
+    }
+    assert!(hung >= 1, "{hung}");
+}
+
 /// Too short for a disk to be asked twice, long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(3);
 

@@ -76,41 +76,18 @@ fn inventory(disks: Vec<Disk>) -> Inventory {
 /// What the planner makes of these disks.
 fn planned_layout(disks: Vec<Disk>, fs: VolumeFs, (format, kind): (VhdFormat, VhdKind)) -> Plan {
     let node = Node {
-        name: "node-1".parse().unwrap(),
-        mac: MacAddr([2, 0, 0, 0, 0, 1]),
-        uuid: MACHINE.parse().unwrap(),
-        serial: "M-1".to_owned(),
-        hand_over: None,
-        boot: None,
-        local_disk: None,
-        os_disk: None,
-        keep: Vec::new(),
         disks: DiskPolicy {
             fs: Some(fs),
             ..DiskPolicy::default()
         },
-        files: Vec::new(),
-        nocloud: None,
-        credentials: Vec::new(),
-        unattend: None,
-        vhds: Vec::new(),
-        slot: None,
-        bmc: None,
-        profile: None,
-        hardware: None,
+        ..Node::new(
+            "node-1".parse().unwrap(),
+            MacAddr([2, 0, 0, 0, 0, 1]),
+            MACHINE.parse().unwrap(),
+            "M-1",
+        )
     };
     let policy = Policy {
-        image: "debian-host".to_owned(),
-        trust_root: None,
-        hand_over: HandOver::Kexec,
-        closed: true,
-        retries: groundstate_api::site::RETRIES_USUAL,
-        runs_at_once: None,
-        disks: DiskPolicy::default(),
-        files: Vec::new(),
-        nocloud: None,
-        credentials: Vec::new(),
-        unattend: None,
         vhds: vec![VhdPolicy {
             name: "vm".to_owned(),
             count: 2,
@@ -119,6 +96,7 @@ fn planned_layout(disks: Vec<Disk>, fs: VolumeFs, (format, kind): (VhdFormat, Vh
             kind,
             ..VhdPolicy::default()
         }],
+        ..Policy::new("debian-host", HandOver::Kexec)
     };
     let image = groundstate_api::image::ImageRef {
         name: "debian-host".to_owned(),

@@ -60,6 +60,8 @@ impl Actor<'_> {
             } => self.write(span, chunks, compare)?,
             Action::Shut => self.shut()?,
             Action::Flush => self.order(Doing::Flush, "flushed".to_owned(), Order::Flush)?,
+            Action::Settle => self.order(Doing::Settle, "flushed".to_owned(), Order::Flush)?,
+            Action::Back { span, from, to } => self.back(span, from.0, to.0)?,
             Action::OnDisk { span, chunks } => {
                 let span = self.spans.get(span).copied();
                 let indexes = span.into_iter().flat_map(|span| members(span, chunks));

@@ -3,6 +3,7 @@
 
 use super::Actor;
 use crate::image::rate::Rate;
+use crate::image::read_back::Proven;
 use crate::image::source::Progress;
 use groundstate_api::{Bytes, Millis, Reason};
 use image_core::manifest::{data, digest, title};
@@ -36,6 +37,8 @@ pub struct Deployed {
     pub dropped: Vec<(String, Reason)>,
     /// What is true of it now, a line each.
     pub facts: Vec<String>,
+    /// What of it was read back on the way.
+    pub proven: Proven,
 }
 
 impl Counts {
@@ -70,7 +73,7 @@ impl Actor<'_> {
         )
     }
 
-    pub(super) fn deployed(mut self, fact: String) -> Deployed {
+    pub(super) fn deployed(mut self, fact: String, proven: Proven) -> Deployed {
         self.counts.fetched = self.fetched();
         let took = self.clock.took();
         let mut facts = self.facts(took);
@@ -82,6 +85,7 @@ impl Actor<'_> {
             took,
             dropped: std::mem::take(&mut self.dropped),
             facts,
+            proven,
         }
     }
 

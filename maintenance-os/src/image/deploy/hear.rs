@@ -7,8 +7,10 @@ use crate::image::buffer::Aligned;
 use crate::image::hand::{Answer, Effect, Order};
 use crate::image::lane::{Errand, News};
 use crate::image::prove::{Job, Verdict};
+use crate::image::read_back::{differs_in, is_not_clear};
 use groundstate_api::Reason;
-use image_core::deploy::Event;
+use groundstate_api::image::Chunk;
+use image_core::deploy::{Chunks, Event, members};
 
 impl Actor<'_> {
     pub(super) fn news(&mut self, news: News) -> Event {
@@ -59,8 +61,19 @@ impl Actor<'_> {
                 self.counts.chunks_kept += u64::from(kept.count_ones());
                 Event::Read { span, kept }
             }
+            Verdict::Back { span, wrong } => match self.wrong_chunk(span, wrong) {
+                None => Event::Back { span },
+                Some(chunk) => Event::Stopped {
+                    reason: differs_in(self.target.path(), self.manifest, chunk),
+                },
+            },
             Verdict::Stopped(reason) => Event::Stopped { reason },
         }
+    }
+
+    fn wrong_chunk(&self, span: usize, wrong: Chunks) -> Option<&Chunk> {
+        let chunk = members(*self.spans.get(span)?, wrong).next()?;
+        self.manifest.chunks.get(chunk)
     }
 
     pub(super) fn buffer_back(&mut self, span: usize, buffer: Aligned) {
@@ -104,7 +117,16 @@ impl Actor<'_> {
             }
             (Doing::ShutFlush, _) => Event::Shut,
             (Doing::Flush, _) => Event::Flushed,
-            (Doing::Read(_) | Doing::Borrow(..) | Doing::Write(_), None) => {
+            (Doing::Settle, _) => Event::Settled,
+            (Doing::Back(span), Some(buffer)) => {
+                self.job(Job::Back(span, buffer));
+                return Ok(None);
+            }
+            (Doing::BackZeros(span, ..), _) if is_clear => Event::Back { span },
+            (Doing::BackZeros(_, from, to), _) => {
+                return Err(is_not_clear(self.target.path(), self.manifest, from, to));
+            }
+            (Doing::Read(_) | Doing::Borrow(..) | Doing::Write(_) | Doing::Back(_), None) => {
                 return Err(broken("a buffer did not come back from the disk"));
             }
         };

@@ -16,6 +16,7 @@ use super::hand::Answer;
 use super::lane::{Breaker, Errand, News, Parcel, Shared, break_off};
 use super::prove::{Bench, Job, Proof, Verdict};
 use super::rate::Rate;
+use super::read_back::Proven;
 use super::source::{Place, SourceBook, SourceEntry};
 use super::target::{REQUEST_MAX, Target};
 use crate::medium::Access;
@@ -49,6 +50,10 @@ pub struct Options {
     pub nowhere: bool,
     /// Behind an image of a whole disk stands nothing that starts, and it stays: a table of the plan's own.
     pub tail_stays: bool,
+    /// What was written is read back while the rest is written, once so much more data was written after it and the disk
+    /// was told to make it durable. Only on a disk that reads past the page cache and does not turn; what was not read back
+    /// by the end is [`super::read_back_rest`]'s.
+    pub read_behind: Option<Bytes>,
 }
 
 /// Brings the image onto `target`, a device or a file that is at least as large, and makes it durable. What stands there
@@ -86,7 +91,12 @@ pub(in crate::image) fn deploy_within(
         let changed = changed.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = changed.send(Message::Book);
     }));
-    let machine = deploy::Deploy::new(manifest, options.previous.as_ref(), options.seed, seed());
+    let mut machine =
+        deploy::Deploy::new(manifest, options.previous.as_ref(), options.seed, seed());
+    let reads = !options.nowhere && target.reads_while_it_writes();
+    if let Some(behind) = options.read_behind.filter(|_| reads) {
+        machine = machine.reading_back(behind);
+    }
     let spans = machine.spans().to_vec();
     let span = span_size(manifest.chunk_size);
     let longest = spans
@@ -142,12 +152,13 @@ pub(in crate::image) fn deploy_within(
                 });
             });
         }
-        let ended = actor.run(machine, &events);
+        let ended = actor.run(&mut machine, &events);
         actor.end();
         ended
     });
     ended?;
-    Ok(actor.deployed(fact))
+    let proven = Proven::of(actor.target.path(), manifest, &machine);
+    Ok(actor.deployed(fact, proven))
 }
 
 /// The target, whose answers go to `tell`.
@@ -197,6 +208,11 @@ enum Doing {
     Shut,
     ShutFlush,
     Flush,
+    /// A flush while more is written.
+    Settle,
+    Back(usize),
+    /// Zeros, from there to there.
+    BackZeros(usize, u64, u64),
 }
 
 struct Actor<'a> {
@@ -231,7 +247,7 @@ impl Actor<'_> {
     /// Until the end.
     fn run(
         &mut self,
-        mut machine: deploy::Deploy<'_>,
+        machine: &mut deploy::Deploy<'_>,
         events: &Receiver<Message>,
     ) -> Result<(), Reason> {
         let mut actions = Vec::new();

@@ -7,7 +7,7 @@ use crate::image::hand::{Order, Piece};
 use groundstate_api::image::ImageKind;
 use groundstate_api::{Bytes, Reason, ReasonCode};
 use image_core::deploy::limits::HEAD;
-use image_core::deploy::{Chunks, members, span::bit};
+use image_core::deploy::{Chunks, Span, members, span::bit};
 
 impl Actor<'_> {
     pub(super) fn order(&mut self, doing: Doing, done: String, order: Order) -> Result<(), Reason> {
@@ -28,6 +28,22 @@ impl Actor<'_> {
         let buffer = self.reads()?;
         let done = format!("read at byte {}", place.from.0);
         self.order(Doing::Read(span), done, Order::Read(buffer, vec![piece]))
+    }
+
+    /// Reads a piece back that was written.
+    pub(super) fn back(&mut self, span: usize, from: u64, to: u64) -> Result<(), Reason> {
+        let done = format!("read at byte {from}");
+        if self.spans.get(span).is_none_or(Span::is_zero) {
+            let doing = Doing::BackZeros(span, from, to);
+            return self.order(doing, done, Order::Look(from, to));
+        }
+        let piece = Piece {
+            start: 0,
+            length: usize::try_from(to - from).unwrap_or(usize::MAX),
+            at: from,
+        };
+        let buffer = self.reads()?;
+        self.order(Doing::Back(span), done, Order::Read(buffer, vec![piece]))
     }
 
     /// There is one: the machine counts them.

@@ -14,7 +14,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use groundstate_api::event::Happened;
 use groundstate_api::fleet::FleetView;
-use groundstate_api::text::inert;
+use groundstate_api::text::{counted, inert};
 use groundstate_api::view::{EventPage, Phase};
 use groundstate_api::{Millis, paths};
 use serde_json::Value;
@@ -76,10 +76,11 @@ pub(crate) fn page(view: &FleetView, now: Millis, paper: Paper) -> String {
         .as_deref()
         .map(|leader| format!(", led by {}", inert(leader)));
     let mut lines = vec![format!(
-        "site {}, version {}: {count} nodes, {} machines in the waiting room, newest event {}{}",
+        "site {}, version {}: {}, {} in the waiting room, newest event {}{}",
         inert(&view.site),
         view.site_version,
-        view.machines,
+        counted(count, "node"),
+        counted(view.machines, "machine"),
         view.newest,
         leader.unwrap_or_default()
     )];

@@ -12,7 +12,7 @@ use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use groundstate_api::event::{Event, Happened};
 use groundstate_api::headline::headline;
-use groundstate_api::text::inert;
+use groundstate_api::text::{counted, inert};
 use groundstate_api::view::EventPage;
 use groundstate_api::{Millis, NodeId, paths};
 
@@ -76,8 +76,8 @@ pub(crate) fn page(node: &NodeId, events: &[Event], now: Millis, paper: Paper) -
     };
     let mut lines = vec![
         format!(
-            "{node}: {} events in {}, {} to {}",
-            events.len(),
+            "{node}: {} in {}, {} to {}",
+            counted(events.len(), "event"),
             span(last.at.since(first.at)),
             moment(first.at),
             moment(last.at)

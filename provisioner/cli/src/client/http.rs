@@ -2,7 +2,7 @@
 //! The client's way to the API. What is asked may be asked again by whoever asks; an order carries a key by which the
 //! provisioner knows it again, so an order whose answer was lost is sent again without being carried out twice.
 
-use super::said::tell;
+use super::said::{causes, tell};
 use super::{Connect, Refused, read};
 use anyhow::{Context as _, Result, anyhow, bail};
 use groundstate_api::ReasonCode;
@@ -263,7 +263,8 @@ impl Client {
                 Err(Failure::Broken(error)) => {
                     let again = pause.as_secs_f64();
                     tell(&format!(
-                        "{error:#}; the same order is sent again in {again} s"
+                        "{}; the same order is sent again in {again} s",
+                        causes(&error)
                     ));
                     std::thread::sleep(pause);
                     self.known().next();
@@ -271,7 +272,8 @@ impl Client {
                 Err(Failure::NoLeader(error)) => {
                     let again = pause.as_secs_f64();
                     tell(&format!(
-                        "{error:#}; the same order is sent again in {again} s"
+                        "{}; the same order is sent again in {again} s",
+                        causes(&error)
                     ));
                     std::thread::sleep(pause);
                 }

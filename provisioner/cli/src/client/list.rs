@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate node list`.
 
+use groundstate_api::text::counted;
 use super::nodes::{self, Filter, Listed, natural};
 use super::paper::{Paper, Tone};
 use super::said::{document, say};
@@ -71,7 +72,7 @@ pub(crate) fn run(args: &ListArgs) -> Result<End> {
     if args.json {
         document(&nodes::document(&shown))?;
     } else if shown.is_empty() && !filter.is_empty() {
-        say(&format!("none of the {} nodes is so", all.len()))?;
+        say(&format!("none of the {} is so", counted(all.len(), "node")))?;
     } else if shown.is_empty() {
         say("the site has no nodes; machines that wait to become some: groundstate machine ls")?;
     } else {

@@ -4,7 +4,7 @@
 
 use super::list::view_page;
 use super::paper::{Paper, Tone};
-use super::said::{document, document_line, say, tell};
+use super::said::{causes, document, document_line, say, tell};
 use super::table::{Cell, Table};
 use super::{Client, Connect, Refused, Terms, Verb};
 use crate::End;
@@ -106,7 +106,7 @@ pub(crate) fn carry_out(
                     end = End::Held;
                 }
                 None => {
-                    tell(&format!("{}: {error:#}", order.node));
+                    tell(&format!("{}: {}", order.node, causes(&error)));
                     failed = Some(order.node.clone());
                 }
             },

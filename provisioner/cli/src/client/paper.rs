@@ -3,6 +3,7 @@
 
 use groundstate_api::view::Phase;
 use std::io::IsTerminal as _;
+use unicode_width::UnicodeWidthStr as _;
 
 /// Colours end here.
 const PLAIN: &str = "\x1b[0m";
@@ -103,6 +104,31 @@ impl Paper {
         self.columns
     }
 
+    /// The text in its tone, by words in lines that fit: the first begins at column `begin`, the others at `indent`. On endless
+    /// paper it is one line. A word that is wider than the paper stays whole: it may be copied.
+    pub(crate) fn folded(self, tone: Tone, text: &str, begin: usize, indent: usize) -> String {
+        let Some(columns) = self.columns else {
+            return self.paint(tone, text);
+        };
+        let (mut lines, mut line, mut used) = (Vec::new(), String::new(), begin);
+        for word in text.split(' ') {
+            let wide = word.width();
+            if !line.is_empty() && used + 1 + wide > columns {
+                lines.push(std::mem::take(&mut line));
+                used = indent;
+            } else if !line.is_empty() {
+                line.push(' ');
+                used += 1;
+            }
+            line.push_str(word);
+            used += wide;
+        }
+        lines.push(line);
+        let lines = lines.iter().map(|line| self.paint(tone, line));
+        let gap = format!("\n{}", " ".repeat(indent));
+        lines.collect::<Vec<_>>().join(&gap)
+    }
+
     /// The text in its tone.
     pub(crate) fn paint(self, tone: Tone, text: &str) -> String {
         if self.colour && tone != Tone::Plain && !text.is_empty() {
@@ -120,4 +146,27 @@ pub(crate) fn own_sequence(text: &str) -> Option<usize> {
         .chain([PLAIN])
         .find(|code| !code.is_empty() && text.starts_with(code))
         .map(str::len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn a_text_is_folded_between_words_and_loses_none() {
+        let text = "at once for leases that are given; a-word-that-is-wider-than-the-paper stays";
+        expect![[r"
+            at once for leases
+              that are given;
+              a-word-that-is-wider-than-the-paper
+              stays"]]
+        .assert_eq(&Paper::plain(Some(20)).folded(Tone::Plain, text, 0, 2));
+        assert_eq!(Paper::plain(None).folded(Tone::Bad, text, 7, 2), text);
+        for columns in 0..90 {
+            let folded = Paper::plain(Some(columns)).folded(Tone::Plain, text, 3, 1);
+            let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            assert_eq!(words(&folded), words(text));
+        }
+    }
 }

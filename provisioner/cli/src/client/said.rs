@@ -20,6 +20,21 @@ pub(crate) fn tell(text: &str) {
     let _unheard = writeln!(std::io::stderr().lock(), "{}", harmless(text));
 }
 
+/// An error with its causes, each said once: many name the system's error in their own sentence already.
+pub(crate) fn causes(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if told.is_empty() {
+            told = cause;
+        } else if !told.contains(&cause) {
+            told.push_str(": ");
+            told.push_str(&cause);
+        }
+    }
+    told
+}
+
 /// Prints a server's JSON document as it is: only set out in lines, and with what a terminal might obey written as `\u....`.
 pub(crate) fn document(json: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
@@ -185,6 +200,17 @@ mod tests {
                 prop_assert!(line.chars().all(printable), "{:?}", line);
             }
         }
+    }
+
+    #[test]
+    fn a_cause_that_was_told_is_not_told_again() {
+        let missing = || std::io::Error::from_raw_os_error(2);
+        let once = "reading a: No such file or directory (os error 2)";
+        let twice = anyhow::Error::new(missing()).context(once);
+        assert_eq!(causes(&twice), once);
+        assert_eq!(causes(&anyhow::Error::new(missing()).context("reading a")), once);
+        let longer = anyhow::Error::new(missing()).context(format!("{once}; write it"));
+        assert_eq!(causes(&longer), format!("{once}; write it"));
     }
 
     #[test]

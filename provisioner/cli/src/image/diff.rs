@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate image diff`: what a disk that has one image would fetch and write to have another.
 
+use groundstate_api::text::counted;
 use super::named::Named;
 use super::state::StateArgs;
 use crate::End;
@@ -48,12 +49,14 @@ fn text(report: &DiffReport) -> String {
         ),
         format!("  size      {} → {} bytes", from.size.0, to.size.0),
         format!(
-            "  has       {} in {} chunks already",
-            report.shared, report.shared_chunks
+            "  has       {} in {} already",
+            report.shared,
+            counted(report.shared_chunks, "chunk")
         ),
         format!(
-            "  fetches   {} in {} chunks",
-            report.fetch, report.fetch_chunks
+            "  fetches   {} in {}",
+            report.fetch,
+            counted(report.fetch_chunks, "chunk")
         ),
         format!("  writes    {} ({} bytes)", report.write, report.write.0),
     ];

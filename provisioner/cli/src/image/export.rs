@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate image export`: the image's bytes back into a file, each chunk proved on its way.
 
-use super::format::FormatArg;
+use groundstate_api::text::counted;
+use super::format::ExportFormat;
 use super::named::Named;
 use super::progress::Progress;
 use super::state::StateArgs;
@@ -28,9 +29,9 @@ pub(crate) struct ExportArgs {
     /// The file; `-` is the standard output, for raw and raw-zstd.
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
-    /// What the file is to be: raw, raw-zstd, vhd (fixed) or vhdx (dynamic).
+    /// What the file is to be.
     #[arg(long, value_enum, default_value = "raw")]
-    format: FormatArg,
+    format: ExportFormat,
     /// Replace the file where it is there already.
     #[arg(long)]
     force: bool,
@@ -70,12 +71,12 @@ pub(super) fn run(args: &ExportArgs) -> Result<End> {
         serde_json::to_string_pretty(&done)?
     } else {
         format!(
-            "{} {} is in {}: {} bytes, {} chunks proved",
+            "{} {} is in {}: {} bytes, {} proved",
             done.image.name,
             done.image.version,
             args.output.display(),
             done.length.0,
-            done.chunks
+            counted(done.chunks, "chunk")
         )
     };
     // The standard output is the image's.

@@ -54,6 +54,33 @@ impl From<FormatArg> for ImageFormat {
     }
 }
 
+/// What an image is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// The bytes themselves; zeros are holes of the file.
+    #[value(alias = "img")]
+    Raw,
+    /// The bytes as Zstandard frames.
+    #[value(aliases = ["raw.zst", "raw.zstd", "zstd", "zst"])]
+    RawZstd,
+    /// Virtual hard disk, fixed.
+    #[value(alias = "vpc")]
+    Vhd,
+    /// Virtual hard disk version 2, dynamic.
+    Vhdx,
+}
+
+impl From<ExportFormat> for ImageFormat {
+    fn from(format: ExportFormat) -> Self {
+        match format {
+            ExportFormat::Raw => Self::Raw,
+            ExportFormat::RawZstd => Self::RawZstd,
+            ExportFormat::Vhd => Self::Vhd,
+            ExportFormat::Vhdx => Self::Vhdx,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum KindArg {
     /// An ext4 file system, with its kernel, initrd and boot loader beside it.

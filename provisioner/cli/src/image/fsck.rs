@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate image fsck`: reads the whole repository and compares every byte with its name.
 
+use groundstate_api::text::counted;
 use super::progress::Progress;
 use super::state::StateArgs;
 use crate::End;
@@ -25,6 +26,9 @@ pub(crate) struct FsckArgs {
 
 pub(super) fn run(args: &FsckArgs) -> Result<End> {
     let repository = args.state.find()?;
+    if args.heal {
+        StateArgs::tell_in_use(&repository);
+    }
     let mut progress = Progress::new("reading")?;
     let report = repository.fsck(args.heal, &mut |done| progress.set(done, None));
     progress.clear();
@@ -66,12 +70,12 @@ fn text(report: &FsckReport) -> String {
         ));
     }
     lines.push(format!(
-        "{} manifests, {} chunks, {} boot files read, {}; {} files ({}) that no image names",
-        report.manifests,
-        report.chunks,
-        report.blobs,
+        "{}, {}, {} read, {}; {} ({}) that no image names",
+        counted(report.manifests, "manifest"),
+        counted(report.chunks, "chunk"),
+        counted(report.blobs, "boot file"),
         report.bytes,
-        report.orphans,
+        counted(report.orphans, "file"),
         report.orphan_bytes
     ));
     lines.push(

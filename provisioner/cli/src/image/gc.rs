@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate image gc`: frees what no image needs any more.
 
+use groundstate_api::text::counted;
+use super::scratch;
 use super::state::StateArgs;
 use crate::End;
 use anyhow::Result;
 use clap::Args;
-use image_repo::{GcReport, GcRules};
+use image_repo::{GcReport, GcRules, Repository};
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
@@ -35,13 +37,14 @@ pub(crate) struct GcArgs {
 
 pub(super) fn run(args: &GcArgs) -> Result<End> {
     let repository = args.state.find()?;
+    StateArgs::tell_in_use(&repository);
     let rules = |dry_run| GcRules {
         dry_run,
         grace: Duration::from_secs(args.grace.saturating_mul(3_600)),
         keep_newest: args.keep_newest,
     };
     if !args.dry_run && !args.yes && std::io::stdin().is_terminal() {
-        eprintln!("{}", text(&repository.gc(&rules(true))?));
+        eprintln!("{}", text(&clear(args, &repository, &rules(true))?));
         eprint!("Free it? [y/N] ");
         std::io::stderr().flush()?;
         let mut line = String::new();
@@ -51,13 +54,22 @@ pub(super) fn run(args: &GcArgs) -> Result<End> {
             return Ok(End::Held);
         }
     }
-    let report = repository.gc(&rules(args.dry_run))?;
+    let report = clear(args, &repository, &rules(args.dry_run))?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         println!("{}", text(&report));
     }
     Ok(End::Done)
+}
+
+/// The repository, and the folders in which killed imports were making disks.
+fn clear(args: &GcArgs, repository: &Repository, rules: &GcRules) -> Result<GcReport> {
+    let mut report = repository.gc(rules)?;
+    let (folders, bytes) = scratch::clear(&args.state.scratch(), rules.dry_run)?;
+    report.removed_others += folders;
+    report.freed.0 += bytes.0;
+    Ok(report)
 }
 
 fn text(report: &GcReport) -> String {
@@ -72,16 +84,18 @@ fn text(report: &GcReport) -> String {
         .map(|image| format!("{image}: {gone}"))
         .collect();
     lines.push(format!(
-        "{} {free}: {} manifests, {} chunks, {} boot files, {} others",
+        "{} {free}: {}, {}, {}, {}",
         report.freed,
-        report.removed_manifests,
-        report.removed_chunks,
-        report.removed_blobs,
-        report.removed_others
+        counted(report.removed_manifests, "manifest"),
+        counted(report.removed_chunks, "chunk"),
+        counted(report.removed_blobs, "boot file"),
+        counted(report.removed_others, "other")
     ));
     lines.push(format!(
-        "{} manifests and {} chunks are in use; {} files that nobody names are too young to go",
-        report.live_manifests, report.live_chunks, report.young
+        "in use: {}, {}; too young to go, and named by nobody: {}",
+        counted(report.live_manifests, "manifest"),
+        counted(report.live_chunks, "chunk"),
+        counted(report.young, "file")
     ));
     lines.join("\n")
 }

@@ -3,6 +3,7 @@
 //!
 //! The format is stated, or proposed and confirmed by a person; it is never guessed.
 
+use groundstate_api::text::counted;
 use super::format::{ArchArg, FormatArg, KindArg};
 use super::made::{self, MadeArgs};
 use super::progress::Progress;
@@ -69,6 +70,9 @@ pub(crate) struct ImportArgs {
     /// The largest disk that is taken. Where it is stated, nothing is taken for a bomb.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(super) max_size: Option<Bytes>,
+    /// Let the name and version stand for this image where they stand for another one now.
+    #[arg(long)]
+    replace: bool,
     /// Confirm the format that the command proposes.
     #[arg(long, short = 'y')]
     yes: bool,
@@ -200,6 +204,7 @@ pub(super) fn store(
 ) -> Result<Imported> {
     let mut options = ImportOptions {
         architecture: args.arch.map(Into::into),
+        replace: args.replace,
         ..ImportOptions::default()
     };
     options.level = args.level.unwrap_or(options.level);
@@ -285,8 +290,8 @@ fn text(report: &Report) -> String {
     ];
     if done.healed > 0 {
         lines.push(format!(
-            "  healed    {} chunks that were damaged or missing",
-            done.healed
+            "  healed    {} damaged or missing before",
+            counted(done.healed, "chunk")
         ));
     }
     lines.extend(

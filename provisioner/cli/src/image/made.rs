@@ -5,14 +5,15 @@
 use super::format::FormatArg;
 use super::import::{ImportArgs, Report, said, store};
 use super::progress::Progress;
+use super::scratch::Scratch;
 use super::size::size;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 use groundstate_api::Bytes;
 use groundstate_api::image::{ImageFormat, ImageKind};
 use image_repo::formats::{self, Input, Terms};
 use image_repo::roots::{OwnedBootPaths, PrepareOptions, RootsInput, prepare};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 #[derive(Args)]
 #[command(next_help_heading = "For tar, oci and wim")]
@@ -42,29 +43,9 @@ pub(super) const fn is_made(format: ImageFormat) -> bool {
     )
 }
 
-/// A folder that goes when this is dropped.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(folder: &Path) -> Result<Self> {
-        let path = folder.join(format!("import-{}", std::process::id()));
-        std::fs::create_dir_all(folder)
-            .and_then(|()| std::fs::create_dir(&path))
-            .with_context(|| format!("the folder {} cannot be made", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // Where this fails, the folder's name says whose it was.
-        let _removed = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 pub(super) fn bring_in(args: &ImportArgs, format: ImageFormat) -> Result<Report> {
     let repository = args.state.make()?;
-    let scratch = Scratch::new(&args.state.state_dir.join("scratch"))?;
+    let scratch = Scratch::new(&args.state.scratch())?;
     let mut stdin = std::io::stdin();
     let input = if args.file == Path::new("-") {
         RootsInput::Stream(&mut stdin)
@@ -76,7 +57,7 @@ pub(super) fn bring_in(args: &ImportArgs, format: ImageFormat) -> Result<Report>
         format,
         input,
         &args.options(),
-        &scratch.0,
+        scratch.path(),
         &mut |done, total| progress.set(done, total),
     );
     progress.clear();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate image`: the image repository of a state directory, on the machine that has it. No server is needed.
 
+mod bucket;
 mod channels;
 mod diff;
 mod export;
@@ -14,8 +15,10 @@ mod made;
 mod named;
 mod progress;
 mod promote;
+mod publish;
 mod revoke;
 mod rm;
+mod scratch;
 mod serve;
 mod show;
 mod sign;
@@ -50,6 +53,9 @@ pub(crate) enum ImageCommand {
     /// Write an image's bytes back into a file, each chunk proved on its way.
     #[command(after_long_help = export::EXAMPLES)]
     Export(export::ExportArgs),
+    /// Put an image into an S3-compatible store, out of which `image serve --s3` gives it.
+    #[command(after_long_help = publish::EXAMPLES)]
+    Publish(publish::PublishArgs),
     /// Give images out over HTTPS, without a provisioner.
     Serve(serve::ServeArgs),
     /// Take a name away from an image; gc frees its bytes.
@@ -84,6 +90,7 @@ pub(crate) fn run(command: &ImageCommand) -> Result<End> {
         ImageCommand::Diff(args) => diff::run(args),
         ImageCommand::Export(args) => export::run(args),
         ImageCommand::Write(args) => write::run(args),
+        ImageCommand::Publish(args) => publish::run(args),
         ImageCommand::Serve(args) => serve::run(args),
         ImageCommand::Rm(args) => rm::run(args),
         ImageCommand::Gc(args) => gc::run(args),

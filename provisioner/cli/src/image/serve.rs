@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate image serve`: gives images out over HTTPS, without a provisioner.
 
+use super::bucket;
 use super::size::size;
 use super::state::StateArgs;
 use crate::End;
@@ -8,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use groundstate_api::Bytes;
 use image_repo::ServeConfig;
-use image_repo::objects::{Bucket, BucketConfig, ReadThrough};
+use image_repo::objects::ReadThrough;
 use image_repo::serve::{self, ServeOptions};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -51,12 +52,7 @@ impl ServeArgs {
         let Some(path) = &self.s3 else {
             return Ok(None);
         };
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("{} cannot be read", path.display()))?;
-        let config: BucketConfig = toml::from_str(&text)
-            .with_context(|| format!("{} is not a bucket's settings", path.display()))?;
-        let bucket =
-            Bucket::open(&config).with_context(|| format!("the bucket of {}", path.display()))?;
+        let (bucket, config) = bucket::open(path)?;
         let cache = self.state.state_dir.join("images-cache");
         let cache = ReadThrough::open(bucket, &cache, config.cache_size)?;
         Ok(Some(Arc::new(cache)))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate image show`: everything that is known of an image, for people.
 
+use groundstate_api::text::counted;
 use super::format::kind_word;
 use super::ls::signed_text;
 use super::named::{Named, now};
@@ -112,7 +113,12 @@ fn page(shown: &Shown) -> String {
     lines.extend(show.others.iter().take(LISTED).map(|other| {
         row(
             "shares with",
-            &format!("{}: {} chunks, {}", other.image, other.chunks, other.stored),
+            &format!(
+                "{}: {}, {}",
+                other.image,
+                counted(other.chunks, "chunk"),
+                other.stored
+            ),
         )
     }));
     lines.push(String::new());

@@ -26,12 +26,28 @@ impl StateArgs {
         image_dir(&self.state_dir)
     }
 
+    /// Where disks are made before they are imported.
+    pub(super) fn scratch(&self) -> PathBuf {
+        self.state_dir.join("scratch")
+    }
+
     /// The repository, made where there is none.
     pub(super) fn make(&self) -> Result<Repository> {
         let folder = self.folder();
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
-        Ok(Repository::open(&folder)?)
+        let repository = Repository::open(&folder)?;
+        if repository.is_being_cleared() {
+            eprintln!("waiting for a gc or fsck --heal that is under way");
+        }
+        Ok(repository)
+    }
+
+    /// Says what gc and a healing fsck wait for.
+    pub(super) fn tell_in_use(repository: &Repository) {
+        if repository.is_in_use() {
+            eprintln!("waiting for imports and exports that are under way");
+        }
     }
 
     /// The repository that is there.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What is said at the start: what is served where, for whom, and what is missing.
 
+use groundstate_api::text::counted;
 use super::settings::Settings;
 use crate::up::say;
 use groundstate_api::MacAddr;
@@ -25,7 +26,7 @@ pub(super) fn say_all(
             "no addresses: proxyDHCP on ports 67 and 4011, beside the DHCP server of this network"
                 .to_owned()
         }
-        (false, count) => format!("{count} addresses to lease"),
+        (false, count) => format!("{} to lease", counted(count, "address")),
     };
     say(&format!(
         "interface   {}, {own}, {leases}",

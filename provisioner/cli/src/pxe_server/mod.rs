@@ -8,7 +8,7 @@ mod banner;
 mod document;
 mod explain;
 mod handed_over;
-mod interface;
+pub(crate) mod interface;
 mod notify;
 mod reader;
 mod reload;
@@ -17,6 +17,7 @@ mod state_dir;
 
 pub(crate) use args::PxeServerArgs;
 
+use groundstate_api::text::counted;
 use crate::End;
 use crate::client::Connect;
 use crate::remote::Remote;
@@ -84,12 +85,12 @@ fn check(settings: &Settings) -> Result<End> {
     let folder = Arc::new(BootDir::open(&settings.boot_dir)?);
     settings.https()?;
     say(&format!(
-        "in order: {} addresses on {}, {} reservations, {} files, {} rules",
-        settings.addresses(),
+        "in order: {} on {}, {}, {}, {}",
+        counted(settings.addresses(), "address"),
         settings.interface,
-        settings.dhcp.reservations.len(),
-        folder.names().len(),
-        settings.rules.rules.len()
+        counted(settings.dhcp.reservations.len(), "reservation"),
+        counted(folder.names().len(), "file"),
+        counted(settings.rules.rules.len(), "rule")
     ));
     let policy = FolderPolicy::new(settings.rules.clone(), folder);
     for line in banner::for_whom(&policy) {

@@ -125,7 +125,10 @@ fn differences(old: &Settings, new: &Settings) -> Vec<String> {
         }
     }
     if old.rules.rules != new.rules.rules {
-        said.push(format!("there are {} rules", new.rules.rules.len()));
+        said.push(match new.rules.rules.len() {
+            1 => "there is 1 rule".to_owned(),
+            count => format!("there are {count} rules"),
+        });
     }
     if old.rules.files != new.rules.files {
         said.push("the boot files by firmware changed".to_owned());

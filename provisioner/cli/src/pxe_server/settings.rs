@@ -74,7 +74,7 @@ impl Settings {
             text.parse()
                 .map_err(|error| anyhow::anyhow!("admin: {error}"))
         });
-        let dhcp = dhcp(args, &document, own, address)?;
+        let dhcp = dhcp(args, &document, own, &address)?;
         Ok(Self {
             rules: Rules {
                 rules: document.rules,
@@ -140,7 +140,7 @@ fn dhcp(
     args: &PxeServerArgs,
     document: &Document,
     own: SubnetConfig,
-    at: Own,
+    at: &Own,
 ) -> Result<ServerConfig> {
     let port = args.http_port.or(document.http_port).unwrap_or(80);
     let address = at.address;
@@ -210,7 +210,7 @@ fn dhcp(
 }
 
 /// The interface's own subnet first, as the file tells it where the file tells it by its network; then the others.
-fn subnets(own: SubnetConfig, document: &Document, at: Own) -> Vec<SubnetConfig> {
+fn subnets(own: SubnetConfig, document: &Document, at: &Own) -> Vec<SubnetConfig> {
     let mut all = vec![own];
     for each in &document.subnets {
         let ours = at.prefix == each.value.prefix && at.holds(each.value.network);

@@ -13,9 +13,9 @@ use anyhow::Result;
 use cache::Cache;
 use groundstate_api::boot::{BootAnswer, BootQuestion, BootSighting};
 use groundstate_api::boot_answers::BootAnswers;
-use groundstate_api::boot_session::ForeignServer;
+use groundstate_api::boot_session::{BootReport, ForeignServer};
 use groundstate_api::{MacAddr, Millis, paths};
-use post::Post;
+pub(crate) use post::Post;
 use prov_core::boot_mirror::{BootMirror, Freshness};
 use pxe_server::{BootLog, BootPolicy, Sightings};
 use std::path::Path;
@@ -84,7 +84,10 @@ impl Remote {
         let poster = this.clone();
         std::thread::Builder::new()
             .name("boot-reports".into())
-            .spawn(move || poster.inner.post.run(&posts, &poster.inner.stop))?;
+            .spawn(move || {
+                let tell = |report: &BootReport| posts.post_only(paths::BOOT_REPORTS, report);
+                poster.inner.post.run(&poster.inner.stop, tell);
+            })?;
         Ok(this)
     }
 

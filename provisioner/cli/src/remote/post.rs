@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What was seen, told to the provisioner in batches: sightings once and in order, sessions as they are now.
+//! What was seen, told to the provisioner that decides in batches: sightings once and in order, sessions as they are now.
 
-use crate::client::Client;
+use anyhow::Result;
 use groundstate_api::boot::BootSighting;
 use groundstate_api::boot_session::{
     BootReport, SESSIONS_PER_REPORT_MAX, SIGHTINGS_PER_REPORT_MAX, SightingOf,
 };
-use groundstate_api::{MacAddr, SCHEMA, paths};
+use groundstate_api::{MacAddr, SCHEMA};
 use pxe_server::BootLog;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +24,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(15);
 
 /// What waits to be told.
 #[derive(Default)]
-pub(super) struct Post {
+pub(crate) struct Post {
     waiting: Mutex<Waiting>,
     news: Condvar,
     log: OnceLock<BootLog>,
@@ -39,7 +39,7 @@ struct Waiting {
 
 impl Post {
     /// Takes a sighting in; never blocks for longer than a push.
-    pub(super) fn saw(&self, mac: MacAddr, sighting: BootSighting) {
+    pub(crate) fn saw(&self, mac: MacAddr, sighting: BootSighting) {
         let mut waiting = self.waiting();
         if waiting.sightings.len() >= WAITING_MAX {
             waiting.sightings.pop_front();
@@ -48,20 +48,20 @@ impl Post {
         waiting.sightings.push_back(SightingOf { mac, sighting });
     }
 
-    pub(super) fn read_from(&self, log: BootLog) {
+    pub(crate) fn read_from(&self, log: BootLog) {
         if self.log.set(log).is_err() {
             tracing::debug!("sessions are reported already");
         }
     }
 
     /// Something should not wait for the next batch.
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.waiting().woken = true;
         self.news.notify_all();
     }
 
-    /// Reports until it is told to stop.
-    pub(super) fn run(&self, client: &Client, stop: &AtomicBool) {
+    /// Reports until it is told to stop; `tell` says whether a report was taken.
+    pub(crate) fn run(&self, stop: &AtomicBool, tell: impl Fn(&BootReport) -> Result<()>) {
         let service = service_name();
         let (mut told, mut pause) = (0, BATCH);
         let mut foreign_told = 0;
@@ -72,7 +72,7 @@ impl Post {
             if nothing && foreign == foreign_told {
                 continue;
             }
-            match client.post_only(paths::BOOT_REPORTS, &report) {
+            match tell(&report) {
                 Ok(()) => {
                     (told, foreign_told, pause) = (next, foreign, BATCH);
                     if report.sessions.len() == SESSIONS_PER_REPORT_MAX {

@@ -4,10 +4,18 @@
 use crate::client::paper::{Paper, Tone};
 use crate::client::table::{Cell, Table};
 use groundstate_api::Reason;
-use groundstate_api::site_plan::{ChangeKind, Drift, SitePlan};
+use groundstate_api::site_plan::{ChangeKind, Drift, KeyChange, SiteChange, SitePlan};
+use groundstate_api::text::inert;
+use unicode_width::UnicodeWidthStr as _;
 
 /// Changes that are shown; of a site's first plan there are as many as it has nodes.
 const SHOWN_MAX: usize = 500;
+/// Keys of one change that are shown.
+const KEYS_MAX: usize = 12;
+/// The widest name that others are lined up with.
+const NAME_MAX: usize = 28;
+/// The sign of a change, and the gap behind it.
+const SIGN: usize = 3;
 
 /// What would change, what follows, and what stands in the way.
 pub(super) fn plan(plan: &SitePlan, paper: Paper) -> String {
@@ -20,29 +28,13 @@ pub(super) fn plan(plan: &SitePlan, paper: Paper) -> String {
         let same = format!("nothing would change: the site is version {}", plan.from);
         return same + &missed;
     }
-    let mut table = Table::new(&["", "WHAT", "CHANGES", "WHAT FOLLOWS"]);
-    for change in plan.changes.iter().take(SHOWN_MAX) {
-        let tone = match change.kind {
-            ChangeKind::Added => Tone::Good,
-            ChangeKind::Changed => Tone::Warn,
-            ChangeKind::Removed => Tone::Bad,
-        };
-        let keys: Vec<String> = match change.kind {
-            ChangeKind::Changed => change.keys.iter().map(|key| key.words()).collect(),
-            ChangeKind::Added | ChangeKind::Removed => Vec::new(),
-        };
-        let (tone_after, after) = match &change.refused {
-            Some(why) => (Tone::Bad, format!("REFUSED: {why}")),
-            None => (Tone::Plain, change.effect.clone()),
-        };
-        table.row([
-            Cell::new(tone, change.kind.sign().to_string()),
-            Cell::new(tone, &change.resource),
-            keys.join(", ").into(),
-            Cell::new(tone_after, after),
-        ]);
-    }
-    let mut page = table.page(paper);
+    let shown = plan.changes.iter().take(SHOWN_MAX);
+    let names = shown.clone().map(|change| change.resource.width());
+    let wide = names.max().unwrap_or(0).min(NAME_MAX);
+    let mut page = shown
+        .map(|each| change(each, wide, paper))
+        .collect::<Vec<_>>()
+        .join("\n");
     if plan.changes.len() > SHOWN_MAX {
         page.push_str(&format!(
             "\nand {} more; --json shows all",
@@ -50,6 +42,55 @@ pub(super) fn plan(plan: &SitePlan, paper: Paper) -> String {
         ));
     }
     page + "\n\n" + &summary(plan) + &missed
+}
+
+/// One change: what it is about and what follows, and below each key with its value before and after. Nothing of it is cut: a
+/// person agrees to it.
+fn change(change: &SiteChange, wide: usize, paper: Paper) -> String {
+    let tone = match change.kind {
+        ChangeKind::Added => Tone::Good,
+        ChangeKind::Changed => Tone::Warn,
+        ChangeKind::Removed => Tone::Bad,
+    };
+    let (tone_after, after) = match &change.refused {
+        Some(why) => (Tone::Bad, format!("REFUSED: {why}")),
+        None => (Tone::Plain, change.effect.clone()),
+    };
+    let name = inert(&change.resource);
+    let gap = wide.saturating_sub(name.width()) + 2;
+    let begin = SIGN + name.width() + gap;
+    let mut text = format!(
+        "{}  {}{}",
+        paper.paint(tone, &change.kind.sign().to_string()),
+        paper.paint(tone, &name),
+        " ".repeat(gap)
+    );
+    text.push_str(&paper.folded(tone_after, &inert(&after), begin, SIGN + wide + 2));
+    if change.kind != ChangeKind::Changed {
+        return text;
+    }
+    for key in change.keys.iter().take(KEYS_MAX) {
+        let own = key.key.strip_prefix(change.resource.as_str());
+        let own = own.unwrap_or(&key.key).trim_start_matches('.');
+        let words = KeyChange {
+            key: own.to_owned(),
+            ..key.clone()
+        };
+        text.push_str("\n     ");
+        let words = words.words();
+        text.push_str(&paper.folded(Tone::Plain, &inert(words.trim_start()), 5, 7));
+    }
+    if let Some(more @ 1..) = change.keys.len().checked_sub(KEYS_MAX) {
+        text.push_str(&format!("\n     and {}; --json shows all", more_keys(more)));
+    }
+    text
+}
+
+fn more_keys(more: usize) -> String {
+    match more {
+        1 => "1 more key".to_owned(),
+        more => format!("{more} more keys"),
+    }
 }
 
 /// What will be missed: each with where it was looked for and what a person can do.
@@ -117,7 +158,6 @@ pub(super) fn drift(drift: &Drift, paper: Paper) -> String {
 mod tests {
     use super::*;
     use expect_test::expect;
-    use groundstate_api::site_plan::{KeyChange, SiteChange};
 
     #[test]
     fn a_plan_is_a_table_with_what_stands_in_the_way() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate site show | export | import | check | drift`.
 
+use groundstate_api::text::counted;
 use super::{CheckArgs, ExportArgs, Format, ImportArgs, ShowArgs, file, page, xml};
 use crate::End;
 use crate::client::paper::Paper;
@@ -50,10 +51,10 @@ pub(super) fn import(args: &ImportArgs) -> Result<End> {
     made.write_all(text.as_bytes())
         .with_context(|| format!("{} cannot be written", out.display()))?;
     say(&format!(
-        "{}: the site {:?} with {} nodes; look at it, then groundstate apply {}",
+        "{}: the site {:?} with {}; look at it, then groundstate apply {}",
         out.display(),
         site.name,
-        site.nodes.len(),
+        counted(site.nodes.len(), "node"),
         out.display()
     ))?;
     Ok(End::Done)
@@ -65,10 +66,10 @@ pub(super) fn check(args: &CheckArgs) -> Result<End> {
         credentials(&site, state_dir)?;
     }
     say(&format!(
-        "{}: the site {:?} with {} nodes is in order",
+        "{}: the site {:?} with {} is in order",
         args.file.display(),
         site.name,
-        site.nodes.len()
+        counted(site.nodes.len(), "node")
     ))?;
     Ok(End::Done)
 }

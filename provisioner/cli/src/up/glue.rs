@@ -4,6 +4,7 @@
 mod volumes;
 mod whole_disk;
 
+use super::leaders_ear::LeadersEar;
 use groundstate_api::boot::{BootAnswer, BootQuestion, BootSighting};
 use groundstate_api::boot_session::{BootSessions, ForeignServer};
 use groundstate_api::image::ImageRef;
@@ -17,26 +18,44 @@ use pxe_server::{BootLog, BootPolicy, Sightings};
 use std::sync::Arc;
 
 /// The boot service asks the provisioner.
-pub(crate) struct Boot(pub(crate) Provisioner);
+pub(crate) struct Boot {
+    ours: Provisioner,
+    /// Where what was seen is told while another provisioner leads; `None` where there is one.
+    ear: Option<LeadersEar>,
+}
+
+impl Boot {
+    pub(super) const fn new(ours: Provisioner, ear: Option<LeadersEar>) -> Self {
+        Self { ours, ear }
+    }
+}
 
 impl BootPolicy for Boot {
     fn ask(&self, question: &BootQuestion) -> BootAnswer {
-        self.0.boot(question)
+        self.ours.boot(question)
     }
     fn knows(&self, mac: MacAddr) -> bool {
-        self.0.knows(mac)
+        self.ours.knows(mac)
     }
 }
 
 impl Sightings for Boot {
     fn saw(&self, mac: MacAddr, sighting: BootSighting) {
-        self.0.saw(mac, sighting);
+        let ear = self.ear.as_ref();
+        if !ear.is_some_and(|ear| ear.takes(mac, &sighting)) {
+            self.ours.saw(mac, sighting);
+        }
     }
     fn log(&self, log: BootLog) {
-        self.0.read_boots_from(Arc::new(Log(log)));
+        if let Some(ear) = &self.ear {
+            ear.read_from(log.clone());
+        }
+        self.ours.read_boots_from(Arc::new(Log(log)));
     }
     fn foreign(&self, server: &ForeignServer) {
-        self.0.foreign_dhcp(server.clone());
+        if !self.ear.as_ref().is_some_and(LeadersEar::takes_foreign) {
+            self.ours.foreign_dhcp(server.clone());
+        }
     }
 }
 

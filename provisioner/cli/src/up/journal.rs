@@ -6,7 +6,7 @@ use clap::Args;
 use provisioner::journal::{EtcdOptions, Leader};
 use provisioner::{Options, Provisioner, Shared};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The journal.
 #[derive(Args)]
@@ -57,6 +57,16 @@ pub(super) struct JournalArgs {
 }
 
 impl JournalArgs {
+    /// Whether somebody said where the API listens.
+    pub(super) const fn is_told_where_to_listen(&self) -> bool {
+        self.listen.is_some()
+    }
+
+    /// Whether a journal is there already, in which another site than the file's may be in force.
+    pub(super) fn may_know_another_site(&self, state_dir: &Path) -> bool {
+        self.journal != "sqlite" || state_dir.join("journal.db").exists()
+    }
+
     /// Where the API listens.
     pub(super) fn listen(&self, site: SocketAddr) -> SocketAddr {
         self.listen.unwrap_or(site)

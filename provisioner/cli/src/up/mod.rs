@@ -1,24 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate up`: the composition. Each server stays what it is; only here they meet.
 
+mod address;
 mod boot;
 mod gallery;
 mod glue;
 mod journal;
+mod leaders_ear;
+mod missing;
 mod network;
 pub(crate) mod site_file;
 
 use crate::End;
 use crate::site::beside::Beside;
+use address::Warnings;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use gallery::Gallery;
 use glue::Images;
-use groundstate_api::site::Site;
-use groundstate_api::trust::ImageChoice;
+use groundstate_api::site::{Network, Site};
+use groundstate_api::text::counted;
 use image_repo::Repository;
 use image_repo::trust::Pin;
-use provisioner::{Images as _, Options, Provisioner, serve};
+use provisioner::{Options, Provisioner, serve};
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -41,10 +45,10 @@ const PAGE: usize = 100;
 #[derive(Args)]
 pub(crate) struct UpArgs {
     /// The provisioning network's interface, for example eth1.
-    #[arg(long, required_unless_present = "check")]
+    #[arg(long, value_name = "IF", required_unless_present_any = ["check", "no_boot_service"])]
     interface: Option<String>,
     /// The site file.
-    #[arg(long, default_value = "site.toml")]
+    #[arg(long, value_name = "FILE", default_value = "site.toml")]
     site: PathBuf,
     /// Where journal, certificates, images and leases are kept.
     #[arg(
@@ -54,9 +58,6 @@ pub(crate) struct UpArgs {
         default_value = "/var/lib/groundstate"
     )]
     state_dir: PathBuf,
-    /// The folder with kernel, initramfs and boot loaders.
-    #[arg(long, default_value = "/usr/lib/groundstate/boot")]
-    boot_assets: PathBuf,
     /// Where to serve the read-only page. It asks nobody who they are: keep it on loopback or a trusted network.
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
     page: SocketAddr,
@@ -73,16 +74,13 @@ pub(crate) fn run(args: &UpArgs) -> Result<End> {
     let (site, beside) = site_file::read(&args.site)?;
     if args.check {
         println!(
-            "{}: the site {:?} with {} nodes is in order",
+            "{}: the site {:?} with {} is in order",
             args.site.display(),
             site.name,
-            site.nodes.len()
+            counted(site.nodes.len(), "node")
         );
         return Ok(End::Done);
     }
-    let Some(interface) = &args.interface else {
-        bail!("--interface is missing");
-    };
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()),
@@ -92,7 +90,7 @@ pub(crate) fn run(args: &UpArgs) -> Result<End> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(up(args, interface, site, &beside))?;
+    runtime.block_on(up(args, site, &beside))?;
     // Blocking work that is still going on (an image being verified) holds nothing that the next start needs.
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(End::Done)
@@ -119,26 +117,12 @@ pub(crate) fn check_interface(interface: &str) -> Result<()> {
     );
 }
 
-/// Says at the start what a machine would otherwise be held for.
-fn warn_of_image(images: &Images, image: &str, state_dir: &Path) {
-    let refused = match image.parse::<ImageChoice>() {
-        Ok(choice) if choice.channel.is_some() => {
-            images.of_channel(&choice, provisioner::clock::now()).err()
-        }
-        Ok(_) | Err(_) => match images.newest(image) {
-            Ok(Some(_)) => None,
-            Err(reason) => Some(reason),
-            Ok(None) => {
-                println!(
-                    "WARNING     image \"{image}\" (policy.image) is not in the repository yet: nodes will be held. Bring it in with\n            groundstate image import --state-dir {} --name {image} ...",
-                    state_dir.display()
-                );
-                None
-            }
-        },
-    };
-    if let Some(reason) = refused {
-        println!("WARNING     policy.image: nodes will be held.\n{reason}");
+/// Fails where the site's address is not where machines will look for it.
+fn check_address(args: &UpArgs, network: &Network) -> Result<Warnings> {
+    match &args.interface {
+        Some(interface) => address::on(interface, network, &args.site),
+        None if args.journal.is_told_where_to_listen() => Ok(Warnings::new()),
+        None => address::of_this_machine(network).map(|()| Warnings::new()),
     }
 }
 
@@ -153,8 +137,12 @@ fn pin(args: &UpArgs, site: &Site) -> Result<()> {
     Ok(())
 }
 
-async fn up(args: &UpArgs, interface: &str, site: Site, beside: &Beside) -> Result<()> {
-    check_interface(interface)?;
+async fn up(args: &UpArgs, site: Site, beside: &Beside) -> Result<()> {
+    let interface = args.interface.as_deref();
+    interface.map(check_interface).transpose()?;
+    if !args.journal.may_know_another_site(&args.state_dir) {
+        check_address(args, &site.network)?;
+    }
     let repository =
         Arc::new(Repository::open(&image_dir(&args.state_dir)).context("the image repository")?);
     let images = Arc::new(Images {
@@ -172,9 +160,9 @@ async fn up(args: &UpArgs, interface: &str, site: Site, beside: &Beside) -> Resu
     );
     // The site in force is another one than the file's where one was applied since the file was edited.
     let site = ours.site();
+    let odd = check_address(args, &site.network)?;
     pin(args, &site)?;
     let network = site.network.clone();
-    let image = site.policy.image.clone();
     let address = SocketAddr::from((network.address, network.https_port));
     let api = bind(args.journal.listen(address)).await?;
     let local = bind_loopback(&network.address, network.https_port).await;
@@ -185,8 +173,9 @@ async fn up(args: &UpArgs, interface: &str, site: Site, beside: &Beside) -> Resu
     let router = ours.api(gallery.router());
     let boot_service = boot::open(args, interface, &ours)?;
     // Every port is open: only now it is said that they are.
-    greet(&ours, args, &page, &boot_service)?;
-    warn_of_image(&images, &image, &args.state_dir);
+    greet(&ours, args, &page, boot_service.as_ref())?;
+    odd.iter().for_each(|line| missing::warn(line));
+    missing::tell(&site, &images, &args.state_dir);
     let mut servers: JoinSet<Result<()>> = JoinSet::new();
     for listener in [Some(api), local].into_iter().flatten() {
         let (router, tls, stop) = (router.clone(), tls.clone(), stop.clone());
@@ -209,18 +198,15 @@ async fn up(args: &UpArgs, interface: &str, site: Site, beside: &Beside) -> Resu
             Ok(())
         }
     });
-    let reloader = boot_service.reloader();
-    servers.spawn(network::follow(
-        ours.clone(),
-        reloader,
-        network,
-        stop.clone(),
-    ));
-    servers.spawn(print_events(ours, stop.clone()));
-    servers.spawn(async move {
-        let served = boot_service.serve(stop).await;
-        served.context("the boot service")
-    });
+    servers.spawn(print_events(ours.clone(), stop.clone()));
+    if let Some(boot_service) = boot_service {
+        let reloader = boot_service.reloader();
+        servers.spawn(network::follow(ours, reloader, network, stop.clone()));
+        servers.spawn(async move {
+            let served = boot_service.serve(stop).await;
+            served.context("the boot service")
+        });
+    }
     wait(servers, stop_now).await
 }
 
@@ -289,13 +275,13 @@ fn greet(
     ours: &Provisioner,
     args: &UpArgs,
     page: &TcpListener,
-    boot: &pxe_server::BootService,
+    boot: Option<&pxe_server::BootService>,
 ) -> Result<()> {
     let operator = ours.pki().operator_dir();
     say(&format!(
-        "site        {}, {} nodes",
+        "site        {}, {}",
         ours.site().name,
-        ours.site().nodes.len()
+        counted(ours.site().nodes.len(), "node")
     ));
     if let Some(changes) = ours.edited() {
         say(&edited(changes, ours.site_version()));
@@ -303,13 +289,13 @@ fn greet(
     say(&format!("API         {}", ours.address()));
     say(&format!("credential  {}", operator.display()));
     say(&format!("page        http://{}/", page.local_addr()?));
-    let ports = boot.ports();
-    let ports: Vec<_> = ports
-        .iter()
-        .map(|(what, at)| format!("{what} {at}"))
-        .collect();
-    say(&format!("boot        {}", ports.join(", ")));
-    for line in args.boot.says() {
+    let ports = boot.map(pxe_server::BootService::ports).map(|ports| {
+        let each = ports.iter().map(|(what, at)| format!("{what} {at}"));
+        each.collect::<Vec<_>>().join(", ")
+    });
+    let ports = ports.unwrap_or_else(|| "not here: another machine of the site serves it".into());
+    say(&format!("boot        {ports}"));
+    for line in args.boot.says(&args.state_dir) {
         say(&format!("            {line}"));
     }
     say(&format!("state       {}", args.state_dir.display()));

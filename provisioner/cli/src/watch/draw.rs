@@ -11,7 +11,7 @@ use crate::client::paper::Tone;
 use crate::client::table::cut;
 use crate::client::time::{from_now, span};
 use groundstate_api::run::StepState;
-use groundstate_api::text::inert;
+use groundstate_api::text::{counted, inert};
 use groundstate_api::view::Phase;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -81,7 +81,7 @@ fn header(state: &State, theme: Theme, width: u16) -> Vec<Line<'static>> {
             inert(&state.fleet.site).into_owned(),
             theme.tone(Tone::Bold),
         ),
-        Span::raw(format!("  {} nodes  ", state.all())),
+        Span::raw(format!("  {}  ", counted(state.all(), "node"))),
         Span::styled(link, theme.tone(tone)),
         Span::raw("  "),
         brake,
@@ -91,10 +91,15 @@ fn header(state: &State, theme: Theme, width: u16) -> Vec<Line<'static>> {
         more.push(format!("led by {}", inert(leader)));
     }
     if state.fleet.machines > 0 {
-        more.push(format!("{} machines wait", state.fleet.machines));
+        let wait = if state.fleet.machines == 1 {
+            "waits"
+        } else {
+            "wait"
+        };
+        more.push(format!("{} {wait}", counted(state.fleet.machines, "machine")));
     }
     if !state.fleet.measures.is_empty() {
-        more.push(format!("{} measures", state.fleet.measures.len()));
+        more.push(counted(state.fleet.measures.len(), "measure"));
     }
     more.push(format!("event {}", state.newest));
     for text in more {

@@ -4,6 +4,7 @@
 
 use super::Told;
 use super::model::{EVENTS_MAX, News};
+use crate::client::said::causes;
 use crate::client::{Client, Connect, node_path};
 use anyhow::Result;
 use groundstate_api::NodeId;
@@ -112,7 +113,7 @@ fn follow(client: &Client, mut after: u64, told: &Sender<Told>) {
             }
             Err(error) => {
                 lost = true;
-                News::Lost(format!("{error:#}"))
+                News::Lost(causes(&error))
             }
         };
         if told.send(Told::News(news)).is_err() {

@@ -67,6 +67,56 @@ fn every_format_comes_out_as_qemu_img_converts_it() {
 }
 
 #[test]
+fn a_version_stands_for_one_image_unless_another_is_put_in_its_place() {
+    let world = World::new();
+    fs::write(world.path("d.raw"), pattern(3)).unwrap();
+    fs::write(world.path("e.raw"), pattern(2)).unwrap();
+    let first = world.json("import d.raw --format raw --name d --version 1");
+    let again = world.json("import d.raw --format raw --name d --version 1");
+    assert_eq!(again["image"], first["image"]);
+    let line = "import e.raw --format raw --name d --version 1";
+    let there = first["image"]["manifest"].as_str().unwrap();
+    has(
+        &world.refused(line, 1),
+        &["d 1 is there already", there, "another version", "--replace"],
+    );
+    world.done("export d --output got.raw");
+    assert!(world.read("got.raw") == pattern(3));
+    let second = world.json(&format!("{line} --replace"));
+    assert_ne!(second["image"]["manifest"], first["image"]["manifest"]);
+    world.done("export d --output got.raw --force");
+    assert!(world.read("got.raw") == pattern(2));
+    assert_eq!(world.json("ls").as_array().unwrap().len(), 1);
+    // Who was given the former image may still be fetching it.
+    let kept = world.json("gc --yes");
+    assert_eq!(kept["removed_manifests"], 0, "{kept}");
+    world.done(&format!("export {there} --output former.raw"));
+    assert!(world.read("former.raw") == pattern(3));
+    has(&world.done("fsck"), &["nothing is wrong"]);
+}
+
+/// Of a chunk that is data in one block, only that block is written.
+#[test]
+fn what_was_sparse_is_sparse_again() {
+    use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+    let world = World::new();
+    let path = world.blank("d.raw", 64);
+    let disk = fs::File::options().write(true).open(path).unwrap();
+    for number in 0..6 {
+        disk.write_all_at(b"x", number * 10_000_000).unwrap();
+    }
+    world.done("import d.raw --format raw --name d --version 1 --chunk-size 4MiB");
+    for format in ["raw", "vhd"] {
+        world.done(&format!("export d --output {format} --format {format}"));
+        let blocks = fs::metadata(world.path(format)).unwrap().blocks();
+        assert!(blocks * 512 <= 7 * 4096 + 65_536, "{format}: {blocks}");
+    }
+    world.tool("cmp", "d.raw raw");
+    let error = world.refused("export d --output x --format qcow2", 2);
+    has(&error, &["possible values: raw, raw-zstd, vhd, vhdx"]);
+}
+
+#[test]
 fn a_stream_comes_in_and_goes_out() {
     let world = World::new();
     let bytes = pattern(3);

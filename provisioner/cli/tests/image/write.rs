@@ -94,6 +94,17 @@ fn what_cannot_stand_there_is_refused_before_anything_is_written() {
         &["--wipe names OTHER", "--wipe lab.img"],
     );
     assert!(is_blank());
+    // Nor is a file made, or made longer, for what is refused.
+    for line in [
+        "write d new.img --size 64MiB --allow-unsigned",
+        "write d new.img --size 128MiB",
+        "write d new.img --size 128MiB --allow-unsigned --wipe OTHER",
+        "write d small.img --size 128MiB --allow-unsigned --wipe OTHER",
+    ] {
+        world.refused(line, 3);
+    }
+    assert!(!world.path("new.img").exists());
+    assert_eq!(world.read("small.img").len() as u64, 64 * MIB);
     // A table that is refused by name is refused before the first byte, too.
     let mut bytes = world.read("made.raw");
     bytes[446 + 16 + 4] = 0x07;

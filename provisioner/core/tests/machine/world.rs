@@ -39,65 +39,16 @@ pub(crate) struct World {
 }
 
 pub(crate) fn site() -> site::Site {
+    let at = |last| core::net::Ipv4Addr::new(10, 77, 0, last);
+    let network = site::Network::new(at(1), 24, (at(100), at(200)));
+    let policy = site::Policy {
+        retries: 0,
+        ..site::Policy::new("debian", HandOver::Kexec)
+    };
+    let uuid = "564d1234-5678-9abc-def0-123456789abc".parse().unwrap();
     site::Site {
-        name: "lab".into(),
-        network: site::Network {
-            address: "10.77.0.1".parse().unwrap(),
-            prefix: 24,
-            pool_first: "10.77.0.100".parse().unwrap(),
-            pool_last: "10.77.0.200".parse().unwrap(),
-            router: None,
-            dns: vec![],
-            lease_secs: 3_600,
-            http_port: 80,
-            https_port: 8443,
-            pools: Vec::new(),
-        },
-        policy: site::Policy {
-            image: "debian".into(),
-            trust_root: None,
-            hand_over: HandOver::Kexec,
-            closed: true,
-            retries: 0,
-            runs_at_once: None,
-            disks: groundstate_api::disk_policy::DiskPolicy::default(),
-            files: Vec::new(),
-            nocloud: None,
-            credentials: Vec::new(),
-            unattend: None,
-            vhds: vec![],
-        },
-        boot: groundstate_api::boot_rules::BootRules::default(),
-        images: groundstate_api::fan_out::ImageRules::default(),
-        healing: groundstate_api::healing::HealingPolicy::default(),
-        rescue: groundstate_api::site_parts::RescueSite::default(),
-        racks: Vec::new(),
-        switches: Vec::new(),
-        pdus: Vec::new(),
-        profiles: Vec::new(),
-        access: Vec::new(),
-        webhooks: Vec::new(),
-        nodes: vec![site::Node {
-            name: node(),
-            mac: MAC,
-            uuid: "564d1234-5678-9abc-def0-123456789abc".parse().unwrap(),
-            serial: "GS1".into(),
-            hand_over: None,
-            boot: None,
-            local_disk: None,
-            os_disk: None,
-            keep: vec![],
-            disks: groundstate_api::disk_policy::DiskPolicy::default(),
-            files: Vec::new(),
-            nocloud: None,
-            credentials: Vec::new(),
-            unattend: None,
-            vhds: Vec::new(),
-            slot: None,
-            bmc: None,
-            profile: None,
-            hardware: None,
-        }],
+        nodes: vec![site::Node::new(node(), MAC, uuid, "GS1")],
+        ..site::Site::new("lab", network, policy)
     }
 }
 

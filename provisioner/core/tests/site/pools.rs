@@ -278,7 +278,7 @@ fn what_changes_of_pools_is_told_by_their_names() {
     };
     let mut after = pooled();
     after.racks = site().racks;
-    assert!(lines(&site(), &after).starts_with("+ network.pool ["));
+    expect![[r#""#]].assert_eq(&lines(&site(), &after));
     let before = after.clone();
     after.network.pools[0].last = "10.40.1.160".parse().unwrap();
     after.network.pools[0].reservations[0].address = "10.40.1.12".parse().unwrap();

@@ -7,21 +7,28 @@ use super::common::EtcdCommon;
 use super::keys::{Keys, number_of};
 use super::lead::EtcdElection;
 use super::options::EtcdOptions;
-use super::wire::{RangeAnswer, TxnAnswer, changed_in, delete, get, made_in, one, put, range, txn};
+use super::orders;
+use super::wire::{
+    RangeAnswer, TxnAnswer, changed_in, delete, get, keys_of, made_in, one, put, range, txn, values,
+};
 use crate::error::{EngineError, JournalError};
 use crate::text::{LogEnd, Together, add};
-use crate::{Common, Election, Journal, Reader};
+use crate::{Audited, Common, Election, Journal, Orders, Reader};
 use groundstate_api::event::{Event, Happened};
 use groundstate_api::{Digest, Millis, NodeId, RunId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Version of the layout of keys.
-const VERSION: i64 = 1;
-/// Events of one transaction: etcd takes 128 operations by default, and an event is two.
+/// Version of the layout of keys: who writes the first order into the index says that no older groundstate writes here any more,
+/// which would leave orders out of it.
+const VERSION: i64 = 2;
+/// The oldest layout that is read: without the index of orders.
+const OLDEST: i64 = 1;
+/// Events of one transaction: etcd takes 128 operations by default, those of the index of orders among them as one each, and an
+/// event is two; three more say how far the journal and the index go.
 const BATCH_MAX: usize = 60;
 /// Bytes of values in one transaction. etcd refuses requests beyond 1.5 MiB; base64 does not count, keys and frames do.
 const INLINE_MAX: usize = 768 << 10;
@@ -36,10 +43,12 @@ const LOG_TRIES: u32 = 3;
 #[derive(Clone, Debug)]
 pub struct EtcdJournal {
     client: Client,
-    keys: Keys,
+    pub(super) keys: Keys,
     fence: Arc<Fence>,
     /// Appends of this process, for stamps.
     appends: Arc<AtomicU64>,
+    /// Whether the index of orders was begun.
+    indexed: Arc<AtomicBool>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -99,7 +108,7 @@ impl EtcdJournal {
             .next()
             .and_then(|value| String::from_utf8(value).ok()?.parse().ok())
             .unwrap_or(if answer.succeeded { VERSION } else { 0 });
-        if found != VERSION {
+        if !(OLDEST..=VERSION).contains(&found) {
             return Err(JournalError::Version {
                 place: options.place(),
                 found,
@@ -111,6 +120,7 @@ impl EtcdJournal {
             keys,
             fence: Arc::new(Fence::new(0)),
             appends: Arc::new(AtomicU64::new(0)),
+            indexed: Arc::default(),
         })
     }
 
@@ -121,7 +131,7 @@ impl EtcdJournal {
         }
     }
 
-    fn ask<T: serde::de::DeserializeOwned>(
+    pub(super) fn ask<T: serde::de::DeserializeOwned>(
         &self,
         call: &'static str,
         body: &Value,
@@ -136,7 +146,7 @@ impl EtcdJournal {
     }
 
     /// The value and the revision of its last change.
-    fn get(&self, key: &str) -> Result<Option<(Vec<u8>, i64)>, JournalError> {
+    pub(super) fn get(&self, key: &str) -> Result<Option<(Vec<u8>, i64)>, JournalError> {
         let answer: RangeAnswer = self.ask("kv/range", &one(key))?;
         let Some(kv) = answer.kvs.first() else {
             return Ok(None);
@@ -191,11 +201,12 @@ impl EtcdJournal {
             if let Some(node) = &event.node {
                 operations.push(put(&self.keys.of_node(node, event.number), b""));
             }
+            operations.extend(orders::entries(&self.keys, event)?);
         }
         Ok(operations)
     }
 
-    fn event(&self, number: u64, value: &[u8]) -> Result<Event, JournalError> {
+    pub(super) fn event(&self, number: u64, value: &[u8]) -> Result<Event, JournalError> {
         let wrong = |source| JournalError::Event { number, source };
         let stored: StoredEvent = serde_json::from_slice(value).map_err(wrong)?;
         let what = match (stored.what, stored.body) {
@@ -236,7 +247,7 @@ impl EtcdJournal {
         Ok(bytes)
     }
 
-    fn page(&self, first: &str, end: &str, limit: usize) -> Result<RangeAnswer, JournalError> {
+    pub(super) fn page(&self, first: &str, end: &str, limit: usize) -> Result<RangeAnswer, JournalError> {
         self.ask("kv/range", &range(first, end, limit, false))
     }
 
@@ -300,28 +311,13 @@ impl EtcdJournal {
     }
 }
 
-/// Only the keys of a range.
-fn keys_of(mut range: Value) -> Value {
-    range["keys_only"] = true.into();
-    range
-}
-
-/// The values of the gets of a transaction, those that are there.
-fn values(answer: &TxnAnswer) -> impl Iterator<Item = Vec<u8>> + '_ {
-    let kvs = answer
-        .responses
-        .iter()
-        .filter_map(|op| op.response_range.as_ref());
-    kvs.filter_map(|range| range.kvs.first()?.value())
-}
-
 fn newest_of(value: &[u8]) -> Option<(u64, String)> {
     let text = std::str::from_utf8(value).ok()?;
     let (number, stamp) = text.split_once(' ')?;
     Some((number.parse().ok()?, stamp.to_owned()))
 }
 
-fn nonsense(said: &str) -> JournalError {
+pub(super) fn nonsense(said: &str) -> JournalError {
     JournalError::Read(EngineError::EtcdNonsense {
         endpoint: "a member".into(),
         call: "kv/range",
@@ -404,6 +400,15 @@ impl Reader for EtcdJournal {
             .map(Some)
     }
 
+    fn audited(
+        &self,
+        after: u64,
+        limit: usize,
+        wanted: Orders<'_>,
+    ) -> Result<Audited, JournalError> {
+        self.orders(after, limit, wanted)
+    }
+
     fn wait(&self, after: u64, most: Duration) -> Result<(), JournalError> {
         let (newest, _, revision) = self.head()?;
         if newest <= after {
@@ -446,6 +451,13 @@ impl Journal for EtcdJournal {
         };
         let mut success = self.operations(events, &stamp)?;
         success.push(put(&newest, format!("{} {stamp}", last.number).as_bytes()));
+        let begun = self.indexed.load(Ordering::SeqCst) || self.orders_from()?.is_some();
+        if !begun {
+            // The compared newest number is the fence: nobody else begins the index behind another event.
+            let from = first.number.to_string();
+            success.push(put(&self.keys.orders_from(), from.as_bytes()));
+            success.push(put(&self.keys.version(), VERSION.to_string().as_bytes()));
+        }
         let body = txn(
             &[made_in(&leader, term), unchanged],
             &success,
@@ -460,6 +472,7 @@ impl Journal for EtcdJournal {
                 .is_some_and(|(_, s)| s == stamp)
         };
         if answer.succeeded || ours() {
+            self.indexed.store(true, Ordering::SeqCst);
             return Ok(());
         }
         let now = values(&answer)

@@ -11,6 +11,9 @@
 //! | `e/NUMBER` | an event |
 //! | `b/NUMBER/STAMP/PIECE` | pieces of an event's body that is too long for one transaction |
 //! | `n/NODE/NUMBER` | nothing: that the event is this node's |
+//! | `o/NUMBER` | what is filtered by of an order in the audit trail: when, by whom, whether it only asked |
+//! | `ob/SHA256 OF CALLER/NUMBER`, `on/NODE/NUMBER` | the same, of one caller and about one node |
+//! | `orders-from` | the number from which on orders stand under `o`; those before it are looked for among the events |
 //! | `l/RUN/START`, `le/RUN` | pieces of a log, and its end |
 //! | `d/SHA256 OF NAME` | digest, length and pieces of a document |
 //! | `dp/SHA256 OF NAME/DIGEST/PIECE` | its pieces |
@@ -79,6 +82,21 @@ impl Keys {
         self.at(&format!("n/{node}0"))
     }
 
+    /// The first event whose order stands in the index.
+    pub(super) fn orders_from(&self) -> String {
+        self.at("orders-from")
+    }
+
+    /// Where an order stands: among all, among its caller's, among those about its node.
+    pub(super) fn order(&self, number: u64, of: OrdersOf<'_>) -> String {
+        self.at(&format!("{}/{number:020}", of.folder()))
+    }
+
+    /// Behind every order of those.
+    pub(super) fn orders_end(&self, of: OrdersOf<'_>) -> String {
+        self.at(&format!("{}0", of.folder()))
+    }
+
     pub(super) fn log(&self, run: &RunId, start: u64) -> String {
         self.at(&format!("l/{run}/{start:020}"))
     }
@@ -112,6 +130,24 @@ impl Keys {
                 self.at(&format!("{all}0")),
             ),
         ]
+    }
+}
+
+/// Which orders of the index.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum OrdersOf<'a> {
+    All,
+    Caller(&'a str),
+    Node(&'a NodeId),
+}
+
+impl OrdersOf<'_> {
+    fn folder(self) -> String {
+        match self {
+            Self::All => "o".to_owned(),
+            Self::Caller(by) => format!("ob/{}", hex(by)),
+            Self::Node(node) => format!("on/{node}"),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod journal;
 mod keys;
 mod lead;
 mod options;
+mod orders;
 mod wire;
 
 pub use common::EtcdCommon;

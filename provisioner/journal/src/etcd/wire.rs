@@ -82,6 +82,15 @@ pub(super) struct TxnAnswer {
     pub(super) responses: Vec<OpAnswer>,
 }
 
+/// The values of the gets of a transaction, those that are there.
+pub(super) fn values(answer: &TxnAnswer) -> impl Iterator<Item = Vec<u8>> + '_ {
+    let kvs = answer
+        .responses
+        .iter()
+        .filter_map(|op| op.response_range.as_ref());
+    kvs.filter_map(|range| range.kvs.first()?.value())
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct LeaseAnswer {
     #[serde(default, rename = "ID")]
@@ -122,6 +131,12 @@ pub(super) fn range(first: &str, end: &str, limit: usize, newest_first: bool) ->
     })
 }
 
+/// Only the keys of a range.
+pub(super) fn keys_of(mut range: Value) -> Value {
+    range["keys_only"] = true.into();
+    range
+}
+
 pub(super) fn one(key: &str) -> Value {
     json!({"key": b64(key.as_bytes())})
 }
@@ -132,6 +147,11 @@ pub(super) fn get(key: &str) -> Value {
 
 pub(super) fn put(key: &str, value: &[u8]) -> Value {
     json!({"request_put": {"key": b64(key.as_bytes()), "value": b64(value)}})
+}
+
+/// Changes that count as one operation of the transaction that they are part of: etcd limits each level for itself.
+pub(super) fn within(changes: &[Value]) -> Value {
+    json!({"request_txn": {"success": changes}})
 }
 
 pub(super) fn put_leased(key: &str, value: &[u8], lease: i64) -> Value {

@@ -293,6 +293,7 @@ fn orders_are_found_by_caller_and_node(engine: &impl Engine) {
             key: None,
             status: 200,
             body: None,
+            dry_run: at.is_multiple_of(4),
         };
         number.is_multiple_of(3).then_some(audit)
     };
@@ -312,18 +313,29 @@ fn orders_are_found_by_caller_and_node(engine: &impl Engine) {
         journal.append(batch).unwrap();
     }
     let reader = journal.reader().unwrap();
-    let expected = |by: Option<&str>, node: Option<&str>| -> Vec<u64> {
-        let about = |did: &str, node: &str| {
-            did.ends_with(&format!("/{node}")) || did.contains(&format!("/{node}/"))
-        };
-        let wanted = |number: &u64| {
+    let about =
+        |did: &str, node: &str| did.ends_with(&format!("/{node}")) || did.contains(&format!("/{node}/"));
+    let expected = |wanted: Orders<'_>| -> Vec<u64> {
+        let fits = |number: &u64| {
+            let at = Millis(number * 1_000);
             of(*number).is_some_and(|audit| {
-                by.is_none_or(|by| by == audit.by)
-                    && node.is_none_or(|node| about(&audit.did, node))
+                wanted.by.is_none_or(|by| by == audit.by)
+                    && wanted.node.is_none_or(|node| about(&audit.did, node.as_str()))
+                    && wanted.since.is_none_or(|since| at >= since)
+                    && wanted.until.is_none_or(|until| at < until)
+                    && !(wanted.no_dry_runs && audit.dry_run)
             })
         };
-        (1..=180).filter(wanted).collect()
+        (1..=180).filter(fits).collect()
     };
+    let times = [
+        (None, None),
+        (Some(Millis(90_000)), None),
+        (None, Some(Millis(90_000))),
+        (Some(Millis(60_000)), Some(Millis(60_001))),
+        (Some(Millis(7)), Some(Millis(7))),
+    ];
+    let mut some = Vec::new();
     for by in [
         None,
         Some("operator:ana"),
@@ -332,17 +344,27 @@ fn orders_are_found_by_caller_and_node(engine: &impl Engine) {
     ] {
         for node in [None, Some("a"), Some("a-2"), Some("ab"), Some("c")] {
             let named: Option<NodeId> = node.map(|node| node.parse().unwrap());
-            let wanted = Orders {
-                by,
-                node: named.as_ref(),
-            };
-            for limit in [1, 7, 60, 1_000] {
-                let found = orders(reader.as_ref(), limit, wanted);
-                assert_eq!(found, expected(by, node), "{by:?} {node:?} {limit}");
+            for (since, until) in times {
+                for no_dry_runs in [false, true] {
+                    let wanted = Orders {
+                        by,
+                        node: named.as_ref(),
+                        since,
+                        until,
+                        no_dry_runs,
+                    };
+                    let right = expected(wanted);
+                    for limit in [1, 7, 1_000] {
+                        let found = orders(reader.as_ref(), limit, wanted);
+                        assert_eq!(found, right, "{wanted:?} {limit}");
+                    }
+                    some.push(right.len());
+                }
             }
         }
     }
-    assert_eq!(expected(None, None).len(), 60);
+    assert_eq!(some.first(), Some(&60), "all that there are");
+    assert_eq!(some.iter().filter(|count| **count > 0).count(), 53);
     let beyond = reader.audited(u64::MAX, 5, Orders::default()).unwrap();
     assert!(beyond.events.is_empty() && !beyond.more);
     assert_eq!(beyond.looked_to, u64::MAX);

@@ -211,15 +211,11 @@ impl Site {
 
 fn network() -> Network {
     Network {
-        address: SERVER,
-        prefix: PREFIX,
-        pool_first: FIRST,
-        pool_last: LAST.min(Ipv4Addr::new(10, 65, 255, 255)),
-        router: None,
-        dns: Vec::new(),
-        lease_secs: 3_600,
-        http_port: 80,
         https_port: PORT,
-        pools: Vec::new(),
+        ..Network::new(
+            SERVER,
+            PREFIX,
+            (FIRST, LAST.min(Ipv4Addr::new(10, 65, 255, 255))),
+        )
     }
 }

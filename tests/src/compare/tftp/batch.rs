@@ -17,11 +17,17 @@ const LENGTH_MAX: usize = 1 << 16;
 /// Room for what the kernel says of a piece: the length of its datagrams. Words, for their alignment.
 const CONTROL_WORDS: usize = 4;
 
-/// Room for one call.
+/// Room for one call. What a call is told stands ready: the pointers are to room of its own that never moves.
 pub(super) struct Batch {
     bytes: Vec<u8>,
     pieces: Vec<Piece>,
+    headers: Vec<libc::mmsghdr>,
+    _slices: Vec<libc::iovec>,
+    _controls: Vec<Control>,
 }
+
+/// What the kernel says of a piece, in words for its alignment.
+type Control = [u64; CONTROL_WORDS];
 
 /// Datagrams that follow each other, each as long as the first, but for the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,9 +43,20 @@ pub(super) fn take_whole(socket: &UdpSocket) -> io::Result<()> {
 
 impl Batch {
     pub(super) fn new() -> Self {
+        let mut bytes = vec![0; PIECES * LENGTH_MAX];
+        let rooms = bytes.chunks_exact_mut(LENGTH_MAX);
+        let mut slices: Vec<_> = rooms.map(slice).collect();
+        let mut controls = vec![Control::default(); PIECES];
+        let both = slices.iter_mut().zip(&mut controls);
+        let headers = both
+            .map(|(slice, control)| header(slice, control))
+            .collect();
         Self {
-            bytes: vec![0; PIECES * LENGTH_MAX],
+            bytes,
             pieces: Vec::with_capacity(PIECES),
+            headers,
+            _slices: slices,
+            _controls: controls,
         }
     }
 
@@ -49,34 +66,18 @@ impl Batch {
     /// The system's; nothing there is none.
     pub(super) fn receive(&mut self, socket: &UdpSocket, wait: bool) -> io::Result<()> {
         self.pieces.clear();
-        let mut slices = [const { empty_slice() }; PIECES];
-        let mut controls = [[0u64; CONTROL_WORDS]; PIECES];
-        let mut headers = [const { empty_header() }; PIECES];
-        let rooms = self.bytes.chunks_exact_mut(LENGTH_MAX);
-        for (((header, slice), control), room) in headers
-            .iter_mut()
-            .zip(&mut slices)
-            .zip(&mut controls)
-            .zip(rooms)
-        {
-            slice.iov_base = room.as_mut_ptr().cast();
-            slice.iov_len = LENGTH_MAX;
-            header.msg_hdr.msg_iov = slice;
-            header.msg_hdr.msg_iovlen = 1;
-            header.msg_hdr.msg_control = control.as_mut_ptr().cast();
-            header.msg_hdr.msg_controllen = size_of_val(control);
-        }
         let flags = if wait {
             libc::MSG_WAITFORONE
         } else {
             libc::MSG_DONTWAIT
         };
-        // SAFETY: the headers point to `slices` and `controls`, and the slices to `self.bytes`, each as long as it says; all
-        // outlive the call, and nothing else touches them meanwhile. A null time-out is none.
+        // SAFETY: the headers point to the slices and controls of this room, and the slices to its bytes, each as long as it
+        // says: none of these vectors grows or is dropped before it. Nothing else touches them meanwhile. A null time-out
+        // is none.
         let got = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
-                headers.as_mut_ptr(),
+                self.headers.as_mut_ptr(),
                 u32::try_from(PIECES).unwrap_or_default(),
                 flags,
                 std::ptr::null_mut(),
@@ -91,10 +92,11 @@ impl Batch {
                 _ => Err(error),
             };
         };
-        for header in headers.iter().take(got) {
+        for header in self.headers.iter_mut().take(got) {
             let length = usize::try_from(header.msg_len).unwrap_or_default();
             let each = cut_at(&header.msg_hdr).unwrap_or(length);
             self.pieces.push(Piece { length, each });
+            header.msg_hdr.msg_controllen = size_of::<Control>();
         }
         Ok(())
     }
@@ -132,19 +134,21 @@ fn cut_at(header: &libc::msghdr) -> Option<usize> {
     None
 }
 
-const fn empty_slice() -> libc::iovec {
+const fn slice(room: &mut [u8]) -> libc::iovec {
     libc::iovec {
-        iov_base: std::ptr::null_mut(),
-        iov_len: 0,
+        iov_base: room.as_mut_ptr().cast(),
+        iov_len: room.len(),
     }
 }
 
-const fn empty_header() -> libc::mmsghdr {
-    libc::mmsghdr {
-        // SAFETY: all fields are numbers or pointers, for which zero is a value.
-        msg_hdr: unsafe { std::mem::zeroed() },
-        msg_len: 0,
-    }
+const fn header(slice: &mut libc::iovec, control: &mut Control) -> libc::mmsghdr {
+    // SAFETY: all fields are numbers or pointers, for which zero is a value.
+    let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
+    header.msg_hdr.msg_iov = slice;
+    header.msg_hdr.msg_iovlen = 1;
+    header.msg_hdr.msg_control = control.as_mut_ptr().cast();
+    header.msg_hdr.msg_controllen = size_of::<Control>();
+    header
 }
 
 #[cfg(test)]

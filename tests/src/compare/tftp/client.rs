@@ -57,6 +57,12 @@ pub(super) struct Client {
     luck: u64,
 }
 
+/// A block as it came, counted from 0.
+struct Taken<'p> {
+    block: usize,
+    data: &'p [u8],
+}
+
 impl Client {
     /// Asks for the file.
     pub(super) fn begin(order: Order, number: u64) -> Result<Self> {
@@ -131,12 +137,14 @@ impl Client {
             return self.first();
         }
         batch.receive(&self.socket, wait)?;
+        // It answers before it looks at the bytes, as one does whose network card has put them where they belong.
+        let mut taken = Vec::with_capacity(self.window.into());
         for packet in batch.iter() {
             if self.finished.is_none() && !self.is_lost() {
-                self.packet(packet)?;
+                taken.extend(self.packet(packet)?);
             }
         }
-        Ok(())
+        taken.into_iter().try_for_each(|taken| self.check(taken))
     }
 
     /// The first answer, an OACK, tells where the server sends from.
@@ -150,20 +158,30 @@ impl Client {
         }
         self.socket.connect(from)?;
         self.has_server = true;
-        self.packet(first.get(..length).unwrap_or_default())
+        let taken = self.packet(first.get(..length).unwrap_or_default())?;
+        taken.map_or(Ok(()), |taken| self.check(taken))
     }
 
-    fn packet(&mut self, packet: &[u8]) -> Result<()> {
+    /// Answers a packet; the block that it brought, where that is the next one.
+    fn packet<'p>(&mut self, packet: &'p [u8]) -> Result<Option<Taken<'p>>> {
         match packet {
             [0, 3, high, low, data @ ..] => self.data(u16::from_be_bytes([*high, *low]), data),
             [0, 6, options @ ..] if self.have == 0 => {
                 self.agree(options)?;
                 self.say = vec![0, 4, 0, 0];
-                self.speak()
+                self.speak().map(|()| None)
             }
             [0, 5, ..] => bail!("ERROR: {}", String::from_utf8_lossy(packet)),
-            _ => Ok(()),
+            _ => Ok(None),
         }
+    }
+
+    /// Whether a block's bytes are the file's.
+    fn check(&self, Taken { block, data }: Taken<'_>) -> Result<()> {
+        let wanted = self.order.file.get(block * BLOCK..).unwrap_or_default();
+        let wanted = wanted.get(..BLOCK).unwrap_or(wanted);
+        ensure!(data == wanted, "block {} has other bytes", block + 1);
+        Ok(())
     }
 
     fn agree(&mut self, options: &[u8]) -> Result<()> {
@@ -179,7 +197,7 @@ impl Client {
         Ok(())
     }
 
-    fn data(&mut self, number: u16, data: &[u8]) -> Result<()> {
+    fn data<'p>(&mut self, number: u16, data: &'p [u8]) -> Result<Option<Taken<'p>>> {
         let behind = number.wrapping_sub(u16::try_from(self.have & 0xffff)?);
         if behind != 1 {
             // The last block once more: its ACK was lost. A gap is told once; what is older is nothing.
@@ -189,12 +207,12 @@ impl Client {
                 self.in_window = u16::MAX;
                 self.speak_of(self.have)?;
             }
-            return Ok(());
+            return Ok(None);
         }
-        let from = self.have * BLOCK;
-        let wanted = self.order.file.get(from..).unwrap_or_default();
-        let wanted = wanted.get(..BLOCK).unwrap_or(wanted);
-        ensure!(data == wanted, "block {} has other bytes", self.have + 1);
+        let taken = Taken {
+            block: self.have,
+            data,
+        };
         self.have += 1;
         self.in_window = if self.in_window == u16::MAX {
             1
@@ -209,7 +227,7 @@ impl Client {
         if is_last {
             self.finished = Some(Instant::now());
         }
-        Ok(())
+        Ok(Some(taken))
     }
 
     fn speak_of(&mut self, block: usize) -> Result<()> {

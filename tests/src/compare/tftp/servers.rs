@@ -2,6 +2,7 @@
 //! The TFTP servers that are compared, each set up to serve as many clients as are measured.
 
 use super::client::NAME;
+use super::floor::TFTP_FLOOR;
 use crate::compare::ground::text;
 use crate::compare::wire::{self, CLIENT, SERVER, Server, THEIR_END, Wire};
 use anyhow::{Context as _, Result};
@@ -24,6 +25,8 @@ pub(super) enum Who {
     Dnsmasq,
     /// The crate tftpd: a thread for each.
     Crate,
+    /// No server: what the kernel's path takes by itself.
+    Floor,
 }
 
 impl Who {
@@ -37,6 +40,7 @@ impl Who {
             Self::Atftpd => "atftpd",
             Self::Dnsmasq => "dnsmasq",
             Self::Crate => "crate tftpd",
+            Self::Floor => "the kernel's path alone",
         }
     }
 
@@ -95,6 +99,12 @@ impl Who {
                 "tftpd".to_owned(),
                 words(&["-i", &SERVER.to_string(), "-p", "69", "-r", "-d", boot]).collect(),
             ),
+            Self::Floor => {
+                let program = std::env::current_exe()?;
+                let file = format!("{boot}/{NAME}");
+                let arguments = words(&[TFTP_FLOOR, &file, &SERVER.to_string()]).collect();
+                (text(&program)?.to_owned(), arguments)
+            }
         };
         let mut server = wire.start(folder, &program, &arguments)?;
         server

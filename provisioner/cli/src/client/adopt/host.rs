@@ -4,6 +4,7 @@
 //! Disks are only read. Nothing is written before a person has agreed, nothing but what was shown, and nothing stays where the
 //! provisioner refuses.
 
+use groundstate_api::text::counted;
 use super::call::{self, Checked};
 use crate::End;
 use crate::client::Refused;
@@ -294,10 +295,10 @@ fn page(request: &AdoptRequest, would: &AdoptReply, agent: bool, paper: Paper) -
     row(
         "hardware",
         format!(
-            "{} disks, {} DIMMs, {} interfaces; not looked at: {}",
-            inventory.disks.len(),
-            dimms.count(),
-            inventory.nics.len(),
+            "{}, {}, {}; not looked at: {}",
+            counted(inventory.disks.len(), "disk"),
+            counted(dimms.count(), "DIMM"),
+            counted(inventory.nics.len(), "interface"),
             inventory.could_not_look.len()
         ),
     );

@@ -39,6 +39,7 @@ GUIDs of its own. A root file system goes into a partition or a file.
 Exit status: 0 done, 1 an error, 2 wrong usage, 3 refused: nothing was written, or the last line says what was.";
 
 #[derive(Args)]
+#[command(override_usage = "groundstate image write [OPTIONS] <NAME> [VERSION] <DEVICE>")]
 pub(crate) struct WriteArgs {
     /// The image: NAME, NAME@CHANNEL, NAME:VERSION or sha256:DIGEST; without a version, the newest import.
     #[arg(value_name = "NAME")]
@@ -103,6 +104,7 @@ pub(super) fn run(args: &WriteArgs) -> Result<End> {
     if !args.consent.given(&target)? {
         return Ok(End::Held);
     }
+    target.make()?;
     let written = onto::write(args, &given, &target, &plan)?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&written)?);

@@ -14,7 +14,7 @@ use groundstate_api::{Bytes, Digest, Reason, ReasonCode};
 use image_core::facts::{ReadError, facts};
 use image_core::manifest::title;
 use maintenance_os::customise;
-use maintenance_os::image::{Moved, Options, deploy, read_back};
+use maintenance_os::image::{Moved, Options, READ_BEHIND, deploy, read_back_rest};
 use maintenance_os::whole_disk;
 use mos_core::guid::{Guid, Purpose};
 use mos_core::whole_disk::{Identity, Table, look};
@@ -138,12 +138,16 @@ pub(super) fn write(
 ) -> Result<Written> {
     let manifest = &given.manifest;
     let deployed = {
+        let options = Options {
+            read_behind: (!args.no_read_back).then_some(READ_BEHIND),
+            ..Options::default()
+        };
         let mut progress = Progress::new("writing")?;
         let done = deploy(
             manifest,
             &target.path,
             &given.sources,
-            &Options::default(),
+            &options,
             &mut |moved| tell(&mut progress, moved),
         );
         progress.clear();
@@ -152,7 +156,8 @@ pub(super) fn write(
     let mut facts = deployed.facts;
     if !args.no_read_back {
         let mut progress = Progress::new("reading back")?;
-        let back = read_back(manifest, &target.path, &mut |moved| {
+        let proven = &deployed.proven;
+        let back = read_back_rest(manifest, &target.path, proven, &mut |moved| {
             tell(&mut progress, moved);
         });
         progress.clear();

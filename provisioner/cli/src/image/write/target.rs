@@ -21,6 +21,8 @@ pub(super) struct Target {
     pub(super) sector: u32,
     /// What it holds, by signature; empty where it is blank.
     pub(super) holds: Vec<String>,
+    /// How long the file is made before it is written to, where it is not so long yet, or not there.
+    make: Option<Bytes>,
 }
 
 /// What it is.
@@ -51,6 +53,19 @@ impl Target {
             .filter(|serial| !serial.is_empty())
             .unwrap_or_else(|| self.path.display().to_string())
     }
+    /// Makes the file, or makes it as long as it is to be: only when nothing is left to refuse.
+    pub(super) fn make(&self) -> Result<()> {
+        let Some(size) = self.make else {
+            return Ok(());
+        };
+        let path = self.path.display();
+        let mut file = OpenOptions::new();
+        let file = file.read(true).write(true).create(true).truncate(false);
+        file.open(&self.path)
+            .with_context(|| format!("{path} cannot be made"))?
+            .set_len(size.0)
+            .with_context(|| format!("{path} cannot be made {size} long"))
+    }
     /// For people: which thing it is.
     pub(super) fn text(&self) -> String {
         let size = format!("{} ({} bytes)", self.size, self.size.0);
@@ -77,7 +92,7 @@ impl Target {
     }
 }
 
-/// Looks at it. A file is made, or made longer, where `size` says so.
+/// Looks at it and changes nothing: a file that `size` asks for is made later, by [`Target::make`].
 pub(super) fn look(
     path: &Path,
     size: Option<Bytes>,
@@ -121,33 +136,31 @@ fn file(path: &Path, size: Option<Bytes>, sector: u32) -> Result<Target> {
             path.display()
         );
     }
-    let opened = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(size.is_some())
-        .truncate(false)
-        .open(path);
-    let mut opened = opened.with_context(|| format!("{} cannot be opened", path.display()))?;
-    let has = opened.seek(SeekFrom::End(0))?;
-    if let Some(size) = size {
-        if size.0 < has {
-            bail!(
-                "{} has {} already, which is more than --size {size}; remove it, or leave --size out",
-                path.display(),
-                Bytes(has)
-            );
+    let opened = OpenOptions::new().read(true).write(true).open(path);
+    let has = match opened {
+        Ok(mut opened) => Some(opened.seek(SeekFrom::End(0))?),
+        Err(error) if error.kind() == ErrorKind::NotFound && size.is_some() => None,
+        Err(error) => {
+            return Err(error).with_context(|| format!("{} cannot be opened", path.display()));
         }
-        opened
-            .set_len(size.0)
-            .with_context(|| format!("{} cannot be made {size} long", path.display()))?;
+    };
+    let there = Bytes(has.unwrap_or(0));
+    if let Some(size) = size
+        && size < there
+    {
+        bail!(
+            "{} has {there} already, which is more than --size {size}; remove it, or leave --size out",
+            path.display()
+        );
     }
-    let now = opened.seek(SeekFrom::End(0))?;
+    let holds = has.map_or_else(|| Ok(Vec::new()), |_| holds(path))?;
     Ok(Target {
         path: path.to_path_buf(),
         what: What::File,
-        size: Bytes(now),
+        size: size.unwrap_or(there),
         sector,
-        holds: holds(path)?,
+        holds,
+        make: size.filter(|size| has.is_none_or(|has| has < size.0)),
     })
 }
 
@@ -183,6 +196,7 @@ fn device(path: &Path) -> Result<Target> {
         size,
         sector,
         holds: holds(path)?,
+        make: None,
     })
 }
 

@@ -214,7 +214,7 @@ fn clients_that_lease_get_what_is_applied_from_the_service_that_runs() {
             CommandLine::default(),
         );
         let config = Config::of_site("lo", &network, dir.path());
-        let policy = Arc::new(Boot(ours.clone()));
+        let policy = Arc::new(Boot::new(ours.clone(), None));
         let service = BootService::open(config, sockets, files, policy.clone(), policy).unwrap();
         let (stop, stopped) = watch::channel(false);
         let reloader = service.reloader();
