@@ -52,7 +52,7 @@ pub(crate) struct World<'m> {
     end: Option<Result<(), Reason>>,
     done: u64,
     kept: u64,
-    behind: Behind,
+    pub(crate) behind: Behind,
 }
 
 pub(crate) fn word(name: &str, last: bool) -> SourceWord {
@@ -186,7 +186,10 @@ impl World<'_> {
             Action::Settle => self.behind.settle(&mut self.events),
             Action::Back { span, from, to } => {
                 let place = self.spans[span];
-                assert!(place.is_zero() || place.from >= HEAD, "the head is written last");
+                assert!(
+                    place.is_zero() || place.from >= HEAD,
+                    "the head is written last"
+                );
                 self.behind.back(span, place, (from, to), &mut self.events);
             }
             Action::Flush => {
