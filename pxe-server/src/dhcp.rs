@@ -52,6 +52,8 @@ const FAILURES_MAX: u32 = 1_000;
 const FAILURE_REST: Duration = Duration::from_millis(10);
 /// What was let go is told of once in so long.
 const TELL: Duration = Duration::from_secs(10);
+/// Who got no address because of how we are set up is told of once in so long.
+const TELL_UNSERVED: Duration = Duration::from_secs(60);
 /// How many turns a busy thread takes between two looks at the other servers.
 const WATCH_TURNS: u32 = 64;
 
@@ -119,6 +121,7 @@ impl Threads {
             queue: Queue::new(),
             inbox: Inbox::new(),
             told: Slowly::new(TELL),
+            told_unserved: Slowly::new(TELL_UNSERVED),
             turns: 0,
             each: Duration::ZERO,
             prober: None,
@@ -173,6 +176,7 @@ struct Answering {
     queue: Queue,
     inbox: Inbox,
     told: Slowly,
+    told_unserved: Slowly,
     turns: u32,
     /// What one datagram takes, averaged.
     each: Duration,
@@ -288,6 +292,14 @@ impl Answering {
         }
         for address in decided.probes {
             self.probe(address);
+        }
+        if let Some((mac, why)) = decided.unserved
+            && let Some(unsaid) = self.told_unserved.now()
+        {
+            tracing::warn!(
+                %mac, unsaid,
+                "DHCP: a machine got no address: {why}; the pools and subnets of the configuration decide that"
+            );
         }
         self.teller.tell(decided.told);
     }

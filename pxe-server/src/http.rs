@@ -184,7 +184,10 @@ fn reply(request: &Request<Incoming>, peer: IpAddr, desk: &Arc<Desk>) -> Reply {
             let found = file_names(&path)
                 .find_map(|name| desk.files.file(name).map(|content| (name, content)));
             match found {
-                None => not_found(),
+                None => {
+                    missed(desk, peer, file_names(&path).last().unwrap_or(&path));
+                    not_found()
+                }
                 Some((name, content)) => {
                     let told = Told {
                         desk: Arc::clone(desk),
@@ -196,6 +199,22 @@ fn reply(request: &Request<Incoming>, peer: IpAddr, desk: &Arc<Desk>) -> Reply {
                 }
             }
         }
+    }
+}
+
+/// A machine asked for a file that is not there: its boot says so, as it does by TFTP.
+fn missed(desk: &Desk, peer: IpAddr, file: &str) {
+    if let Some(mac) = desk.machine(peer) {
+        let (via, file) = (Via::Http, file.to_owned());
+        desk.step(
+            mac,
+            BootStep::FileAsked {
+                via,
+                file: file.clone(),
+            },
+        );
+        let why = "no such file".to_owned();
+        desk.step(mac, BootStep::FileEnded { via, file, why });
     }
 }
 
@@ -413,5 +432,9 @@ fn tags(asked: &HeaderMap, name: HeaderName, ours: impl Fn(&str) -> bool) -> Opt
     all.peek()?;
     let one = |tag: &str| tag == "*" || ours(tag);
     let texts = all.filter_map(|value| value.to_str().ok());
-    Some(texts.flat_map(|tags| tags.split(',')).any(|tag| one(tag.trim())))
+    Some(
+        texts
+            .flat_map(|tags| tags.split(','))
+            .any(|tag| one(tag.trim())),
+    )
 }

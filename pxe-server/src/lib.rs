@@ -21,6 +21,7 @@ mod dhcp;
 mod dhcp6;
 mod exposition;
 mod front;
+mod gone;
 mod http;
 mod lease_file;
 mod lease_log;
@@ -147,6 +148,14 @@ pub enum ServeError {
         /// The system's error.
         source: io::Error,
     },
+    /// The interface was removed while it was served.
+    #[error(
+        "the network interface {name:?} is gone, and nobody is heard any more; start the service again when it is back"
+    )]
+    Gone {
+        /// Its name.
+        name: String,
+    },
     /// A socket could not be opened.
     #[error("cannot listen for {service} on {address}: {source}{advice}")]
     Listen {
@@ -228,6 +237,7 @@ pub struct BootService {
     limits: Limits,
     proxy: Option<beside::ProxyReady>,
     ipv6: Option<beside::Ipv6Ready>,
+    ends_with_interface: bool,
 }
 
 /// Changes a service that runs.
@@ -296,6 +306,7 @@ impl BootService {
             limits,
             proxy: None,
             ipv6: None,
+            ends_with_interface: false,
         })
     }
 
@@ -309,6 +320,11 @@ impl BootService {
     /// Serves health, metrics, boots and leases there, too. It asks nobody who they are.
     pub fn admin_on(&mut self, listener: AdminListener) {
         self.admin = Some(listener);
+    }
+
+    /// Ends with an error when the interface is removed, so that whoever minds the service starts it again.
+    pub const fn end_with_interface(&mut self) {
+        self.ends_with_interface = true;
     }
 
     /// Captures packets of booting machines.
@@ -335,10 +351,14 @@ impl BootService {
             https,
             proxy,
             ipv6,
-            interface: _,
+            interface,
             limits,
+            ends_with_interface,
         } = self;
         let mut tasks = JoinSet::new();
+        if ends_with_interface {
+            tasks.spawn(gone::until_gone(interface, sockets.dhcp.index));
+        }
         let front: Arc<dyn front::Front> = desk.clone();
         match proxy {
             Some(proxy) => proxy.begin(sockets.dhcp, Arc::clone(&front), &mut tasks),

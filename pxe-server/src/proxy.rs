@@ -16,7 +16,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg};
 use pxe_core::proxy::{Port, Proxy, ProxyAction, ProxyDropped, ProxyEvent, ProxyRequest};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, IoSlice};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::sync::{Arc, Mutex};
 use tokio::io::Interest;
@@ -122,10 +122,13 @@ fn received(socket: &tokio::net::UdpSocket) -> Vec<(Vec<u8>, SocketAddrV4)> {
     let mut all = Vec::new();
     while all.len() < BATCH_MAX {
         match socket.try_recv_from(&mut buffer) {
-            Ok((length, SocketAddr::V4(from))) => {
-                all.push((buffer.get(..length).unwrap_or_default().to_vec(), from));
+            // A socket for both families, where one was handed over, writes IPv4 addresses as IPv6.
+            Ok((length, from)) => {
+                if let IpAddr::V4(address) = from.ip().to_canonical() {
+                    let from = SocketAddrV4::new(address, from.port());
+                    all.push((buffer.get(..length).unwrap_or_default().to_vec(), from));
+                }
             }
-            Ok((_, SocketAddr::V6(_))) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             // An error that an earlier answer met (port unreachable); it says nothing about the next datagram.
             Err(error) => tracing::debug!(%error, "proxyDHCP: receive"),

@@ -138,8 +138,10 @@ fn open_udp(address: SocketAddrV4, interface: &str) -> io::Result<UdpSocket> {
 /// A socket that was handed over hears one interface, too: whoever bound it may not have known which.
 pub(crate) fn to_interface(socket: UdpSocket, interface: &str) -> io::Result<UdpSocket> {
     let socket = Socket::from(socket);
-    if socket.device()?.is_none() {
-        socket.bind_device(Some(interface.as_bytes()))?;
+    // An interface that was removed since leaves a socket that is bound to nothing and hears nothing.
+    match socket.device() {
+        Ok(Some(_)) => {}
+        Ok(None) | Err(_) => socket.bind_device(Some(interface.as_bytes()))?,
     }
     Ok(socket.into())
 }

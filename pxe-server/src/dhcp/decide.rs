@@ -8,7 +8,7 @@ use crate::metrics::Metric;
 use groundstate_api::MacAddr;
 use groundstate_api::boot::{BootQuestion, BootSighting};
 use groundstate_api::boot_session::BootStep;
-use pxe_core::dhcp::{Action, Client, Event, Lease, Request};
+use pxe_core::dhcp::{Action, Client, Dropped, Event, Lease, Request};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
@@ -42,6 +42,8 @@ pub(super) struct Decided {
     pub(super) probes: Vec<Ipv4Addr>,
     /// Requests without an answer.
     dropped: u64,
+    /// The last machine that got none because of how we are set up, and why.
+    pub(super) unserved: Option<(MacAddr, Dropped)>,
 }
 
 /// Where an event came from.
@@ -88,10 +90,26 @@ impl Decided {
                 Action::Foreign { server, mac } => self.told.push(Told::Foreign(server, mac)),
                 Action::Dropped { mac, why } => {
                     self.dropped += 1;
+                    if is_of_our_making(why) {
+                        self.unserved = Some((mac, why));
+                    }
                     tracing::trace!(%mac, %why, "DHCP: not answered");
                 }
             }
         }
+    }
+}
+
+/// Whether another configuration of ours would have got the machine an address.
+const fn is_of_our_making(why: Dropped) -> bool {
+    match why {
+        Dropped::PoolExhausted | Dropped::ForeignRelay(_) => true,
+        Dropped::Refused
+        | Dropped::LocalDisk
+        | Dropped::NotServed(_)
+        | Dropped::OtherServer(_)
+        | Dropped::NoAddress
+        | Dropped::Declines => false,
     }
 }
 

@@ -73,7 +73,7 @@ impl Sender {
             for reply in replies {
                 let from = SocketAddrV4::new(reply.asked.unwrap_or(self.address), SERVER_PORT);
                 self.desk
-                    .captured_reply(from, address(&reply.to), &reply.bytes);
+                    .captured_reply(from, self.on_the_wire(&reply.to), &reply.bytes);
             }
         }
         let (mut by_socket, mut framed) = (Vec::new(), Vec::new());
@@ -101,6 +101,22 @@ impl Sender {
         let now = Instant::now();
         for reply in replies {
             self.desk.timed(Timing::DhcpAnswer, now - reply.read);
+        }
+    }
+
+    /// Where it goes, as somebody who looks at the wire sees it.
+    const fn on_the_wire(&self, to: &Destination) -> SocketAddrV4 {
+        match (to, &self.frames) {
+            (Destination::Hardware { address, .. }, Some(_)) => {
+                SocketAddrV4::new(*address, CLIENT_PORT)
+            }
+            (
+                Destination::Hardware { .. }
+                | Destination::Relay(_)
+                | Destination::Client(_)
+                | Destination::Broadcast,
+                _,
+            ) => address(to),
         }
     }
 
@@ -135,7 +151,7 @@ fn count(n: usize) -> u64 {
 }
 
 /// Where the socket sends it. What it cannot send to a hardware address it broadcasts.
-fn address(to: &Destination) -> SocketAddrV4 {
+const fn address(to: &Destination) -> SocketAddrV4 {
     match to {
         Destination::Relay(address) => SocketAddrV4::new(*address, SERVER_PORT),
         Destination::Client(address) => SocketAddrV4::new(*address, CLIENT_PORT),

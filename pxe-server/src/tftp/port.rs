@@ -64,7 +64,8 @@ impl Port {
 
     fn receive_one(&self, buffer: &mut [u8]) -> io::Result<Option<Asked>> {
         let mut slices = [IoSliceMut::new(buffer)];
-        let mut control = nix::cmsg_space!(libc::in6_pktinfo);
+        // A port for both families that was handed over tells the address of an IPv4 datagram in both ways.
+        let mut control = nix::cmsg_space!(libc::in_pktinfo, libc::in6_pktinfo);
         let message = recvmsg::<SockaddrStorage>(
             self.socket.as_raw_fd(),
             &mut slices,
@@ -74,21 +75,27 @@ impl Port {
         let Some(peer) = message.address.as_ref().and_then(address) else {
             return Ok(None);
         };
-        let mut to = None;
+        let (mut four, mut six) = (None, None);
         for control in message.cmsgs()? {
             match control {
                 ControlMessageOwned::Ipv4PacketInfo(info) => {
                     let local = Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes());
                     let sent_to = Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes());
-                    to = (local == sent_to).then_some(IpAddr::V4(local));
+                    four = (local == sent_to).then_some(IpAddr::V4(local));
                 }
                 ControlMessageOwned::Ipv6PacketInfo(info) => {
                     let sent_to = Ipv6Addr::from(info.ipi6_addr.s6_addr);
-                    to = (!sent_to.is_multicast()).then_some(IpAddr::V6(sent_to));
+                    six = (!sent_to.is_multicast()).then_some(IpAddr::V6(sent_to));
                 }
                 _ => {}
             }
         }
+        // What came over IPv4 is answered over IPv4, and only that way tells a broadcast from a datagram to us.
+        let peer = match peer.ip().to_canonical() {
+            IpAddr::V4(four) => SocketAddr::from((four, peer.port())),
+            IpAddr::V6(_) => peer,
+        };
+        let to = if peer.is_ipv4() { four } else { six };
         let length = message.bytes;
         Ok(to.map(|to| Asked { length, peer, to }))
     }

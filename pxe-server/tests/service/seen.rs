@@ -163,6 +163,7 @@ fn a_boot_is_joined_from_discover_to_kernel_and_a_power_cycle_begins_another() {
         let from = address.to_string();
         watched.fetch(&from, "tftp://10.77.0.1/snponly.efi");
         watched.fetch(&from, "http://10.77.0.1/boot/ipxe/02-00-00-00-00-07.ipxe");
+        watched.fetch(&from, "http://10.77.0.1/boot/missing.img");
         watched.fetch(&from, "http://10.77.0.1/boot/vmlinuz");
         watched.fetch(&from, "http://10.77.0.1/boot/initrd.img");
         let session = watched.until(&SessionState::Fetched);
@@ -175,6 +176,8 @@ fn a_boot_is_joined_from_discover_to_kernel_and_a_power_cycle_begins_another() {
             format!("has {address}, boot file snponly.efi"),
             "asked for snponly.efi by TFTP".to_owned(),
             "got snponly.efi by TFTP".to_owned(),
+            "asked for missing.img by HTTP".to_owned(),
+            "did not get missing.img by HTTP: no such file".to_owned(),
             "got vmlinuz by HTTP".to_owned(),
             "got initrd.img by HTTP".to_owned(),
         ] {
@@ -218,6 +221,11 @@ fn a_boot_is_joined_from_discover_to_kernel_and_a_power_cycle_begins_another() {
         );
         assert_eq!(watched.get("/healthz"), "ok\n");
         assert!(watched.get("/v1/leases").contains(&from));
+        let able = dhcp_client::client(CLASS).takes_unicasts();
+        dhcp_client::send(
+            &dhcp_client::socket(),
+            &able.ask(dhcp_client::Wants::Any, MAC),
+        );
         captured(
             &watched.dir.path().join("captures/02-00-00-00-00-07.pcap"),
             &from,
@@ -225,14 +233,20 @@ fn a_boot_is_joined_from_discover_to_kernel_and_a_power_cycle_begins_another() {
     });
 }
 
-/// tcpdump reads both ways of DHCP and the TFTP request.
+/// tcpdump reads both ways of DHCP, each reply where it went, and the TFTP request.
 fn captured(file: &Path, address: &str) {
     let said = (0..2_000).find_map(|_| {
         std::thread::sleep(Duration::from_millis(10));
         let said = run("tcpdump", &["-n", "-v", "-r", file.to_str().unwrap()]);
-        (said.matches("BOOTP/DHCP").count() >= 8).then_some(said)
+        (said.matches("BOOTP/DHCP").count() >= 10).then_some(said)
     });
-    let said = said.expect("eight DHCP packets of two leases");
+    let said = said.expect("eight DHCP packets of two leases, and a last offer");
+    for to in ["255.255.255.255", address] {
+        assert!(
+            said.contains(&format!("10.77.0.1.67 > {to}.68:")),
+            "{to}\n{said}"
+        );
+    }
     for word in ["Discover", "Offer", "Request", "ACK"] {
         assert!(said.contains(word), "{word}\n{said}");
     }

@@ -18,10 +18,18 @@ pub(super) struct Found {
     /// Whether a file is on its way.
     pub(super) open: bool,
     asked: u32,
-    offered: Option<(String, Option<String>)>,
+    offered: Option<Offered>,
     bound: Option<Option<String>>,
     no: Option<String>,
     last: Last,
+}
+
+/// What it was offered last.
+#[derive(Clone, Debug)]
+struct Offered {
+    via: Via,
+    address: String,
+    file: Option<String>,
 }
 
 /// What was seen last of a file.
@@ -55,11 +63,15 @@ impl Found {
     pub(super) fn step(&mut self, step: &BootStep) {
         match step {
             BootStep::Asked { .. } | BootStep::SentToLocalDisk { .. } => {}
-            BootStep::Offered { address, file, .. } => {
+            BootStep::Offered { via, address, file } => {
                 let address = address
                     .as_deref()
                     .map_or_else(|| "no address".to_string(), cut);
-                self.offered = Some((address, file.as_deref().map(cut)));
+                self.offered = Some(Offered {
+                    via: *via,
+                    address,
+                    file: file.as_deref().map(cut),
+                });
                 self.no = None;
             }
             BootStep::Bound { file, .. } => {
@@ -142,7 +154,23 @@ fn asking(found: &Found, foreign: Option<&str>) -> (String, String) {
                 format!("let {port} through to this server, and look for other DHCP servers on this VLAN"),
             )
         }
-        (None, None, Some((address, _))) => {
+        // proxyDHCP gives no address: that is the business of the server beside it.
+        (
+            None,
+            None,
+            Some(Offered {
+                via: Via::ProxyDhcp,
+                file: Some(file),
+                ..
+            }),
+        ) => (
+            format!(
+                "it asked {times}, was offered {file} by proxyDHCP and never asked for it: the DHCP server of this network gave it no address, or our answer does not reach it"
+            ),
+            "see that the DHCP server of this network leases it an address; then the switch port's VLAN, spanning tree (set it to edge) and DHCP snooping"
+                .to_string(),
+        ),
+        (None, None, Some(Offered { address, .. })) => {
             let other = foreign.map_or_else(
                 || "our answer does not reach it, or another DHCP server's was taken".to_string(),
                 |server| format!("the DHCP server {server}, which is not ours, was probably taken"),
@@ -291,6 +319,33 @@ mod tests {
     use super::*;
     use crate::dhcp::Dropped;
     use core::net::Ipv4Addr;
+
+    #[test]
+    fn an_offer_of_proxy_dhcp_without_a_fetch_asks_for_the_server_that_gives_addresses() {
+        let mut found = Found::default();
+        found.asked("UEFI PXE");
+        found.step(&BootStep::Offered {
+            via: Via::ProxyDhcp,
+            address: None,
+            file: Some("snponly.efi".to_string()),
+        });
+        let (why, next) = judge(Stage::Asking, &found, None);
+        assert!(
+            why.contains("was offered snponly.efi by proxyDHCP and never asked for it"),
+            "{why}"
+        );
+        assert!(next.contains("leases it an address"), "{next}");
+        found.step(&BootStep::Offered {
+            via: Via::Dhcp,
+            address: Some("10.0.0.9".to_string()),
+            file: None,
+        });
+        let (why, _) = judge(Stage::Asking, &found, None);
+        assert!(
+            why.contains("was offered 10.0.0.9 and never took it"),
+            "{why}"
+        );
+    }
 
     #[test]
     fn each_refusal_of_the_dhcp_server_has_its_next_step() {
