@@ -115,9 +115,14 @@ pub struct NoCloud {
 pub struct CredentialRule {
     /// Its name on the host, as units name it: `/etc/credstore/NAME`.
     pub name: String,
-    /// The file in the provisioner's credentials directory.
+    /// The file in the provisioner's directory of what goes to hosts: `host-credentials`, never `credentials`, where the secrets of
+    /// BMCs and webhooks lie.
     pub from: String,
 }
+
+/// What the name of a host's secret begins with where systemd hands it to the provisioner: `LoadCredential=host.NAME:PATH`. The
+/// credential of a BMC or a webhook never begins so.
+pub const HOSTS_PREFIX: &str = "host.";
 
 /// A list of things for hosts: those of the site's policy or those of one node.
 #[derive(Clone, Copy, Debug)]

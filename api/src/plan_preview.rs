@@ -2,6 +2,7 @@
 //! What a plan would be, before anything is ordered.
 
 use crate::plan::Plan;
+use crate::reason::Reason;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,10 @@ pub struct PlanPreview {
     pub plan: Plan,
     /// The disks that an order must confirm by serial number before they are wiped.
     pub needs_confirm: Vec<NeedsConfirm>,
+    /// Why an order would be refused as the node is now, whatever its disks: in the words of that refusal. None where it would be
+    /// taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Reason>,
 }
 
 /// What a preview says in place of an identity that follows from the run.

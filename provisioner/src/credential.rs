@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Credentials that the site file names: a file of that name in the state directory's `credentials`, or what systemd hands over in
-//! `$CREDENTIALS_DIRECTORY`.
+//! `$CREDENTIALS_DIRECTORY`. What is for hosts lies apart, in `host-credentials` and under `host.NAME`: whoever may change the site
+//! can place those on a host and read them there, and never those of BMCs and webhooks.
 //!
 //! It reads a file anew at every use, so that a changed one counts at once. It refuses a file that others may read, a link, and
 //! anything that is not one short text; and it never shows what it has read.
 
 use groundstate_api::Reason;
-use groundstate_api::customise::HOST_SECRET_MAX;
+use groundstate_api::customise::{HOST_SECRET_MAX, HOSTS_PREFIX};
 use prov_core::reasons_power;
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -14,8 +15,10 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// The folder in the state directory.
+/// The folder in the state directory: what BMCs and webhooks are spoken to with.
 pub const FOLDER: &str = "credentials";
+/// The folder with what is placed on hosts.
+pub const HOSTS_FOLDER: &str = "host-credentials";
 /// Where systemd says what it hands over (`LoadCredential=`).
 const SYSTEMD: &str = "CREDENTIALS_DIRECTORY";
 /// The longest credential in bytes: a key for signatures has at most a few hundred.
@@ -31,6 +34,7 @@ const WORLD: u32 = 0o007;
 #[derive(Clone, Debug)]
 pub struct Credentials {
     own: PathBuf,
+    hosts: PathBuf,
     systemd: Option<PathBuf>,
 }
 
@@ -78,6 +82,24 @@ pub enum CredentialError {
         "{0:?} is no name of a credential: 1 to 64 of A-Z, a-z, 0-9, '-', '_' and '.', not beginning with '.'"
     )]
     Name(String),
+    /// It is for hosts, and nothing else is opened with it.
+    #[error(
+        "a name that begins with {HOSTS_PREFIX:?} is that of a host's secret, which opens no BMC and signs no webhook"
+    )]
+    OfHosts {
+        /// The name.
+        name: String,
+    },
+    /// It is there, and not for hosts.
+    #[error("{} is what a BMC or a webhook is spoken to with, and goes to no host", .found.display())]
+    NotForHosts {
+        /// The name.
+        name: String,
+        /// Where it lies.
+        found: PathBuf,
+        /// Where it should, were it for hosts.
+        path: PathBuf,
+    },
     /// There is none.
     #[error("there is no file {}", .path.display())]
     Missing {
@@ -129,11 +151,31 @@ pub enum CredentialError {
 }
 
 impl CredentialError {
+    /// What a person is told of one that a host was to get.
+    #[must_use]
+    pub fn reason_of_host(&self) -> Reason {
+        match self {
+            Self::Name(name)
+            | Self::OfHosts { name }
+            | Self::Missing { name, .. }
+            | Self::Open { name, .. }
+            | Self::Owner { name, .. }
+            | Self::Form { name, .. }
+            | Self::Io { name, .. } => reasons_power::host_secret_missing(name, &self.to_string()),
+            Self::NotForHosts { .. } => self.reason(),
+        }
+    }
+
     /// What a person is told.
     #[must_use]
     pub fn reason(&self) -> Reason {
         let name = match self {
+            Self::NotForHosts { name, found, path } => {
+                let (found, path) = (found.display().to_string(), path.display().to_string());
+                return reasons_power::not_for_hosts(name, &found, &path);
+            }
             Self::Name(name)
+            | Self::OfHosts { name }
             | Self::Missing { name, .. }
             | Self::Open { name, .. }
             | Self::Owner { name, .. }
@@ -150,6 +192,7 @@ impl Credentials {
     pub fn new(state_dir: &Path) -> Self {
         Self {
             own: state_dir.join(FOLDER),
+            hosts: state_dir.join(HOSTS_FOLDER),
             systemd: std::env::var_os(SYSTEMD).map(PathBuf::from),
         }
     }
@@ -161,12 +204,26 @@ impl Credentials {
         folders.map(|folder| folder.join(name)).collect()
     }
 
-    /// Reads one. What systemd hands over comes first.
+    /// Where one for hosts is looked for, in this order.
+    #[must_use]
+    pub fn host_places(&self, name: &str) -> Vec<PathBuf> {
+        let systemd = self.systemd.iter();
+        let systemd = systemd.map(|folder| folder.join(format!("{HOSTS_PREFIX}{name}")));
+        systemd.chain([self.hosts.join(name)]).collect()
+    }
+
+    /// Reads one for a BMC or a webhook. What systemd hands over comes first.
     ///
     /// # Errors
     /// Why it cannot be used.
     pub fn read(&self, name: &str) -> Result<Secret, CredentialError> {
-        self.find(name, |path, forbidden| read(name, path, forbidden))
+        if name.starts_with(HOSTS_PREFIX) {
+            return Err(CredentialError::OfHosts {
+                name: name.chars().take(NAME_MAX).collect(),
+            });
+        }
+        let places = self.places(name);
+        find(name, &places, |path, forbidden| read(name, path, forbidden))
     }
 
     /// Reads one that is for a host, as it is: bytes of any kind, not empty.
@@ -174,7 +231,8 @@ impl Credentials {
     /// # Errors
     /// Why it cannot be used.
     pub fn read_bytes(&self, name: &str) -> Result<SecretBytes, CredentialError> {
-        self.find(name, |path, forbidden| {
+        let places = self.host_places(name);
+        let found = find(name, &places, |path, forbidden| {
             let bytes = bytes_of(name, path, forbidden, HOST_SECRET_MAX.0)?;
             if bytes.is_empty() {
                 return Err(CredentialError::Form {
@@ -184,30 +242,40 @@ impl Credentials {
                 });
             }
             Ok(SecretBytes(bytes))
+        });
+        let Err(CredentialError::Missing { name, path }) = found else {
+            return found;
+        };
+        // Once there was one folder for all. What lies there is not read for a host, wherever it came from.
+        let is_there = |path: &PathBuf| path.symlink_metadata().is_ok();
+        Err(match self.places(&name).into_iter().find(is_there) {
+            Some(found) => CredentialError::NotForHosts { name, found, path },
+            None => CredentialError::Missing { name, path },
         })
     }
+}
 
-    fn find<T>(
-        &self,
-        name: &str,
-        read: impl Fn(&Path, u32) -> Result<T, CredentialError>,
-    ) -> Result<T, CredentialError> {
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if name.is_empty()
-            || name.len() > NAME_MAX
-            || name.starts_with('.')
-            || !name.chars().all(fits)
-        {
-            return Err(CredentialError::Name(name.chars().take(NAME_MAX).collect()));
+/// Reads the first that is there: the last place is our own, those before it systemd's.
+fn find<T>(
+    name: &str,
+    places: &[PathBuf],
+    read: impl Fn(&Path, u32) -> Result<T, CredentialError>,
+) -> Result<T, CredentialError> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let is_name =
+        (1..=NAME_MAX).contains(&name.len()) && !name.starts_with('.') && name.chars().all(fits);
+    let refused = || CredentialError::Name(name.chars().take(NAME_MAX).collect());
+    let (own, before) = places
+        .split_last()
+        .filter(|_| is_name)
+        .ok_or_else(refused)?;
+    for place in before {
+        match read(place, WORLD) {
+            Err(CredentialError::Missing { .. }) => {}
+            other => return other,
         }
-        if let Some(folder) = &self.systemd {
-            match read(&folder.join(name), WORLD) {
-                Err(CredentialError::Missing { .. }) => {}
-                other => return other,
-            }
-        }
-        read(&self.own.join(name), OTHERS)
     }
+    read(own, OTHERS)
 }
 
 fn read(name: &str, path: &Path, forbidden: u32) -> Result<Secret, CredentialError> {
@@ -301,8 +369,10 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             fs::create_dir(folder.path().join(FOLDER)).unwrap();
             fs::create_dir(folder.path().join("systemd")).unwrap();
+            fs::create_dir(folder.path().join(HOSTS_FOLDER)).unwrap();
             let credentials = Credentials {
                 own: folder.path().join(FOLDER),
+                hosts: folder.path().join(HOSTS_FOLDER),
                 systemd: Some(folder.path().join("systemd")),
             };
             Self {
@@ -344,6 +414,54 @@ mod tests {
             shelf.credentials.read("bmc-1").unwrap().text(),
             "admin:systemd"
         );
+    }
+
+    #[test]
+    fn what_opens_bmcs_goes_to_no_host_and_what_goes_to_hosts_opens_nothing() {
+        let shelf = Shelf::new();
+        let of_host = |name: &str| {
+            shelf
+                .credentials
+                .read_bytes(name)
+                .map(SecretBytes::into_bytes)
+        };
+        shelf.put("credentials/bmc-1", b"admin:geheim", 0o600);
+        shelf.put("systemd/bmc-2", b"admin:geheim", 0o400);
+        for (name, place) in [("bmc-1", "credentials/bmc-1"), ("bmc-2", "systemd/bmc-2")] {
+            let error = of_host(name).unwrap_err();
+            let said = error.reason().to_string();
+            assert!(
+                matches!(error, CredentialError::NotForHosts { .. }),
+                "{said}"
+            );
+            let should = format!("host-credentials/{name}");
+            assert!(said.contains(place) && said.contains(&should), "{said}");
+            assert!(!said.contains("geheim"), "{said}");
+        }
+        assert!(matches!(
+            of_host("none"),
+            Err(CredentialError::Missing { .. })
+        ));
+        // Both may have one of a name; each gets its own.
+        shelf.put("host-credentials/bmc-1", b"\0\xffown", 0o600);
+        assert_eq!(of_host("bmc-1").unwrap(), b"\0\xffown");
+        assert_eq!(
+            shelf.credentials.read("bmc-1").unwrap().text(),
+            "admin:geheim"
+        );
+        shelf.put("systemd/host.bmc-1", b"of systemd", 0o440);
+        assert_eq!(of_host("bmc-1").unwrap(), b"of systemd");
+        shelf.put("host-credentials/only", b"root:word", 0o600);
+        assert!(shelf.refused("only").contains("there is no file"));
+        assert!(shelf.refused("host.bmc-1").contains("opens no BMC"));
+        shelf.put("host-credentials/open", b"x", 0o640);
+        assert!(matches!(of_host("open"), Err(CredentialError::Open { .. })));
+        for name in ["", "../credentials/bmc-1", "a/b", ".x"] {
+            assert!(
+                matches!(of_host(name), Err(CredentialError::Name(_))),
+                "{name}"
+            );
+        }
     }
 
     #[test]

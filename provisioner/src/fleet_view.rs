@@ -3,7 +3,7 @@
 //!
 //! A look over 10,000 nodes takes milliseconds; a thousand pages that each look would take all there is. So the view is
 //! kept until an event is newer than it, and for [`SHARE`] times as long as it took, at most [`AGAIN`]. Who asks
-//! meanwhile gets the one that is there.
+//! meanwhile gets the one that is there; but whoever has changed something gets none that is older than that change.
 
 mod racks;
 
@@ -18,7 +18,7 @@ use groundstate_api::run::StepState;
 use groundstate_api::view::Phase;
 use prov_core::Node;
 use prov_core::needs::{needs_person, urgency};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,11 +29,36 @@ pub(crate) const AGAIN: Duration = Duration::from_millis(500);
 /// The longest time that a view is kept without an event: what a running step says is no event, and may wait.
 const KEPT_MAX: Duration = Duration::from_secs(10);
 
+/// Callers whose last change is remembered each; of more, the newest of all counts for each.
+const CALLERS_MAX: usize = 1_024;
+
 /// The last view.
 #[derive(Default)]
 pub(crate) struct Cache {
     state: Mutex<State>,
     made: Condvar,
+    changes: Mutex<Changes>,
+}
+
+/// Up to which event each caller's own changes stand.
+#[derive(Default)]
+struct Changes {
+    by: HashMap<String, u64>,
+    others: u64,
+}
+
+impl Changes {
+    fn note(&mut self, by: &str, newest: u64) {
+        if self.by.len() >= CALLERS_MAX && !self.by.contains_key(by) {
+            let last = self.by.drain().map(|(_, newest)| newest).max();
+            self.others = self.others.max(last.unwrap_or_default());
+        }
+        self.by.insert(by.to_owned(), newest);
+    }
+
+    fn of(&self, by: &str) -> u64 {
+        self.by.get(by).copied().unwrap_or(self.others)
+    }
 }
 
 #[derive(Default)]
@@ -55,22 +80,33 @@ impl Cache {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The view that is there, or the one that `look` makes. `newest` is the number of the newest event.
-    fn get(&self, newest: u64, look: impl FnOnce() -> FleetView) -> Arc<FleetView> {
+    fn changes(&self) -> MutexGuard<'_, Changes> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A caller has changed something, up to this event.
+    pub(crate) fn changed(&self, by: &str, newest: u64) {
+        self.changes().note(by, newest);
+    }
+
+    /// The view that is there, or the one that `look` makes; none from before the event `least`. `newest` is the number of the
+    /// newest event.
+    fn get(&self, (least, newest): (u64, u64), look: impl FnOnce() -> FleetView) -> Arc<FleetView> {
         let mut state = self.state();
         loop {
             if let Some(kept) = &state.last {
                 let age = kept.at.elapsed();
                 let current = kept.view.newest == newest && age < KEPT_MAX;
                 let soon = age < kept.took.saturating_mul(SHARE).min(AGAIN);
-                if current || soon || state.looking {
+                let has_own = kept.view.newest >= least;
+                if current || has_own && (soon || state.looking) {
                     return kept.view.clone();
                 }
             }
             if !state.looking {
                 break;
             }
-            // The very first look goes on: there is nothing older to show.
+            // A look goes on, and there is nothing older that may be shown.
             state = self
                 .made
                 .wait(state)
@@ -106,7 +142,15 @@ impl Provisioner {
     #[must_use]
     pub fn fleet_view(&self) -> Arc<FleetView> {
         let newest = *self.follow().borrow();
-        self.fleet_cache().get(newest, || self.look(newest))
+        self.fleet_cache().get((0, newest), || self.look(newest))
+    }
+
+    /// The same for a caller, with everything that it has changed here itself.
+    pub(crate) fn fleet_view_for(&self, by: &str) -> Arc<FleetView> {
+        let least = self.fleet_cache().changes().of(by);
+        let newest = *self.follow().borrow();
+        self.fleet_cache()
+            .get((least, newest), || self.look(newest))
     }
 
     fn look(&self, newest: u64) -> FleetView {
@@ -211,30 +255,66 @@ mod tests {
         };
         std::thread::scope(|scope| {
             for _ in 0..8 {
-                scope.spawn(|| assert_eq!(cache.get(1, || look(1)).newest, 1));
+                scope.spawn(|| assert_eq!(cache.get((0, 1), || look(1)).newest, 1));
             }
         });
         assert_eq!(looks.load(Ordering::Relaxed), 1);
         // An event came, but a moment ago somebody looked, and that was dear.
         cache.state().last.as_mut().unwrap().took = AGAIN;
-        assert_eq!(cache.get(2, || look(2)).newest, 1);
+        assert_eq!(cache.get((0, 2), || look(2)).newest, 1);
         let long_ago = Instant::now().checked_sub(AGAIN).unwrap();
         cache.state().last.as_mut().unwrap().at = long_ago;
-        assert_eq!(cache.get(2, || look(2)).newest, 2);
-        assert_eq!(cache.get(2, || look(2)).newest, 2);
+        assert_eq!(cache.get((0, 2), || look(2)).newest, 2);
+        assert_eq!(cache.get((0, 2), || look(2)).newest, 2);
         assert_eq!(looks.load(Ordering::Relaxed), 2);
         // Where a look costs nothing, the next event is seen at once.
         cache.state().last.as_mut().unwrap().took = Duration::ZERO;
-        assert_eq!(cache.get(3, || look(3)).newest, 3);
+        assert_eq!(cache.get((0, 3), || look(3)).newest, 3);
+    }
+
+    #[test]
+    fn who_changed_something_never_gets_a_view_from_before_it_and_others_may() {
+        let cache = Cache::default();
+        assert_eq!(cache.get((0, 1), || view(1)).newest, 1);
+        let dear = || cache.state().last.as_mut().unwrap().took = AGAIN;
+        dear();
+        cache.changed("operator:ana", 5);
+        let least = |by: &str| cache.changes().of(by);
+        let of = |by: &str, newest| cache.get((least(by), newest), || view(newest)).newest;
+        assert_eq!(of("operator:ben", 5), 1);
+        assert_eq!(of("operator:ana", 6), 6);
+        dear();
+        assert_eq!(of("operator:ana", 7), 6, "it holds her change");
+        // While somebody looks, she waits for it; it is from before her next change, so that she looks again.
+        cache.changed("operator:ana", 9);
+        cache.state().looking = true;
+        let mut hers = 0;
+        std::thread::scope(|scope| {
+            let asks = scope.spawn(|| of("operator:ana", 9));
+            {
+                let mut state = cache.state();
+                state.last.as_mut().unwrap().view = Arc::new(view(8));
+                state.looking = false;
+            }
+            cache.made.notify_all();
+            hers = asks.join().unwrap();
+        });
+        assert_eq!(hers, 9);
+        // Callers beyond the remembered ones count as the newest of those that were forgotten.
+        for caller in 0..CALLERS_MAX {
+            cache.changed(&format!("fabric:{caller}"), 20);
+        }
+        assert_eq!(least("operator:ana"), 20);
+        assert_eq!(least("nobody"), 20);
     }
 
     #[test]
     fn a_look_that_fails_keeps_nobody_from_looking() {
         let cache = Cache::default();
         let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            cache.get(1, || panic!("no fleet"))
+            cache.get((0, 1), || panic!("no fleet"))
         }));
         assert!(failed.is_err());
-        assert_eq!(cache.get(1, || view(1)).newest, 1);
+        assert_eq!(cache.get((0, 1), || view(1)).newest, 1);
     }
 }

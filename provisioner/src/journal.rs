@@ -9,6 +9,18 @@ pub use groundstate_journal::{
 pub(crate) use groundstate_journal::log_of_boot;
 
 use groundstate_api::{Reason, ReasonCode};
+use groundstate_journal::EngineError;
+
+/// Whether what was to be written may stand in the journal, and who asked cannot know: the cluster said nothing at all, or the
+/// decision ended in a fault.
+pub(crate) fn may_stand(error: &JournalError) -> bool {
+    match error.one() {
+        JournalError::Fault => true,
+        JournalError::Write(EngineError::EtcdSilent { uncertain, .. }) => *uncertain,
+        JournalError::Write(EngineError::EtcdNonsense { .. }) => true,
+        _ => false,
+    }
+}
 
 /// What to do where the journal cannot be used, for people.
 #[must_use]
@@ -30,6 +42,13 @@ pub fn reason_of(error: &JournalError) -> Reason {
         )
         .seen(said)
         .then("what was written down stands, and nothing else was changed"),
+        JournalError::Write(_) if may_stand(error) => Reason::new(
+            ReasonCode::JournalUnusable,
+            "the journal did not say whether it took this",
+            "look at the node before you ask again, and at the etcd cluster: do its members answer?",
+        )
+        .seen(said)
+        .then("what stands in the journal counts, and is read before anything else is decided"),
         JournalError::Write(_)
         | JournalError::Taken { .. }
         | JournalError::Open { .. }

@@ -301,7 +301,7 @@ impl Provisioner {
                 PlannedContent::Credential { from } => {
                     self.credentials()
                         .read_bytes(from)
-                        .map_err(|error| error.reason())?;
+                        .map_err(|error| error.reason_of_host())?;
                 }
             }
         }

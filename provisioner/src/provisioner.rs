@@ -11,6 +11,7 @@ mod in_force;
 mod keeper;
 mod only_if;
 mod open;
+mod ordering;
 mod recent;
 mod refusing;
 mod replay;
@@ -25,7 +26,6 @@ use crate::images::Images;
 use crate::journal::{EtcdOptions, JournalError, Leader, Reader, log_of_boot};
 use crate::leader::{Leadership, MarkFile};
 use crate::pki::{Pki, PkiError};
-use crate::planner::image_of;
 use book::{Book, Queue};
 use boot_service::Seen;
 use due::Due;
@@ -35,7 +35,6 @@ use groundstate_api::enrol::EnrolRequest;
 use groundstate_api::event::Event;
 use groundstate_api::fan_out::{SourcesAnswer, SourcesQuestion};
 use groundstate_api::inventory::Inventory;
-use groundstate_api::plan::OrderTerms;
 use groundstate_api::site::Site;
 use groundstate_api::view::{NodeList, NodeReport, NodeView};
 use groundstate_api::{MacAddr, Millis, NodeId, Reason, RunId, SCHEMA};
@@ -399,47 +398,6 @@ impl Provisioner {
         Ok(book
             .journal
             .append_log(&from.node, &from.run, offset, text)?)
-    }
-
-    /// Orders a run of a node. The id is unique in the journal.
-    ///
-    /// # Errors
-    /// Where the journal cannot be written: then nothing is ordered.
-    pub fn order(
-        &self,
-        node: &NodeId,
-        hand_over: Option<groundstate_api::plan::HandOver>,
-        again: bool,
-        terms: OrderTerms,
-    ) -> Result<Option<Reply>, JournalError> {
-        let deploys = terms.rebuild.is_none() && terms.erase.is_none();
-        if let Some(refused) = self.refused_channel().filter(|_| deploys) {
-            return Ok(Some(Reply::Conflict(refused)));
-        }
-        let runs = self.with_node(node, |n| n.runs).unwrap_or_default();
-        // A node's name has at most 63 characters, so the id has at most 80.
-        let id = format!("{node}-{:03}-{:x}", runs + 1, self.now().0 / 1_000);
-        let Ok(run) = id.parse() else {
-            return Err(JournalError::Range("a run's id"));
-        };
-        self.submit(
-            node,
-            Input::Ordered {
-                run,
-                hand_over,
-                again,
-                terms,
-            },
-        )
-    }
-
-    /// Why the policy's channel gives no image now. What a name without a channel gives is looked for when the plan is made:
-    /// an import may still come.
-    fn refused_channel(&self) -> Option<Reason> {
-        let policy = &self.site().policy;
-        let has_channel = policy.image.contains('@');
-        let image = || image_of(policy, self.images().as_ref(), self.wall());
-        has_channel.then(image)?.err()
     }
 
     /// The time that signatures expire by.

@@ -29,6 +29,7 @@ impl Provisioner {
             .with_fleet(|fleet| site_diff::plan(Some((version, &old)), site, Some(fleet)))
             .map_err(Refusal::internal)?;
         self.refuse_webhooks(site, &mut plan);
+        self.refuse_misplaced(&old, site, &mut plan);
         plan.warnings = self.credentials_missed(site);
         Ok(plan)
     }
@@ -51,6 +52,7 @@ impl Provisioner {
             let mut plan = site_diff::plan(Some((version, old)), &site, Some(fleet))
                 .map_err(Refusal::internal)?;
             self.refuse_webhooks(&site, &mut plan);
+            self.refuse_misplaced(old, &site, &mut plan);
             if let Some(reason) = reasons_site::refused(&plan) {
                 return Err(Refusal::conflict(reason));
             }

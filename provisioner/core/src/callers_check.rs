@@ -8,6 +8,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use core::net::{IpAddr, SocketAddr};
+use groundstate_api::customise::HOSTS_PREFIX;
 use groundstate_api::event::KINDS;
 use groundstate_api::site::Site;
 use groundstate_api::site_parts::{BmcProtocol, BmcSite};
@@ -213,6 +214,11 @@ fn credential(path: &str, name: &str, add: Add<'_>) {
     {
         let should = format!(
             "{name:?} should be the name of a credential: 1 to {CREDENTIAL_MAX} of A-Z, a-z, 0-9 and . _ -, not beginning with a dot; never the secret itself"
+        );
+        add(path.to_string(), should);
+    } else if name.starts_with(HOSTS_PREFIX) {
+        let should = format!(
+            "{name:?} begins with {HOSTS_PREFIX:?}, as what systemd hands over for hosts does, which opens no BMC and signs no webhook; name the credential otherwise"
         );
         add(path.to_string(), should);
     }

@@ -7,7 +7,7 @@ use groundstate_api::{NodeId, Part, Reason, ReasonCode};
 
 fn field(node: &NodeId) -> Part {
     Part::Field {
-        path: format!("node {node}, bmc"),
+        path: format!("bmc of node {node}"),
     }
 }
 
@@ -19,6 +19,33 @@ pub fn credential_missing(name: &str, why: &str) -> Reason {
         format!("the credential {name} cannot be used: {why}"),
         format!(
             "put `user:password` into the file {name} of the credentials directory (STATE_DIR/credentials), owned by the provisioner's user, mode 0600"
+        ),
+    )
+    .then("it is read again at the next try")
+}
+
+/// A host is to get what opens a BMC or signs for a webhook.
+#[must_use]
+pub fn not_for_hosts(name: &str, found: &str, path: &str) -> Reason {
+    Reason::new(
+        ReasonCode::CredentialMissing,
+        format!("the credential {name} may not be placed on a host: {found} is what a BMC or a webhook is spoken to with"),
+        format!(
+            "where it is meant for hosts and nothing else is opened with it, move it: mv {found} {path}; else write the host's own secret into {path}, mode 0600"
+        ),
+    )
+    .seen("what goes to hosts lies in STATE_DIR/host-credentials, or is handed over by systemd as host.NAME; STATE_DIR/credentials is for BMCs and webhooks")
+    .then("nothing is placed from there; it is looked for again at the next try")
+}
+
+/// What is to be placed on a host cannot be read.
+#[must_use]
+pub fn host_secret_missing(name: &str, why: &str) -> Reason {
+    Reason::new(
+        ReasonCode::CredentialMissing,
+        format!("the host's credential {name} cannot be used: {why}"),
+        format!(
+            "write the secret into the file {name} of the hosts' credentials (STATE_DIR/host-credentials), owned by the provisioner's user, mode 0600"
         ),
     )
     .then("it is read again at the next try")

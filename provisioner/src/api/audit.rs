@@ -10,8 +10,8 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{Uri, header};
 use axum::response::{IntoResponse as _, Response};
-use groundstate_api::NodeId;
 use groundstate_api::view::EventPage;
+use groundstate_api::{Millis, NodeId};
 use serde::Deserialize;
 
 /// Events in a page where nothing else is asked.
@@ -26,7 +26,18 @@ pub(crate) struct AuditQuery {
     by: Option<String>,
     /// Only orders about this node.
     node: Option<NodeId>,
+    /// Not before this moment: milliseconds since 1970.
+    since: Option<u64>,
+    /// Before this moment.
+    until: Option<u64>,
+    /// Whether those are wanted too that only asked what would come of it.
+    #[serde(default = "yes")]
+    dry_runs: bool,
     limit: Option<u32>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 pub(crate) async fn audit(
@@ -39,6 +50,9 @@ pub(crate) async fn audit(
         after,
         by,
         node,
+        since,
+        until,
+        dry_runs,
         limit,
     } = query;
     let limit = PageQuery {
@@ -50,6 +64,9 @@ pub(crate) async fn audit(
         let wanted = Orders {
             by: by.as_deref(),
             node: node.as_ref(),
+            since: since.map(Millis),
+            until: until.map(Millis),
+            no_dry_runs: !dry_runs,
         };
         ours.orders(after, limit, wanted)
     };

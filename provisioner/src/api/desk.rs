@@ -6,26 +6,29 @@
 use super::body;
 use super::guard::Named;
 use super::idempotency::{self, ANSWER_MAX, Answer, Claim, Claimed, Keys};
-use super::problem::Refusal;
+use super::problem::{InDoubt, Refusal};
 use super::rate::Rates;
 use crate::provisioner::{OnlyIf, Provisioner};
 use crate::serve::Caller;
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
+use axum::extract::{Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use groundstate_api::audit::Audit;
 use groundstate_api::limits::JSON_BODY_MAX;
-use groundstate_api::{Digest, Reason, ReasonCode, paths};
+use groundstate_api::{Digest, NodeId, Reason, ReasonCode, paths};
 use prov_core::access::Object;
 use prov_core::{Node, Peer, Route};
+use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// The largest site as JSON: 10,000 nodes of 1 KiB and as much again.
 const SITE_BODY_MAX: groundstate_api::Bytes = groundstate_api::Bytes::mib(32);
+/// Before a node's name in a path.
+const NODES: &str = "/v1/nodes/";
 /// The longest path that the audit trail keeps, in characters.
 const PATH_MAX: usize = 256;
 
@@ -162,7 +165,10 @@ impl Order {
 
     fn audit(&self, parts: &Parts, body: &Bytes, key: Option<String>) -> Audit {
         let from = parts.extensions.get::<Caller>();
-        let path: String = parts.uri.path().chars().take(PATH_MAX).collect();
+        let named = parts.extensions.get::<Named>();
+        let named = named.and_then(|Named(name)| name.as_deref());
+        let path = path_of(parts.uri.path(), named);
+        let asked = Query::<Asked>::try_from_uri(&parts.uri);
         Audit {
             by: self.by.clone(),
             from: from.map_or_else(|| "-".to_owned(), |Caller(ip)| ip.to_string()),
@@ -170,6 +176,7 @@ impl Order {
             key,
             status: 0,
             body: (!body.is_empty()).then(|| Digest::of(body).to_string()),
+            dry_run: asked.is_ok_and(|Query(asked)| asked.dry_run),
         }
     }
 
@@ -180,15 +187,21 @@ impl Order {
         claim: Option<Claim>,
     ) -> Result<Response, Refusal> {
         audit.status = response.status().as_u16();
-        let ours = self.ours.clone();
+        let (ours, changes) = (self.ours.clone(), !audit.dry_run);
         let kept = tokio::task::spawn_blocking(move || ours.audited(audit)).await?;
+        if changes && response.status().is_success() {
+            let newest = *self.ours.follow().borrow();
+            self.ours.fleet_cache().changed(&self.by, newest);
+        }
         if let Err(error) = kept
             && self.ours.may_decide().is_ok()
         {
             // The order stands in the journal or does not, and its answer says which; this line is missing.
             tracing::error!(%error, by = self.by, "an order is not in the audit trail");
         }
-        let Some(claim) = claim else {
+        // Where it may have been done, its key stays as it is: sent again, the order is in doubt, and not carried out twice.
+        let in_doubt = response.extensions().get::<InDoubt>().is_some();
+        let Some(claim) = claim.filter(|_| !in_doubt) else {
             return Ok(response);
         };
         let (parts, body) = response.into_parts();
@@ -216,6 +229,28 @@ impl Order {
     }
 }
 
+/// What an order's query may say of itself.
+#[derive(Deserialize)]
+struct Asked {
+    /// Only what would come of it.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// The path as the audit trail keeps it: the node by the name that it was taken for, however it was written.
+fn path_of(path: &str, named: Option<&str>) -> String {
+    let node: Option<NodeId> = named.and_then(|name| name.parse().ok());
+    let under = node.zip(path.strip_prefix(NODES));
+    let path = match under {
+        Some((node, rest)) => {
+            let rest = rest.find('/').and_then(|end| rest.get(end..));
+            format!("{NODES}{node}{}", rest.unwrap_or_default())
+        }
+        None => path.to_owned(),
+    };
+    path.chars().take(PATH_MAX).collect()
+}
+
 /// An answer that was given before.
 fn again(answer: Answer) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
@@ -232,4 +267,29 @@ fn again(answer: Answer) -> Response {
     }
     headers.insert("idempotent-replayed", HeaderValue::from_static("true"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_stands_in_the_audit_trail_by_its_name_however_the_path_was_written() {
+        for (path, named, right) in [
+            ("/v1/nodes/n1/drain", Some("n1"), "/v1/nodes/n1/drain"),
+            ("/v1/nodes/%6e1/drain", Some("n1"), "/v1/nodes/n1/drain"),
+            ("/v1/nodes/%6E%31", Some("n1"), "/v1/nodes/n1"),
+            (
+                "/v1/nodes/a%2Fb/drain",
+                Some("a/b"),
+                "/v1/nodes/a%2Fb/drain",
+            ),
+            ("/v1/site", None, "/v1/site"),
+            ("/v1/other/n1", Some("n1"), "/v1/other/n1"),
+        ] {
+            assert_eq!(path_of(path, named), right);
+        }
+        let long = format!("/v1/nodes/{}", "x".repeat(1_000));
+        assert_eq!(path_of(&long, None).len(), PATH_MAX);
+    }
 }

@@ -49,12 +49,19 @@ pub(crate) async fn plan_preview(
     })?;
     let made = {
         let node = node.clone();
-        tokio::task::spawn_blocking(move || ours.preview(&node, terms)).await?
+        let look = move || {
+            let refused = ours.refused_order(&node, terms.clone());
+            (ours.preview(&node, terms), refused)
+        };
+        tokio::task::spawn_blocking(look).await?
     };
     match made {
-        Some(Ok(preview)) => Ok(Json(preview)),
-        Some(Err(reason)) => Err(Refusal::conflict(reason)),
-        None => {
+        (Some(Ok(preview)), refused) => Ok(Json(PlanPreview { refused, ..preview })),
+        // There is nothing to be shown, and the order would be refused for this.
+        (Some(Err(_)) | None, Some(reason)) | (Some(Err(reason)), None) => {
+            Err(Refusal::conflict(reason))
+        }
+        (None, None) => {
             let reason = Reason::new(
                 ReasonCode::NothingOrdered,
                 format!("{node} has not reported its hardware yet"),

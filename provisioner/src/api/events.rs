@@ -76,6 +76,13 @@ pub(crate) async fn events(
             .ok_or_else(|| Refusal::field("Last-Event-ID", "the number of an event"))?,
         None => query.after,
     };
+    let newest = ours.newest_here();
+    if let Some(newest) = newest.filter(|newest| streams && after > *newest) {
+        let what = format!(
+            "there is no event {after} yet: the newest is {newest}. The journal was restored from an older copy, or the number is another site's; look at what there is, and follow from {newest} on"
+        );
+        return Err(Refusal::field("Last-Event-ID", what));
+    }
     let mut follower = Follower {
         news: ours.follow(),
         ours,

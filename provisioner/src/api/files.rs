@@ -130,7 +130,7 @@ async fn credential(
         Placing::Over => return Err(not_its_time(&peer)),
     }
     let read = tokio::task::spawn_blocking(move || ours.credentials().read_bytes(&name)).await?;
-    let bytes = read.map_err(|error| Refusal::conflict(error.reason()))?;
+    let bytes = read.map_err(|error| Refusal::conflict(error.reason_of_host()))?;
     Ok(answer(bytes.into_bytes()))
 }
 

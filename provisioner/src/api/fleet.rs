@@ -9,14 +9,19 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use groundstate_api::fleet::{FleetView, SlotView};
 use groundstate_api::{NodeId, paths};
+use prov_core::Peer;
 use std::collections::BTreeMap;
 
 pub(crate) fn routes() -> Routes {
     routes![GET paths::FLEET => fleet]
 }
 
-async fn fleet(State(ours): State<Provisioner>, Extension(scope): Extension<Scope>) -> Response {
-    let view = ours.fleet_view();
+async fn fleet(
+    State(ours): State<Provisioner>,
+    Extension(scope): Extension<Scope>,
+    Extension(peer): Extension<Peer>,
+) -> Response {
+    let view = ours.fleet_view_for(&peer.to_string());
     if scope.is_all() {
         return Json(&*view).into_response();
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Refusals as RFC 9457 problem details.
 
-use crate::journal::JournalError;
+use crate::journal::{JournalError, may_stand};
 use crate::provisioner::Unheard;
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -24,7 +24,13 @@ pub struct Refusal {
     leader: Option<String>,
     /// Seconds to wait before the same is asked again, where waiting helps.
     pub wait: Option<u64>,
+    /// What was asked may have been done all the same.
+    doubt: bool,
 }
+
+/// In an answer's extensions: what was asked may have been done all the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InDoubt;
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, reason: Reason) -> Self {
@@ -33,6 +39,7 @@ impl Refusal {
             reason,
             leader: None,
             wait: None,
+            doubt: false,
         }
     }
 
@@ -111,6 +118,7 @@ impl From<JournalError> for Refusal {
         Self {
             leader,
             wait,
+            doubt: may_stand(&error),
             ..Self::new(status, reason)
         }
     }
@@ -127,7 +135,8 @@ impl From<Unheard> for Refusal {
 
 impl From<tokio::task::JoinError> for Refusal {
     fn from(error: tokio::task::JoinError) -> Self {
-        Self::internal(error)
+        tracing::error!(%error, "a request ended in a fault");
+        JournalError::Fault.into()
     }
 }
 
@@ -141,6 +150,9 @@ impl IntoResponse for Refusal {
             reason: self.reason,
         };
         let mut response = (self.status, axum::Json(inert(&problem))).into_response();
+        if self.doubt {
+            response.extensions_mut().insert(InDoubt);
+        }
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         if let Some(leader) = leader {

@@ -74,6 +74,12 @@ impl Provisioner {
         self.reader().audited(after, limit, wanted)
     }
 
+    /// The newest event that there is; `None` where another provisioner may know a newer one.
+    pub(crate) fn newest_here(&self) -> Option<u64> {
+        let newest = *self.inner.newest.borrow();
+        self.may_decide().is_ok().then_some(newest)
+    }
+
     /// Changes a document of the journal with nobody else changing it. Blocks.
     pub(crate) fn change_document<T>(
         &self,

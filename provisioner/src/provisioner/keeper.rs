@@ -305,10 +305,11 @@ impl Book {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{NoImages, parts, site};
+    use super::super::tests::{parts, site};
     use super::*;
     use crate::clock::Clock;
     use crate::journal::SqliteJournal;
+    use crate::peer::NoImages;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     static WALL: AtomicU64 = AtomicU64::new(1_700_000_000_000);

@@ -5,9 +5,10 @@
 
 use crate::credential::{CredentialError, Credentials};
 use crate::provisioner::Provisioner;
-use groundstate_api::Reason;
+use groundstate_api::customise::CredentialRule;
 use groundstate_api::site::Site;
 use groundstate_api::site_plan::{ChangeKind, SitePlan};
+use groundstate_api::{NodeId, Reason};
 use prov_core::reasons_site;
 use std::collections::BTreeMap;
 
@@ -32,7 +33,7 @@ pub fn unusable(credentials: &Credentials, site: &Site) -> Vec<Reason> {
     let mut reasons = Vec::new();
     for ((name, form), users) in named(site) {
         if let Err(error) = look(credentials, name, form) {
-            reasons.push(reason(credentials, name, &users, &error));
+            reasons.push(reason(credentials, (name, form), &users, &error));
         }
     }
     let more = reasons.len().saturating_sub(TOLD_MAX);
@@ -77,11 +78,18 @@ fn look(credentials: &Credentials, name: &str, form: Form) -> Result<(), Credent
 
 fn reason(
     credentials: &Credentials,
-    name: &str,
+    (name, form): (&str, Form),
     users: &[String],
     error: &CredentialError,
 ) -> Reason {
-    let places = credentials.places(name);
+    if let CredentialError::NotForHosts { .. } = error {
+        let users = users.iter().take(USERS_SHOWN);
+        return users.fold(error.reason(), |reason, user| reason.seen(user.as_str()));
+    }
+    let places = match form {
+        Form::Text => credentials.places(name),
+        Form::Bytes => credentials.host_places(name),
+    };
     let places: Vec<String> = places
         .iter()
         .map(|path| path.display().to_string())
@@ -95,6 +103,43 @@ impl Provisioner {
     /// What of the credentials of a site will be missed. Blocks for small files.
     pub(super) fn credentials_missed(&self, site: &Site) -> Vec<Reason> {
         unusable(self.credentials(), site)
+    }
+
+    /// Refuses to place on hosts what a BMC or a webhook is spoken to with, where the site before did not.
+    pub(super) fn refuse_misplaced(&self, old: &Site, site: &Site, plan: &mut SitePlan) {
+        let before = old
+            .nodes
+            .iter()
+            .map(|node| (&node.name, node.credentials.as_slice()));
+        let before: BTreeMap<&NodeId, &[CredentialRule]> = before.collect();
+        let nodes = site.nodes.iter().map(|node| {
+            let was = before.get(&node.name).copied().unwrap_or_default();
+            (
+                format!("node {}", node.name),
+                was,
+                node.credentials.as_slice(),
+            )
+        });
+        let policy = [(
+            "policy.credential".to_owned(),
+            old.policy.credentials.as_slice(),
+            site.policy.credentials.as_slice(),
+        )];
+        for (resource, was, is) in policy.into_iter().chain(nodes) {
+            let new = is.iter().filter(|rule| !was.contains(rule));
+            let mut misplaced =
+                new.filter_map(|rule| match self.credentials().read_bytes(&rule.from) {
+                    Err(error @ CredentialError::NotForHosts { .. }) => Some(error.reason()),
+                    Err(_) | Ok(_) => None,
+                });
+            let Some(reason) = misplaced.next() else {
+                continue;
+            };
+            let change = plan.changes.iter_mut().find(|one| one.resource == resource);
+            if let Some(change) = change.filter(|change| change.refused.is_none()) {
+                change.refused = Some(format!("{}: {}", reason.what, reason.next_step));
+            }
+        }
     }
 
     /// Refuses webhooks that are new, or sign with another credential than before, where that credential cannot be used: their

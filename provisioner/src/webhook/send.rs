@@ -175,3 +175,105 @@ fn tls(ca_pem: &str, state_dir: &Path) -> Result<Arc<ClientConfig>, SendError> {
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    /// What a receiver says once it has heard anything.
+    enum Says {
+        /// This, and then nothing more; the connection stays open.
+        Once(&'static str),
+        /// This, and then this without end.
+        Forever(&'static str, &'static str),
+        /// Nothing: it hangs up.
+        Nothing,
+    }
+
+    async fn receiver(says: Says) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut heard = [0; 16];
+            stream.read_exact(&mut heard).await.unwrap();
+            match says {
+                Says::Nothing => {}
+                Says::Once(text) => {
+                    stream.write_all(text.as_bytes()).await.unwrap();
+                    let _ = stream.read_to_end(&mut Vec::new()).await;
+                }
+                Says::Forever(text, more) => {
+                    stream.write_all(text.as_bytes()).await.unwrap();
+                    while stream.write_all(more.as_bytes()).await.is_ok() {}
+                }
+            }
+        });
+        port
+    }
+
+    async fn sent(says: Says) -> Result<(), SendError> {
+        let port = receiver(says).await;
+        let head = Head {
+            webhook: "hook".into(),
+            signature: "t=1,v1=0".into(),
+            delivery: "1-1".into(),
+        };
+        let url = format!("http://127.0.0.1:{port}/");
+        let dir = Path::new("/nonexistent");
+        post(&url, &head, vec![b'x'; 4_096], "", dir).await
+    }
+
+    #[tokio::test]
+    async fn what_counts_is_the_status_and_no_redirect_is_followed() {
+        sent(Says::Once("HTTP/1.1 204 No Content\r\n\r\n"))
+            .await
+            .unwrap();
+        // What comes behind the head is not waited for, however long it is.
+        let endless = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        sent(Says::Forever(endless, "5\r\nagain\r\n"))
+            .await
+            .unwrap();
+        let long = "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n";
+        sent(Says::Once(long)).await.unwrap();
+        for (says, status) in [
+            ("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", 500),
+            ("HTTP/1.1 404 None\r\nContent-Length: 5\r\n\r\n", 404),
+            ("HTTP/1.1 101 Switching Protocols\r\n\r\n", 101),
+        ] {
+            let refused = sent(Says::Once(says)).await.unwrap_err();
+            let right = matches!(&refused, SendError::Answer(said) if said.as_u16() == status);
+            assert!(right || status == 101, "{refused}");
+        }
+        for status in ["301", "302", "303", "307", "308"] {
+            let says = format!("HTTP/1.1 {status} x\r\nLocation: http://127.0.0.1:1/\r\n\r\n");
+            let refused = sent(Says::Once(says.leak())).await.unwrap_err();
+            assert!(matches!(refused, SendError::Redirect(_)), "{refused}");
+        }
+        for says in [Says::Nothing, Says::Once("no HTTP\r\n\r\n")] {
+            let refused = sent(says).await.unwrap_err();
+            assert!(matches!(refused, SendError::Http(_)), "{refused}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_head_without_end_is_not_kept() {
+        let says = Says::Forever("HTTP/1.1 200 OK\r\n", "Again: and again and again\r\n");
+        let refused = sent(says).await.unwrap_err();
+        assert!(matches!(refused, SendError::Http(_)), "{refused}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_hangs_is_not_waited_for() {
+        for says in [
+            Says::Once(""),
+            Says::Once("HTTP/1.1 200 OK\r\nHalf: a he"),
+            Says::Once("HTTP/1.1 100 Continue\r\n\r\n"),
+        ] {
+            let refused = sent(says).await.unwrap_err();
+            assert!(matches!(refused, SendError::Time), "{refused}");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 //! for, a webhook that could sign nothing is refused, and what they hold is in no answer.
 
 use crate::world::{Caller, World, site};
+use groundstate_api::customise::CredentialRule;
 use groundstate_api::site::Site;
 use groundstate_api::site_plan::SitePlan;
 use groundstate_api::{Reason, ReasonCode};
@@ -79,6 +80,80 @@ fn a_bmcs_credential_is_missed_with_where_it_was_looked_for_and_the_site_is_appl
     }
     write(&world, "bmc-1", 0o600);
     assert_eq!(plan(&admin, &after).warnings, []);
+}
+
+#[test]
+fn what_opens_a_bmc_is_never_placed_on_a_host_and_the_plan_says_how_to_move_what_is_for_hosts() {
+    let world = World::new();
+    let admin = world.operator();
+    write(&world, "bmc-1", 0o600);
+    let rule = |from: &str| CredentialRule {
+        name: "db".into(),
+        from: from.into(),
+    };
+    let of_policy = |from: &str| {
+        let mut site = with_bmc(site());
+        site.policy.credentials = vec![rule(from)];
+        site
+    };
+    let of_node = |from: &str| {
+        let mut site = with_bmc(site());
+        site.nodes[1].credentials = vec![rule(from)];
+        site
+    };
+    let tag = admin.get("/v1/site").tag.unwrap();
+    for wants in [of_policy("bmc-1"), of_node("bmc-1")] {
+        let said = plan(&admin, &wants);
+        let why = said
+            .changes
+            .iter()
+            .find_map(|change| change.refused.clone());
+        let why = why.unwrap();
+        let moved = world.dir.path().join("host-credentials/bmc-1");
+        assert!(
+            why.contains("bmc-1")
+                && why.contains(&format!(
+                    "mv {}",
+                    world.dir.path().join("credentials/bmc-1").display()
+                )),
+            "{why}"
+        );
+        assert!(why.contains(moved.to_str().unwrap()), "{why}");
+        let refused = admin.put("/v1/site", Some(&tag), &wants).problem(409);
+        assert_eq!(refused.reason.code, ReasonCode::SiteRefused);
+    }
+    assert_eq!(
+        admin.get("/v1/site").tag.unwrap(),
+        tag,
+        "nothing was applied"
+    );
+    // One that is nowhere is missed, as before.
+    assert!(!plan(&admin, &of_policy("db-1")).is_refused());
+    // Once it lies where hosts' secrets lie, it is one, whatever else has its name.
+    let folder = world.dir.path().join("host-credentials");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("bmc-1"), "for hosts").unwrap();
+    std::fs::set_permissions(folder.join("bmc-1"), Permissions::from_mode(0o600)).unwrap();
+    let done: SitePlan = admin.put("/v1/site", Some(&tag), &of_node("bmc-1")).read();
+    assert_eq!(done.warnings, []);
+    // A site that places it already is told, and goes on.
+    std::fs::remove_file(folder.join("bmc-1")).unwrap();
+    let mut more = of_node("bmc-1");
+    more.policy.closed = false;
+    let said = plan(&admin, &more);
+    assert!(!said.is_refused());
+    assert!(one(&said).next_step.contains("mv "), "{:?}", said.warnings);
+    // What systemd hands over for hosts opens no BMC.
+    let mut odd = with_bmc(site());
+    if let Some(bmc) = &mut odd.nodes[0].bmc {
+        bmc.credential = "host.db".into();
+    }
+    let answer = admin.put("/v1/site?dry_run=true", None, &odd).problem(400);
+    assert!(
+        answer.reason.to_string().contains("host.db"),
+        "{}",
+        answer.reason
+    );
 }
 
 #[test]

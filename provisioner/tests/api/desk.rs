@@ -255,6 +255,15 @@ fn a_stream_goes_on_behind_the_last_event_that_was_seen() {
     ];
     let (answer, _) = world.operator().call("GET", "/v1/events", &odd, "");
     answer.problem(400);
+    // Nobody waits in silence for events that a journal without them would have to make up.
+    for ahead in ["1000000", "18446744073709551615"] {
+        let headers = [("accept", "text/event-stream"), ("last-event-id", ahead)];
+        let (answer, _) = world.operator().call("GET", "/v1/events", &headers, "");
+        let reason = answer.problem(400).reason;
+        assert!(reason.what.contains("the newest is"), "{reason}");
+    }
+    let past = "Last-Event-ID: 0";
+    assert_eq!(stream(&["--header", past]), numbers);
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn custom() -> Site {
 }
 
 fn put_secret(world: &World) {
-    let folder = world.dir.path().join("credentials");
+    let folder = world.dir.path().join("host-credentials");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("db-1"), SECRET).unwrap();
     fs::set_permissions(folder.join("db-1"), fs::Permissions::from_mode(0o600)).unwrap();
@@ -161,7 +161,7 @@ fn each_file(folder: &Path, look: &mut dyn FnMut(&Path, &[u8])) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             each_file(&path, look);
-        } else if !path.ends_with("credentials/db-1") {
+        } else if !path.ends_with("host-credentials/db-1") {
             look(&path, &fs::read(&path).unwrap_or_default());
         }
     }

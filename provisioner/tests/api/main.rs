@@ -9,6 +9,8 @@
 mod access;
 mod adopt;
 mod among;
+mod asked;
+mod at_once;
 mod boots;
 mod credentials;
 mod desk;

@@ -37,7 +37,7 @@ pub(super) fn put(site: &mut Site, folder: &Path) -> Result<()> {
         .map(|at| u8::try_from(at * 7 % 251).unwrap_or(0))
         .collect();
     fs::write(folder.join("own.bin"), &bytes).context("writing a file beside the site file")?;
-    let secrets = folder.join("state/credentials");
+    let secrets = folder.join("state/host-credentials");
     fs::create_dir_all(&secrets).context("making the credentials directory")?;
     let secret = secrets.join("demo-token");
     fs::write(&secret, SECRET).context("writing the secret")?;

@@ -103,6 +103,7 @@ pub fn preview(request: &PlanRequest<'_>) -> Result<PlanPreview, Reason> {
     Ok(PlanPreview {
         plan: without_identities(&draft.plan),
         needs_confirm: draft.needs_confirm,
+        refused: None,
     })
 }
 

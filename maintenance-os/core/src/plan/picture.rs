@@ -36,6 +36,12 @@ pub struct Look {
 #[must_use]
 pub fn preview_page(preview: &PlanPreview, look: Look) -> String {
     let mut text = picture(&preview.plan, look);
+    if let Some(reason) = &preview.refused {
+        text.push_str("\nREFUSED: an order as the node is now would be refused.\n");
+        for line in reason.lines() {
+            text.push_str(&safe(&format!("  {line}\n")));
+        }
+    }
     if preview.needs_confirm.is_empty() {
         return text;
     }

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Single resources and error bodies of real services, as the makers of sushy keep them; and every one of them cut, flipped and mixed.
 
-use crate::corpus;
+use crate::world::{World, small};
+use crate::{corpus, settings, target};
 use bmc::core::answer::Answer;
 use bmc::core::resource::{
     Boot, Collection, Dimm, Drive, Led, LogEntry, LogService, Manager, Media, Nic, Processor, Root,
     Sessions, System, Task, TaskState, allowed_by_action_info,
 };
 use bmc::core::words;
+use bmc::{Bmcs, Rung};
 use groundstate_api::Bytes;
+use groundstate_api::action::NextBoot;
+use groundstate_api::site_parts::BmcProtocol;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 fn samples() -> Option<BTreeMap<String, Vec<u8>>> {
@@ -102,6 +107,43 @@ fn samples_are_read_for_what_they_are() {
         assert!(!collection.members.is_empty(), "{name}");
     }
     assert!(Media::read(&read("virtual_mediav1_6.json")).is_cd);
+}
+
+/// Where services keep what is booted next: some at the machine, some with its settings for the next boot. Bodies of a Lenovo
+/// SE450, a Nokia server and a service that shows nothing but the mode, as they were seen.
+#[tokio::test]
+async fn an_override_is_written_where_it_is_kept() {
+    const MACHINE: &str = "/redfish/v1/S/a";
+    let Some(samples) = samples() else { return };
+    let sample = |name: &str| -> Value { serde_json::from_slice(&samples[name]).unwrap() };
+    for (name, at) in [
+        ("lenovo-se450.json", MACHINE),
+        ("nokia.json", "/redfish/v1/Systems/Self/SD"),
+        ("bootsourceoverridemode-only.json", MACHINE),
+    ] {
+        let body = sample(&format!("settings-body-{name}"));
+        let place = body["@odata.id"].as_str().unwrap().to_owned();
+        let mut resources = small();
+        let machine = resources.get_mut(MACHINE).unwrap();
+        machine["@Redfish.Settings"] = match samples.get(&format!("settings-{name}")) {
+            Some(_) => sample(&format!("settings-{name}"))["@Redfish.Settings"].clone(),
+            None => json!({"SettingsObject": {"@odata.id": place}}),
+        };
+        resources.insert(place, body);
+        let world = World::honest(resources).await;
+        let target = target(world.address, BmcProtocol::RedfishHttp);
+        let facts = Bmcs::new(settings())
+            .set_next_boot(&target, NextBoot::Network, Rung::RedfishOnce)
+            .await
+            .unwrap();
+        assert!(facts[0].starts_with("read back: Pxe, Once"), "{facts:?}");
+        let written: Vec<String> = world.orders();
+        let written: Vec<&String> = written
+            .iter()
+            .filter(|order| order.starts_with("PATCH"))
+            .collect();
+        assert_eq!(written, [&format!("PATCH {at}")], "{name}");
+    }
 }
 
 #[test]

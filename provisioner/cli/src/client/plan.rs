@@ -115,11 +115,13 @@ fn preview(args: &PreviewArgs) -> Result<End> {
     };
     write!(std::io::stdout().lock(), "{text}")?;
     // An order as it is would be refused: a script sees it by the exit status.
-    Ok(if preview.needs_confirm.is_empty() {
-        End::Done
-    } else {
-        End::Held
-    })
+    Ok(
+        if preview.needs_confirm.is_empty() && preview.refused.is_none() {
+            End::Done
+        } else {
+            End::Held
+        },
+    )
 }
 
 fn online(args: &PreviewArgs) -> Result<PlanPreview> {
@@ -193,7 +195,7 @@ fn look() -> Look {
 }
 
 /// A text as it may stand in a query: everything but letters, digits, `-`, `_`, `.` and `,` by its bytes.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.,".contains(&byte);
     text.bytes()
         .map(|byte| {

@@ -364,7 +364,7 @@ fn orders_are_found_by_caller_and_node(engine: &impl Engine) {
         }
     }
     assert_eq!(some.first(), Some(&60), "all that there are");
-    assert_eq!(some.iter().filter(|count| **count > 0).count(), 53);
+    assert_eq!(some.iter().filter(|count| **count > 0).count(), 72);
     let beyond = reader.audited(u64::MAX, 5, Orders::default()).unwrap();
     assert!(beyond.events.is_empty() && !beyond.more);
     assert_eq!(beyond.looked_to, u64::MAX);

@@ -173,6 +173,21 @@ pub(super) fn seen(row: &Route) -> Option<Operation> {
             AFTER,
             ("by", "Only of this caller.", TEXT),
             ("node", "Only orders about this node.", TEXT),
+            (
+                "since",
+                "Not before this moment, in milliseconds since 1970.",
+                COUNT,
+            ),
+            (
+                "until",
+                "Before this moment, in milliseconds since 1970.",
+                COUNT,
+            ),
+            (
+                "dry_runs",
+                "False: without those that only asked what would come of it.",
+                FLAG,
+            ),
             LIMIT,
         ]),
         paths::WEBHOOKS => get(
