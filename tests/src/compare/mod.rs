@@ -89,4 +89,4 @@ pub use shelf::shelf;
 #[cfg(feature = "compare")]
 pub use storm::{storm, storm_with_loss};
 #[cfg(feature = "compare")]
-pub use tftp::{tftp_500, tftp_loss, tftp_memory, tftp_one};
+pub use tftp::{TFTP_FLOOR, tftp_500, tftp_floor, tftp_loss, tftp_memory, tftp_one};

@@ -86,56 +86,64 @@ pub fn tftp_one(ground: &Ground) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for (window, goal) in WINDOWS {
         let name = format!("TFTP, one client, windowsize {window}, 64 MiB");
-        ground.say(&name);
-        let order = Order {
-            window,
-            ..shop.order.clone()
-        };
-        let mut ours = Vec::new();
-        let mut theirs = Who::PEERS.map(|who| (who, Vec::new(), None));
-        let mut path = Vec::new();
-        for _ in 0..ROUNDS {
-            let server = Who::Ours.start(&shop.folder, &wire)?;
-            let took = alone(order.clone(), ONE_LIMIT)?;
-            drop(server);
-            ours.push(megabytes(ONE) / took);
-            let server = Who::Floor.start(&shop.folder, &wire)?;
-            path.push(megabytes(ONE) / alone(order.clone(), ONE_LIMIT)?);
-            drop(server);
-            for (who, rates, failed) in &mut theirs {
-                let took = who
-                    .start(&shop.folder, &wire)
-                    .and_then(|_server| alone(order.clone(), ONE_LIMIT));
-                match took {
-                    Ok(took) => rates.push(megabytes(ONE) / took),
-                    Err(error) => *failed = Some(format!("{error:#}")),
-                }
-            }
-        }
-        let place = shop.order.where_it_runs();
-        let figure = judged(&name, &ours, &theirs, goal, place);
-        figures.extend(floor_of(&figure, path, "floor / fastest"));
-        figures.push(figure);
+        figures.extend(one(ground, &wire, &shop, (&name, window, goal))?);
     }
+    // Whoever sleeps between two windows is woken faster where the client is.
+    wire.together()?;
+    shop.order.apart = false;
+    let name = "TFTP, one client, windowsize 4, 64 MiB, processors shared";
+    figures.extend(one(ground, &wire, &shop, (name, CROWD_WINDOW, None))?);
     Ok(figures)
 }
 
-/// What the kernel's path alone took, against the same peer: the ratio that no server passes on this machine.
-fn floor_of(figure: &Figure, path: Vec<f64>, ratio_of: &str) -> Option<Figure> {
-    let peer = figure.peer.as_ref()?;
-    let (of, by) = match ratio_of {
-        "fastest / floor" => (&peer.values, &path),
-        _ => (&path, &peer.values),
+/// One client at one window: ours against the peers, and the floor.
+fn one(
+    ground: &Ground,
+    wire: &Wire,
+    shop: &Shop,
+    (name, window, goal): (&str, u16, Option<f64>),
+) -> Result<Vec<Figure>> {
+    ground.say(name);
+    let order = Order {
+        window,
+        ..shop.order.clone()
     };
-    let ratios = super::figure::ratios(of, by);
+    let rate = |who: Who| -> Result<f64> {
+        let _server = who.start(&shop.folder, wire)?;
+        Ok(megabytes(ONE) / alone(order.clone(), ONE_LIMIT)?)
+    };
+    let (mut ours, mut path) = (Vec::new(), Vec::new());
+    let mut theirs = Who::PEERS.map(|who| (who, Vec::new(), None));
+    for _ in 0..ROUNDS {
+        ours.push(rate(Who::Ours)?);
+        path.push(rate(Who::Floor)?);
+        for (who, rates, failed) in &mut theirs {
+            match rate(*who) {
+                Ok(one) => rates.push(one),
+                Err(error) => *failed = Some(format!("{error:#}")),
+            }
+        }
+    }
+    let figure = judged(name, &ours, &theirs, goal, shop.order.where_it_runs());
+    let floor = floor_of(&figure, path, "floor / fastest", super::figure::ratios);
+    Ok([Some(figure), floor].into_iter().flatten().collect())
+}
+
+/// What the kernel's path took by itself, against the same peer: the ratio that no server passes on this machine.
+fn floor_of(figure: &Figure, path: Vec<f64>, ratio_of: &str, ratio: Ratio) -> Option<Figure> {
+    let peer = figure.peer.as_ref()?;
+    let ratios = ratio(&path, &peer.values);
     let name = format!("{}: the floor", figure.name);
     let floor = Figure::new(&name, &figure.unit, Who::Floor.name(), path);
     Some(
         floor
             .against(&peer.what, peer.values.clone(), ratio_of, ratios)
-            .note("a sender with every packet in memory that decides nothing".to_owned()),
+            .note("a sender with every packet in memory that decides nothing"),
     )
 }
+
+/// The ratios of two sides, pair by pair.
+type Ratio = fn(&[f64], &[f64]) -> Vec<f64>;
 
 /// Against the fastest peer of each round. A peer that could not be measured makes it short.
 fn judged(
@@ -191,19 +199,23 @@ pub fn tftp_500(ground: &Ground) -> Result<Vec<Figure>> {
     shop.order.apart = wire.apart()?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     let (mut spread, mut failed, mut again) = (Vec::new(), Vec::new(), 0);
-    let mut work = [Vec::new(), Vec::new()];
+    let mut path = Vec::new();
+    let mut work = [const { (Vec::new(), Vec::new()) }; 3];
     for round in 1..=ROUNDS {
         ground.say(&format!("TFTP: 500 clients, round {round} of {ROUNDS}"));
         let served = crowd(Who::Ours, &shop, &wire, CROWD_LIMIT)?;
-        let finished = served.finished;
-        ours.push(rank(&finished, 1.0));
-        spread.push(rank(&finished, 0.99) / rank(&finished, 0.5));
+        let finished = &served.finished;
+        ours.push(rank(finished, 1.0));
+        spread.push(rank(finished, 0.99) / rank(finished, 0.5));
         failed.push(missing(CROWD, finished.len()));
         again += served.again;
         let peer = crowd(Who::Crate, &shop, &wire, CROWD_LIMIT)?;
         theirs.push(whole(&peer.finished));
-        for (work, took) in work.iter_mut().zip([served.worked, peer.worked]) {
-            work.push(took);
+        let floor = crowd(Who::Floor, &shop, &wire, CROWD_LIMIT)?;
+        path.push(whole(&floor.finished));
+        for ((server, idle), of) in work.iter_mut().zip([&served, &peer, &floor]) {
+            server.push(of.worked);
+            idle.push(of.clients_idle);
         }
     }
     // The others are slower by far: they have the time that the fastest took, and half as much again.
@@ -220,7 +232,7 @@ pub fn tftp_500(ground: &Ground) -> Result<Vec<Figure>> {
             return Ok(vec![Figure::missing(name, format!("{error:#}"))]);
         }
         let said = match fetch_all(&shop, limit) {
-            Ok((finished, _)) => {
+            Ok((finished, ..)) => {
                 let took = whole(&finished);
                 theirs.iter_mut().for_each(|one| *one = one.min(took));
                 format!(
@@ -234,7 +246,7 @@ pub fn tftp_500(ground: &Ground) -> Result<Vec<Figure>> {
         notes.push(format!("{}: {said}", who.name()));
     }
     let ratios = super::figure::ratios(&theirs, &ours);
-    let [own_work, peer_work] = work.map(|work| rank(&work, 0.5));
+    let work = work.map(|(server, idle)| (rank(&server, 0.5), rank(&idle, 0.5)));
     let mut time = Figure::new(name, "s", Who::Ours.name(), ours)
         .against(
             "the fastest (crate tftpd)",
@@ -246,21 +258,48 @@ pub fn tftp_500(ground: &Ground) -> Result<Vec<Figure>> {
         .note(format!(
             "clients of ours said the same again {again} times in all"
         ))
-        .note(format!(
-            "processor time of the server: {own_work:.1} s, crate tftpd {peer_work:.1} s"
-        ))
         .note(shop.order.where_it_runs().to_owned());
     for note in notes {
         time = time.note(note);
     }
+    for (who, (server, idle)) in [Who::Ours, Who::Crate, Who::Floor].into_iter().zip(work) {
+        time = time.note(format!(
+            "{}: processor time {server:.2} s; all clients waited for {idle:.2} s",
+            who.name()
+        ));
+    }
+    let inverse = |path: &[f64], peer: &[f64]| super::figure::ratios(peer, path);
+    let floor = floor_of(&time, path, "fastest / floor", inverse);
     let ours = Who::Ours.name();
-    Ok(vec![
+    let mut figures = vec![
         time,
         Figure::new("TFTP, 500 clients: not finished", "clients", ours, failed)
             .goal(Goal::AtMost(0.0)),
         Figure::new("TFTP, 500 clients: p99/p50 of finishing", "", ours, spread)
             .goal(Goal::AtMost(1.3)),
-    ])
+    ];
+    figures.extend(floor);
+    wire.together()?;
+    shop.order.apart = false;
+    figures.push(crowd_shared(ground, &shop, &wire)?);
+    Ok(figures)
+}
+
+/// The crowd once more, where the server may use every processor that its clients leave: what a thread for each transfer
+/// is made for.
+fn crowd_shared(ground: &Ground, shop: &Shop, wire: &Wire) -> Result<Figure> {
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for round in 1..=ROUNDS {
+        ground.say(&format!("TFTP: 500 clients, shared, round {round}"));
+        ours.push(whole(&crowd(Who::Ours, shop, wire, CROWD_LIMIT)?.finished));
+        theirs.push(whole(&crowd(Who::Crate, shop, wire, CROWD_LIMIT)?.finished));
+    }
+    let ratios = super::figure::ratios(&theirs, &ours);
+    let name = "TFTP, 500 clients x 8 MiB, windowsize 4, processors shared";
+    let figure = Figure::new(name, "s", Who::Ours.name(), ours);
+    Ok(figure
+        .against("crate tftpd", theirs, "crate tftpd / ours", ratios)
+        .note(shop.order.where_it_runs()))
 }
 
 /// How a crowd was served.
@@ -269,24 +308,27 @@ struct Served {
     again: u32,
     /// Seconds of processor time.
     worked: f64,
+    /// Seconds in which no client had anything to do: where there are few, the clients are what is measured.
+    clients_idle: f64,
 }
 
 fn crowd(who: Who, shop: &Shop, wire: &Wire, limit: Duration) -> Result<Served> {
     let server = who.start(&shop.folder, wire)?;
     let before = server.processor_time()?;
-    let (finished, again) = fetch_all(shop, limit).with_context(|| who.name().to_owned())?;
+    let (finished, again, idle) = fetch_all(shop, limit).with_context(|| who.name().to_owned())?;
     Ok(Served {
         finished,
         again,
         worked: server.processor_time()? - before,
+        clients_idle: idle.as_secs_f64(),
     })
 }
 
-/// When each client of the crowd finished, and how often one said the same again.
-fn fetch_all(shop: &Shop, limit: Duration) -> Result<(Vec<f64>, u32)> {
+/// When each client of the crowd finished, how often one said the same again, and how long all of them waited.
+fn fetch_all(shop: &Shop, limit: Duration) -> Result<(Vec<f64>, u32, Duration)> {
     let mut crowd = Crowd::begin(&shop.order, CROWD)?;
     crowd.run(limit, |_| false)?;
-    Ok((crowd.finished(), crowd.again()))
+    Ok((crowd.finished(), crowd.again(), crowd.idle()))
 }
 
 /// Memory for each transfer.

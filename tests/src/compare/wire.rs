@@ -39,6 +39,8 @@ const LOOK: Duration = Duration::from_millis(10);
 pub(super) struct Wire {
     /// Where servers run, where it is not everywhere.
     servers_on: Option<CpuSet>,
+    /// Where this thread may run.
+    allowed: CpuSet,
 }
 
 impl Wire {
@@ -53,14 +55,23 @@ impl Wire {
             fs::write("/proc/self/gid_map", format!("0 {group} 1"))?;
         }
         ip(&["link", "set", "lo", "up"])?;
-        Ok(Self { servers_on: None })
+        Ok(Self {
+            servers_on: None,
+            allowed: sched_getaffinity(Pid::from_raw(0))?,
+        })
+    }
+
+    /// From now on, this thread and every server use all processors, as they like.
+    pub(super) fn together(&mut self) -> Result<()> {
+        self.servers_on = Some(self.allowed);
+        Ok(sched_setaffinity(Pid::from_raw(0), &self.allowed)?)
     }
 
     /// From now on, this thread has a processor of its own, and every server another one, all its threads. Whether this
     /// machine has two.
     pub(super) fn apart(&mut self) -> Result<bool> {
         let this = Pid::from_raw(0);
-        let allowed = sched_getaffinity(this)?;
+        let allowed = self.allowed;
         let mut both = (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu).unwrap_or(false));
         let (Some(server), Some(own)) = (both.next(), both.next()) else {
             return Ok(false);

@@ -34,7 +34,7 @@ impl Order {
         if self.apart {
             "the server on one processor, the clients on another"
         } else {
-            "server and clients share one processor"
+            "server and clients share the processors"
         }
     }
 }

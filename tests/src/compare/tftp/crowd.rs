@@ -20,6 +20,7 @@ pub(super) struct Crowd {
     began: Instant,
     left: usize,
     apart: bool,
+    idle: Duration,
 }
 
 /// One client alone, as fast as it can: seconds. With a processor of its own it never sleeps: what waking it costs would be
@@ -58,6 +59,7 @@ impl Crowd {
             batch: Batch::new(),
             began,
             apart: order.apart,
+            idle: Duration::ZERO,
         })
     }
 
@@ -71,7 +73,11 @@ impl Crowd {
         let mut look = Instant::now() + PATIENCE;
         let mut waiting = self.clients.iter().filter(|client| !enough(client)).count();
         while self.left > 0 && waiting > 0 && self.began.elapsed() < limit {
+            let asked = Instant::now();
             let ready = self.epoll.wait(&mut events, wait)?;
+            if ready == 0 {
+                self.idle += asked.elapsed();
+            }
             for event in events.iter().take(ready) {
                 let number = usize::try_from(event.data())?;
                 let Some(client) = self.clients.get_mut(number) else {
@@ -107,6 +113,11 @@ impl Crowd {
     pub(super) fn finished(&self) -> Vec<f64> {
         let since = |client: &Client| Some((client.finished? - self.began).as_secs_f64());
         self.clients.iter().filter_map(since).collect()
+    }
+
+    /// How long none of them had anything to do.
+    pub(super) const fn idle(&self) -> Duration {
+        self.idle
     }
 
     /// How often one of them had to say the same again, in all.
