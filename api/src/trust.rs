@@ -44,9 +44,14 @@ impl DocumentType {
     }
 }
 
+/// As people name it.
 impl fmt::Display for DocumentType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+        f.pad(match self {
+            Self::Root => "trust root",
+            Self::Image => "statement of the image",
+            Self::Catalogue => "catalogue",
+        })
     }
 }
 

@@ -140,7 +140,9 @@ pub enum RepoError {
         version: String,
     },
     /// A name and version that stand for another image.
-    #[error("{name} {version} is there already and is another image ({there}, this would be {found}); what is already known by a version stays what it is: give this one another version, or say --replace")]
+    #[error(
+        "{name} {version} is there already and is another image ({there}, this would be {found}); what is already known by a version stays what it is: give this one another version, or say --replace"
+    )]
     Taken {
         /// Its name.
         name: String,

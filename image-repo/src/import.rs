@@ -17,7 +17,9 @@ use groundstate_api::image::{
 use groundstate_api::{Bytes, Digest};
 use image_core::facts::ImageFacts;
 use image_core::limits::{BLOB_MAX, LEVEL, LEVEL_MAX, LEVEL_MIN, chunk_size_of};
-use image_core::manifest::{canonical, check, check_cmdline, check_name, reference};
+use image_core::manifest::{
+    canonical, check, check_chunk_size, check_cmdline, check_name, reference,
+};
 use image_core::{ManifestError, merkle};
 use serde::Serialize;
 use sha2::Digest as _;
@@ -284,6 +286,10 @@ fn check_request(level: i32, request: &ImportRequest<'_>) -> Result<(), RepoErro
     }
     if !(LEVEL_MIN..=LEVEL_MAX).contains(&level) {
         return Err(RepoError::Level { found: level });
+    }
+    // Before the content is read, which may take an hour.
+    if let Some(size) = request.chunk_size {
+        check_chunk_size(size)?;
     }
     if !matches!(request.sector_size, 512 | 4096) {
         return Err(ManifestError::SectorSize {

@@ -189,12 +189,21 @@ pub fn check_name(field: &'static str, text: &str) -> Result<(), ManifestError> 
     }
 }
 
+/// Checks how much a chunk is to hold.
+///
+/// # Errors
+/// [`ManifestError::ChunkSize`].
+pub fn check_chunk_size(size: Bytes) -> Result<(), ManifestError> {
+    if size.0.is_power_of_two() && size >= CHUNK_SIZE_MIN && size <= CHUNK_SIZE_MAX {
+        Ok(())
+    } else {
+        Err(ManifestError::ChunkSize { found: size })
+    }
+}
+
 fn check_chunks(manifest: &Manifest) -> Result<(), ManifestError> {
     let (size, chunk_size) = (manifest.size, manifest.chunk_size);
-    if !chunk_size.0.is_power_of_two() || chunk_size < CHUNK_SIZE_MIN || chunk_size > CHUNK_SIZE_MAX
-    {
-        return Err(ManifestError::ChunkSize { found: chunk_size });
-    }
+    check_chunk_size(chunk_size)?;
     if manifest.chunks.len() > CHUNKS_MAX {
         return Err(ManifestError::TooManyChunks {
             found: manifest.chunks.len(),

@@ -24,6 +24,8 @@ pub enum FormatError {
     },
     #[error("{path} is neither a file nor a block device; for a pipe give `-`", path = .path.display())]
     NotAFile { path: PathBuf },
+    #[error("{path} is a symbolic link; what an image names is a file beside it, and no link is followed", path = .path.display())]
+    Link { path: PathBuf },
     #[error("{path} is {}, which is not read as the bytes of a disk", name(*.format), path = .path.display())]
     NotADisk { path: PathBuf, format: ImageFormat },
 
@@ -75,6 +77,8 @@ pub enum FormatError {
         data: Bytes,
         consumed: Bytes,
     },
+    #[error("{path} is full: a stream of this format is kept there first, because it has to be read at any place; make room there, or give the image as a file: {source}", path = .path.display())]
+    SpoolFull { path: PathBuf, source: io::Error },
     #[error("{path} has more than {max} bytes, the most that is kept beside the repository to be read at any place; give it as a file, or raise --max-size", path = .path.display(), max = .max.0)]
     SpoolTooLarge { path: PathBuf, max: Bytes },
 

@@ -34,7 +34,12 @@ impl HostFile {
         let flags = i32::try_from(flags.bits()).unwrap_or(0);
         let mut options = OpenOptions::new();
         let file = options.read(true).custom_flags(flags).open(path);
-        let file = file.map_err(FormatError::file("opened", path))?;
+        let file = file.map_err(|error| match error.raw_os_error() {
+            Some(code) if !device && code == Errno::LOOP.raw_os_error() => FormatError::Link {
+                path: path.to_path_buf(),
+            },
+            _ => FormatError::file("opened", path)(error),
+        })?;
         let measuring = || FormatError::file("measured", path);
         let found = file.metadata().map_err(measuring())?;
         let length = if found.is_file() {

@@ -181,6 +181,15 @@ pub(super) fn mark(head: &[u8], tail: &[u8]) -> Option<Mark> {
             evidence: "it begins with a skippable zstd frame",
         });
     }
+    // No mark of its own: properties and a dictionary as every packer sets them, and a length that is not said.
+    if let [0x5d, 0, 0, _, _, length @ ..] = head
+        && length.starts_with(&[0xff; 8])
+    {
+        return Some(Mark {
+            what: Marked::Foreign("lzma"),
+            evidence: "it begins with an .lzma header",
+        });
+    }
     tail_mark(tail)
 }
 

@@ -8,7 +8,7 @@ use super::host_file::HostFile;
 use groundstate_api::Bytes;
 use rustix::fs::{Mode, OFlags};
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
@@ -39,7 +39,7 @@ pub(super) fn spool(
             if step.iter().any(|byte| *byte != 0) {
                 let place = at + (number * STEP) as u64;
                 file.write_all_at(step, place)
-                    .map_err(FormatError::file("written", folder))?;
+                    .map_err(|error| written(folder, error))?;
             }
         }
         at += count as u64;
@@ -48,9 +48,18 @@ pub(super) fn spool(
             return Err(FormatError::SpoolTooLarge { path, max });
         }
     }
-    file.set_len(at)
-        .map_err(FormatError::file("written", folder))?;
+    file.set_len(at).map_err(|error| written(folder, error))?;
     Ok(HostFile::of(file, named, at))
+}
+
+fn written(folder: &Path, source: io::Error) -> FormatError {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FormatError::SpoolFull {
+            path: folder.to_path_buf(),
+            source,
+        },
+        _ => FormatError::file("written", folder)(source),
+    }
 }
 
 /// A file without a name; where the file system has none, one that loses it at once.

@@ -162,6 +162,13 @@ impl StreamContent {
         }
         let said = error.to_string();
         match (self.source.codec, error.kind()) {
+            // A few bytes behind the last member look like the beginning of another one.
+            (Codec::Gzip, io::ErrorKind::UnexpectedEof) => FormatError::Stream {
+                path,
+                format,
+                at,
+                said: "it is cut off".into(),
+            },
             (_, io::ErrorKind::UnexpectedEof) => FormatError::CutOff { path, format, at },
             (Codec::Xz, io::ErrorKind::OutOfMemory) => FormatError::Dictionary { path },
             // zstd's own sentence for the window; it has no kind of its own.

@@ -118,7 +118,7 @@ pub enum RootsError {
     // WIM.
     #[error("{path} is no WIM file that is read: {why}", path = .path.display())]
     Wim { path: PathBuf, why: String },
-    #[error("the WIM file has {count} images ({names}); --image N takes one")]
+    #[error("the WIM file has {count} images ({names}); --wim-image N takes one")]
     WimSeveral { count: usize, names: String },
     #[error("the WIM file has no image {wanted}; it has {count}")]
     WimNone { wanted: u32, count: usize },

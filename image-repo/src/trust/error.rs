@@ -79,6 +79,16 @@ pub enum TrustFault {
         /// The key.
         id: KeyId,
     },
+    /// A signature of a key that may not sign that.
+    #[error("key {id} may not sign the {subject}: {why}")]
+    Stranger {
+        /// The key.
+        id: KeyId,
+        /// Which document.
+        subject: groundstate_api::trust::DocumentType,
+        /// Who may, or since when it may not.
+        why: String,
+    },
     /// Another document of the same place waits.
     #[error("{path} waits for signatures already, and says something else", path = .path.display())]
     OtherWaits {
@@ -160,6 +170,9 @@ impl TrustFault {
                 "bring it back from a backup; where there is none, pin the trust root again: groundstate image trust pin FILE --forget",
             ),
             Self::SecretKey(_) | Self::PublicKey(_) => untrusted("use the right key file"),
+            Self::Stranger { .. } => untrusted(
+                "sign with a key that may: groundstate image trust show names them; groundstate image trust rotate adds one",
+            ),
             Self::NothingWaits { .. } | Self::OtherWaits { .. } | Self::NotNext { .. } => {
                 untrusted("groundstate image trust show says what waits for whom")
             }

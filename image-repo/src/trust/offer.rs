@@ -8,12 +8,12 @@ use super::pin::Pin;
 use crate::repository::Repository;
 use groundstate_api::Millis;
 use groundstate_api::trust::{
-    Catalogue, DocumentType, ImageSigned, KeyId, Revoked, Signed, TrustRoot,
+    Catalogue, DocumentType, ImageSigned, KeyId, Revoked, RevokedPart, Signed, TrustRoot,
 };
 use image_core::manifest::reference;
 use image_core::trust::minisign::{PublicKey, Signature};
 use image_core::trust::{
-    TrustError, advance, canonical, catalogue_of, may_install, parse, signers, statement_of,
+    TrustError, advance, canonical, catalogue_of, may_install, moment, parse, signers, statement_of,
 };
 use std::path::PathBuf;
 
@@ -206,6 +206,7 @@ fn settle(
     let files = repository.trust();
     let place = offer.place();
     let document = offer.document();
+    may_sign(repository, pin, offer, &signatures)?;
     let mut all = signatures;
     for there in [files.pending().get(place)?, files.get(place)?] {
         let there = there.filter(|there| there.document == document);
@@ -234,6 +235,51 @@ fn settle(
         }
         Err(fault) => Err(fault),
     }
+}
+
+/// Refuses a signature that would never count, rather than let it wait beside those that do.
+fn may_sign(
+    repository: &Repository,
+    pin: &Pin,
+    offer: &Offer,
+    signatures: &[String],
+) -> Result<(), TrustFault> {
+    let root = line(repository, pin)?;
+    let (keys, revoked) = match offer {
+        Offer::Root(next) => {
+            let both = [&root.roles.root.keys[..], &next.roles.root.keys].concat();
+            (both, Vec::new())
+        }
+        Offer::Catalogue(_) => (root.roles.channels.keys.clone(), Vec::new()),
+        Offer::Image(_) => (
+            root.roles.images.keys.clone(),
+            revoked(&root, &repository.trust())?,
+        ),
+    };
+    for signature in signatures {
+        // What is no signature is refused where it is judged.
+        let Ok(Signature { id, .. }) = Signature::parse(signature) else {
+            continue;
+        };
+        let since = revoked
+            .iter()
+            .find(|each| matches!(&each.part, RevokedPart::Key(key) if *key == id));
+        let why = match since {
+            Some(revoked) => format!("it was revoked {}: {}", moment(revoked.since), revoked.why),
+            None if keys.contains(&id) => continue,
+            None => {
+                let may: Vec<String> = keys.iter().map(KeyId::to_string).collect();
+                format!(
+                    "trust root {} lets {} sign it",
+                    root.version,
+                    may.join(", ")
+                )
+            }
+        };
+        let subject = offer.kind();
+        return Err(TrustFault::Stranger { id, subject, why });
+    }
+    Ok(())
 }
 
 /// The first signature of each key, and those that are none, so that they are refused by name.

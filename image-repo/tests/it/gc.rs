@@ -3,7 +3,7 @@
 
 use crate::disk::{CHUNK, Memory, chunk_files, disk, files, folder, import, read_back, request};
 use groundstate_api::Digest;
-use image_repo::{FsckVerdict, GcRules, Repository};
+use image_repo::{FsckVerdict, GcRules, ImportOptions, Repository};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -141,7 +141,12 @@ fn run(repository: &Repository, dir: &Path, op: &Op, model: &mut Model, clock: u
         Op::Broken(seeds, at) => {
             let mut content = Memory::new(&disk(seeds));
             content.fails_at = Some(at * CHUNK);
-            let broken = repository.import(&request("disk", "x"), &mut content, &mut |_, _| {});
+            let options = ImportOptions {
+                replace: true,
+                ..ImportOptions::default()
+            };
+            let request = request("disk", "x");
+            let broken = repository.import_with(&options, &request, &mut content, &mut |_, _| {});
             assert_eq!(broken.is_err(), *at <= seeds.len());
             if broken.is_ok() {
                 model.insert("x".into(), (clock, seeds.clone()));

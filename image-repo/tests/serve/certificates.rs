@@ -20,7 +20,11 @@ pub(crate) fn authority(dir: &Path, name: &str) -> (CertifiedIssuer<'static, Key
     (issuer, path)
 }
 
-pub(crate) fn leaf(dir: &Path, name: &str, by: &CertifiedIssuer<'static, KeyPair>) -> (PathBuf, PathBuf) {
+pub(crate) fn leaf(
+    dir: &Path,
+    name: &str,
+    by: &CertifiedIssuer<'static, KeyPair>,
+) -> (PathBuf, PathBuf) {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     let certificate = params.signed_by(&key, by).unwrap();

@@ -21,7 +21,10 @@ pub(crate) fn publish(bench: &Bench, bucket: &Bucket) -> image_repo::objects::Pu
     let published = bench.repository.publish_to(&bench.image, bucket, &mut hear);
     let published = runtime.block_on(published).unwrap();
     let (done, all): (Bytes, Bytes) = *heard.last().unwrap();
-    assert!(done == all && all >= published.sent_bytes, "{done} of {all}");
+    assert!(
+        done == all && all >= published.sent_bytes,
+        "{done} of {all}"
+    );
     published
 }
 

@@ -37,7 +37,10 @@ fn unsigned_things_are_refused() {
     assert!(world.refused(NOW).contains("catalogue is not signed"));
     world.plant("catalogue/1.json", &canonical(&catalogue), &[5]);
     let said = world.refused(NOW);
-    assert!(said.contains("groundstate-image is not signed"), "{said}");
+    assert!(
+        said.contains("statement of the image is not signed"),
+        "{said}"
+    );
     assert!(said.contains("image-untrusted"), "{said}");
 }
 

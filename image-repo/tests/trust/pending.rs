@@ -19,6 +19,24 @@ fn two_signers() -> World {
     world
 }
 
+/// It would never count, and whoever made it would believe that it does.
+#[test]
+fn a_signature_of_a_key_that_may_not_sign_does_not_wait() {
+    let world = World::new();
+    let image = world.import("debian", "7");
+    let document = Offer::Image(next::statement(&image, NOW, None));
+    // One that may sign nothing, one that signs channels, and both beside one that may.
+    for keys in [&[9][..], &[5], &[3, 9]] {
+        let refused = world.put(&document, keys).unwrap_err();
+        assert!(matches!(refused, TrustFault::Stranger { .. }), "{refused}");
+        assert!(refused.to_string().contains("may not sign"), "{refused}");
+        let waits = world.repository.trust().pending().documents().unwrap();
+        assert!(waits.is_empty());
+    }
+    let placed = world.put(&document, &[3]).unwrap();
+    assert!(matches!(placed, Outcome::Placed { .. }), "{placed:?}");
+}
+
 #[test]
 fn a_catalogue_that_waits_changes_nothing() {
     let world = two_signers();
@@ -105,8 +123,8 @@ fn signatures_of_nothing_and_of_strangers_are_not_kept() {
     }
     // A key of another role is known, and may not.
     let text = key(3).sign(document.document().as_bytes(), "");
-    add_signature(&world.repository, &world.pin, NOW, &text)
-        .unwrap_or_else(|error| panic!("{error}"));
+    let refused = add_signature(&world.repository, &world.pin, NOW, &text).unwrap_err();
+    assert!(matches!(refused, TrustFault::Stranger { .. }), "{refused}");
     assert_eq!(world.resolve(NOW).unwrap().image.version, "1");
 }
 
