@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate image export`: the image's bytes back into a file, each chunk proved on its way.
 
-use groundstate_api::text::counted;
 use super::format::ExportFormat;
 use super::named::Named;
 use super::progress::Progress;
@@ -9,6 +8,7 @@ use super::state::StateArgs;
 use crate::End;
 use anyhow::{Result, bail};
 use clap::Args;
+use groundstate_api::text::counted;
 use image_repo::ExportRequest;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate image fsck`: reads the whole repository and compares every byte with its name.
 
-use groundstate_api::text::counted;
 use super::progress::Progress;
 use super::state::StateArgs;
 use crate::End;
 use anyhow::Result;
 use clap::Args;
+use groundstate_api::text::counted;
 use image_repo::{Fault, FsckReport, FsckVerdict};
 
 /// Findings that are listed; `--json` has all of them.

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate image gc`: frees what no image needs any more.
 
-use groundstate_api::text::counted;
 use super::scratch;
 use super::state::StateArgs;
 use crate::End;
 use anyhow::Result;
 use clap::Args;
+use groundstate_api::text::counted;
 use image_repo::{GcReport, GcRules, Repository};
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;

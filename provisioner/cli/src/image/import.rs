@@ -3,7 +3,6 @@
 //!
 //! The format is stated, or proposed and confirmed by a person; it is never guessed.
 
-use groundstate_api::text::counted;
 use super::format::{ArchArg, FormatArg, KindArg};
 use super::made::{self, MadeArgs};
 use super::progress::Progress;
@@ -15,6 +14,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use groundstate_api::Bytes;
 use groundstate_api::image::{ImageFormat, ImageKind};
+use groundstate_api::text::counted;
 use image_repo::formats::{self, Input, Notes, Terms};
 use image_repo::{BootPaths, ImportOptions, ImportRequest, Imported, Repository};
 use serde::Serialize;

@@ -16,6 +16,7 @@ mod named;
 mod progress;
 mod promote;
 mod publish;
+mod reader;
 mod revoke;
 mod rm;
 mod scratch;
@@ -83,6 +84,9 @@ pub(crate) enum ImageCommand {
 }
 
 pub(crate) fn run(command: &ImageCommand) -> Result<End> {
+    if command.only_prints() {
+        reader::end_with_it();
+    }
     match command {
         ImageCommand::Import(args) => import::run(args),
         ImageCommand::Ls(args) => ls::run(args),
@@ -101,5 +105,30 @@ pub(crate) fn run(command: &ImageCommand) -> Result<End> {
         ImageCommand::Promote(args) => promote::run(args),
         ImageCommand::Revoke(args) => revoke::run(args),
         ImageCommand::Channels(args) => channels::run(args),
+    }
+}
+
+impl ImageCommand {
+    /// Whether it only reads files of this machine and prints.
+    const fn only_prints(&self) -> bool {
+        match self {
+            Self::Ls(_)
+            | Self::Show(_)
+            | Self::Diff(_)
+            | Self::Fsck(_)
+            | Self::Verify(_)
+            | Self::Channels(_) => true,
+            Self::Import(_)
+            | Self::Write(_)
+            | Self::Export(_)
+            | Self::Publish(_)
+            | Self::Serve(_)
+            | Self::Rm(_)
+            | Self::Gc(_)
+            | Self::Trust(_)
+            | Self::Sign(_)
+            | Self::Promote(_)
+            | Self::Revoke(_) => false,
+        }
     }
 }

@@ -60,6 +60,11 @@ impl ServeArgs {
 }
 
 pub(super) fn run(args: &ServeArgs) -> Result<End> {
+    for (name, rate) in [("--rate", args.rate), ("--client-rate", args.client_rate)] {
+        if rate == Some(Bytes(0)) {
+            bail!("{name} 0 gives nothing to anybody; leave it out for no bound");
+        }
+    }
     let behind = args.behind()?;
     // A cache of a bucket begins with nothing of its own.
     let repository = if behind.is_some() {

@@ -78,7 +78,12 @@ fn a_version_stands_for_one_image_unless_another_is_put_in_its_place() {
     let there = first["image"]["manifest"].as_str().unwrap();
     has(
         &world.refused(line, 1),
-        &["d 1 is there already", there, "another version", "--replace"],
+        &[
+            "d 1 is there already",
+            there,
+            "another version",
+            "--replace",
+        ],
     );
     world.done("export d --output got.raw");
     assert!(world.read("got.raw") == pattern(3));

@@ -83,6 +83,22 @@ fn a_disk_is_listed_shown_compared_removed_and_cleared_up() {
     has(&world.done("fsck"), &["nothing is wrong"]);
 }
 
+/// `groundstate image ls | head -1`.
+#[test]
+fn who_is_not_read_any_more_ends_quietly() {
+    let world = World::new();
+    world.import_disk("d", "1");
+    for line in ["ls", "show d", "fsck"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = world.command(line).stdout(writer).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!said.contains("panicked"), "{line}: {said}");
+        let ended = std::os::unix::process::ExitStatusExt::signal(&output.status);
+        assert_eq!(ended, Some(13), "{line}: SIGPIPE; {said}");
+    }
+}
+
 #[test]
 fn a_damaged_repository_is_named_and_healed_by_the_next_import() {
     let world = World::new();

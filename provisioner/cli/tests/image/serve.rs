@@ -38,6 +38,16 @@ impl Drop for Server {
 }
 
 #[test]
+fn a_rate_of_nothing_is_refused() {
+    let world = World::new();
+    world.import_disk("d", "1");
+    for rate in ["--rate", "--client-rate"] {
+        let line = format!("serve --listen 127.0.0.1:0 {rate} 0");
+        has(&world.refused(&line, 1), &[rate, "leave it out"]);
+    }
+}
+
+#[test]
 fn an_image_is_written_from_a_server_by_its_digest() {
     let world = World::new();
     world.import_disk("d", "1");
@@ -118,8 +128,21 @@ fn a_channel_is_followed_on_another_machine_by_the_root_that_it_has_pinned() {
         &there.refused(&line.replace("lab", "late"), 3),
         &["CVE-2026-1"],
     );
-    has(
-        &here.refused("write d 1 late.img --size 100MiB", 3),
-        &["CVE-2026-1"],
-    );
+    // Nor where unsigned images are taken: this one was signed.
+    let digest = here.json("ls")[0]["manifest"].as_str().unwrap().to_owned();
+    for (world, line) in [
+        (&here, "write d 1 late.img --size 100MiB".to_owned()),
+        (
+            &there,
+            format!(
+                "write {digest} late.img --size 100MiB --from {}",
+                server.url
+            ),
+        ),
+    ] {
+        for more in ["", " --allow-unsigned"] {
+            has(&world.refused(&format!("{line}{more}"), 3), &["CVE-2026-1"]);
+        }
+        assert!(!world.path("late.img").exists());
+    }
 }

@@ -3,7 +3,8 @@
 //! nothing: a manifest is proved by its digest, a channel by signatures, and what was seen once is never gone back behind.
 
 use super::refused;
-use super::source::{Given, signers};
+use super::source::{Given, signers, taken_unsigned};
+use crate::client::Refused;
 use crate::image::named::{Named, now};
 use anyhow::{Context as _, Result, bail};
 use groundstate_api::image::Manifest;
@@ -88,21 +89,29 @@ impl Server {
         allow_unsigned: bool,
     ) -> Result<(Manifest, String)> {
         let manifest = self.manifest(digest)?;
-        if allow_unsigned {
-            return Ok((manifest, "not looked at; taken by its digest".to_owned()));
-        }
         let title = title(&manifest);
-        let trusted = self.trusted(pin, &title)?;
-        let statement = self.statement(digest)?;
-        match trusted.image(&reference(&manifest), statement.as_ref()) {
+        let verified = self.statement(digest).and_then(|statement| {
+            let trusted = self.trusted(pin, &title)?;
+            trusted
+                .image(&reference(&manifest), statement.as_ref())
+                .map_err(|error| refused(TrustFault::from(error).reason(&title)))
+        });
+        match verified {
             Ok(verified) => Ok((manifest, signers(&verified.signers))),
-            Err(error) => Err(unsigned(TrustFault::from(error).reason(&title))),
+            Err(error) => match error.downcast::<Refused>() {
+                Ok(Refused { reason }) => Ok((manifest, taken_unsigned(reason, allow_unsigned)?)),
+                // A server without signatures, an older one perhaps: only where none is asked for.
+                Err(error) if allow_unsigned => {
+                    Ok((manifest, format!("no; taken by its digest ({error:#})")))
+                }
+                Err(error) => Err(error),
+            },
         }
     }
 
     /// Root and catalogue of the server that this machine believes.
     fn trusted(&self, pin: &Pin, title: &str) -> Result<Trusted> {
-        let fault = |fault: TrustFault| unsigned(fault.reason(title));
+        let fault = |fault: TrustFault| refused(fault.reason(title));
         let pinned = pin.root().map_err(fault)?;
         let mut roots: Vec<Signed> = Vec::new();
         for version in (pinned.version + 1..).take(ROOTS_MAX) {
@@ -217,11 +226,4 @@ impl Server {
             .new_agent();
         Ok((Source::with_tls(server, Arc::new(config)), agent))
     }
-}
-
-fn unsigned(mut reason: Reason) -> anyhow::Error {
-    reason
-        .evidence
-        .push("--allow-unsigned takes an image by its digest without signatures".to_owned());
-    refused(reason)
 }

@@ -7,9 +7,9 @@ use crate::image::named::{Named, now};
 use crate::image::state::StateArgs;
 use anyhow::Result;
 use clap::Args;
-use groundstate_api::Digest;
 use groundstate_api::image::{Chunk, Manifest};
 use groundstate_api::trust::ImageChoice;
+use groundstate_api::{Digest, Reason, ReasonCode};
 use image_core::manifest::{reference, title};
 use image_repo::Repository;
 use image_repo::trust::{Pin, resolve, verify};
@@ -82,19 +82,11 @@ fn local(state: &StateArgs, named: &Named, allow_unsigned: bool) -> Result<Given
         }
         None => {
             let image = named.find(&repository)?;
-            let verified = verify(&repository, &image, &pin, now());
-            let signed = match verified {
+            let signed = match verify(&repository, &image, &pin, now()) {
                 Ok(verified) => signers(&verified.signers),
-                Err(fault) if allow_unsigned => {
-                    let why = fault.reason(&format!("{} {}", image.name, image.version));
-                    format!("no; taken all the same ({})", why.what)
-                }
                 Err(fault) => {
-                    let mut reason = fault.reason(&format!("{} {}", image.name, image.version));
-                    reason
-                        .evidence
-                        .push("--allow-unsigned takes an image that nobody signed".to_owned());
-                    return Err(refused(reason));
+                    let title = format!("{} {}", image.name, image.version);
+                    taken_unsigned(fault.reason(&title), allow_unsigned)?
                 }
             };
             (image, signed)
@@ -111,6 +103,21 @@ fn local(state: &StateArgs, named: &Named, allow_unsigned: bool) -> Result<Given
         repository: Some(repository),
         manifest,
     })
+}
+
+/// What is said of an image that is taken though its signatures do not hold. One that was revoked is never taken: it was
+/// signed, and those who signed it took that back.
+pub(super) fn taken_unsigned(mut reason: Reason, allow_unsigned: bool) -> Result<String> {
+    if reason.code == ReasonCode::ImageRevoked {
+        return Err(refused(reason));
+    }
+    if allow_unsigned {
+        return Ok(format!("no; taken all the same ({})", reason.what));
+    }
+    reason
+        .evidence
+        .push("--allow-unsigned takes an image that nobody signed".to_owned());
+    Err(refused(reason))
 }
 
 pub(super) fn signers(keys: &[groundstate_api::trust::KeyId]) -> String {
