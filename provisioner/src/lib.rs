@@ -19,6 +19,8 @@ mod images;
 pub mod journal;
 pub mod leader;
 pub mod page;
+#[cfg(any(test, feature = "peer"))]
+pub mod peer;
 pub mod pki;
 mod planner;
 mod planner_files;

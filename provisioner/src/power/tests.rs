@@ -2,7 +2,8 @@
 //! Actions without a BMC, with one, with one that lies, and after a restart of ours.
 
 use super::kept;
-use crate::provisioner::tests::{NoImages, site};
+use crate::peer::NoImages;
+use crate::provisioner::tests::site;
 use crate::provisioner::{Options, Provisioner};
 use axum::extract::{Path as UrlPath, State};
 use axum::http::{Method, StatusCode};

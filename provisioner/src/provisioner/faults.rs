@@ -2,9 +2,10 @@
 //! Journals that are full, slow, silent, old or somebody else's; and what is seen of a decision before it is durable.
 
 use super::open::Parts;
-use super::tests::{NoImages, parts, site};
+use super::tests::{parts, site};
 use super::*;
 use crate::journal::SqliteJournal;
+use crate::peer::NoImages;
 use groundstate_api::ReasonCode;
 use groundstate_api::event::{Event, Happened};
 use groundstate_api::ready::RoleAmong;
@@ -13,7 +14,6 @@ use groundstate_journal::EngineError;
 use groundstate_journal::hooked::Hooked;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::time::Duration;
 
 fn silent(uncertain: bool) -> JournalError {
     JournalError::Write(EngineError::EtcdSilent {

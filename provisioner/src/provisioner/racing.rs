@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Two who saw the same state of a node, and order at once.
 
-use super::tests::{NoImages, parts, site};
+use super::tests::{parts, site};
 use super::*;
 use crate::journal::SqliteJournal;
+use crate::peer::NoImages;
 use groundstate_api::ReasonCode;
 use groundstate_api::event::Happened;
 use std::sync::Barrier;

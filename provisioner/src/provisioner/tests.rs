@@ -4,28 +4,16 @@
 use super::open::Parts;
 use super::*;
 use crate::journal::{Journal, SqliteJournal};
+use crate::peer::{NoImages, lab};
 use groundstate_api::boot::BootSighting;
 use groundstate_api::event::Happened;
 use groundstate_api::image::ImageRef;
-use groundstate_api::plan::HandOver;
-use groundstate_api::site::{Network, Node as SiteNode, Policy};
+use groundstate_api::site::Node as SiteNode;
 use groundstate_api::trust::ImageChoice;
 use groundstate_api::view::Phase;
 use groundstate_api::{Reason, ReasonCode};
 use groundstate_journal::hooked::Hooked;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-/// A repository without images.
-pub(crate) struct NoImages;
-
-impl Images for NoImages {
-    fn newest(&self, _: &str) -> Result<Option<ImageRef>, Reason> {
-        Ok(None)
-    }
-    fn verify(&self, _: &ImageRef) -> Result<(), Reason> {
-        Ok(())
-    }
-}
 
 struct BrokenImages;
 
@@ -89,13 +77,13 @@ fn node() -> NodeId {
 }
 
 pub(crate) fn site() -> Site {
-    let at = |last| std::net::Ipv4Addr::new(127, 0, 0, last);
-    let network = Network::new(at(1), 24, (at(100), at(200)));
     let mac = MacAddr([2, 0, 0, 0, 0, 1]);
-    Site {
-        nodes: vec![SiteNode::new(node(), mac, UUID.parse().unwrap(), "GS1")],
-        ..Site::new("lab", network, Policy::new("debian-host", HandOver::Kexec))
-    }
+    lab(vec![SiteNode::new(
+        node(),
+        mac,
+        UUID.parse().unwrap(),
+        "GS1",
+    )])
 }
 
 pub(super) fn parts(

@@ -3,11 +3,11 @@
 
 use crate::events::{Story, event};
 use groundstate_api::event::Event;
-use groundstate_api::image::ImageRef;
 use groundstate_api::site::Site;
-use groundstate_api::{Millis, NodeId, Reason};
+use groundstate_api::{Millis, NodeId};
 use provisioner::journal::{Journal as _, SqliteJournal};
-use provisioner::{Images, Options, Provisioner, serve};
+use provisioner::peer::NoImages;
+use provisioner::{Options, Provisioner, serve};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -18,17 +18,6 @@ use tokio::sync::watch;
 const RACKS: usize = 24;
 /// Nodes in a rack: all units but the switch's.
 const IN_RACK: usize = 41;
-
-struct NoImages;
-
-impl Images for NoImages {
-    fn newest(&self, _: &str) -> Result<Option<ImageRef>, Reason> {
-        Ok(None)
-    }
-    fn verify(&self, _: &ImageRef) -> Result<(), Reason> {
-        Ok(())
-    }
-}
 
 pub(crate) struct World {
     pub(crate) ours: Provisioner,

@@ -7,26 +7,14 @@
     reason = "a test that unwraps what is not there has failed"
 )]
 
-use groundstate_api::Reason;
-use groundstate_api::image::ImageRef;
 use groundstate_api::view::Phase;
 use groundstate_journal::past::{Past, name};
 use provisioner::journal::SqliteJournal;
-use provisioner::{Images, OpenError, Options, Provisioner};
+use provisioner::peer::NoImages;
+use provisioner::{OpenError, Options, Provisioner};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
-
-struct NoImages;
-
-impl Images for NoImages {
-    fn newest(&self, _: &str) -> Result<Option<ImageRef>, Reason> {
-        Ok(None)
-    }
-    fn verify(&self, _: &ImageRef) -> Result<(), Reason> {
-        Ok(())
-    }
-}
 
 fn nodes() -> u32 {
     let said = std::env::var("GROUNDSTATE_COLD_NODES").ok();
