@@ -68,7 +68,8 @@ pub(crate) async fn events(
     };
     let rack = query.rack.map(|rack| nodes_of(&ours, &rack));
     let streams = wants_stream(&headers);
-    let after = match headers.get(LAST_EVENT_ID).filter(|_| streams) {
+    let last_seen = headers.get(LAST_EVENT_ID).filter(|_| streams);
+    let after = match last_seen {
         Some(last) => last
             .to_str()
             .ok()
@@ -81,7 +82,8 @@ pub(crate) async fn events(
         let what = format!(
             "there is no event {after} yet: the newest is {newest}. The journal was restored from an older copy, or the number is another site's; look at what there is, and follow from {newest} on"
         );
-        return Err(Refusal::field("Last-Event-ID", what));
+        let field = last_seen.map_or("after", |_| "Last-Event-ID");
+        return Err(Refusal::field(field, what));
     }
     let mut follower = Follower {
         news: ours.follow(),
