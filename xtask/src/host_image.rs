@@ -51,6 +51,11 @@ pub(crate) fn run(layout: &Layout, options: &Options) -> Result<PathBuf> {
     }
 }
 
+/// Makes the tree where it is not there yet: the part of the host image that needs nothing of ours.
+pub(crate) fn ensure_base(layout: &Layout) -> Result<()> {
+    base::ensure(layout).map(drop)
+}
+
 /// Makes the host image where it is not there yet, and returns its folder.
 pub(crate) fn ensure(layout: &Layout) -> Result<PathBuf> {
     let base = base::ensure(layout)?;

@@ -92,7 +92,10 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Demo(options) => return demo::run(&layout, &options),
         Task::Bench(options) => return bench::run(&layout, &options),
         Task::Test(options) => {
-            let prepare = |layout: &Layout| demo::make_everything(layout).map(drop);
+            let prepare = |layout: &Layout| {
+                demo::make_everything(layout)?;
+                product::build_hw_diag(layout).map(drop)
+            };
             return test::run(&layout, &options, prepare, &scenarios::ALL);
         }
         Task::Fuzz(options) => return fuzz::run(&layout, &options),

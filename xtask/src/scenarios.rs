@@ -44,40 +44,19 @@ const AWAY: Duration = Duration::from_secs(5);
 /// What the host's agent says on the console when it has specialised or found itself specialised.
 const AGENT_LINE: &str = "groundstate: host";
 
-/// Every scenario, in the order in which they are run.
+/// Every scenario, the longest first: a short one at the end leaves no lane alone for long.
 pub(crate) const ALL: [crate::test::Scenario; 20] = [
-    ("PID 1 without a site says so and stays", without_a_site),
     (
         "every client of the matrix has what it asks for",
         clients::every_client,
-    ),
-    (
-        "hw-diag examines 24 disks and a BMC beside smartctl",
-        examine::examine,
-    ),
-    (
-        "uefi-http by kexec, then again: kept and new volumes",
-        again,
-    ),
-    (
-        "uefi-http by kexec, then one data disk is rebuilt",
-        rebuild::one_disk,
-    ),
-    (
-        "a machine with one disk, then again: its data volume stays",
-        beside_os::stays,
     ),
     (
         "an image of a whole disk, then again over itself",
         whole_disk::twice,
     ),
     (
-        "disks full of canaries are erased, and none is left",
-        erase::canaries,
-    ),
-    (
-        "uefi-pxe by reboot, then a power cycle with all servers stopped",
-        own_disk,
+        "power goes at random times, and the run comes to its end",
+        power_cuts::at_random_times,
     ),
     (
         "bios with the servers killed in the image, then a power cycle",
@@ -88,26 +67,47 @@ pub(crate) const ALL: [crate::test::Scenario; 20] = [
         breaks::in_the_image,
     ),
     (
-        "power goes at random times, and the run comes to its end",
-        power_cuts::at_random_times,
+        "uefi-pxe by reboot, then a power cycle with all servers stopped",
+        own_disk,
     ),
     (
-        "switched on by a BMC that forgets the boot override",
-        power::by_bmc,
+        "uefi-http by kexec, then again: kept and new volumes",
+        again,
     ),
     (
-        "booted from the ISO in a BMC's virtual drive",
-        power::virtual_drive,
+        "a machine with one disk, then again: its data volume stays",
+        beside_os::stays,
+    ),
+    (
+        "uefi-http by kexec, then one data disk is rebuilt",
+        rebuild::one_disk,
     ),
     (
         "rescue: a shell for the site's keys, until the release",
         rescue::shell,
     ),
+    (
+        "disks full of canaries are erased, and none is left",
+        erase::canaries,
+    ),
+    (
+        "hw-diag examines 24 disks and a BMC beside smartctl",
+        examine::examine,
+    ),
+    ("held for a damaged image", bad_chunk),
+    (
+        "switched on by a BMC that forgets the boot override",
+        power::by_bmc,
+    ),
     ("held for a missing DIMM", dimm_missing),
     ("held for lost memory", memory_short),
     ("held for a failing NVMe disk", smart_failing),
     ("held for a wrong disk", wrong_disk),
-    ("held for a damaged image", bad_chunk),
+    (
+        "booted from the ISO in a BMC's virtual drive",
+        power::virtual_drive,
+    ),
+    ("PID 1 without a site says so and stays", without_a_site),
 ];
 
 /// The boot image's first half, without what `groundstate up` adds: PID 1 has no provisioner to go to.

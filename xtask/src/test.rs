@@ -4,12 +4,13 @@
 //! A failed check does not stop the next one: a person sees everything that is wrong in one run. What could not be run
 //! is said, never counted as passed.
 
+mod beside;
 mod tally;
 
 use crate::command::{command, have, is_root, stream};
 use crate::layout::Layout;
 use crate::{product, progress, setup, tidy};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, ExitCode, Stdio};
@@ -120,7 +121,8 @@ fn boot_all(layout: &Layout, boots: &[Scenario], lanes: usize) -> Vec<Line> {
     ended.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs everything and prints the summary; success only if nothing failed. `prepare` makes what the boots need.
+/// Runs everything and prints the summary; success only if nothing failed. `prepare` makes what the boots need: that takes
+/// as long as the tests, computes all the time, and is done beside them.
 pub(crate) fn run(
     layout: &Layout,
     options: &Options,
@@ -129,6 +131,48 @@ pub(crate) fn run(
 ) -> Result<ExitCode> {
     setup::ensure()?;
     setup::python::peers(layout);
+    let chosen: Vec<Scenario> = boots
+        .iter()
+        .filter(|(name, _)| options.wants(&format!("boot: {name}")))
+        .copied()
+        .collect();
+    if options.no_boots {
+        let mut lines = checks(layout, options);
+        lines.extend(chosen.iter().map(|(name, _)| Line {
+            what: format!("boot: {name}"),
+            outcome: Outcome::Skipped("--no-boots".into()),
+            took: groundstate_api::units::Millis(0),
+        }));
+        return Ok(summary(&lines));
+    }
+    if chosen.is_empty() {
+        return Ok(summary(&checks(layout, options)));
+    }
+    // What all of them boot is made once, before any of them runs.
+    let make = || {
+        beside::gives_way();
+        done("what is booted", &mut || {
+            prepare(layout)?;
+            Ok(Outcome::Passed(Tally::one_passed()))
+        })
+    };
+    let (mut lines, made) = std::thread::scope(|scope| {
+        let made = scope.spawn(make);
+        let lines = checks(layout, options);
+        let ended = made.join();
+        ended.map(|made| (lines, made))
+    })
+    .map_err(|_| anyhow!("making what is booted panicked"))?;
+    let is_made = matches!(made.outcome, Outcome::Passed(_));
+    lines.push(made);
+    if is_made {
+        lines.extend(boot_all(layout, &chosen, options.lanes));
+    }
+    Ok(summary(&lines))
+}
+
+/// Everything that boots no machine.
+fn checks(layout: &Layout, options: &Options) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut check = |what: &str, work: &mut dyn FnMut() -> Result<Outcome>| {
         if options.wants(what) {
@@ -158,30 +202,7 @@ pub(crate) fn run(
     if !options.no_deny {
         check("licences, bans, sources", &mut || deny(layout));
     }
-    let chosen: Vec<Scenario> = boots
-        .iter()
-        .filter(|(name, _)| options.wants(&format!("boot: {name}")))
-        .copied()
-        .collect();
-    if options.no_boots {
-        lines.extend(chosen.iter().map(|(name, _)| Line {
-            what: format!("boot: {name}"),
-            outcome: Outcome::Skipped("--no-boots".into()),
-            took: groundstate_api::units::Millis(0),
-        }));
-    } else if !chosen.is_empty() {
-        // What all of them boot is made once, before any of them runs.
-        let made = done("what is booted", &mut || {
-            prepare(layout)?;
-            Ok(Outcome::Passed(Tally::one_passed()))
-        });
-        let is_made = matches!(made.outcome, Outcome::Passed(_));
-        lines.push(made);
-        if is_made {
-            lines.extend(boot_all(layout, &chosen, options.lanes));
-        }
-    }
-    Ok(summary(&lines))
+    lines
 }
 
 impl Line {

@@ -6,7 +6,7 @@ mod report;
 
 use crate::layout::Layout;
 use crate::{boot_image, host_image, product, setup};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use groundstate_api::boot::Firmware;
 use groundstate_api::plan::{HandOver, Step};
@@ -158,8 +158,15 @@ pub(crate) fn make_everything(layout: &Layout) -> Result<Made> {
 
 fn make(layout: &Layout) -> Result<Made> {
     setup::ensure()?;
-    let programs = product::build(layout)?;
-    boot_image::ensure(layout)?;
+    // The tree is unpacked by one core and nothing of ours is in it.
+    let programs = std::thread::scope(|scope| {
+        let base = scope.spawn(|| host_image::ensure_base(layout));
+        let programs = product::build(layout)?;
+        boot_image::ensure(layout)?;
+        base.join()
+            .map_err(|_| anyhow!("making the base tree panicked"))??;
+        anyhow::Ok(programs)
+    })?;
     host_image::ensure(layout)?;
     let image_store = import_host_image(layout, &programs.groundstate)?;
     Ok(Made {
