@@ -59,7 +59,7 @@ fn in_a_run(node: &NodeId, phase: Phase) -> Option<Words> {
             "nothing is ordered: it waits for its first run".to_string(),
             "nothing: it waits for an order",
             format!(
-                "groundstate node provision {node} orders a run; `groundstate plan preview {node}` shows what it would do"
+                "groundstate node provision {node} orders a run; once its hardware was reported, `groundstate plan preview {node}` shows what one would do"
             ),
         ),
         Phase::Ordered => (

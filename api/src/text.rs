@@ -36,9 +36,7 @@ pub fn inert(text: &str) -> Cow<'_, str> {
 /// `1 node`, `2 nodes`, `0 addresses`: a number with its noun, which is given for one.
 #[must_use]
 pub fn counted<N: Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
-    let hisses = ["s", "x", "ch", "sh"]
-        .iter()
-        .any(|end| noun.ends_with(end));
+    let hisses = ["s", "x", "ch", "sh"].iter().any(|end| noun.ends_with(end));
     let ending = match (count == N::from(1), hisses) {
         (true, _) => "",
         (false, true) => "es",

@@ -164,15 +164,19 @@ impl<'a> Places<'a> {
         add: Add<'_>,
     ) {
         let units = self.racks.get(rack).map_or(*UNITS.end(), |rack| rack.units);
-        if unit == 0 || unit > units {
+        let is_unit = (1..=units).contains(&unit);
+        if !is_unit {
             let should = format!("{unit} should be 1 to {units}, the units of rack {rack}");
             add(format!("{path}.unit"), should);
-            return;
         }
-        let above = units - unit + 1;
-        if height == 0 || height > above {
+        // From a unit that is none, as much fits as into the rack.
+        let above = if is_unit { units - unit + 1 } else { units };
+        let is_height = (1..=above).contains(&height);
+        if !is_height {
             let should = format!("{height} should be 1 to {above}: rack {rack} has {units} units");
             add(format!("{path}.height"), should);
+        }
+        if !is_unit || !is_height {
             return;
         }
         // Whatever begins below may reach up to here; nothing is higher than a rack.

@@ -118,13 +118,34 @@ impl Faults {
 }
 
 fn network(network: &Network, faults: &mut Faults) {
-    if !PREFIX.contains(&network.prefix) {
+    if PREFIX.contains(&network.prefix) {
+        addresses(network, faults);
+    } else {
         faults.add(
             "network.prefix",
             format!("{} should be 8 to 30", network.prefix),
         );
-        return;
     }
+    if !LEASE_SECS.contains(&network.lease_secs) {
+        faults.add(
+            "network.lease_secs",
+            format!("{} should be 300 to 604800", network.lease_secs),
+        );
+    }
+    if network.http_port == 0 {
+        faults.add("network.http_port", "0 should be 1 to 65535".to_string());
+    }
+    if network.https_port == 0 {
+        faults.add("network.https_port", "0 should be 1 to 65535".to_string());
+    }
+    if network.http_port == network.https_port {
+        let text = format!("{} should differ from http_port", network.https_port);
+        faults.add("network.https_port", text);
+    }
+}
+
+/// Our address, the pool and the router, in a subnet of a prefix that was checked.
+fn addresses(network: &Network, faults: &mut Faults) {
     let mask = u32::MAX << (32 - u32::from(network.prefix));
     let ours = u32::from(network.address);
     let subnet = ours & mask;
@@ -166,22 +187,6 @@ fn network(network: &Network, faults: &mut Faults) {
             "network.router",
             "the router should not be in the pool".to_string(),
         );
-    }
-    if !LEASE_SECS.contains(&network.lease_secs) {
-        faults.add(
-            "network.lease_secs",
-            format!("{} should be 300 to 604800", network.lease_secs),
-        );
-    }
-    if network.http_port == 0 {
-        faults.add("network.http_port", "0 should be 1 to 65535".to_string());
-    }
-    if network.https_port == 0 {
-        faults.add("network.https_port", "0 should be 1 to 65535".to_string());
-    }
-    if network.http_port == network.https_port {
-        let text = format!("{} should differ from http_port", network.https_port);
-        faults.add("network.https_port", text);
     }
 }
 

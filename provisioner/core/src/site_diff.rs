@@ -100,12 +100,16 @@ fn sections(
 
 /// The site without its lists: they are long and are compared one by one.
 fn head(site: &Site) -> Site {
+    let network = Network {
+        pools: Vec::new(),
+        ..site.network.clone()
+    };
     Site {
         boot: site.boot.clone(),
         images: site.images.clone(),
         healing: site.healing.clone(),
         rescue: site.rescue.clone(),
-        ..Site::new(&site.name, site.network.clone(), site.policy.clone())
+        ..Site::new(&site.name, network, site.policy.clone())
     }
 }
 

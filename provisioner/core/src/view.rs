@@ -2,10 +2,23 @@
 //! What people and programs see of a node: a function of its state.
 
 use crate::node::Node;
+use alloc::format;
 use alloc::vec::Vec;
 use groundstate_api::plan::Step;
 use groundstate_api::run::StepState;
 use groundstate_api::view::{NodeReport, NodeView, Phase};
+use groundstate_api::{NodeId, Reason};
+
+/// What stands for a node's name in the commands of a next step.
+const SOME_NODE: &str = " NODE";
+
+/// The reason with the node's own name in the commands that it advises: they can be typed as they stand.
+fn named(mut reason: Reason, node: &NodeId) -> Reason {
+    if reason.next_step.contains(SOME_NODE) {
+        reason.next_step = reason.next_step.replace(SOME_NODE, &format!(" {node}"));
+    }
+    reason
+}
 
 impl Node {
     /// The node in a list.
@@ -18,7 +31,7 @@ impl Node {
             mac: self.site.mac,
             phase: self.phase,
             since: self.since,
-            reason: self.reason_now(),
+            reason: self.reason_now().map(|reason| named(reason, self.id())),
             run: self.run.as_ref().map(|run| run.id.clone()),
             step: self.step_now(),
             boot: self
@@ -64,7 +77,7 @@ impl Node {
     }
 
     /// A step that waits says why; that is then the node's reason.
-    pub(crate) fn reason_now(&self) -> Option<groundstate_api::Reason> {
+    pub(crate) fn reason_now(&self) -> Option<Reason> {
         let waits = match (&self.phase, self.step_now()) {
             (Phase::Provisioning | Phase::Erasing, Some((_, StepState::Waiting { reason }))) => {
                 Some(reason)

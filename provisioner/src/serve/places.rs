@@ -95,7 +95,9 @@ enum Whose {
 impl Places {
     /// As many as the process may have: its soft limit of file descriptors is raised to the hard one first.
     pub(crate) fn new(api: bool) -> Self {
-        Self::with(raised_limit(), api)
+        // One limit of the process, raised once, and told once where it is low, for all its listeners.
+        static MOST: std::sync::LazyLock<usize> = std::sync::LazyLock::new(raised_limit);
+        Self::with(*MOST, api)
     }
 
     fn with(most: usize, api: bool) -> Self {

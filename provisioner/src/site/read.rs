@@ -4,13 +4,15 @@
 //! A fault of one node does not hide those of another. What is missing or wrong is told once; in its place something stands
 //! that is right, so that the rest can be looked at. A site with a fault is never given out.
 
+mod words;
+
 use super::lax::Lax;
 use groundstate_api::site::{Node, Site};
 use prov_core::site_check::{Fault, check};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use serde_path_to_error::{Path, Segment};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Faults that are told of one document. A file with more was not written by hand.
 pub const FAULTS_MAX: usize = 1_000;
@@ -20,6 +22,25 @@ const OF_ONE_MAX: usize = 64;
 const SECTIONS: [&str; 14] = [
     "name", "network", "policy", "boot", "images", "healing", "rescue", "rack", "switch", "pdu",
     "profile", "access", "webhook", "node",
+];
+
+/// Where the network's addresses stand.
+const ADDRESSES: [&str; 6] = [
+    "network",
+    "network.address",
+    "network.prefix",
+    "network.pool_first",
+    "network.pool_last",
+    "network.router",
+];
+/// What is known by a name elsewhere in the site, and where those names stand.
+const NAMED: [(&str, &str); 6] = [
+    ("rack", "rack"),
+    ("switch", "switch"),
+    ("pdu", "pdu"),
+    ("profile", "profile"),
+    ("node", "node"),
+    ("recipe", "boot.recipe"),
 ];
 
 /// How strictly values are taken.
@@ -40,6 +61,7 @@ pub fn read(document: Value, kinds: Kinds) -> Result<Site, Vec<Fault>> {
         kinds,
         faults: Vec::new(),
         stood_in: BTreeSet::new(),
+        taken_out: BTreeMap::new(),
         count: 0,
     };
     let Value::Object(mut sections) = document else {
@@ -49,19 +71,15 @@ pub fn read(document: Value, kinds: Kinds) -> Result<Site, Vec<Fault>> {
         .keys()
         .filter(|key| !SECTIONS.contains(&key.as_str()))
     {
-        let should = format!("there is no such key; there are: {}", SECTIONS.join(", "));
-        reader.told(key, should);
+        reader.told(key, words::no_such_key(key, &SECTIONS.join(", ")));
     }
     sections.retain(|key, _| SECTIONS.contains(&key.as_str()));
     let site = reader.site(&mut sections);
     let mut faults = reader.faults;
     if let Some(site) = site {
-        let of_types = !faults.is_empty();
-        let spoiled = |path: &str| reader.stood_in.iter().any(|at| spoils(at, path));
-        let more = check(&site)
-            .into_iter()
-            .filter(|fault| !spoiled(&fault.path));
-        faults.extend(more.filter(|fault| !of_types || !fault.should.starts_with("there is no ")));
+        let spoiled = |fault: &Fault| reader.stood_in.iter().any(|at| spoils(at, fault));
+        let more = check(&site).into_iter();
+        faults.extend(more.filter(|fault| !spoiled(fault)));
         if faults.is_empty() {
             return Ok(site);
         }
@@ -74,13 +92,32 @@ pub fn read(document: Value, kinds: Kinds) -> Result<Site, Vec<Fault>> {
     Err(faults)
 }
 
-/// Whether what stands in at a path makes what is said of another one meaningless: itself, what is below it, and, in the
-/// network, all that is compared with it.
-fn spoils(at: &str, path: &str) -> bool {
+/// Whether what stands in at a path makes a fault meaningless: itself and what is below it; of the network's addresses, all that
+/// is compared with them; and of a name, that nothing has the name that somebody else uses.
+fn spoils(at: &str, fault: &Fault) -> bool {
+    let path = fault.path.as_str();
     let below = path
         .strip_prefix(at)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
-    below || (at.starts_with("network.") && path.starts_with("network."))
+    let compared = is_of_network(path) || fault.should.contains("the pool");
+    below || (is_of_network(at) && compared) || hides_names(at, &fault.should)
+}
+
+/// What stands in the network is compared with each other, and nodes and racks with it.
+fn is_of_network(path: &str) -> bool {
+    ADDRESSES.contains(&path) || path == "network.pool" || path.starts_with("network.pool[")
+}
+
+/// Whether something may be there although no name that was read says so.
+fn hides_names(at: &str, should: &str) -> bool {
+    let missed = NAMED.iter().find(|(kind, _)| {
+        let rest = should.strip_prefix("there is no ");
+        rest.is_some_and(|rest| rest.starts_with(&format!("{kind} ")))
+    });
+    missed.is_some_and(|(_, list)| {
+        let rest = at.strip_prefix(list);
+        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with(".name") || rest.ends_with(']'))
+    })
 }
 
 fn fault(path: &str, should: &str) -> Fault {
@@ -95,6 +132,8 @@ struct Reader {
     faults: Vec<Fault>,
     /// Paths at which something stands that nobody wrote.
     stood_in: BTreeSet<String>,
+    /// Of lists of values: the places, as the file counts them, of what was taken out.
+    taken_out: BTreeMap<String, Vec<usize>>,
     /// How many things stand in: each is another one.
     count: u32,
 }
@@ -244,7 +283,7 @@ impl Reader {
                 .split_once("expected ")
                 .map_or("", |(_, known)| known);
             let known = known.trim_start_matches("one of ").replace('`', "");
-            self.told(&full, format!("there is no such key; there are: {known}"));
+            self.told(&full, words::no_such_key(name, &known));
             return object_at(value, &keys).is_some_and(|fields| fields.remove(name).is_some());
         }
         if let Some(name) = quoted(message, "missing field ") {
@@ -261,13 +300,18 @@ impl Reader {
             };
             return fields.insert(name.to_owned(), instead).is_none();
         }
+        if let Some((Key::Index(index), within)) = keys.split_last()
+            && let Some(list) = list_at(value, within)
+        {
+            return self.take_out(joined(at, within), list, *index, message);
+        }
         let full = joined(at, &keys);
         let is_new = self.stood_in.insert(full.clone());
         if !is_new {
             return false;
         }
-        self.told(&full, message);
-        // A list with something wrong in it is taken out whole: its other places would be counted anew.
+        self.told(&full, words::plain(message));
+        // One thing that stands for a list of one.
         while let Some(Key::Index(_)) = keys.last() {
             keys.pop();
             self.stood_in.insert(joined(at, &keys));
@@ -278,6 +322,24 @@ impl Reader {
             }
             Some(Key::Index(_)) | None => false,
         }
+    }
+
+    /// Tells a fault of one value of a list, and takes it out; the others are told by where they stand in the file. What is said
+    /// of the rest of that list would count anew.
+    fn take_out(&mut self, at: String, list: &mut Vec<Value>, index: usize, message: &str) -> bool {
+        let out = self.taken_out.entry(at.clone()).or_default();
+        let place = out
+            .iter()
+            .fold(index, |place, gone| place + usize::from(*gone <= place));
+        let before = out.partition_point(|gone| *gone < place);
+        out.insert(before, place);
+        self.told(&format!("{at}[{place}]"), words::plain(message));
+        self.stood_in.insert(at);
+        let is_there = index < list.len();
+        if is_there {
+            list.remove(index);
+        }
+        is_there
     }
 }
 
@@ -317,6 +379,18 @@ fn object_at<'a>(value: &'a mut Value, keys: &[Key]) -> Option<&'a mut Map<Strin
         *here = Value::Object(Map::new());
     }
     here.as_object_mut()
+}
+
+fn list_at<'a>(value: &'a mut Value, keys: &[Key]) -> Option<&'a mut Vec<Value>> {
+    let mut here = value;
+    for key in keys {
+        here = match (key, here) {
+            (Key::Name(name), Value::Object(fields)) => fields.get_mut(name)?,
+            (Key::Index(index), Value::Array(values)) => values.get_mut(*index)?,
+            (Key::Name(_) | Key::Index(_), _) => return None,
+        };
+    }
+    here.as_array_mut()
 }
 
 /// What stands in back quotes after these words.

@@ -4,6 +4,7 @@
 use super::brake;
 use super::explain::moment;
 use super::paper::{Paper, Tone};
+use super::plan::escaped;
 use super::said::{document, document_line, say};
 use super::show;
 use super::table::{Cell, Table};
@@ -12,6 +13,8 @@ use super::{Client, Connect};
 use crate::End;
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCompleter;
+use groundstate_api::audit::Audit;
 use groundstate_api::event::Happened;
 use groundstate_api::fleet::FleetView;
 use groundstate_api::text::{counted, inert};
@@ -40,7 +43,7 @@ pub(crate) enum WebhookCommand {
 /// Show who ordered what, from where, and what came of it.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  groundstate audit --since 1d\n  groundstate audit --by operator:ana"
+    after_help = "Examples:\n  groundstate audit --since 1d\n  groundstate audit --by operator:ana\n  groundstate audit --node n1 --all"
 )]
 pub(crate) struct AuditArgs {
     /// Only since then: 90s, 15min, 2h, 3d ago, or a moment such as 2026-11-22T10:00:00Z.
@@ -49,6 +52,12 @@ pub(crate) struct AuditArgs {
     /// Only what this caller ordered, for example operator:ana.
     #[arg(long, value_name = "WHO")]
     by: Option<String>,
+    /// Only orders about this node.
+    #[arg(long, value_name = "NODE", add = ArgValueCompleter::new(super::names::complete))]
+    node: Option<String>,
+    /// Also what only asked what would come of it: plans and dry runs.
+    #[arg(long)]
+    all: bool,
     /// Print the API's events, one JSON document in each line.
     #[arg(long)]
     json: bool,
@@ -163,11 +172,14 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<End> {
     let client = Client::new(&args.connect)?;
     let since = args.since.as_deref();
     let since = since.map(|text| moment_of(text, now())).transpose()?;
-    let mut table = Table::new(&["EVENT", "WHEN (UTC)", "BY", "FROM", "DID", "STATUS"]);
+    let mut table = Table::new(&["EVENT", "WHEN (UTC)", "BY", "FROM", "DID", "STATUS"])
+        .whole(&["WHEN (UTC)", "STATUS"]);
+    let wanted = wanted(args, since);
     let (mut after, mut rows) = (0, 0);
     loop {
-        let page: EventPage = client.get(&format!("{}?after={after}", paths::AUDIT))?;
-        if page.events.is_empty() {
+        let page: EventPage = client.get(&format!("{}?after={after}{wanted}", paths::AUDIT))?;
+        // A page may be empty because what it looked through was not wanted.
+        if page.events.is_empty() && page.next_after <= after {
             break;
         }
         after = page.next_after;
@@ -175,11 +187,6 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<End> {
             let Happened::Audited { audit } = &event.what else {
                 continue;
             };
-            let early = since.is_some_and(|since| event.at < since);
-            let other = args.by.as_ref().is_some_and(|by| *by != audit.by);
-            if early || other {
-                continue;
-            }
             rows += 1;
             if args.json {
                 document_line(&serde_json::to_string(event)?)?;
@@ -195,7 +202,7 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<End> {
                 show::moment(event.at).into(),
                 audit.by.as_str().into(),
                 audit.from.as_str().into(),
-                audit.did.as_str().into(),
+                did(audit).into(),
                 Cell::new(tone, audit.status.to_string()),
             ]);
         }
@@ -208,6 +215,23 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<End> {
         })?;
     }
     Ok(End::Done)
+}
+
+/// What is asked of the audit trail beside its page.
+fn wanted(args: &AuditArgs, since: Option<Millis>) -> String {
+    let named = |name: &str, value: &Option<String>| match value {
+        Some(value) => format!("&{name}={}", escaped(value)),
+        None => String::new(),
+    };
+    let since = since.map(|at| at.0.to_string());
+    let dry_runs = if args.all { "" } else { "&dry_runs=false" };
+    named("by", &args.by) + &named("node", &args.node) + &named("since", &since) + dry_runs
+}
+
+/// What was ordered, as the table has it.
+fn did(audit: &Audit) -> String {
+    let asked = if audit.dry_run { " (dry run)" } else { "" };
+    format!("{}{asked}", audit.did)
 }
 
 pub(crate) fn webhook(command: &WebhookCommand) -> Result<End> {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate node list`.
 
-use groundstate_api::text::counted;
 use super::nodes::{self, Filter, Listed, natural};
 use super::paper::{Paper, Tone};
 use super::said::{document, say};
@@ -11,10 +10,14 @@ use super::{Client, Connect};
 use crate::End;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use groundstate_api::Millis;
 use groundstate_api::run::StepState;
+use groundstate_api::text::{counted, inert};
 use groundstate_api::view::{NodeView, Phase};
+use groundstate_api::{Millis, Reason, explain};
 use std::cmp::Ordering;
+
+/// Where words stand behind `do now:`.
+const INDENT: usize = 11;
 
 /// What the list is sorted by.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -98,7 +101,7 @@ fn order(sort: Sort, a: &Listed, b: &Listed) -> Ordering {
 /// The list as a table.
 pub(crate) fn page(nodes: &[&Listed], now: Millis, paper: Paper) -> String {
     let mut table = Table::new(&[
-        "NODE", "RACK", "UNIT", "PHASE", "SINCE", "STEP", "DONE", "ETA", "WHY",
+        "NODE", "RACK", "UNIT", "PHASE", "FOR", "STEP", "DONE", "ETA", "WHY",
     ]);
     for node in nodes {
         let view = &node.view;
@@ -141,17 +144,26 @@ pub(crate) fn step(view: &NodeView) -> (&'static str, String) {
     (step.as_str(), far)
 }
 
-/// Why, in a line: nothing where all is as it should be.
+/// Why, in a line: nothing where all is as it should be. Where somebody is waited for, that is said even where nobody said why.
 pub(crate) fn why(view: &NodeView) -> String {
-    let reason = view.reason.as_ref();
-    reason.map_or_else(String::new, |reason| {
-        format!("{} [{}]", reason.what, reason.code)
-    })
+    let says = |reason: &Reason| format!("{} [{}]", reason.what, reason.code);
+    match (&view.reason, Tone::of(view.phase)) {
+        (Some(reason), _) => says(reason),
+        (None, Tone::Bad | Tone::Warn) => says(&explain::reason_of(view)),
+        (None, _) => String::new(),
+    }
 }
 
-/// One node, after an order: the same columns as far as the answer has them.
+/// Nodes after an order: the same columns as far as the answer has them. Why a single one waits is below them, whole, with what
+/// a person can do.
 pub(crate) fn view_page(views: &[NodeView], paper: Paper) -> String {
-    let mut table = Table::new(&["NODE", "PHASE", "SINCE", "STEP", "DONE", "WHY"]);
+    let alone = match views {
+        [view] if !why(view).is_empty() => Some(explain::reason_of(view)),
+        _ => None,
+    };
+    let mut head = vec!["NODE", "PHASE", "FOR", "STEP", "DONE"];
+    head.extend(alone.is_none().then_some("WHY"));
+    let mut table = Table::new(&head);
     let now = now();
     for view in views {
         let (step, progress) = step(view);
@@ -165,5 +177,15 @@ pub(crate) fn view_page(views: &[NodeView], paper: Paper) -> String {
         ];
         table.row(cells);
     }
-    table.page(paper)
+    let mut page = table.page(paper);
+    if let Some(reason) = alone {
+        for (name, words) in [
+            ("why:", format!("{} [{}]", reason.what, reason.code)),
+            ("do now:", reason.next_step.clone()),
+        ] {
+            let words = paper.folded(Tone::Plain, &inert(&words), INDENT, INDENT);
+            page.push_str(&format!("\n  {name:<width$}{words}", width = INDENT - 2));
+        }
+    }
+    page
 }

@@ -98,7 +98,7 @@ impl std::error::Error for Refused {}
 fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| {
         format!(
-            "{} cannot be read; --credential names the folder that groundstate up has made",
+            "{} cannot be read; --credential names the folder pki/operator in the state directory of groundstate up",
             path.display()
         )
     })

@@ -165,7 +165,11 @@ mod tests {
         assert_eq!(Paper::plain(None).folded(Tone::Bad, text, 7, 2), text);
         for columns in 0..90 {
             let folded = Paper::plain(Some(columns)).folded(Tone::Plain, text, 3, 1);
-            let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            let words = |text: &str| {
+                text.split_whitespace()
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            };
             assert_eq!(words(&folded), words(text));
         }
     }

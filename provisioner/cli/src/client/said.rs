@@ -208,7 +208,10 @@ mod tests {
         let once = "reading a: No such file or directory (os error 2)";
         let twice = anyhow::Error::new(missing()).context(once);
         assert_eq!(causes(&twice), once);
-        assert_eq!(causes(&anyhow::Error::new(missing()).context("reading a")), once);
+        assert_eq!(
+            causes(&anyhow::Error::new(missing()).context("reading a")),
+            once
+        );
         let longer = anyhow::Error::new(missing()).context(format!("{once}; write it"));
         assert_eq!(causes(&longer), format!("{once}; write it"));
     }

@@ -39,6 +39,8 @@ impl<T: AsRef<str>> From<T> for Cell {
 pub(crate) struct Table {
     head: Vec<&'static str>,
     rows: Vec<Vec<Cell>>,
+    /// The columns that are cut last.
+    whole: Vec<&'static str>,
 }
 
 impl Table {
@@ -47,7 +49,14 @@ impl Table {
         Self {
             head: head.to_vec(),
             rows: Vec::new(),
+            whole: Vec::new(),
         }
+    }
+
+    /// Columns that tell nothing when they are cut, such as moments: all others give way first.
+    pub(crate) fn whole(mut self, columns: &[&'static str]) -> Self {
+        self.whole = columns.to_vec();
+        self
     }
 
     /// One more row.
@@ -76,12 +85,20 @@ impl Table {
             return widths;
         };
         let gaps = GAP * widths.len().saturating_sub(1);
+        let last = |at: usize| {
+            self.head
+                .get(at)
+                .is_some_and(|name| self.whole.contains(name))
+        };
         loop {
             let wide = widths.iter().sum::<usize>() + gaps;
             // What is widest tells most, and can lose most.
-            let widest = widths.iter_mut().filter(|width| **width > NARROW).max();
+            let wide_ones = widths.iter_mut().enumerate();
+            let widest = wide_ones
+                .filter(|(_, width)| **width > NARROW)
+                .max_by_key(|(at, width)| (!last(*at), **width));
             match widest {
-                Some(width) if wide > columns => *width -= 1,
+                Some((_, width)) if wide > columns => *width -= 1,
                 Some(_) | None => return widths,
             }
         }
@@ -157,6 +174,22 @@ mod tests {
             let wide = page.lines().map(|line| line.width()).max().unwrap();
             assert!(wide <= columns.max(NARROW * 3 + GAP * 2), "{page}");
         }
+    }
+
+    #[test]
+    fn a_column_that_tells_nothing_when_cut_is_cut_last() {
+        let mut table = Table::new(&["WHEN", "WHAT"]).whole(&["WHEN"]);
+        table.row(["2026-11-23 00:12:37Z".into(), "something short".into()]);
+        let page = |columns| table.page(Paper::plain(Some(columns)));
+        expect![[r"
+            WHEN                  WHAT
+            2026-11-23 00:12:37Z  somet…"]]
+        .assert_eq(&page(28));
+        assert!(
+            page(20).lines().all(|line| line.width() <= 20),
+            "{}",
+            page(20)
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::show::moment;
 use groundstate_api::text::inert;
-use groundstate_api::ticket::{Ticket, TicketPart};
+use groundstate_api::ticket::{Ticket, TicketMachine, TicketPart};
 
 /// The ticket, narrow enough for any printer.
 pub(crate) fn page(ticket: &Ticket) -> String {
@@ -23,24 +23,15 @@ pub(crate) fn page(ticket: &Ticket) -> String {
         format!("WHY:    {} [{}]", inert(&ticket.what), ticket.code),
     ];
     let machine = &ticket.machine;
-    let unit = machine
-        .unit
-        .map_or_else(String::new, |unit| format!(", unit {unit}"));
-    let rack = machine
-        .rack
-        .as_deref()
-        .unwrap_or("no rack in the site file");
-    lines.push(format!(
-        "WHERE:  {}{unit}  {}",
-        inert(rack),
-        inert(&machine.place)
-    ));
-    lines.push(format!(
-        "        {}, serial {}, MAC {}",
-        inert(&machine.model),
-        inert(&machine.serial),
-        machine.mac
-    ));
+    lines.push(format!("WHERE:  {}", inert(&place(machine))));
+    let known = [
+        inert(&machine.model).into_owned(),
+        format!("serial {}", inert(&machine.serial)),
+        format!("MAC {}", machine.mac),
+    ];
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let known = known.iter().copied().filter(|one| !one.is_empty());
+    lines.push(format!("        {}", known.collect::<Vec<_>>().join(", ")));
     let mut add = |name: &str, words: &[String]| {
         for (at, word) in words.iter().enumerate() {
             let name = if at == 0 { name } else { "" };
@@ -58,6 +49,27 @@ pub(crate) fn page(ticket: &Ticket) -> String {
     add("AFTER:", &ticket.after);
     add("ALSO:", &ticket.also);
     lines.join("\n")
+}
+
+/// `rack r1, units 4 to 5, bay 2; hall 1, row A`, as far as the site file says.
+fn place(machine: &TicketMachine) -> String {
+    let Some(rack) = &machine.rack else {
+        return "the site file does not say (the node has no slot)".to_owned();
+    };
+    let units = machine.unit.map(|unit| match machine.height {
+        0 | 1 => format!(", unit {unit}"),
+        height => format!(", units {unit} to {}", unit.saturating_add(height - 1)),
+    });
+    let bay = machine.bay.map(|bay| format!(", bay {bay}"));
+    let stands = match machine.place.trim() {
+        "" => String::new(),
+        place => format!("; {place}"),
+    };
+    format!(
+        "rack {rack}{}{}{stands}",
+        units.unwrap_or_default(),
+        bay.unwrap_or_default()
+    )
 }
 
 /// What it is, where, and how to know it.
@@ -81,4 +93,37 @@ fn part_line(part: &TicketPart) -> String {
         format!(", serial {}", place.serial)
     };
     format!("{}{serial}", words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_is_said_as_far_as_it_is_known() {
+        let mut machine = TicketMachine {
+            rack: None,
+            place: String::new(),
+            unit: None,
+            height: 1,
+            bay: None,
+            power: Vec::new(),
+            port: None,
+            model: String::new(),
+            serial: "S1".into(),
+            mac: groundstate_api::MacAddr([2, 0, 0, 0, 0, 1]),
+        };
+        assert!(place(&machine).starts_with("the site file does not say"));
+        machine.rack = Some("r1".into());
+        assert_eq!(place(&machine), "rack r1");
+        machine.unit = Some(4);
+        assert_eq!(place(&machine), "rack r1, unit 4");
+        machine.height = 2;
+        machine.bay = Some(1);
+        machine.place = " hall 1, row A ".into();
+        assert_eq!(
+            place(&machine),
+            "rack r1, units 4 to 5, bay 1; hall 1, row A"
+        );
+    }
 }

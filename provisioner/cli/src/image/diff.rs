@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate image diff`: what a disk that has one image would fetch and write to have another.
 
-use groundstate_api::text::counted;
 use super::named::Named;
 use super::state::StateArgs;
 use crate::End;
 use anyhow::Result;
 use clap::Args;
+use groundstate_api::text::counted;
 use image_repo::{Change, DiffReport};
 
 /// Ranges that are listed; `--json` has all of them.

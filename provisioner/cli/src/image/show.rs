@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate image show`: everything that is known of an image, for people.
 
-use groundstate_api::text::counted;
 use super::format::kind_word;
 use super::ls::signed_text;
 use super::named::{Named, now};
@@ -11,6 +10,7 @@ use anyhow::Result;
 use clap::Args;
 use groundstate_api::Bytes;
 use groundstate_api::image::{Architecture, BootEntry, RequiredFirmware};
+use groundstate_api::text::counted;
 use groundstate_api::trust::SignedStatus;
 use image_repo::ImageShow;
 use image_repo::formats;

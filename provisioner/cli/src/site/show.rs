@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate site show | export | import | check | drift`.
 
-use groundstate_api::text::counted;
 use super::{CheckArgs, ExportArgs, Format, ImportArgs, ShowArgs, file, page, xml};
 use crate::End;
 use crate::client::paper::Paper;
@@ -11,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use groundstate_api::paths;
 use groundstate_api::site::Site;
 use groundstate_api::site_plan::Drift;
+use groundstate_api::text::counted;
 use provisioner::credential::Credentials;
 use provisioner::site::unusable_credentials;
 use std::io::Write as _;

@@ -96,7 +96,10 @@ fn header(state: &State, theme: Theme, width: u16) -> Vec<Line<'static>> {
         } else {
             "wait"
         };
-        more.push(format!("{} {wait}", counted(state.fleet.machines, "machine")));
+        more.push(format!(
+            "{} {wait}",
+            counted(state.fleet.machines, "machine")
+        ));
     }
     if !state.fleet.measures.is_empty() {
         more.push(counted(state.fleet.measures.len(), "measure"));
@@ -280,7 +283,7 @@ impl Columns {
             (self.bar, "DONE"),
             (self.rate, "RATE"),
             (self.eta, "ETA"),
-            (self.since, "SINCE"),
+            (self.since, "FOR"),
             (self.why, "WHY"),
         ];
         let mut text = "  ".to_owned();

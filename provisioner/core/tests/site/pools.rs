@@ -278,12 +278,16 @@ fn what_changes_of_pools_is_told_by_their_names() {
     };
     let mut after = pooled();
     after.racks = site().racks;
-    expect![[r#""#]].assert_eq(&lines(&site(), &after));
+    expect![[r#"
+        + pool here [first (nothing) -> 10.20.130.1 | last (nothing) -> 10.20.130.9 | name (nothing) -> here]
+        + pool row-a [dns (nothing) -> 10.40.0.53 | first (nothing) -> 10.40.1.100 | last (nothing) -> 10.40.1.149 | lease_secs (nothing) -> 600 | name (nothing) -> row-a | network (nothing) -> 10.40.1.0/24 | rack (nothing) -> r1 | reservation[52:54:00:00:01:01].address (nothing) -> 10.40.1.10 | reservation[52:54:00:00:01:01].host_name (nothing) -> r1-01.example.net | reservation[52:54:00:00:01:01].mac (nothing) -> 52:54:00:00:01:01 | router (nothing) -> 10.40.1.1]
+        + pool row-a-more [first (nothing) -> 10.40.1.200 | last (nothing) -> 10.40.1.220 | name (nothing) -> row-a-more | network (nothing) -> 10.40.1.0/24]"#]].assert_eq(&lines(&site(), &after));
     let before = after.clone();
     after.network.pools[0].last = "10.40.1.160".parse().unwrap();
     after.network.pools[0].reservations[0].address = "10.40.1.12".parse().unwrap();
     after.network.pools.remove(2);
     expect![[r#"
-        ~ network.pool: network.pool[here].first 10.20.130.1 -> (nothing), network.pool[here].last 10.20.130.9 -> (nothing), network.pool[here].name here -> (nothing), network.pool[row-a].last 10.40.1.149 -> 10.40.1.160 and 1 more [network.pool[here].first 10.20.130.1 -> (nothing) | network.pool[here].last 10.20.130.9 -> (nothing) | network.pool[here].name here -> (nothing) | network.pool[row-a].last 10.40.1.149 -> 10.40.1.160 | network.pool[row-a].reservation[0].address 10.40.1.10 -> 10.40.1.12]"#]]
+        - pool here [first 10.20.130.1 -> (nothing) | last 10.20.130.9 -> (nothing) | name here -> (nothing)]
+        ~ pool row-a: last 10.40.1.149 -> 10.40.1.160, reservation[52:54:00:00:01:01].address 10.40.1.10 -> 10.40.1.12 [last 10.40.1.149 -> 10.40.1.160 | reservation[52:54:00:00:01:01].address 10.40.1.10 -> 10.40.1.12]"#]]
     .assert_eq(&lines(&before, &after));
 }

@@ -49,7 +49,10 @@ impl TimeLine {
             let from = thousandths(t.began.since(start).0, whole);
             TimeRow {
                 what: t.what.clone(),
-                at: format!("+{}", t.began.since(start)),
+                at: match t.began.since(start) {
+                    Millis(0) => "+0 s".to_owned(),
+                    later => format!("+{later}"),
+                },
                 took: match t.took {
                     Some(took) => took.to_string(),
                     None => format!("{took}, goes on"),

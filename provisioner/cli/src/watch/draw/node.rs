@@ -14,7 +14,10 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Paragraph, Wrap};
+use unicode_width::UnicodeWidthStr as _;
 
+/// Where the words of an explanation begin, behind `by itself:`.
+const INDENT: usize = 13;
 /// Rows below which no event fits beside the explanation.
 const EVENTS_FROM: usize = 3;
 
@@ -24,9 +27,9 @@ pub(super) fn pane(frame: &mut Frame<'_>, state: &State, theme: Theme, area: Rec
         frame.render_widget(Block::bordered(), area);
         return;
     };
-    let mut lines = words(state, theme);
     let room = usize::from(area.height.saturating_sub(2));
     let wide = usize::from(area.width.saturating_sub(2)).max(1);
+    let mut lines = words(state, theme, wide);
     let used: usize = lines
         .iter()
         .map(|line| line.width().div_ceil(wide).max(1))
@@ -50,7 +53,8 @@ pub(super) fn page(frame: &mut Frame<'_>, state: &mut State, theme: Theme, area:
         return;
     };
     let title = format!(" {}, {} ", row.view.node, row.view.mac);
-    let mut lines = words(state, theme);
+    let wide = usize::from(area.width.saturating_sub(2)).max(1);
+    let mut lines = words(state, theme, wide);
     lines.push(Line::default());
     lines.push(Line::styled("Newest events:", theme.tone(Tone::Bold)));
     lines.extend(events(state, theme).into_iter().rev());
@@ -64,7 +68,7 @@ pub(super) fn page(frame: &mut Frame<'_>, state: &mut State, theme: Theme, area:
     frame.render_widget(text.block(Block::bordered().title(title)), area);
 }
 
-fn words(state: &State, theme: Theme) -> Vec<Line<'static>> {
+fn words(state: &State, theme: Theme, wide: usize) -> Vec<Line<'static>> {
     let Some(row) = state.chosen_row() else {
         return Vec::new();
     };
@@ -76,17 +80,35 @@ fn words(state: &State, theme: Theme) -> Vec<Line<'static>> {
         }
         Some(_) | None => explain::lines(&row.view, eta, &|at| moment(at, state.now)).join("\n"),
     };
-    let lines = text.lines().enumerate().map(|(at, line)| {
-        let line = inert(line).into_owned();
-        if at == 0 {
-            Line::styled(line, theme.phase(row.view.phase))
+    let lines = text.lines().enumerate().flat_map(|(at, line)| {
+        let style = if at == 0 {
+            theme.phase(row.view.phase)
         } else if line.starts_with("  do now:") {
-            Line::styled(line, theme.tone(Tone::Bold))
+            theme.tone(Tone::Bold)
         } else {
-            Line::from(line)
-        }
+            theme.tone(Tone::Plain)
+        };
+        let indent = if line.starts_with("  ") { INDENT } else { 2 };
+        let lines = folded(&inert(line), wide, indent);
+        lines.into_iter().map(move |line| Line::styled(line, style))
     });
     lines.collect()
+}
+
+/// The line by words in lines that fit, those after the first as far in as what they go on with.
+fn folded(text: &str, wide: usize, indent: usize) -> Vec<String> {
+    let indent = indent.min(wide / 3);
+    let (mut lines, mut line) = (Vec::new(), String::new());
+    for word in text.split_inclusive(' ') {
+        let fits = line.width() + word.trim_end().width() <= wide;
+        if !fits && line.width() > indent {
+            lines.push(std::mem::take(&mut line).trim_end().to_owned());
+            line = " ".repeat(indent);
+        }
+        line.push_str(word);
+    }
+    lines.push(line.trim_end().to_owned());
+    lines
 }
 
 fn events(state: &State, theme: Theme) -> Vec<Line<'static>> {
@@ -102,4 +124,25 @@ fn events(state: &State, theme: Theme) -> Vec<Line<'static>> {
         ])
     });
     events.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::folded;
+
+    #[test]
+    fn a_long_line_goes_on_below_its_words() {
+        let text = "  do now:    repair it (groundstate node repair r1-04)";
+        assert_eq!(
+            folded(text, 40, 13),
+            [
+                "  do now:    repair it (groundstate node",
+                "             repair r1-04)"
+            ]
+        );
+        assert_eq!(folded(text, 80, 13), [text]);
+        assert_eq!(folded("", 10, 2), [""]);
+        let long = "x".repeat(50);
+        assert_eq!(folded(&long, 10, 2), [long]);
+    }
 }

@@ -15,6 +15,9 @@ use ratatui::widgets::{Block, Paragraph};
 /// Columns of the numbers of units.
 const AXIS: usize = 3;
 
+/// The narrowest frame: what the signs mean stands in it.
+const NARROW: usize = 11;
+
 /// How racks fit.
 struct Fit {
     /// Units in a row of the screen.
@@ -45,8 +48,9 @@ impl Fit {
 /// Columns that all racks would take, with the frame.
 pub(super) fn width(state: &State, area: Rect) -> u16 {
     let height = usize::from(area.height.saturating_sub(3));
-    let wide =
-        Fit::of(&state.racks, height).map_or(0, |fit| AXIS + fit.column * state.racks.len() + 2);
+    let wide = Fit::of(&state.racks, height).map_or(0, |fit| {
+        (AXIS + fit.column * state.racks.len() + 2).max(NARROW)
+    });
     u16::try_from(wide).unwrap_or(u16::MAX)
 }
 
@@ -79,10 +83,35 @@ pub(super) fn draw(frame: &mut Frame<'_>, state: &State, theme: Theme, area: Rec
     for row in 0..fit.rows {
         lines.push(units(state, &shown, &fit, row, chosen_node, theme));
     }
+    lines.extend(legend(state, usize::from(area.height), fit.rows, theme));
     frame.render_widget(
         Paragraph::new(lines).block(Block::bordered().title(title)),
         area,
     );
+}
+
+/// What the signs mean that are no letter of a phase, where there is room below the racks.
+fn legend(state: &State, height: usize, rows: usize, theme: Theme) -> Vec<Line<'static>> {
+    let has = |wanted: &dyn Fn(&Unit) -> bool| {
+        let mut units = state.racks.iter().flat_map(|rack| &rack.units);
+        units.any(wanted)
+    };
+    let signs = [
+        (has(&|unit| matches!(unit, Unit::Switch)), "= switch"),
+        (has(&|unit| matches!(unit, Unit::Pdu)), "# PDU"),
+    ];
+    let signs: Vec<_> = signs
+        .into_iter()
+        .filter(|(is_there, _)| *is_there)
+        .collect();
+    // The frame, the names and a line between.
+    if signs.is_empty() || rows + signs.len() + 4 > height {
+        return Vec::new();
+    }
+    let lines = signs
+        .into_iter()
+        .map(|(_, says)| Line::styled(says, theme.tone(Tone::Dim)));
+    std::iter::once(Line::default()).chain(lines).collect()
 }
 
 fn names(racks: &[&Rack], fit: &Fit, chosen: Option<usize>, theme: Theme) -> Line<'static> {
