@@ -309,7 +309,7 @@ impl World {
 
     /// Orders a run of every node that is in one of these phases.
     async fn order_who(&mut self, are: &[Phase]) {
-        let phases = self.phases();
+        let phases = self.phases().clone();
         let paths: Vec<String> = self
             .of
             .members()
@@ -390,15 +390,13 @@ impl World {
         let phases = self.phases().clone();
         let are = phases.values().filter(|one| **one == phase).count();
         let all = are == usize::try_from(self.of.nodes).unwrap();
-        if !all {
-            assert!(
-                Instant::now() < until,
-                "{are} of {} are {phase:?}: {phases:?}\n{:?}\n{}",
-                self.of.nodes,
-                self.swarm.as_ref().unwrap().tally().failures(),
-                self.last_words()
-            );
-        }
+        assert!(
+            all || Instant::now() < until,
+            "{are} of {} are {phase:?}: {phases:?}\n{:?}\n{}",
+            self.of.nodes,
+            self.swarm.as_ref().unwrap().tally().failures(),
+            self.last_words()
+        );
         all
     }
 
