@@ -7,6 +7,8 @@
     reason = "a test that unwraps what is not there has failed"
 )]
 
+#[path = "pxe_server/activated.rs"]
+mod activated;
 #[path = "pxe_server/world.rs"]
 mod world;
 
@@ -18,6 +20,21 @@ use std::time::Duration;
 use world::{World, in_two_namespaces, run, text};
 
 const OWN: &str = "10.55.0.1";
+
+/// A DISCOVER of PXE firmware of this architecture, from this address.
+fn discover(architecture: u8, from: [u8; 4]) -> Vec<u8> {
+    let mut packet = vec![1, 1, 6, 0, 1, 2, 3, 4, 0, 0, 0, 0];
+    packet.extend_from_slice(&from);
+    packet.resize(28, 0);
+    packet.extend_from_slice(&[0x52, 0x54, 0, 9, 9, 9]);
+    packet.resize(236, 0);
+    packet.extend_from_slice(&[99, 130, 83, 99]);
+    packet.extend_from_slice(&[53, 1, 1, 60, 9]);
+    packet.extend_from_slice(b"PXEClient");
+    packet.extend_from_slice(&[93, 2, 0, architecture, 255]);
+    packet.resize(300, 0);
+    packet
+}
 
 #[test]
 fn a_folder_is_served_to_clients_that_nobody_here_wrote() {
@@ -116,8 +133,14 @@ fn a_file_that_is_dropped_in_is_found_and_a_kept_copy_is_known() {
             (["-H", "If-None-Match: \"other\""], "200"),
             (["-H", "If-Match: \"other\""], "412"),
             (["-H", "If-Match: \"other\", *"], "200"),
-            (["-H", "If-Unmodified-Since: Mon, 01 Jan 2001 00:00:00 GMT"], "412"),
-            (["-H", "If-Unmodified-Since: Fri, 01 Jan 2100 00:00:00 GMT"], "200"),
+            (
+                ["-H", "If-Unmodified-Since: Mon, 01 Jan 2001 00:00:00 GMT"],
+                "412",
+            ),
+            (
+                ["-H", "If-Unmodified-Since: Fri, 01 Jan 2100 00:00:00 GMT"],
+                "200",
+            ),
             // A header that is no date is none.
             (["-H", "If-Unmodified-Since: yesterday"], "200"),
             (["-H", "Range: Bytes=1-2"], "206"),
@@ -263,6 +286,16 @@ fn what_a_machine_would_get_is_told_while_the_service_runs() {
         assert_eq!(json[0]["length"], 10);
         assert_ne!(json[0]["address"], address.as_str());
         served.stop();
+        // Beside another DHCP server the address is that one's, and a machine without a file hears nothing.
+        let beside = ["--proxy", "--explain", "52:54:00:00:00:02"];
+        let told = text(world.command(&beside), 0);
+        for part in [
+            "bios\n  address    the other DHCP server's\n  boot file  pxelinux.0 by TFTP from 10.55.0.1, 10 bytes",
+            "uefi-pxe\n  answer     none: there is nothing for this machine to boot\n",
+        ] {
+            assert!(told.contains(part), "{part:?} is not in {told}");
+        }
+        assert!(!told.contains("of the pool"), "{told}");
     });
 }
 
@@ -400,6 +433,35 @@ fn wrong_usage_and_faults_are_told_before_anything_is_opened() {
         (vec!["--pool", "10.0.0.1"], 2, "10.0.0.100-10.0.0.199"),
         (vec!["--boot-file", "amiga=x"], 2, "uefi-http"),
         (vec!["--explain", "x"], 2, "six pairs"),
+        (vec!["--http-port", "0"], 2, "1..=65535"),
+        (
+            vec![
+                "--interface",
+                "lo",
+                "--boot-dir",
+                "/etc/passwd",
+                "--pool",
+                "127.0.0.5-9",
+                "--check",
+            ],
+            1,
+            "cannot read the boot folder /etc/passwd: Not a directory",
+        ),
+        (
+            vec![
+                "--interface",
+                "lo",
+                "--boot-dir",
+                "/sys/class/net",
+                "--pool",
+                "127.0.0.5-9",
+                "--boot-file",
+                "bios=own.0",
+                "--check",
+            ],
+            0,
+            "BIOS PXE machines get an address and nothing to boot: \"own.0\" is named for bios, and there is no such file",
+        ),
         (vec![], 1, "--interface is missing"),
         (vec!["--interface", "lo"], 1, "--boot-dir is missing"),
         (

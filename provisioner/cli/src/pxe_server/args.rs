@@ -58,7 +58,7 @@ pub(crate) struct PxeServerArgs {
     #[arg(long, value_name = "SECONDS")]
     pub(crate) lease_secs: Option<u32>,
     /// The TCP port of HTTP boot files. [default: 80]
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) http_port: Option<u16>,
     /// The kernel command line for vmlinuz. [default: what the file cmdline in the folder says]
     #[arg(long, value_name = "TEXT")]

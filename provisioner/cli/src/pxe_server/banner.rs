@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What is said at the start: what is served where, for whom, and what is missing.
 
-use groundstate_api::text::counted;
+use super::interface;
 use super::settings::Settings;
 use crate::up::say;
 use groundstate_api::MacAddr;
 use groundstate_api::boot::{BootAnswer, BootQuestion, BootRecipe};
+use groundstate_api::text::counted;
 use pxe_core::rules::Asker;
 use pxe_server::{BootDir, BootService, FolderPolicy};
 use std::path::Path;
@@ -32,6 +33,13 @@ pub(super) fn say_all(
         "interface   {}, {own}, {leases}",
         settings.interface
     ));
+    let down = |own: &interface::Own| own.is_on(&settings.interface) && !own.is_up;
+    if interface::on_all().is_ok_and(|all| all.iter().any(down)) {
+        let name = &settings.interface;
+        say(&format!(
+            "WARNING     {name} is down, so nobody is heard: ip link set {name} up"
+        ));
+    }
     if settings.dhcp6.is_some() {
         say("IPv6        DHCPv6, router advertisements, TFTP and HTTP");
     }
@@ -51,7 +59,7 @@ pub(super) fn say_all(
 }
 
 /// A line for each kind of client: what it gets, or what to do so that it gets something.
-pub(super) fn for_whom(policy: &FolderPolicy) -> Vec<String> {
+pub(super) fn for_whom(policy: &FolderPolicy, named: &[(Asker, String)]) -> Vec<String> {
     Asker::ALL
         .into_iter()
         .filter_map(|asker| {
@@ -62,7 +70,14 @@ pub(super) fn for_whom(policy: &FolderPolicy) -> Vec<String> {
                 BootAnswer::MaintenanceOs
                 | BootAnswer::LocalDisk { .. }
                 | BootAnswer::Refuse { .. } => Some(format!("{name:<20} by rule")),
-                BootAnswer::Nothing => missing(asker).map(|say| format!("WARNING     {say}")),
+                BootAnswer::Nothing => {
+                    let named = named.iter().find(|(kind, _)| *kind == asker);
+                    let said = match named {
+                        Some((_, file)) => Some(misnamed(asker, file)),
+                        None => missing(asker),
+                    };
+                    said.map(|say| format!("WARNING     {say}"))
+                }
             }
         })
         .collect()
@@ -88,6 +103,14 @@ fn what(recipe: &BootRecipe) -> String {
         }
         (None, None) => recipe.name.clone(),
     }
+}
+
+/// The file that somebody named for such machines is not there.
+fn misnamed(asker: Asker, file: &str) -> String {
+    format!(
+        "{} machines get an address and nothing to boot: {file:?} is named for {asker}, and there is no such file in the folder",
+        asker.words()
+    )
 }
 
 fn missing(asker: Asker) -> Option<String> {

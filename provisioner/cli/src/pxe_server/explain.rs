@@ -8,19 +8,23 @@ use super::state_dir;
 use crate::End;
 use crate::up::say;
 use anyhow::{Context as _, Result};
-use groundstate_api::boot::BootQuestion;
+use groundstate_api::boot::{BootAnswer, BootQuestion};
 use groundstate_api::{MacAddr, Millis, SystemUuid};
-use pxe_core::dhcp::{Action, Dropped, Event, Lease, LeaseState, Request, Server, Who};
+use pxe_core::dhcp::{Action, Event, Lease, LeaseState, Request, Server, Who};
 use pxe_core::names::{Wanted, file_names, read_path};
+use pxe_core::proxy::{Port, Proxy, ProxyAction, ProxyEvent, ProxyRequest};
 use pxe_core::rules::Asker;
 use pxe_server::{BootDir, FolderPolicy, kept_leases, script_text};
 use serde::Serialize;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const HEADER: usize = 236;
 const COOKIE: [u8; 4] = [99, 130, 83, 99];
+
+/// Where the address comes from beside another DHCP server.
+const THEIRS: &str = "the other DHCP server's";
 
 /// What one kind of client on this machine would get.
 #[derive(Debug, Serialize)]
@@ -76,6 +80,11 @@ pub(super) fn run(args: &PxeServerArgs, mac: MacAddr) -> Result<End> {
         kept.len(),
         state_dir.display()
     ));
+    if let Some(url) = &args.provisioner {
+        say(&format!(
+            "NOTE: {url} decides what machines boot while it is there; this is what the rules and the folder say"
+        ));
+    }
     for each in told {
         for line in each.lines() {
             say(&line);
@@ -95,8 +104,8 @@ struct World<'w> {
 
 impl World<'_> {
     fn tell(&self, asker: Asker) -> Result<Told> {
-        let mut server = Server::new(self.settings.dhcp.clone(), self.kept.iter().cloned())?;
-        let request = Request::parse(&discover(self.mac, self.uuid, asker))?;
+        let packet = discover(self.mac, self.uuid, asker);
+        let request = Request::parse(&packet)?;
         let question = BootQuestion {
             uuid: request.uuid.or(self.uuid),
             ..request.question()
@@ -113,22 +122,10 @@ impl World<'_> {
             because: decision.because,
             no_answer: None,
         };
-        let mut out = Vec::new();
-        let event = Event::Asked {
-            request: Box::new(request),
-            answer: decision.answer.clone(),
-        };
-        server.handle(now(), event, &mut out);
-        for action in out {
-            match action {
-                Action::Send { bytes, .. } => self.read(&bytes, &mut told),
-                Action::Dropped { why, .. } => told.no_answer = Some(words(&why)),
-                Action::Keep(_)
-                | Action::Saw { .. }
-                | Action::Step { .. }
-                | Action::Foreign { .. }
-                | Action::Probe { .. } => {}
-            }
+        if self.settings.proxy {
+            self.ask_beside(&packet, decision.answer.clone(), &mut told)?;
+        } else {
+            self.ask(request, decision.answer.clone(), &mut told)?;
         }
         let path = told.boot_file.as_deref().map(path_of);
         match path.as_deref().and_then(read_path) {
@@ -144,6 +141,44 @@ impl World<'_> {
             Some(Wanted::Metrics) | None => {}
         }
         Ok(told)
+    }
+
+    /// Puts it to the DHCP server.
+    fn ask(&self, request: Request, answer: BootAnswer, told: &mut Told) -> Result<()> {
+        let mut server = Server::new(self.settings.dhcp.clone(), self.kept.iter().cloned())?;
+        let mut out = Vec::new();
+        let request = Box::new(request);
+        server.handle(now(), Event::Asked { request, answer }, &mut out);
+        for action in out {
+            match action {
+                Action::Send { bytes, .. } => self.read(&bytes, told),
+                Action::Dropped { why, .. } => told.no_answer = Some(why.to_string()),
+                Action::Keep(_)
+                | Action::Saw { .. }
+                | Action::Step { .. }
+                | Action::Foreign { .. }
+                | Action::Probe { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts it to proxyDHCP, which gives no address.
+    fn ask_beside(&self, packet: &[u8], answer: BootAnswer, told: &mut Told) -> Result<()> {
+        let mut proxy = Proxy::new(self.settings.proxy_config())?;
+        let nobody = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68);
+        let asked = Box::new(ProxyRequest::parse(packet, Port::Dhcp, nobody)?);
+        let mut out = Vec::new();
+        proxy.handle(now(), ProxyEvent::Asked { asked, answer }, &mut out);
+        for action in out {
+            match action {
+                ProxyAction::Send { bytes, .. } => self.read(&bytes, told),
+                ProxyAction::Dropped { why, .. } => told.no_answer = Some(why.to_string()),
+                ProxyAction::Saw { .. } | ProxyAction::Step { .. } => {}
+            }
+        }
+        THEIRS.clone_into(&mut told.address_from);
+        Ok(())
     }
 
     /// The reply as the client would read it.
@@ -202,8 +237,10 @@ impl Told {
         if let Some(why) = &self.no_answer {
             say("answer", &format!("none: {why}"));
         }
-        if let Some(address) = self.address {
-            say("address", &format!("{address}, {}", self.address_from));
+        match self.address {
+            Some(address) => say("address", &format!("{address}, {}", self.address_from)),
+            None if self.address_from.is_empty() => {}
+            None => say("address", &self.address_from),
         }
         let is_url = self
             .boot_file
@@ -232,15 +269,13 @@ impl Told {
         {
             say(if n == 0 { "script" } else { "" }, line);
         }
-        for (n, line) in self.because.iter().enumerate() {
+        // A reason for people has several lines.
+        let because = self.because.iter().flat_map(|text| text.lines());
+        for (n, line) in because.enumerate() {
             say(if n == 0 { "because" } else { "" }, line);
         }
         lines
     }
-}
-
-fn words(why: &Dropped) -> String {
-    why.to_string()
 }
 
 fn now() -> Millis {

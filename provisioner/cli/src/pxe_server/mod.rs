@@ -17,7 +17,6 @@ mod state_dir;
 
 pub(crate) use args::PxeServerArgs;
 
-use groundstate_api::text::counted;
 use crate::End;
 use crate::client::Connect;
 use crate::remote::Remote;
@@ -26,6 +25,7 @@ use anyhow::{Context as _, Result, bail};
 use groundstate_api::MacAddr;
 use groundstate_api::boot::BootSighting;
 use groundstate_api::boot_session::ForeignServer;
+use groundstate_api::text::counted;
 use handed_over::HandedOver;
 use notify::Supervisor;
 use pxe_core::dhcp6::Dhcp6Config;
@@ -93,7 +93,7 @@ fn check(settings: &Settings) -> Result<End> {
         counted(settings.rules.rules.len(), "rule")
     ));
     let policy = FolderPolicy::new(settings.rules.clone(), folder);
-    for line in banner::for_whom(&policy) {
+    for line in banner::for_whom(&policy, &settings.rules.files) {
         say(&line);
     }
     Ok(End::Done)
@@ -153,6 +153,7 @@ async fn serve(args: &PxeServerArgs, settings: Settings) -> Result<()> {
     // Its words name the system's error already.
     let mut service = BootService::open(config, sockets, files, asked, told)
         .map_err(|error| anyhow::anyhow!("{error}"))?;
+    service.end_with_interface();
     beside(&mut service, &settings, &state_dir, proxy)
         .map_err(|error| anyhow::anyhow!("{error}"))?;
     admin_endpoint(&mut service, settings.admin.as_ref()).await?;
@@ -170,7 +171,9 @@ async fn serve(args: &PxeServerArgs, settings: Settings) -> Result<()> {
         Some(url) => say(&format!(
             "policy      what {url} says; their own disks while it is away"
         )),
-        None => banner::for_whom(&policy).iter().for_each(|line| say(line)),
+        None => banner::for_whom(&policy, &settings.rules.files)
+            .iter()
+            .for_each(|line| say(line)),
     }
     let running = Running {
         args: args.clone(),

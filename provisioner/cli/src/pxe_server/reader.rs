@@ -167,7 +167,7 @@ impl<'r, 't> Section<'r, 't> {
     /// Whether `true` or `false` stands there.
     pub(super) fn is_flag(&self, key: &'static str) -> bool {
         matches!(
-            self.value(key).map(Spanned::get_ref),
+            self.table.get(key).map(Spanned::get_ref),
             Some(DeValue::Boolean(_))
         )
     }

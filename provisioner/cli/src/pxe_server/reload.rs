@@ -13,6 +13,7 @@ const NAMES_MAX: usize = 8;
 /// What runs, and what it was told.
 pub(super) struct Running {
     pub(super) args: PxeServerArgs,
+    /// What is in force.
     pub(super) settings: Settings,
     pub(super) folder: Arc<BootDir>,
     pub(super) policy: Arc<FolderPolicy>,
@@ -31,11 +32,21 @@ impl Running {
             Ok(new) => new,
             Err(error) => return refused(&error),
         };
-        if let Err(error) = self.reloader.dhcp(new.dhcp.clone()) {
+        // A certificate that cannot be used is told now and not at the restart.
+        if let Err(error) = new.https() {
             return refused(&error);
         }
+        if let Some(why) = another_service(&self.settings, &new) {
+            return refused(&why);
+        }
+        let restart = needs_restart(&self.settings, &new);
+        let new = new.as_far_as_runs(&self.settings);
         if let Err(why) = self.beside(&new) {
             return refused(&why);
+        }
+        // It was checked when it was read.
+        if let Err(error) = self.reloader.dhcp(new.dhcp.clone()) {
+            return refused(&error);
         }
         self.policy.replace(new.rules.clone());
         let mut said = differences(&self.settings, &new);
@@ -46,7 +57,7 @@ impl Running {
             }
             Err(error) => said.push(format!("{error}; the files found before are served on")),
         }
-        said.extend(needs_restart(&self.settings, &new));
+        said.extend(restart);
         self.settings = new;
         if said.is_empty() {
             said.push("nothing has changed".to_owned());
@@ -61,13 +72,13 @@ impl Running {
     /// What is served beside DHCP, where it is and stays on.
     fn beside(&self, new: &Settings) -> Result<(), String> {
         let why = |error: &dyn std::fmt::Display| error.to_string();
-        if self.settings.proxy && new.proxy {
+        // First what may be refused: the interface's IPv6 addresses may have changed.
+        if let Some(config) = new.dhcp6_config().map_err(|error| why(&error))? {
+            self.reloader.dhcp6(config).map_err(|error| why(&error))?;
+        }
+        if new.proxy {
             let config = new.proxy_config();
             self.reloader.proxy(config).map_err(|error| why(&error))?;
-        }
-        let six = new.dhcp6_config().map_err(|error| why(&error))?;
-        if let Some(config) = six.filter(|_| self.settings.dhcp6.is_some()) {
-            self.reloader.dhcp6(config).map_err(|error| why(&error))?;
         }
         Ok(())
     }
@@ -144,18 +155,56 @@ fn differences(old: &Settings, new: &Settings) -> Vec<String> {
     said
 }
 
+/// What makes it another service: the one that runs goes on as it is until it is started again.
+fn another_service(old: &Settings, new: &Settings) -> Option<String> {
+    let address = |settings: &Settings| settings.dhcp.address;
+    if old.interface != new.interface {
+        let (was, is) = (&old.interface, &new.interface);
+        return Some(format!(
+            "the interface is {is} and was {was}; restart the service for it"
+        ));
+    }
+    if old.proxy != new.proxy {
+        let is = if new.proxy { "on" } else { "off" };
+        return Some(format!("proxy was turned {is}; restart the service for it"));
+    }
+    (address(old) != address(new)).then(|| {
+        format!(
+            "{}'s address is {} and was {} when the service started; restart it",
+            new.interface,
+            address(new),
+            address(old)
+        )
+    })
+}
+
+impl Settings {
+    /// What can be taken over while the service runs; the rest as it is in force.
+    fn as_far_as_runs(self, old: &Self) -> Self {
+        let mut new = Self {
+            boot_dir: old.boot_dir.clone(),
+            state_dir: old.state_dir.clone(),
+            tls: old.tls.clone(),
+            admin: old.admin.clone(),
+            capture: old.capture.clone(),
+            ..self
+        };
+        // URLs name the port that is served.
+        new.dhcp.http = old.dhcp.http;
+        new.bounds.limits = old.bounds.limits;
+        if old.dhcp6.is_some() != new.dhcp6.is_some() {
+            new.dhcp6.clone_from(&old.dhcp6);
+        }
+        new
+    }
+}
+
 fn needs_restart(old: &Settings, new: &Settings) -> Option<String> {
-    let http = |settings: &Settings| (settings.dhcp.address, settings.dhcp.http.port);
     let changed = [
-        ("interface", old.interface != new.interface),
-        (
-            "the interface's address or http_port",
-            http(old) != http(new),
-        ),
+        ("http_port", old.dhcp.http.port != new.dhcp.http.port),
         ("boot_dir", old.boot_dir != new.boot_dir),
         ("state_dir", old.state_dir != new.state_dir),
         ("tls", old.tls != new.tls),
-        ("proxy", old.proxy != new.proxy),
         (
             "dhcp6 on or off",
             old.dhcp6.is_some() != new.dhcp6.is_some(),

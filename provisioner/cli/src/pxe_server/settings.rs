@@ -243,9 +243,8 @@ fn command_line(args: &PxeServerArgs, file: Option<String>, boot_dir: &Path) -> 
         (None, None) => {
             let path = boot_dir.join(COMMAND_LINE_FILE);
             let text = match std::fs::read_to_string(&path) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    return Ok(String::new());
-                }
+                // Where the folder is none, that is told when it is opened.
+                Err(error) if is_missing(&error) => return Ok(String::new()),
                 read => read.with_context(|| format!("cannot read {}", path.display()))?,
             };
             (path.display().to_string(), text)
@@ -253,6 +252,11 @@ fn command_line(args: &PxeServerArgs, file: Option<String>, boot_dir: &Path) -> 
     };
     let line = CommandLine::parse(text.trim()).with_context(|| from)?;
     Ok(line.as_str().to_owned())
+}
+
+fn is_missing(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory)
 }
 
 #[cfg(test)]

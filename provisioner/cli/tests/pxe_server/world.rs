@@ -175,6 +175,26 @@ impl World {
         Served::start(self.command(more), None)
     }
 
+    /// By systemd-socket-activate, which binds these ports: those of UDP, then those of TCP.
+    pub(crate) fn serve_activated(&self, udp: &[&str], tcp: &[&str], more: &[&str]) -> Served {
+        let program = "systemd-socket-activate";
+        let mut command = Command::new(program);
+        let listen = |ports: &[&str]| {
+            ports
+                .iter()
+                .flat_map(|port| ["-l".into(), (*port).into()])
+                .collect::<Vec<String>>()
+        };
+        command
+            .arg("-d")
+            .args(listen(udp))
+            .arg(program)
+            .args(listen(tcp));
+        command.arg(env!("CARGO_BIN_EXE_groundstate"));
+        self.arguments(&mut command, more);
+        Served::start(command, None)
+    }
+
     /// Without any capability, with these sockets handed over.
     pub(crate) fn serve_unprivileged(
         &self,
@@ -283,6 +303,11 @@ impl Served {
         self.signal(Signal::SIGTERM);
         self.said_until("has stopped");
         assert!(self.child.wait().unwrap().success());
+    }
+
+    /// Waits for its end, with this status.
+    pub(crate) fn ended(&mut self, status: i32) {
+        assert_eq!(self.child.wait().unwrap().code(), Some(status));
     }
 
     fn signal(&self, signal: Signal) {
