@@ -206,13 +206,6 @@ fn reply(request: &Request<Incoming>, peer: IpAddr, desk: &Arc<Desk>) -> Reply {
 fn missed(desk: &Desk, peer: IpAddr, file: &str) {
     if let Some(mac) = desk.machine(peer) {
         let (via, file) = (Via::Http, file.to_owned());
-        desk.step(
-            mac,
-            BootStep::FileAsked {
-                via,
-                file: file.clone(),
-            },
-        );
         let why = "no such file".to_owned();
         desk.step(mac, BootStep::FileEnded { via, file, why });
     }

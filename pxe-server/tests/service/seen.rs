@@ -176,7 +176,6 @@ fn a_boot_is_joined_from_discover_to_kernel_and_a_power_cycle_begins_another() {
             format!("has {address}, boot file snponly.efi"),
             "asked for snponly.efi by TFTP".to_owned(),
             "got snponly.efi by TFTP".to_owned(),
-            "asked for missing.img by HTTP".to_owned(),
             "did not get missing.img by HTTP: no such file".to_owned(),
             "got vmlinuz by HTTP".to_owned(),
             "got initrd.img by HTTP".to_owned(),

@@ -67,6 +67,8 @@ impl Boot {
                 Asker::Ipxe => (Stage::IpxeAsking, *firmware),
                 Asker::OperatingSystem => return None,
             },
+            // Whoever asks by HTTP for what is not there may be a person with a browser, or a host that is up.
+            BootStep::FileEnded { via: Via::Http, .. } => return None,
             BootStep::FileAsked { .. } | BootStep::FileSent { .. } | BootStep::FileEnded { .. } => {
                 (Stage::Asking, None)
             }

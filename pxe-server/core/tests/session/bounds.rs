@@ -139,6 +139,30 @@ fn addresses_find_their_machine_and_the_newest_has_it() {
 }
 
 #[test]
+fn who_asks_by_http_for_what_is_not_there_begins_no_boot_and_in_a_boot_it_is_told() {
+    let missed = |n| Event::Step {
+        mac: mac(n),
+        step: BootStep::FileEnded {
+            via: Via::Http,
+            file: "favicon.ico".into(),
+            why: "no such file".into(),
+        },
+        about: About::default(),
+    };
+    let mut play = Play::new(Limits::default());
+    play.event(BEGAN, missed(1));
+    assert!(play.sessions.list(None).is_empty());
+    play.event(BEGAN, asked(mac(2), false));
+    play.event(BEGAN, missed(2));
+    let steps: Vec<String> = play.sessions.list(Some(mac(2)))[0]
+        .steps
+        .iter()
+        .map(|step| step.step.says())
+        .collect();
+    assert_eq!(steps[1], "did not get favicon.ico by HTTP: no such file");
+}
+
+#[test]
 fn followers_get_each_change_once() {
     let mut play = Play::new(Limits::default());
     play.script("0 1 asks UEFI PXE\n0 2 asks UEFI PXE\n0 3 asks UEFI PXE");
