@@ -37,6 +37,10 @@ pub enum Instruction {
     CarryOut {
         /// The plan.
         plan: Box<Plan>,
+        /// Whether an earlier boot of this run said that it began with the image: only then is an image of a whole disk that
+        /// stands there this run's own.
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        image_begun: bool,
     },
     /// Stop, begin no further step, show the reason, keep asking.
     Hold {

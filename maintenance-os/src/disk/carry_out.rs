@@ -34,6 +34,8 @@ pub struct Bench<'a> {
     pub plan: &'a Plan,
     /// Looks at every disk now, as far as it is told to.
     pub look: &'a (dyn Fn(Look) -> Vec<Disk> + Sync),
+    /// Whether an earlier boot of this run began with the image, as the provisioner has written down.
+    pub image_begun: bool,
 }
 
 /// How long a disk may be silent in a step before it is given up. The kernel's own way with a disk that does not answer
@@ -69,6 +71,7 @@ struct Job {
     planned: DiskPlan,
     table: TablePlan,
     seen: Disk,
+    image_begun: bool,
 }
 
 impl Job {
@@ -250,7 +253,7 @@ fn wipe_disk(job: &Job, done: &Done) -> Outcome {
     let wiped = if job.is_renewed() {
         clear_beside(&job.device(), &job.planned)
     } else {
-        wipe(&job.device(), &job.planned)
+        wipe(&job.device(), &job.planned, job.image_begun)
     };
     let facts = wiped.map_err(|error| error.reason(&job.planned))?;
     done.add(WIPED);
@@ -322,8 +325,8 @@ fn looked(bench: &Bench<'_>) -> Vec<Disk> {
     }
     let beside = at_once(&refused, |(planned, name)| {
         let (path, sector) = (Path::new("/dev").join(name), planned.logical_sector);
-        let planned = DiskPlan::clone(planned);
-        let read = move |device: &Device| beside_own_table(device, &planned);
+        let (planned, begun) = (DiskPlan::clone(planned), bench.image_begun);
+        let read = move |device: &Device| beside_own_table(device, &planned, begun);
         read_within(ANSWER, &path, Some(sector), read)
     });
     for ((_, name), beside) in refused.iter().zip(beside) {
@@ -364,6 +367,7 @@ fn jobs(bench: &Bench<'_>, step: Step, failed: &mut Failed) -> Result<Vec<Job>, 
                     planned: planned.clone(),
                     table: table.clone(),
                     seen: found.clone(),
+                    image_begun: bench.image_begun,
                 });
             }
             Err(reason) if is_first => return Err(reason),

@@ -262,6 +262,7 @@ fn a_hundred_boots_with_other_names_touch_ours_and_never_somebodys() {
         let bench = Bench {
             plan: &plan,
             look: &look,
+            image_begun: false,
         };
         guard_all(&bench, Some(plan.machine)).unwrap();
         for step in [Step::Wipe, Step::Partition] {
@@ -364,6 +365,7 @@ fn what_came_to_a_disk_after_it_was_planned_as_blank_stays() {
         let bench = Bench {
             plan: &plan,
             look: &look,
+            image_begun: false,
         };
         let refused = guard_all(&bench, Some(plan.machine)).unwrap_err();
         assert_eq!(
@@ -384,6 +386,7 @@ fn what_came_to_a_disk_after_it_was_planned_as_blank_stays() {
         let late = Bench {
             plan: &plan,
             look: &blank,
+            image_begun: false,
         };
         for step in [Step::Wipe, Step::Partition] {
             let refused = carry_out(step, &late, &mut |_, _| ()).unwrap_err();
@@ -394,7 +397,7 @@ fn what_came_to_a_disk_after_it_was_planned_as_blank_stays() {
                 one.origin
             );
         }
-        assert!(wipe(&one.path, &disk).is_err() && partition(&one.path, &disk).is_err());
+        assert!(wipe(&one.path, &disk, false).is_err() && partition(&one.path, &disk).is_err());
         assert!(digest(&one.path) == before, "{} was written to", one.origin);
     }
 }

@@ -4,7 +4,8 @@
 //! Power can go while a table is being written or wiped. On a disk that was blank, what then stands there is known only by
 //! its bytes. Here a sector counts as ours only where the plan itself writes it and only where it holds exactly what the
 //! plan writes; every such sector carries the plan's own GUIDs. The first sector, which every GPT has alike, never counts:
-//! it is written last and goes first. A disk of ones is blank as well, and a wipe that was cut leaves ones beside zeros: a
+//! it is written last and goes first. An image of a whole disk brings GUIDs that every copy of it has: they count only where
+//! this run has said that it began with the image. A disk of ones is blank as well, and a wipe that was cut leaves ones beside zeros: a
 //! piece of nothing but ones is blank here. What is beside is judged as on any disk, so that one byte of somebody's is
 //! still somebody's.
 
@@ -31,12 +32,13 @@ const ONES: [u8; 512] = [0xff; 512];
 pub(super) fn beside_own_table(
     disk: &Device,
     plan: &DiskPlan,
+    image_begun: bool,
 ) -> io::Result<Option<Vec<Signature>>> {
     let DiskAction::Wipe { table, .. } = &plan.action else {
         return Ok(None);
     };
     if let Some((table, _, image)) = plan.whole_disk()
-        && is_own_image(disk, &table.disk_guid, image)?
+        && is_own_image(disk, &table.disk_guid, image.filter(|_| image_begun))?
     {
         return Ok(Some(Vec::new()));
     }
@@ -52,7 +54,8 @@ pub(super) fn beside_own_table(
 
 /// Whether the plan's image of a whole disk stands on the disk, or is being written to it. A header of a GUID table is one
 /// sector, which a disk writes whole or not at all: one at either end tells, whatever became of the entries beside it. It
-/// has the plan's GUID, or the one that the image was made with, until the table is fitted to the disk.
+/// has the plan's GUID, or the one that the image was made with, until the table is fitted to the disk. Where this run did
+/// not begin with the image, `image` is none: somebody else put it there.
 fn is_own_image(disk: &Device, planned: &str, image: Option<&ImageTable>) -> io::Result<bool> {
     let sector = u64::from(disk.sector());
     if disk.size() < 2 * sector {

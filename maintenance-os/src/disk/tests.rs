@@ -246,6 +246,7 @@ fn a_foreign_disk_becomes_the_planned_one_however_often() {
     let bench = Bench {
         plan: &plan,
         look: &look,
+        image_begun: false,
     };
     let mut digests = Vec::new();
     for _ in 0..2 {
@@ -295,7 +296,7 @@ fn large_sectors_get_a_table_of_large_sectors() {
         contents.iter().map(mos_core::guard::described).collect()
     };
     let plan = planned(4_096, Role::Data, data_table(), goes(&path));
-    wipe(&path, &plan).unwrap();
+    wipe(&path, &plan, false).unwrap();
     partition(&path, &plan).unwrap();
     let found = seen(&path, 4_096);
     let layout = found.layout.unwrap();
@@ -322,13 +323,14 @@ fn a_disk_that_is_not_the_planned_one_keeps_every_byte() {
     let bench = Bench {
         plan: &in_use,
         look: &look,
+        image_begun: false,
     };
     let reason = carry_out(Step::Wipe, &bench, &mut |_, _| ()).unwrap_err();
     assert_eq!(reason.code, ReasonCode::DiskInUse);
     assert_eq!(reason.evidence[0], "found ext4 \"old\" on partition 1");
     plan.size = Bytes(SIZE - 512);
     assert!(matches!(
-        wipe(&path, &plan),
+        wipe(&path, &plan, false),
         Err(DiskError::NotAsPlanned { .. })
     ));
     assert!(matches!(
@@ -339,6 +341,7 @@ fn a_disk_that_is_not_the_planned_one_keeps_every_byte() {
     let bench = Bench {
         plan: &other,
         look: &look,
+        image_begun: false,
     };
     for step in [Step::Wipe, Step::Partition, Step::Volumes, Step::Vhds] {
         let reason = carry_out(step, &bench, &mut |_, _| ()).unwrap_err();
@@ -348,7 +351,7 @@ fn a_disk_that_is_not_the_planned_one_keeps_every_byte() {
         table: data_table(),
     };
     assert!(matches!(
-        wipe(&path, &plan),
+        wipe(&path, &plan, false),
         Err(DiskError::NotToBeWiped { .. })
     ));
     assert!(matches!(

@@ -19,11 +19,12 @@ pub(super) const HEAD: u64 = 5 * MIB;
 /// the end.
 pub(super) const TAIL: u64 = 2 * MIB;
 
-/// Wipes the disk and tells what was done. Running it again finds nothing and does the same.
+/// Wipes the disk and tells what was done. Running it again finds nothing and does the same. Where this run has begun with an
+/// image of a whole disk before (`image_begun`), what stands there of it goes too.
 ///
 /// # Errors
 /// [`DiskError`] naming the device and the byte where it failed.
-pub fn wipe(device: &Path, plan: &DiskPlan) -> Result<Vec<String>, DiskError> {
+pub fn wipe(device: &Path, plan: &DiskPlan, image_begun: bool) -> Result<Vec<String>, DiskError> {
     let DiskAction::Wipe { table, .. } = &plan.action else {
         return Err(DiskError::NotToBeWiped {
             path: device.to_path_buf(),
@@ -31,7 +32,7 @@ pub fn wipe(device: &Path, plan: &DiskPlan) -> Result<Vec<String>, DiskError> {
     };
     let disk = Device::open_to_write(device, plan)?;
     let read = DiskError::io("reading", device);
-    let before = guard_open(&disk, plan)?;
+    let before = guard_before(&disk, plan, image_begun)?;
     let mut ranges = Vec::new();
     far(0, disk.size(), disk.size(), &mut ranges);
     for slice in slices(&disk).map_err(&read)? {
@@ -132,6 +133,14 @@ pub(super) fn clear_beside(device: &Path, plan: &DiskPlan) -> Result<Vec<String>
 /// The guard's word on what is read through the handle that will be written to: what it saw before was read through a
 /// name. Gives what the disk holds.
 pub(super) fn guard_open(disk: &Device, plan: &DiskPlan) -> Result<Vec<Signature>, DiskError> {
+    guard_before(disk, plan, false)
+}
+
+fn guard_before(
+    disk: &Device,
+    plan: &DiskPlan,
+    image_begun: bool,
+) -> Result<Vec<Signature>, DiskError> {
     let read = DiskError::io("reading", disk.path());
     let (contents, layout) = contents_of(disk).map_err(&read)?;
     let held = Held {
@@ -142,7 +151,7 @@ pub(super) fn guard_open(disk: &Device, plan: &DiskPlan) -> Result<Vec<Signature
         return Ok(contents);
     };
     // Half of this plan's own table is no stranger.
-    if let Some(beside) = beside_own_table(disk, plan).map_err(&read)? {
+    if let Some(beside) = beside_own_table(disk, plan, image_begun).map_err(&read)? {
         let held = Held {
             contents: &beside,
             layout: None,

@@ -114,7 +114,11 @@ fn erase(folder: &Path, plan: &Plan, look: &(dyn Fn(Look) -> Vec<Disk> + Sync)) 
         records.lock().unwrap().push(record.clone());
         Ok(())
     };
-    let bench = Bench { plan, look };
+    let bench = Bench {
+        plan,
+        look,
+        image_begun: false,
+    };
     let shop = Shop {
         bench: &bench,
         devices: folder,
@@ -283,6 +287,7 @@ fn a_record_that_nobody_takes_is_a_disk_in_quarantine() {
     let bench = Bench {
         plan: &plan,
         look: &look,
+        image_begun: false,
     };
     let refused = || Reason::new(ReasonCode::PlanRefused, "the run is over", "order again");
     let shop = Shop {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! An image whose chunks come from memory: the real writer and the real reading back, without a server.
 
+use super::Seed;
 use super::deploy::{Deployed, Options, deploy_within};
 use super::read_back::{Proven, read_back_within};
 use super::source::{ChunkSource, Fixed};
@@ -124,6 +125,11 @@ impl Made {
         let sources = Fixed::local(self.stored.clone());
         let options = Options {
             tail_stays: true,
+            // Where somebody reads back on the way, nothing else is to be read.
+            seed: match read_behind {
+                Some(_) => Seed::Never,
+                None => Seed::Auto,
+            },
             read_behind,
             ..Options::default()
         };

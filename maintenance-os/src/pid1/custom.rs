@@ -10,7 +10,8 @@ use crate::disk::{FILES_MAX, on_os_disk};
 use groundstate_api::customise::{Encoded, FileBytes, PlannedContent, PlannedFile, SITE_FILE_MAX};
 use groundstate_api::plan::Plan;
 use groundstate_api::{Digest, Reason, ReasonCode, paths};
-use mos_core::customise::{Fs, NewFile, Placement, new_file};
+use mos_core::customise::{Fs, NewFile, Placement, names_no_old_guid, new_file};
+use mos_core::guid::Guid;
 use mos_core::phases::Event;
 use std::path::Path;
 use std::time::Duration;
@@ -22,18 +23,20 @@ const RETRY: Duration = Duration::from_secs(1);
 
 impl Workshop {
     /// Puts the plan's files into the partitions of `disk`, whose extents are given, and proves them. For a root file system
-    /// `disk` is its partition, and the only extent has number 0.
+    /// `disk` is its partition, and the only extent has number 0. A file that names one of the `old` GUIDs, which the disk
+    /// does not have any more, is refused.
     pub(super) fn place_files(
         &self,
         plan: &Plan,
         disk: &Path,
-        extents: &[Extent],
+        (extents, old): (&[Extent], &[Guid]),
     ) -> Result<Vec<String>, Reason> {
         let (mut facts, mut expected) = (Vec::new(), Vec::new());
         let mut held: Vec<Placement> = Vec::new();
         let mut bytes = 0;
         for (index, planned) in plan.files.iter().enumerate() {
             let file = new_file(planned, self.contents(planned)?).map_err(|why| why.reason())?;
+            names_no_old_guid(old.iter().copied(), &file).map_err(|why| why.reason())?;
             let fs = Fs::from(planned.fs);
             expected.push(Expected::of(planned.partition, fs, &file));
             bytes += file.contents.len();

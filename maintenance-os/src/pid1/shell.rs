@@ -17,6 +17,7 @@ use groundstate_api::enrol::{EnrolReply, EnrolRequest, RescueShell};
 use groundstate_api::ids::BootId;
 use groundstate_api::inventory::Inventory;
 use groundstate_api::plan::{HandOver, Plan, Step};
+use groundstate_api::run::Instruction;
 use groundstate_api::{Millis, Reason, ReasonCode, SCHEMA};
 use mos_core::phases::{Action, Event, Phases, Scene, State};
 use mos_core::screen::Heading;
@@ -69,6 +70,7 @@ pub(super) fn run(page: Option<File>, log: &Log, first_line: Millis) -> Result<I
         firmware: None,
         credential: None,
         inventory: None,
+        image_begun: false,
         proven: Arc::default(),
         rescue: None,
         rescue_shell: None,
@@ -97,6 +99,8 @@ struct Shell {
     firmware: Option<Firmware>,
     credential: Option<Credential>,
     inventory: Option<Box<Inventory>>,
+    /// Whether an earlier boot of this run began with the image.
+    image_begun: bool,
     /// What of the image was read back while it was written, for the step that reads it back.
     proven: Arc<Mutex<Proven>>,
     rescue: Option<Rescue>,
@@ -166,6 +170,12 @@ impl Shell {
             };
             self.credential = Some(credential.clone());
             self.send(Letter::Speak(run.clone(), credential));
+        }
+        // Only before the first step: what this boot itself begins with is no news of an earlier one.
+        if matches!(self.phases.state(), State::Asking)
+            && let Event::Instructed(Instruction::CarryOut { image_begun, .. }) = &event
+        {
+            self.image_begun = *image_begun;
         }
         let mut wishes = Vec::new();
         self.phases.handle(clock::now(), event, &mut wishes);
@@ -320,6 +330,7 @@ impl Shell {
             run,
             firmware: self.firmware,
             words: self.words.clone(),
+            image_begun: self.image_begun,
             proven: Arc::clone(&self.proven),
         };
         self.spawn(move |_| workshop.carry_out(&plan, step));

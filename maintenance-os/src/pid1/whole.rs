@@ -77,7 +77,8 @@ impl Workshop {
         let mut facts = if plan.files.is_empty() {
             Vec::new()
         } else {
-            self.place_files(plan, &device, &fitting.inside().extents)?
+            let old: Vec<Guid> = fitting.renewed().collect();
+            self.place_files(plan, &device, (&fitting.inside().extents, &old))?
         };
         let guid = fitting.guid_of(root).map(Guid::upper);
         let host = self.seed(plan, guid.unwrap_or_default())?;

@@ -60,6 +60,8 @@ pub(super) struct Workshop {
     pub(super) firmware: Option<Firmware>,
     /// Where to tell what happened.
     pub(super) words: Sender<Word>,
+    /// Whether an earlier boot of this run began with the image.
+    pub(super) image_begun: bool,
     /// What of the image was read back while it was written.
     pub(super) proven: Arc<Mutex<image::Proven>>,
 }
@@ -88,6 +90,7 @@ impl Workshop {
                 let bench = disk::Bench {
                     plan,
                     look: &look::disks,
+                    image_begun: self.image_begun,
                 };
                 disk::carry_out(step, &bench, &mut |done, total| {
                     self.moved(&mut last, done, total)
@@ -109,6 +112,7 @@ impl Workshop {
         let bench = disk::Bench {
             plan,
             look: &look::disks,
+            image_begun: self.image_begun,
         };
         let shop = erase::Shop {
             bench: &bench,
@@ -272,7 +276,7 @@ impl Workshop {
                 start: Bytes(0),
                 length: Bytes(0),
             };
-            self.place_files(plan, &partition(plan, is_root)?, &[all])?
+            self.place_files(plan, &partition(plan, is_root)?, (&[all], &[]))?
         };
         facts.extend(self.place_seed(plan)?);
         let esp = {

@@ -98,6 +98,14 @@ impl Fitting {
         of_number.next().map(|one| one.new)
     }
 
+    /// The GUIDs that the image had and the disk will not have.
+    pub fn renewed(&self) -> impl Iterator<Item = Guid> + '_ {
+        let renamed = self.fix_up.iter().flat_map(|fix| &fix.renamed);
+        renamed
+            .filter(|one| one.stays.is_none() && one.old != one.new)
+            .map(|one| one.old)
+    }
+
     /// Lets the kernel see the image's partitions, while no table on the disk tells of them. A file has none in the kernel.
     ///
     /// # Errors

@@ -299,6 +299,7 @@ impl Node {
         self.in_run(run, |run| {
             run.reports = run.reports.max(number);
             run.step = Some((step, state.clone()));
+            run.image_begun |= step >= Step::Image && step != Step::Erase;
             run.peak_memory = run.peak_memory.max(Some(peak));
             // A rebuild does not touch the host's disk until it renews the host's first-boot data.
             wrote = run.terms.rebuild.is_none() && !matches!(step, Step::Guard | Step::HandOver);
@@ -418,6 +419,7 @@ impl Run {
             findings: Vec::new(),
             plan: None,
             step: None,
+            image_begun: false,
             facts: BTreeMap::new(),
             reports: 0,
             peak_memory: None,

@@ -108,6 +108,8 @@ pub struct Run {
     pub plan: Option<KeptPlan>,
     /// The step it is at and how that stood at its last journalled move.
     pub step: Option<(Step, StepState)>,
+    /// Whether any boot of this run began with the image, or with what comes after it.
+    pub image_begun: bool,
     /// What each done step said of itself.
     pub facts: BTreeMap<Step, Vec<String>>,
     /// Number of the last journalled progress report.

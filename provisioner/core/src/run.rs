@@ -49,7 +49,10 @@ impl Node {
             | Phase::Ready
             | Phase::Suspect
             | Phase::Draining => match &current.plan {
-                Some(plan) => Instruction::CarryOut { plan: plan.get() },
+                Some(plan) => Instruction::CarryOut {
+                    plan: plan.get(),
+                    image_begun: current.image_begun,
+                },
                 None => Instruction::Wait {
                     reason: reasons::planning(self.since),
                 },

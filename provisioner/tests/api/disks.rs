@@ -151,7 +151,7 @@ fn a_foreign_disk_is_wiped_only_when_its_serial_number_was_confirmed() {
         let report = json!({"run": run, "inventory": seen});
         node.post("/v1/run/inventory", &report).ok();
         match instruction(&node) {
-            Instruction::CarryOut { plan } if goes_on => {
+            Instruction::CarryOut { plan, .. } if goes_on => {
                 let DiskAction::Wipe { goes, .. } = &plan.disks[0].action else {
                     panic!("{plan:?}")
                 };
@@ -202,7 +202,7 @@ fn plan_for(node: &Caller, run: &str, seen: &Inventory) -> Plan {
     let report = json!({"run": run, "inventory": seen});
     node.post("/v1/run/inventory", &report).ok();
     match instruction(node) {
-        Instruction::CarryOut { plan } => *plan,
+        Instruction::CarryOut { plan, .. } => *plan,
         other => panic!("{other:?}"),
     }
 }

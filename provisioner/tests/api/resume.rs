@@ -66,7 +66,7 @@ fn the_boot_before_is_refused_everywhere_and_the_later_one_carries_the_same_plan
     assert_eq!(reply["boot"], 2);
     let node = world.with(&certificate(&reply), &second);
     assert_eq!(node.get(&image).status, 200);
-    let Instruction::CarryOut { plan: again } = node.get("/v1/run/instruction").read() else {
+    let Instruction::CarryOut { plan: again, .. } = node.get("/v1/run/instruction").read() else {
         panic!("nothing is planned again")
     };
     assert_eq!(*again, plan);

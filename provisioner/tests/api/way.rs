@@ -24,7 +24,7 @@ pub(crate) fn planned(node: &Caller, run: &str) -> Plan {
     )
     .ok();
     match instruction(node) {
-        Instruction::CarryOut { plan } => *plan,
+        Instruction::CarryOut { plan, .. } => *plan,
         other => panic!("{other:?}"),
     }
 }

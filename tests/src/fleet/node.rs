@@ -146,7 +146,7 @@ impl Node {
         Tally::add(&self.shared.tally.inventories);
         let plan = loop {
             instruction = match instruction {
-                Instruction::CarryOut { plan } => break plan,
+                Instruction::CarryOut { plan, .. } => break plan,
                 Instruction::EnrolAgain => return Ok(Next::Machine),
                 Instruction::SendInventory => {
                     let answer = self.ask(line, paths::RUN_INVENTORY, &report).await;

@@ -6,6 +6,7 @@
 
 mod cloud;
 mod credential;
+mod old_names;
 mod path;
 mod place;
 mod planned;
@@ -14,6 +15,7 @@ mod refusal;
 pub use cloud::CloudSeed;
 pub use credential::{CREDENTIALS, CredentialName};
 pub use groundstate_api::customise::PATH_MAX;
+pub use old_names::names_no_old_guid;
 pub use path::RootPath;
 pub use place::{Fs, Order, Placement, Stated, Volume, place};
 pub use planned::{new_file, planned};

@@ -55,6 +55,16 @@ pub enum CustomiseRefusal {
         /// What it holds.
         found: String,
     },
+    /// A file names what the disk will not have.
+    #[error(
+        "{path} names {guid}, a GUID of the image's partition table: on this disk the table has other GUIDs"
+    )]
+    OldGuid {
+        /// Which file.
+        path: String,
+        /// What it names.
+        guid: String,
+    },
     /// There is no file system that Windows looks for an answer file on and that is written to.
     #[error(
         "there is no FAT partition beside the EFI system partition that an unattend file can be put on: found {found}"
@@ -74,6 +84,9 @@ impl CustomiseRefusal {
             Self::CredentialName { .. } | Self::Twice { .. } => "give it another name or path",
             Self::NoRoot { .. } | Self::NoPartition { .. } => {
                 "say the partition before the path, for example 2:/etc/motd"
+            }
+            Self::OldGuid { .. } => {
+                "name the file system in it by UUID= or LABEL= instead of PARTUUID="
             }
             Self::FileSystem { .. } | Self::NoPlaceForUnattend { .. } => {
                 "put the file into the image before it is imported"

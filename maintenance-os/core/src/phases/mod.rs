@@ -187,7 +187,7 @@ impl Phases {
                     self.wait(now, INSTRUCTION_POLL, reason, out);
                 }
             }
-            Instruction::CarryOut { plan } => {
+            Instruction::CarryOut { plan, .. } => {
                 if self.state == State::Asking {
                     self.begin_step(now, plan, Step::Guard, out);
                 }

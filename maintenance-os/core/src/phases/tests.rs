@@ -135,7 +135,10 @@ fn plan() -> Box<Plan> {
 
 fn carrying() -> Phases {
     let mut phases = enrolled();
-    let carry_out = Event::Instructed(Instruction::CarryOut { plan: plan() });
+    let carry_out = Event::Instructed(Instruction::CarryOut {
+        plan: plan(),
+        image_begun: false,
+    });
     let wishes = drive(&mut phases, 10, carry_out);
     assert!(matches!(
         wishes[..],

@@ -19,6 +19,7 @@ use super::*;
 use crate::medium::stand_in::{Image, Op, StandIn, plug_in};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A disk writes this much or nothing of it.
 const TEAR: usize = 512;
@@ -150,6 +151,8 @@ pub(super) struct Rig {
     pub(super) disk: Arc<StandIn>,
     pub(super) plan: Plan,
     pub(super) sector: u32,
+    /// Whether the run comes back, having begun with its image.
+    pub(super) image_begun: AtomicBool,
 }
 
 /// What follows the tables in a run; it may say why the bytes cannot be believed.
@@ -179,6 +182,7 @@ impl Rig {
             disk,
             plan: plan_of(planned),
             sector,
+            image_begun: AtomicBool::new(false),
         }
     }
 
@@ -199,6 +203,7 @@ impl Rig {
         let bench = Bench {
             plan: &self.plan,
             look: &look,
+            image_begun: self.image_begun.load(Ordering::Relaxed),
         };
         guard_all(&bench, Some(self.plan.machine)).map_err(|reason| reason.to_string())?;
         for step in [Step::Wipe, Step::Partition] {
@@ -276,7 +281,10 @@ impl Rig {
         self.never_committed_wrong();
         check(self);
         self.disk.put(state.clone());
-        if let Err(why) = self.run(rest) {
+        self.image_begun.store(true, Ordering::Relaxed);
+        let ended = self.run(rest);
+        self.image_begun.store(false, Ordering::Relaxed);
+        if let Err(why) = ended {
             let found = seen(&self.path, self.sector).contents;
             panic!("{}: {why}\nthe disk held {found:?}", self.path.display());
         }

@@ -57,6 +57,7 @@ fn a_run_goes_on_in_the_next_boot_with_the_same_plan_from_its_first_step() {
     );
     let same = Instruction::CarryOut {
         plan: Box::new(plan.clone()),
+        image_begun: true,
     };
     assert_eq!(world.node().instruction(&plan.run), same);
     let plans = world.plans_asked;
@@ -130,7 +131,8 @@ fn a_machine_that_lost_power_before_its_inventory_or_its_plan_goes_on_too() {
     assert_eq!(
         world.node().instruction(&run_id(1)),
         Instruction::CarryOut {
-            plan: Box::new(plan)
+            plan: Box::new(plan),
+            image_begun: false,
         }
     );
     world.check_replay();
@@ -336,7 +338,8 @@ fn a_machine_that_boots_from_the_network_is_not_silent_for_ever_and_not_called_s
     assert_eq!(
         world.node().instruction(&plan.run),
         Instruction::CarryOut {
-            plan: Box::new(plan)
+            plan: Box::new(plan),
+            image_begun: true,
         }
     );
     // Signs without an enrolment do not keep a run open for ever.
@@ -568,7 +571,8 @@ fn an_erase_that_lost_power_goes_on_and_its_disks_stay_in_quarantine_until_prove
     assert_eq!(
         world.node().instruction(&erases.run),
         Instruction::CarryOut {
-            plan: Box::new(erases.clone())
+            plan: Box::new(erases.clone()),
+            image_begun: false,
         }
     );
     world.put(progress(&erases.run, 1, Step::Erase, StepState::Started));

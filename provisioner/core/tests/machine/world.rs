@@ -353,7 +353,8 @@ impl World {
         assert_eq!(
             self.node().instruction(&run),
             Instruction::CarryOut {
-                plan: Box::new(plan.clone())
+                plan: Box::new(plan.clone()),
+                image_begun: false,
             }
         );
         plan

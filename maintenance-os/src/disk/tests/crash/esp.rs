@@ -44,6 +44,7 @@ fn power_goes_at_any_write_of_the_esp() {
         let bench = Bench {
             plan: &rig.plan,
             look: &look,
+            image_begun: false,
         };
         let made = carry_out(Step::Volumes, &bench, &mut |_, _| ());
         made.map_err(|reason| reason.to_string())?;

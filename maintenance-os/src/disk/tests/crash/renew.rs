@@ -101,7 +101,7 @@ fn a_volume_that_is_another_and_a_table_that_is_another_stay_untouched() {
     let (rig, image) = renewal("renew-other", 512);
     let planned = rig.plan.disks[0].clone();
     // Neither is carried out by the executors of a wipe.
-    assert!(wipe(&rig.path, &planned).is_err() && partition(&rig.path, &planned).is_err());
+    assert!(wipe(&rig.path, &planned, false).is_err() && partition(&rig.path, &planned).is_err());
     let mut other_volume = image.clone();
     // The UUID of an ext4 stands at byte 0x68 of its superblock.
     other_volume.write(&[0x55; 16], VOLUME.0 * MIB + 1_024 + 0x68);
@@ -123,6 +123,7 @@ fn a_volume_that_is_another_and_a_table_that_is_another_stay_untouched() {
         let bench = Bench {
             plan: &rig.plan,
             look: &look,
+            image_begun: false,
         };
         let reason = guard_all(&bench, Some(rig.plan.machine)).unwrap_err();
         assert_eq!(reason.code, ReasonCode::DiskInUse, "{reason}");

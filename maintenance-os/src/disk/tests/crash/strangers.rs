@@ -34,13 +34,14 @@ fn passes_guard(rig: &Rig, image: &Image) -> bool {
     let bench = Bench {
         plan: &rig.plan,
         look: &look,
+        image_begun: false,
     };
     let by_guard = guard_all(&bench, Some(rig.plan.machine)).is_ok();
     if !by_guard {
         let reason = carry_out(Step::Wipe, &bench, &mut |_, _| ()).unwrap_err();
         assert_eq!(reason.code, ReasonCode::DiskInUse, "{reason}");
         let planned = &rig.plan.disks[0];
-        assert!(wipe(&rig.path, planned).is_err() && partition(&rig.path, planned).is_err());
+        assert!(wipe(&rig.path, planned, false).is_err() && partition(&rig.path, planned).is_err());
         assert!(rig.disk.image().differs(image).is_empty());
     }
     by_guard

@@ -152,6 +152,35 @@ fn power_goes_at_any_write_of_an_image_of_a_whole_disk() {
     assert!(started.get() > 0 && all.all() >= 100, "{all:?}");
 }
 
+#[test]
+fn an_image_that_somebody_put_there_is_somebodys_until_this_run_has_begun_with_it() {
+    for (name, kind, size) in [
+        ("clone-gpt", Kind::Gpt, 4 * MIB),
+        ("clone-gpt-full", Kind::Gpt, DISK),
+        ("clone-dos", Kind::Dos, 4 * MIB),
+    ] {
+        let bytes = image(kind, size);
+        // The plan was made for a disk that held nothing.
+        let rig = Rig::new(name, Image::blank(DISK), 512, Role::Os, table(kind, &bytes));
+        let mut theirs = Image::blank(DISK);
+        theirs.write(&bytes, 0);
+        theirs.write(&Numbers(13).bytes(64 << 10), 3 * MIB);
+        rig.disk.put(theirs.clone());
+        let refused = rig.run(&|_| Ok(())).unwrap_err();
+        assert!(
+            refused.contains("not there when the plan was written"),
+            "{name}: {refused}"
+        );
+        let planned = &rig.plan.disks[0];
+        assert!(wipe(&rig.path, planned, false).is_err(), "{name}");
+        assert!(rig.disk.image().differs(&theirs).is_empty(), "{name}");
+        // The provisioner has written down that an earlier boot of this run began with the image.
+        rig.image_begun.store(true, Ordering::Relaxed);
+        rig.run(&|_| Ok(())).unwrap();
+        assert!(!rig.disk.image().differs(&theirs).is_empty(), "{name}");
+    }
+}
+
 /// By sgdisk and sfdisk, on a copy.
 fn proved(kind: Kind, disk: &Image) {
     let dir = tempfile::tempdir().unwrap();
