@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What one server asks of another, answered by the other.
 
-mod volumes;
+mod looks;
 mod whole_disk;
+
+pub(crate) use looks::Looks;
 
 use super::leaders_ear::LeadersEar;
 use groundstate_api::boot::{BootAnswer, BootQuestion, BootSighting};
@@ -72,6 +74,8 @@ impl BootSource for Log {
 pub(crate) struct Images {
     pub(crate) repository: Arc<Repository>,
     pub(crate) pin: Pin,
+    /// Images of whole disks that were looked into.
+    pub(crate) looks: Looks,
 }
 
 impl provisioner::Images for Images {
@@ -89,14 +93,14 @@ impl provisioner::Images for Images {
             .seen(error.to_string())
         })?;
         newest
-            .map(|image| whole_disk::looked_into(&self.repository, image))
+            .map(|image| whole_disk::looked_into(&self.repository, &self.looks, image))
             .transpose()
     }
 
     fn of_channel(&self, choice: &ImageChoice, now: Millis) -> Result<ImageRef, Reason> {
         let verified = resolve(&self.repository, choice, &self.pin, now)
             .map_err(|fault| fault.reason(&choice.to_string()))?;
-        whole_disk::looked_into(&self.repository, verified.image)
+        whole_disk::looked_into(&self.repository, &self.looks, verified.image)
     }
 
     fn verify(&self, image: &ImageRef) -> Result<(), Reason> {
@@ -107,6 +111,6 @@ impl provisioner::Images for Images {
         if image.kind.is_root_fs() {
             return Ok(vec![Volume::of_root_fs()]);
         }
-        volumes::of_whole_disk(&self.repository, image)
+        whole_disk::volumes_of(&self.repository, &self.looks, image)
     }
 }

@@ -17,7 +17,7 @@ use address::Warnings;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use gallery::Gallery;
-use glue::Images;
+use glue::{Images, Looks};
 use groundstate_api::site::{Network, Site};
 use groundstate_api::text::counted;
 use image_repo::Repository;
@@ -148,6 +148,7 @@ async fn up(args: &UpArgs, site: Site, beside: &Beside) -> Result<()> {
     let images = Arc::new(Images {
         repository: repository.clone(),
         pin: Pin::of_state(&args.state_dir),
+        looks: Looks::default(),
     });
     let ours = args.journal.open(Options {
         site,

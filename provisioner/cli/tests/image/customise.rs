@@ -100,5 +100,21 @@ fn what_has_no_place_is_refused_before_anything_is_written() {
     ] {
         has(&world.refused(&format!("{write} {order}"), status), &[want]);
     }
+    // What the disk will not have: the image's own GUIDs, however they are written.
+    let table = world.tool("sgdisk", "-i 1 made.raw");
+    let mut lines = table.lines();
+    let guid = lines.find_map(|line| line.strip_prefix("Partition unique GUID: "));
+    let guid = guid.expect("sgdisk says it").trim().to_lowercase();
+    for written in [guid.clone(), guid.to_uppercase()] {
+        fs::write(world.path("names"), format!("PARTUUID={written} / ext4\n")).unwrap();
+        let said = world.refused(&format!("{write} --file 1:/fstab=names"), 3);
+        let wants = [
+            "/fstab names",
+            &guid,
+            "UUID= or LABEL=",
+            "nothing was written",
+        ];
+        has(&said, &wants);
+    }
     assert!(fs::read(blank).unwrap().iter().all(|byte| *byte == 0));
 }

@@ -98,6 +98,7 @@ pub(super) fn run(args: &WriteArgs) -> Result<End> {
     )?;
     onto::check(&given, &target)?;
     let plan = order::plan(&given, &order)?;
+    onto::check_names(args, &given, &target, &plan)?;
     if !args.json {
         eprintln!("{}", consent::page(&given, &target));
     }

@@ -16,6 +16,7 @@ use image_core::manifest::title;
 use maintenance_os::customise;
 use maintenance_os::image::{Moved, Options, READ_BEHIND, deploy, read_back_rest};
 use maintenance_os::whole_disk;
+use mos_core::customise::{NewFile, Order, RootPath, names_no_old_guid};
 use mos_core::guid::{Guid, Purpose};
 use mos_core::whole_disk::{Identity, Table, look};
 use serde::Serialize;
@@ -127,6 +128,50 @@ fn check_whole_disk(given: &Given, target: &Target) -> Result<()> {
     }
     whole_disk::look_at_image(&mut head, &title(manifest), target.size, sector)
         .map_err(|error| refused(error.reason(&title(manifest)).seen("nothing was written")))
+}
+
+/// Whether no file names a GUID that the disk will not have, before anything is written.
+pub(super) fn check_names(
+    args: &WriteArgs,
+    given: &Given,
+    target: &Target,
+    plan: &Plan,
+) -> Result<()> {
+    if args.keep_guids || plan.order.is_empty() || !is_whole_disk(given, target) {
+        return Ok(());
+    }
+    let table = look(&mut Head::open(given)?, given.manifest.sector_size);
+    let Ok(Table::Gpt(gpt)) = table else {
+        return Ok(());
+    };
+    let partitions = gpt.partitions().iter().map(|one| one.guid);
+    let old: Vec<Guid> = partitions.chain([gpt.disk_guid()]).collect();
+    for file in files_of(&plan.order)? {
+        names_no_old_guid(old.iter().copied(), &file).map_err(|error| {
+            refused(
+                error
+                    .reason()
+                    .seen("nothing was written; --keep-guids leaves the image's GUIDs"),
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// All that the machine gets, wherever it goes.
+fn files_of(order: &Order) -> Result<Vec<NewFile>> {
+    let mut files: Vec<NewFile> = order.files.iter().map(|one| one.file.clone()).collect();
+    for (name, text) in [
+        ("/user-data", &order.cloud.user_data),
+        ("/meta-data", &order.cloud.meta_data),
+        ("/network-config", &order.cloud.network_config),
+        ("/unattend.xml", &order.unattend),
+    ] {
+        if let Some(text) = text {
+            files.push(NewFile::plain(RootPath::parse(name)?, text.clone()));
+        }
+    }
+    Ok(files)
 }
 
 /// Writes it.

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a plan must know of an image of a whole disk and its manifest does not say: by what its own table is known again.
-//! An image whose table cannot be fitted to any disk is refused here, before there is a plan.
+//! An image whose table cannot be fitted to any disk is refused here, before there is a plan. Each image is looked into once.
 
+use super::looks::{Look, Looks};
+use crate::image::volumes;
 use groundstate_api::image::{ImageRef, ImageTable, Manifest};
 use groundstate_api::{Bytes, Digest, Part, Reason, ReasonCode};
 use image_core::deploy::limits::HEAD;
 use image_core::facts::facts;
 use image_repo::{ImageReader, Repository};
 use maintenance_os::whole_disk::{Inside, head_size, inside};
+use mos_core::customise::Volume;
 use mos_core::random_access::ReadAt;
 use mos_core::whole_disk::{LookError, Table, look};
 use std::io;
@@ -15,12 +18,32 @@ use std::io;
 /// The same reference, with what its first sectors tell. A root file system has nothing to tell.
 pub(super) fn looked_into(
     repository: &Repository,
+    looks: &Looks,
     mut image: ImageRef,
 ) -> Result<ImageRef, Reason> {
-    let title = format!("{} {}", image.name, image.version);
-    let Some(whole) = &mut image.whole else {
+    if image.whole.is_none() {
         return Ok(image);
-    };
+    }
+    let seen = looks.of(image.manifest, || look_into(repository, &image))?;
+    let table = seen.table.clone()?;
+    if let Some(whole) = &mut image.whole {
+        whole.table = Some(table);
+    }
+    Ok(image)
+}
+
+/// Which file systems it has, so that a plan says where a host's own files go.
+pub(super) fn volumes_of(
+    repository: &Repository,
+    looks: &Looks,
+    image: &ImageRef,
+) -> Result<Vec<Volume>, Reason> {
+    let seen = looks.of(image.manifest, || look_into(repository, image))?;
+    Ok(seen.volumes.clone())
+}
+
+fn look_into(repository: &Repository, image: &ImageRef) -> Result<Look, Reason> {
+    let title = format!("{} {}", image.name, image.version);
     let unread = |error: String| {
         Reason::new(
             ReasonCode::ImageMissing,
@@ -40,15 +63,18 @@ pub(super) fn looked_into(
         .reader(&manifest)
         .map_err(|error| unread(error.to_string()))?;
     let seen = facts(&mut reader).map_err(|error| unread(error.to_string()))?;
-    if let Some(refusal) = root_in_head(&inside(&seen), head_size(&manifest), &title) {
-        return Err(refusal);
-    }
-    match table(reader, &manifest) {
-        Ok(table) => whole.table = Some(table),
-        Err(LookError::Read(error)) => return Err(unread(error.to_string())),
-        Err(LookError::Refused(refusal)) => return Err(refusal.reason(&title)),
-    }
-    Ok(image)
+    let table = match root_in_head(&inside(&seen), head_size(&manifest), &title) {
+        Some(refusal) => Err(refusal),
+        None => match table(reader, &manifest) {
+            Ok(table) => Ok(table),
+            Err(LookError::Read(error)) => return Err(unread(error.to_string())),
+            Err(LookError::Refused(refusal)) => Err(refusal.reason(&title)),
+        },
+    };
+    Ok(Look {
+        table,
+        volumes: volumes(&seen).0,
+    })
 }
 
 /// What a node puts into the host's root is put there while the image's head is not on the disk yet: a root that begins
