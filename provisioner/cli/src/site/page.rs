@@ -200,10 +200,10 @@ mod tests {
             Paper::plain(None),
         );
         expect![[r#"
-               WHAT     CHANGES          WHAT FOLLOWS
-            ~  name     name a -> b�[2J  at once
-            +  rack r1                   at once
-            -  node n1                   REFUSED: n1 is ready: retire it first
+            ~  name     at once
+                 a -> b�[2J
+            +  rack r1  at once
+            -  node n1  REFUSED: n1 is ready: retire it first
 
             1 come, 1 change, 1 go; compared with version 3
             1 of them take effect only when groundstate is started again

@@ -166,12 +166,12 @@ fn eighty_by_twenty_four() {
         │18 ... ... ... │└─────────────────────────────────────────────────────────────┘
         │15 ... ... ... │┌ r1-4 ───────────────────────────────────────────────────────┐
         │12 ?.e e.H H.R ││r1-4 is held: the DIMM in slot DIMM_B1 is missing            │
-        │ 9 .H. .R. .P. ││[dimm-missing]                                               │
+        │ 9 .H. .R. .P. ││  [dimm-missing]                                             │
         │ 6 R.P P.R R.? ││  part:      DIMM DIMM_B1, 16 GiB, serial D-0002             │
         │ 3 .R# .?# .e# ││  since:     2024-10-04 11:55:00Z (5 min ago)                │
         │               ││  seen:      SMBIOS says slot DIMM_B1 is empty               │
-        │               ││  deadline:  none                                            │
-        │               ││  by itself: nothing: it waits for a person                  │
+        │= switch       ││  deadline:  none                                            │
+        │# PDU          ││  by itself: nothing: it waits for a person                  │
         │               ││  do now:    power the machine off and reseat the DIMM in    │
         └───────────────┘└─────────────────────────────────────────────────────────────┘
         arrows  Enter: node  /: find  f: phase  s: order  n: needs you  ?: help  q: out"#]]
@@ -186,21 +186,21 @@ fn a_wide_screen_shows_more() {
         groundstate lab  18 nodes  live  brake off  led by prov-1  2 machines wait  event 4321
         H held 3  ? suspect 3  P provisioning 3  R ready 6  e enrolled 3
         ┌ racks ─────┐┌ nodes by name 3/18 ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────┐
-        │   r1 r2 r3 ││  NODE PHASE        PLACE    STEP       DONE       ETA       SINCE     WHY                                                                      │
+        │   r1 r2 r3 ││  NODE PHASE        PLACE    STEP       DONE       ETA       FOR       WHY                                                                      │
         │42 =  =  =  ││R r1-1 ready        r1/2                                     5 min                                                                              │
         │41 =  =  =  ││P r1-2 provisioning r1/4     image      #..... 25% in 4 min  5 min                                                                              │
         │40 .  .  .  ││R r1-3 ready        r1/6                                     5 min                                                                              │
         │39 .  .  .  ││H r1-4 held         r1/8                                     5 min     the DIMM in slot DIMM_B1 is missing [dimm-missing]                       │
         │38 .  .  .  ││e r1-5 enrolled     r1/10                                    5 min                                                                              │
-        │37 .  .  .  ││? r1-6 suspect      r1/12                                    5 min                                                                              │
-        │36 .  .  .  ││? r2-1 suspect      r2/2                                     5 min                                                                              │
+        │37 .  .  .  ││? r1-6 suspect      r1/12                                    5 min     its host is silent or reports trouble [host-trouble]                     │
+        │36 .  .  .  ││? r2-1 suspect      r2/2                                     5 min     its host is silent or reports trouble [host-trouble]                     │
         │35 .  .  .  ││R r2-2 ready        r2/4                                     5 min                                                                              │
         │34 .  .  .  ││P r2-3 provisioning r2/6     image      #..... 25% in 4 min  5 min                                                                              │
         │33 .  .  .  ││R r2-4 ready        r2/8                                     5 min                                                                              │
         │32 .  .  .  ││H r2-5 held         r2/10                                    5 min     the DIMM in slot DIMM_B1 is missing [dimm-missing]                       │
         │31 .  .  .  ││e r2-6 enrolled     r2/12                                    5 min                                                                              │
         │30 .  .  .  ││e r3-1 enrolled     r3/2                                     5 min                                                                              │
-        │29 .  .  .  ││? r3-2 suspect      r3/4                                     5 min                                                                              │
+        │29 .  .  .  ││? r3-2 suspect      r3/4                                     5 min     its host is silent or reports trouble [host-trouble]                     │
         │28 .  .  .  ││R r3-3 ready        r3/6                                     5 min                                                                              │
         │27 .  .  .  ││P r3-4 provisioning r3/8     image      #..... 25% in 4 min  5 min                                                                              │
         │26 .  .  .  ││R r3-5 ready        r3/10                                    5 min                                                                              │
@@ -290,7 +290,7 @@ fn the_keys_and_letters() {
     let mut state = site(1, 1);
     keys(&mut state, "?");
     expect![[r#"
-        groundstate lab  1 nodes  live  brake off  led by prov-1  2 machines wait
+        groundstate lab  1 node  live  brake off  led by prov-1  2 machines wait
         R ready 1
         ┌ keys and letters ────────────────────────────────────────────────────────────┐
         │ arrows h j k l           choose a node; left and right choose a rack         │

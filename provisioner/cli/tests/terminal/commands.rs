@@ -396,7 +396,7 @@ fn who_ordered_what_is_kept_and_a_ticket_says_what_to_do() {
             "REPAIR TICKET  r1-08",
             "DO:",
             "DIMM_B1",
-            "WHERE:  r1, unit 16  hall 1",
+            "WHERE:  rack r1, unit 16; hall 1",
             "serial GS1-8",
         ],
     );

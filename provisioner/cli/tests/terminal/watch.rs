@@ -58,19 +58,19 @@ fn the_screen_is_drawn_and_steered() {
         groundstate lab  16 nodes  live  brake off
         Q quarantined 2  W in-repair 2  H held 2  ? suspect 2  P provisioning 2  R ready 4  e enrolled 2
         ┌ racks ──┐┌ nodes by name 4/16 ─────────────────────────────────────────────────────────────────────────────┐
-        │   r1 r2 ││  NODE  PHASE        PLACE    STEP       DONE       SINCE     WHY                                │
+        │   r1 r2 ││  NODE  PHASE        PLACE    STEP       DONE       FOR       WHY                                │
         │20 =  .  ││P r1-01 provisioning r1/2     image      #..... 25% 5 min                                        │
         │19 .  .  ││R r1-02 ready        r1/4                           5 min                                        │
         │18 .  .  ││e r1-03 enrolled     r1/6                           5 min                                        │
-        │17 .  .  ││Q r1-04 quarantined  r1/8                           5 min                                        │
-        │16 H  P  ││? r1-05 suspect      r1/10                          5 min                                        │
-        │15 .  .  ││W r1-06 in-repair    r1/12                          5 min                                        │
+        │17 .  .  ││Q r1-04 quarantined  r1/8                           5 min     it is out of use [quarantined]     │
+        │16 H  P  ││? r1-05 suspect      r1/10                          5 min     its host is silent or reports tro… │
+        │15 .  .  ││W r1-06 in-repair    r1/12                          5 min     a person works at it [in-repair]   │
         │14 R  H  ││R r1-07 ready        r1/14                          5 min                                        │
         │13 .  .  ││H r1-08 held         r1/16                          5 min     the DIMM in slot DIMM_B1 is missi… │
         │12 W  R  ││R r2-01 ready        r2/2                           5 min                                        │
         │11 .  .  ││e r2-02 enrolled     r2/4                           5 min                                        │
-        │10 ?  W  ││Q r2-03 quarantined  r2/6                           5 min                                        │
-        │ 9 .  .  ││? r2-04 suspect      r2/8                           5 min                                        │
+        │10 ?  W  ││Q r2-03 quarantined  r2/6                           5 min     it is out of use [quarantined]     │
+        │ 9 .  .  ││? r2-04 suspect      r2/8                           5 min     its host is silent or reports tro… │
         │ 8 Q  ?  │└─────────────────────────────────────────────────────────────────────────────────────────────────┘
         │ 7 .  .  │┌ r1-04 ──────────────────────────────────────────────────────────────────────────────────────────┐
         │ 6 e  Q  ││r1-04 is quarantined: it is out of use [quarantined]                                             │
@@ -78,10 +78,10 @@ fn the_screen_is_drawn_and_steered() {
         │ 4 R  e  ││  deadline:  none                                                                                │
         │ 3 .  .  ││  by itself: nothing: it waits for a person                                                      │
         │ 2 P  R  ││  do now:    repair it (groundstate node repair r1-04) or let it out (groundstate node release   │
-        │ 1 .  #  ││r1-04)                                                                                           │
+        │ 1 .  #  ││             r1-04)                                                                              │
         │         ││                                                                                                 │
-        │         ││00:00:00Z added from the site file                                                               │
-        │         ││00:00:00Z run r0-00-001-1 ordered                                                                │
+        │= switch ││00:00:00Z added from the site file                                                               │
+        │# PDU    ││00:00:00Z run r0-00-001-1 ordered                                                                │
         │         ││00:00:00Z enrolled -> ordered                                                                    │
         │         ││00:00:00Z ordered -> checking                                                                    │
         │         ││00:00:00Z checking -> quarantined                                                                │
@@ -142,6 +142,37 @@ fn it_finds_resizes_goes_on_without_its_server_and_leaves_the_terminal_as_it_was
         !after.contains("-icanon") && !after.contains("-echo"),
         "{after}"
     );
+}
+
+/// The smallest screen that it is made for, and a large one: nothing is cut off at the side, and both are kept as pictures.
+#[test]
+fn a_small_screen_and_a_large_one_are_filled() {
+    if !is_there() {
+        return;
+    }
+    let world = World::new();
+    let tmux = Tmux::run(world.dir.path(), 80, 24, &shell(&world, ""));
+    tmux.wait_for(&["groundstate lab", "16 nodes", "live", "r1-01"]);
+    tmux.keys(&["n"]);
+    let text = tmux.wait_for(&["r1-04 is quarantined", "do now:", "q: out"]);
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 80),
+        "{text}"
+    );
+    picture("watch-80", &page(&tmux.coloured()), 820, 520);
+    tmux.resize(200, 60);
+    let text = tmux.wait_for(&[
+        "r1-04 is quarantined",
+        "= switch",
+        "# PDU",
+        "Q quarantined 2",
+    ]);
+    let wide = text
+        .lines()
+        .map(|line| line.trim_end().chars().count())
+        .max();
+    assert_eq!(wide, Some(200), "{text}");
+    picture("watch-200", &page(&tmux.coloured()), 2_000, 1_240);
 }
 
 #[test]
