@@ -6,12 +6,9 @@
     reason = "a test that unwraps what is not there has failed"
 )]
 
-use groundstate_api::image::ImageRef;
-use groundstate_api::{Reason, site::Site};
-use provisioner::{Images, Options, Provisioner, serve};
+use provisioner::peer::Loopback;
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::sync::Arc;
 use tempfile::TempDir;
 
 const SITE: &str = r#"
@@ -31,67 +28,22 @@ uuid = "564d1234-5678-9abc-def0-123456789abc"
 serial = "GS1"
 "#;
 
-/// A repository without images.
-struct Empty;
-
-impl Images for Empty {
-    fn newest(&self, _: &str) -> Result<Option<ImageRef>, Reason> {
-        Ok(None)
-    }
-    fn verify(&self, _: &ImageRef) -> Result<(), Reason> {
-        Ok(())
-    }
-}
-
 struct World {
     dir: TempDir,
-    server: String,
-    _stop: tokio::sync::watch::Sender<bool>,
-    _runtime: tokio::runtime::Runtime,
+    served: Loopback,
 }
 
 impl World {
     fn new() -> Self {
-        let _installed_before = rustls::crypto::ring::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
-        let site: Site = toml::from_str(SITE).unwrap();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap();
-        let ours = Provisioner::open(Options {
-            site,
-            state_dir: dir.path().into(),
-            images: Arc::new(Empty),
-        })
-        .unwrap();
-        let (stop, stopped) = tokio::sync::watch::channel(false);
-        let listener = runtime
-            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
-            .unwrap();
-        let server = format!("https://{}", listener.local_addr().unwrap());
-        let (router, tls) = (
-            ours.api(axum::Router::new()),
-            ours.pki().server_config().unwrap(),
-        );
-        runtime.spawn(serve::serve_tls(listener, router, tls, stopped.clone()));
-        runtime.spawn(ours.run(stopped));
-        Self {
-            dir,
-            server,
-            _stop: stop,
-            _runtime: runtime,
-        }
+        let served = Loopback::serve(dir.path(), toml::from_str(SITE).unwrap()).live();
+        Self { dir, served }
     }
 
     fn run(&self, args: &[&str]) -> Output {
         groundstate(args)
-            .env("GROUNDSTATE_SERVER", &self.server)
-            .env(
-                "GROUNDSTATE_CREDENTIAL",
-                self.dir.path().join("pki/operator"),
-            )
+            .env("GROUNDSTATE_SERVER", self.served.url())
+            .env("GROUNDSTATE_CREDENTIAL", self.served.credential())
             .output()
             .unwrap()
     }
@@ -230,7 +182,7 @@ fn the_site_file_is_checked_without_starting_anything() {
             .output()
             .unwrap()
     };
-    check(&run(file(SITE)), 0, &["with 1 nodes is in order"]);
+    check(&run(file(SITE)), 0, &["with 1 node is in order"]);
     let bad = SITE
         .replace("127.0.0.200", "127.0.9.200")
         .replace("\"GS1\"", "\"\"");

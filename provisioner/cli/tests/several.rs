@@ -210,6 +210,33 @@ fn stop(mut running: Running) {
     assert!(running.0.wait().unwrap().success());
 }
 
+fn ip(arguments: &str) {
+    let ran = Command::new("ip").args(arguments.split(' ')).status();
+    assert!(ran.unwrap().success(), "ip {arguments}");
+}
+
+/// The relay agent's socket at the other end of the cable, in a namespace of its own: port 67 of this one is the server's.
+fn relay() -> UdpSocket {
+    let (say, said) = std::sync::mpsc::channel();
+    let (go, gone) = std::sync::mpsc::channel();
+    let there = std::thread::spawn(move || {
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        say.send(nix::unistd::gettid()).unwrap();
+        gone.recv().unwrap();
+        ip("addr add 10.79.0.3/24 dev cli");
+        ip("link set cli up");
+        UdpSocket::bind((RELAY, 67)).unwrap()
+    });
+    ip(&format!("link set cli netns {}", said.recv().unwrap()));
+    go.send(()).unwrap();
+    // A socket stays in the namespace that it was made in, and keeps it.
+    let socket = there.join().unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(1)))
+        .unwrap();
+    socket
+}
+
 fn in_own_network(test: impl FnOnce() + Send + 'static) {
     for needed in [ETCD, STUB] {
         if !Path::new(needed).exists() {
@@ -229,14 +256,12 @@ fn in_own_network(test: impl FnOnce() + Send + 'static) {
         }
         for arguments in [
             "link set lo up",
-            "link add br0 type bridge",
-            "addr add 10.79.0.1/24 dev br0",
-            "addr add 10.79.0.2/24 dev br0",
-            "addr add 10.79.0.3/24 dev br0",
-            "link set br0 up",
+            "link add srv type veth peer name cli",
+            "addr add 10.79.0.1/24 dev srv",
+            "addr add 10.79.0.2/24 dev srv",
+            "link set srv up",
         ] {
-            let ran = Command::new("ip").args(arguments.split(' ')).status();
-            assert!(ran.unwrap().success(), "ip {arguments}");
+            ip(arguments);
         }
         test();
     });
@@ -254,7 +279,7 @@ fn what_the_boot_service_of_a_follower_saw_is_written_down_by_the_leader() {
         let assets = world.dir.path().join("assets");
         let with_boots = [
             "--interface",
-            "br0",
+            "srv",
             "--boot-assets",
             assets.to_str().unwrap(),
         ];
@@ -280,10 +305,7 @@ fn what_the_boot_service_of_a_follower_saw_is_written_down_by_the_leader() {
         let ordered = world.operator("one", ONE, &["node", "provision", "node-1"]);
         assert!(ordered.status.success(), "{ordered:?}");
         // The boot service asks its own provisioner, which follows.
-        let socket = UdpSocket::bind((RELAY, 67)).unwrap();
-        socket
-            .set_read_timeout(Some(Duration::from_secs(1)))
-            .unwrap();
+        let socket = relay();
         let offered = ask(&socket, 1, None);
         let leased = ask(&socket, 3, Some(offered));
         assert_eq!(offered, leased);
