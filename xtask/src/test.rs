@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `cargo xtask test`: every test of the project, one after the other, with one summary.
+//! `cargo xtask test`: every test of the project with one summary. Checks run one after the other, what is booted is made beside
+//! them, and then it is booted.
 //!
 //! A failed check does not stop the next one: a person sees everything that is wrong in one run. What could not be run
 //! is said, never counted as passed.

@@ -8,102 +8,38 @@
     reason = "a test that unwraps what is not there has failed"
 )]
 
-use groundstate_api::image::ImageRef;
-use groundstate_api::site::Site;
+use groundstate_api::NodeId;
 use groundstate_api::view::NodeReport;
-use groundstate_api::{NodeId, Reason};
-use provisioner::{Images, Options, Provisioner, serve};
+use provisioner::peer::{Loopback, lab, lab_node};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
 use tempfile::TempDir;
 
-const SITE: &str = r#"
-name = "lab"
-[network]
-address = "127.0.0.1"
-prefix = 24
-pool_first = "127.0.0.100"
-pool_last = "127.0.0.200"
-[policy]
-image = "debian-host"
-hand_over = "kexec"
-[[node]]
-name = "node-1"
-mac = "52:54:00:00:00:01"
-uuid = "564d1234-5678-9abc-def0-123456789abc"
-serial = "HOST-1"
-[[node]]
-name = "node-2"
-mac = "52:54:00:00:00:02"
-uuid = "564d1234-5678-9abc-def0-123456789abd"
-serial = "HOST-2"
-"#;
 const BOOT: &str = "33333333-3333-4333-8333-333333333333";
-
-struct Empty;
-
-impl Images for Empty {
-    fn newest(&self, _: &str) -> Result<Option<ImageRef>, Reason> {
-        Ok(None)
-    }
-    fn verify(&self, _: &ImageRef) -> Result<(), Reason> {
-        Ok(())
-    }
-}
 
 /// A provisioner on loopback.
 struct World {
     dir: TempDir,
-    ours: Provisioner,
-    url: String,
-    _stop: tokio::sync::watch::Sender<bool>,
-    runtime: tokio::runtime::Runtime,
+    served: Loopback,
 }
 
 impl World {
     fn new() -> Self {
-        let _installed_before = rustls::crypto::ring::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap();
-        let site: Site = toml::from_str(SITE).unwrap();
-        let ours = Provisioner::open(Options {
-            site,
-            state_dir: dir.path().to_owned(),
-            images: Arc::new(Empty),
-        })
-        .unwrap();
-        let (stop, stopped) = tokio::sync::watch::channel(false);
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
-        let listener = listener.unwrap();
-        let url = format!("https://{}", listener.local_addr().unwrap());
-        let (router, tls) = (
-            ours.api(axum::Router::new()),
-            ours.pki().server_config().unwrap(),
-        );
-        runtime.spawn(serve::serve_tls(listener, router, tls, stopped.clone()));
-        runtime.spawn(ours.clone().run(stopped));
-        Self {
-            dir,
-            ours,
-            url,
-            _stop: stop,
-            runtime,
-        }
+        let site = lab(vec![lab_node(1, "HOST-1"), lab_node(2, "HOST-2")]);
+        let served = Loopback::serve(dir.path(), site).live();
+        Self { dir, served }
     }
 
     /// A command of an operator.
     fn operator(&self, arguments: &[&str]) -> Output {
-        let credential = self.dir.path().join("pki/operator");
         let mut command = Command::new(env!("CARGO_BIN_EXE_groundstate"));
-        command.args(arguments).args(["--server", &self.url]);
-        command.arg("--credential").arg(credential);
+        command
+            .args(arguments)
+            .args(["--server", &self.served.url()]);
+        command.arg("--credential").arg(self.served.credential());
         command.output().unwrap()
     }
 
@@ -121,14 +57,14 @@ impl World {
 
     fn report(&self, node: &str) -> NodeReport {
         let node: NodeId = node.parse().unwrap();
-        self.ours.report(&node).unwrap()
+        self.served.ours.report(&node).unwrap()
     }
 
     /// Until the node is in this phase. The test's own time-out is the limit.
     fn until(&self, node: &str, phase: &str) {
-        let mut news = self.ours.follow();
+        let mut news = self.served.ours.follow();
         while self.report(node).view.phase.as_str() != phase {
-            self.runtime.block_on(news.changed()).unwrap();
+            self.served.runtime.block_on(news.changed()).unwrap();
         }
     }
 }
@@ -186,7 +122,14 @@ impl Host {
 
     fn adopt(&self, world: &World, token: &Path, ca: &str, more: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_groundstate"));
-        command.args(["node", "adopt", "--url", &world.url, "--ca-fingerprint", ca]);
+        command.args([
+            "node",
+            "adopt",
+            "--url",
+            &world.served.url(),
+            "--ca-fingerprint",
+            ca,
+        ]);
         command.arg("--token-file").arg(token);
         command.arg("--root").arg(self.dir.path());
         command.arg("--agent").arg(agent());
@@ -260,9 +203,8 @@ fn entry_point() -> Vec<u8> {
 /// SMBIOS tables with a system (type 1) and their end.
 fn tables(number: u8) -> Vec<u8> {
     let mut bytes = vec![1, 27, 0, 1, 1, 2, 0, 3];
-    let last = 0xbb + number;
     bytes.extend([0x34, 0x12, 0x4d, 0x56, 0x78, 0x56, 0xbc, 0x9a, 0xde, 0xf0]);
-    bytes.extend([0x12, 0x34, 0x56, 0x78, 0x9a, last, 6, 0, 0]);
+    bytes.extend([0x12, 0x34, 0x56, 0x78, 0x90, number, 6, 0, 0]);
     write!(bytes, "Acme\0Server 9\0HOST-{number}\0\0").unwrap();
     bytes.extend([127, 4, 1, 1, 0, 0]);
     bytes
@@ -285,7 +227,7 @@ fn a_running_host_is_taken_in_reports_and_is_let_go() {
         text(&said)
     );
     // A dry run shows it all and changes nothing on either side.
-    let events = *world.ours.follow().borrow();
+    let events = *world.served.ours.follow().borrow();
     let said = host.adopt(&world, &token, &ca, &["--dry-run"]);
     fine(&said);
     for words in [
@@ -302,7 +244,7 @@ fn a_running_host_is_taken_in_reports_and_is_let_go() {
     // Where nobody can be asked, nobody has agreed.
     assert!(!host.adopt(&world, &token, &ca, &[]).status.success());
     assert_eq!(host.files(), before);
-    assert_eq!(*world.ours.follow().borrow(), events);
+    assert_eq!(*world.served.ours.follow().borrow(), events);
 
     let said = fine(&host.adopt(&world, &token, &ca, &["--yes"]));
     assert!(said.contains("node-1 is adopted"), "{said}");

@@ -2,48 +2,20 @@
 //! A site of two racks whose nodes stand where a journal says, and the command.
 
 use groundstate_api::event::{Event, Happened};
-use groundstate_api::image::ImageRef;
 use groundstate_api::plan::{HandOver, OrderTerms, Step};
 use groundstate_api::run::StepState;
-use groundstate_api::site::Site;
+use groundstate_api::site::{Node, Site};
+use groundstate_api::site_parts::Rack;
 use groundstate_api::view::Phase;
-use groundstate_api::{Bytes, Millis, NodeId, Part, Reason, ReasonCode};
+use groundstate_api::{Bytes, MacAddr, Millis, NodeId, Part, Reason, ReasonCode};
 use provisioner::journal::{Journal as _, SqliteJournal};
-use provisioner::{Images, Options, Provisioner, serve};
-use std::fmt::Write as _;
+use provisioner::peer::{Loopback, lab};
+use serde_json::json;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
-
-const SITE: &str = r#"
-name = "lab"
-[network]
-address = "127.0.0.1"
-prefix = 24
-pool_first = "127.0.0.100"
-pool_last = "127.0.0.200"
-[policy]
-image = "debian-host"
-hand_over = "kexec"
-[[rack]]
-name = "r1"
-units = 20
-place = "hall 1"
-[[rack]]
-name = "r2"
-units = 20
-[[switch]]
-name = "sw-1"
-rack = "r1"
-unit = 20
-[[pdu]]
-name = "pdu-2"
-rack = "r2"
-unit = 1
-"#;
 
 /// How long ago everything happened: it reads `5 min` for as long as a test takes.
 const AGO: u64 = 310_000;
@@ -60,27 +32,10 @@ const PHASES: [Phase; 8] = [
     Phase::InRepair,
 ];
 
-/// A repository without images.
-struct Empty;
-
-impl Images for Empty {
-    fn newest(&self, _: &str) -> Result<Option<ImageRef>, Reason> {
-        Ok(None)
-    }
-    fn verify(&self, _: &ImageRef) -> Result<(), Reason> {
-        Ok(())
-    }
-}
-
 pub(crate) struct World {
     pub(crate) dir: TempDir,
     address: Option<SocketAddr>,
-    serving: Option<Serving>,
-}
-
-struct Serving {
-    stop: tokio::sync::watch::Sender<bool>,
-    runtime: tokio::runtime::Runtime,
+    serving: Option<Loopback>,
 }
 
 fn node(rack: u8, number: u8) -> NodeId {
@@ -88,21 +43,37 @@ fn node(rack: u8, number: u8) -> NodeId {
 }
 
 fn site() -> Site {
-    let mut text = SITE.to_owned();
-    for rack in 1..=2_u8 {
-        for number in 1..=8_u8 {
-            let name = node(rack, number);
-            let unit = u16::from(number) * 2;
-            writeln!(
-                text,
-                "[[node]]\nname = \"{name}\"\nmac = \"52:54:00:00:0{rack}:{number:02x}\"\n\
-                 uuid = \"564d1234-5678-9abc-def0-1234567{rack}{number:04x}\"\nserial = \"GS{rack}-{number}\"\n\
-                 slot = {{ rack = \"r{rack}\", unit = {unit} }}"
-            )
-            .unwrap();
-        }
+    let rack = |number: u8, place: &str| Rack {
+        name: format!("r{number}"),
+        fault_domain: None,
+        units: 20,
+        place: place.to_owned(),
+        relay: None,
+    };
+    let fixture = |name: &str, rack: &str, unit| {
+        serde_json::from_value(json!({"name": name, "rack": rack, "unit": unit})).unwrap()
+    };
+    let nodes = (1..=2_u8).flat_map(|rack| (1..=8_u8).map(move |number| site_node(rack, number)));
+    Site {
+        racks: vec![rack(1, "hall 1"), rack(2, "")],
+        switches: vec![fixture("sw-1", "r1", 20)],
+        pdus: vec![fixture("pdu-2", "r2", 1)],
+        ..lab(nodes.collect())
     }
-    toml::from_str(&text).unwrap()
+}
+
+fn site_node(rack: u8, number: u8) -> Node {
+    let uuid = format!("564d1234-5678-9abc-def0-1234567{rack}{number:04x}");
+    let slot = json!({"rack": format!("r{rack}"), "unit": u16::from(number) * 2});
+    Node {
+        slot: serde_json::from_value(slot).unwrap(),
+        ..Node::new(
+            node(rack, number),
+            MacAddr([0x52, 0x54, 0, 0, rack, number]),
+            uuid.parse().unwrap(),
+            &format!("GS{rack}-{number}"),
+        )
+    }
 }
 
 pub(crate) fn dimm_missing() -> Reason {
@@ -162,7 +133,6 @@ fn now() -> u64 {
 
 impl World {
     pub(crate) fn new() -> Self {
-        let _installed_before = rustls::crypto::ring::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
         let mut journal = SqliteJournal::open(&dir.path().join("journal.db")).unwrap();
         let mut events = Vec::new();
@@ -194,38 +164,15 @@ impl World {
 
     /// Serves. Nothing happens by itself: what is shown stays as the journal says.
     pub(crate) fn start(&mut self) {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap();
-        let ours = Provisioner::open(Options {
-            site: site(),
-            state_dir: self.dir.path().into(),
-            images: Arc::new(Empty),
-        })
-        .unwrap();
-        let (stop, stopped) = tokio::sync::watch::channel(false);
-        let address = self.address.unwrap_or(([127, 0, 0, 1], 0).into());
-        let listener = runtime
-            .block_on(tokio::net::TcpListener::bind(address))
-            .unwrap();
-        self.address = Some(listener.local_addr().unwrap());
-        let (router, tls) = (
-            ours.api(axum::Router::new()),
-            ours.pki().server_config().unwrap(),
-        );
-        runtime.spawn(serve::serve_tls(listener, router, tls, stopped));
-        self.serving = Some(Serving { stop, runtime });
+        let port = self.address.map_or(0, |address| address.port());
+        let serving = Loopback::serve_at(self.dir.path(), site(), port);
+        self.address = Some(serving.address);
+        self.serving = Some(serving);
     }
 
     /// Ends the server, as a restart does.
     pub(crate) fn stop(&mut self) {
-        let serving = self.serving.take().unwrap();
-        let _nobody = serving.stop.send(true);
-        serving
-            .runtime
-            .shutdown_timeout(std::time::Duration::from_secs(5));
+        self.serving.take().unwrap().end();
     }
 
     pub(crate) fn server(&self) -> String {
