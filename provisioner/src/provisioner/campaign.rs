@@ -206,7 +206,24 @@ impl Provisioner {
     }
 }
 
-fn elect(inner: &Weak<Inner>, mut election: Box<dyn Election>, stop: &Receiver<()>) {
+/// Whoever campaigns. However that ends, a panic included, the lead is given away.
+struct Campaign<'a> {
+    inner: &'a Weak<Inner>,
+    election: Box<dyn Election>,
+}
+
+impl Drop for Campaign<'_> {
+    fn drop(&mut self) {
+        if let Some(inner) = self.inner.upgrade() {
+            inner.leader.set(Standing::Follows(None));
+        }
+        self.election.resign();
+    }
+}
+
+fn elect(inner: &Weak<Inner>, election: Box<dyn Election>, stop: &Receiver<()>) {
+    let mut campaign = Campaign { inner, election };
+    let election = &mut campaign.election;
     loop {
         let Some(inner) = inner.upgrade() else { break };
         let ours = Provisioner {
@@ -228,10 +245,6 @@ fn elect(inner: &Weak<Inner>, mut election: Box<dyn Election>, stop: &Receiver<(
             Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
         }
     }
-    if let Some(inner) = inner.upgrade() {
-        inner.leader.set(Standing::Follows(None));
-    }
-    election.resign();
 }
 
 fn follow(inner: &Weak<Inner>, reader: &dyn Reader) {

@@ -191,8 +191,9 @@ fn a_leader_that_is_unfolded_gives_its_lead_away() {
     };
     let leads = |one: &Provisioner| matches!(one.standing(), Standing::Leads { .. });
     until("nobody leads", &|| leads(&first) && first.ready().ready);
+    // Whoever works for the queue at that moment comes upon it: we, or the election that has just been won.
     let ended = catch_unwind(AssertUnwindSafe(|| first.submit(&names[0], remark(TRIP))));
-    assert!(ended.is_err());
+    assert!(!matches!(ended, Ok(Ok(_))));
     until("it leads on", &|| !leads(&first));
     assert!(first.leads_elsewhere().is_some(), "nodes go to another one");
     let mut election = journal().election().unwrap();
