@@ -4,11 +4,11 @@
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
 use groundstate_tests::compare::{
-    DEPLOY_IMAGE, Figure, Ground, Line, MAKE_ONE, RECEIVE_IMAGE, SERVE_IMAGES, convert_raw,
-    deploy_image, dhcp_100k, dhcp_500, dhcp_burst, dhcp_max, dhcp_memory, dhcp_overload, dynamic,
-    first_writes, fixed, fleet, http, image_deploy, image_fan_out, image_publish, image_serve,
-    make_one, many, receive_image, serve_images, shelf, storm, storm_with_loss, tftp_500,
-    tftp_loss, tftp_memory, tftp_one,
+    DEPLOY_IMAGE, Figure, Ground, Line, MAKE_ONE, RECEIVE_IMAGE, SERVE_IMAGES, TFTP_FLOOR,
+    convert_raw, deploy_image, dhcp_100k, dhcp_500, dhcp_burst, dhcp_max, dhcp_memory,
+    dhcp_overload, dynamic, first_writes, fixed, fleet, http, image_deploy, image_fan_out,
+    image_publish, image_serve, make_one, many, receive_image, serve_images, shelf, storm,
+    storm_with_loss, tftp_500, tftp_floor, tftp_loss, tftp_memory, tftp_one,
 };
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -104,6 +104,10 @@ fn run() -> Result<()> {
     // The node of a comparison, whose memory counts.
     if first.as_deref() == Some(DEPLOY_IMAGE) {
         return deploy_image(words);
+    }
+    // What TFTP takes without a server.
+    if first.as_deref() == Some(TFTP_FLOOR) {
+        return tftp_floor(words);
     }
     if first.as_deref() == Some(MAKE_ONE) {
         let path = words.next().context("no path")?;
