@@ -101,8 +101,10 @@ impl Behind {
 
     /// What the machine says was read back was, whole, and nothing else is said; in bytes.
     fn proven(&self, spans: &[Span]) -> u64 {
+        // A flush on the way is not waited for: the last one makes everything durable.
+        let is_flush = |(_, event): &(usize, Event)| matches!(event, Event::Settled);
         assert!(
-            self.later.is_empty(),
+            self.later.iter().all(is_flush),
             "the end waits for what is being read"
         );
         let mut all = 0;
