@@ -433,35 +433,6 @@ fn wrong_usage_and_faults_are_told_before_anything_is_opened() {
         (vec!["--pool", "10.0.0.1"], 2, "10.0.0.100-10.0.0.199"),
         (vec!["--boot-file", "amiga=x"], 2, "uefi-http"),
         (vec!["--explain", "x"], 2, "six pairs"),
-        (vec!["--http-port", "0"], 2, "1..=65535"),
-        (
-            vec![
-                "--interface",
-                "lo",
-                "--boot-dir",
-                "/etc/passwd",
-                "--pool",
-                "127.0.0.5-9",
-                "--check",
-            ],
-            1,
-            "cannot read the boot folder /etc/passwd: Not a directory",
-        ),
-        (
-            vec![
-                "--interface",
-                "lo",
-                "--boot-dir",
-                "/sys/class/net",
-                "--pool",
-                "127.0.0.5-9",
-                "--boot-file",
-                "bios=own.0",
-                "--check",
-            ],
-            0,
-            "BIOS PXE machines get an address and nothing to boot: \"own.0\" is named for bios, and there is no such file",
-        ),
         (vec![], 1, "--interface is missing"),
         (vec!["--interface", "lo"], 1, "--boot-dir is missing"),
         (
@@ -498,6 +469,26 @@ fn wrong_usage_and_faults_are_told_before_anything_is_opened() {
         let said = text(command(&args), status);
         assert!(said.contains(says), "{args:?}: {said}");
     }
+}
+
+#[test]
+fn a_folder_that_is_none_and_a_file_that_is_not_there_are_told() {
+    let check = |boot_dir: &str, more: &str, status| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_groundstate"));
+        let usual = format!(
+            "pxe-server --interface lo --pool 127.0.0.5-9 --boot-dir {boot_dir} {more} --check"
+        );
+        command.args(usual.split_whitespace());
+        text(command, status)
+    };
+    let said = check("/sys/class/net", "--http-port 0", 2);
+    assert!(said.contains("1..=65535"), "{said}");
+    let said = check("/etc/passwd", "", 1);
+    let wants = "cannot read the boot folder /etc/passwd: Not a directory";
+    assert!(said.contains(wants), "{said}");
+    let said = check("/sys/class/net", "--boot-file bios=own.0", 0);
+    let wants = "BIOS PXE machines get an address and nothing to boot: \"own.0\" is named for bios, and there is no such file";
+    assert!(said.contains(wants), "{said}");
 }
 
 #[test]

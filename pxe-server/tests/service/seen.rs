@@ -220,11 +220,6 @@ fn a_boot_is_joined_from_discover_to_kernel_and_a_power_cycle_begins_another() {
         );
         assert_eq!(watched.get("/healthz"), "ok\n");
         assert!(watched.get("/v1/leases").contains(&from));
-        let able = dhcp_client::client(CLASS).takes_unicasts();
-        dhcp_client::send(
-            &dhcp_client::socket(),
-            &able.ask(dhcp_client::Wants::Any, MAC),
-        );
         captured(
             &watched.dir.path().join("captures/02-00-00-00-00-07.pcap"),
             &from,
@@ -234,6 +229,9 @@ fn a_boot_is_joined_from_discover_to_kernel_and_a_power_cycle_begins_another() {
 
 /// tcpdump reads both ways of DHCP, each reply where it went, and the TFTP request.
 fn captured(file: &Path, address: &str) {
+    let able = dhcp_client::client(CLASS).takes_unicasts();
+    let question = able.ask(dhcp_client::Wants::Any, MAC);
+    dhcp_client::send(&dhcp_client::socket(), &question);
     let said = (0..2_000).find_map(|_| {
         std::thread::sleep(Duration::from_millis(10));
         let said = run("tcpdump", &["-n", "-v", "-r", file.to_str().unwrap()]);

@@ -153,7 +153,6 @@ async fn serve(args: &PxeServerArgs, settings: Settings) -> Result<()> {
     // Its words name the system's error already.
     let mut service = BootService::open(config, sockets, files, asked, told)
         .map_err(|error| anyhow::anyhow!("{error}"))?;
-    service.end_with_interface();
     beside(&mut service, &settings, &state_dir, proxy)
         .map_err(|error| anyhow::anyhow!("{error}"))?;
     admin_endpoint(&mut service, settings.admin.as_ref()).await?;
@@ -196,13 +195,14 @@ async fn serve(args: &PxeServerArgs, settings: Settings) -> Result<()> {
     Ok(())
 }
 
-/// What is served only where it was asked for.
+/// What is served only where it was asked for; and a service of its own ends with its interface.
 fn beside(
     service: &mut BootService,
     settings: &Settings,
     state_dir: &Path,
     proxy: Option<UdpSocket>,
 ) -> Result<(), pxe_server::ServeError> {
+    service.end_with_interface();
     if settings.proxy {
         service.proxy_on(settings.proxy_config(), proxy)?;
     }
