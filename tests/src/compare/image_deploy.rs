@@ -323,9 +323,7 @@ impl Shop {
             let ways = [("stored", false), ("stored", true), ("both", false)];
             for ((proof, back), values) in ways.into_iter().zip(&mut ours) {
                 let with = if back { " and read back" } else { "" };
-                ground.say(&format!(
-                    "deploy, ours, {proof}{with}, {round} of {ROUNDS}"
-                ));
+                ground.say(&format!("deploy, ours, {proof}{with}, {round} of {ROUNDS}"));
                 self.disk.spoil(manifest)?;
                 let told = self.ours(0, proof, back)?;
                 self.disk.check(manifest, true)?;
