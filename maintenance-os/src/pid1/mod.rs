@@ -16,6 +16,7 @@ mod local;
 mod log;
 mod look;
 mod network;
+mod partitions;
 mod postman;
 mod rescue;
 mod shell;

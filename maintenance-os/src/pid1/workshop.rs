@@ -4,31 +4,28 @@
 //! Before every step that writes, the disk is found again by its serial number and the guard compares it with the plan.
 
 use crate::customise;
-use crate::disk::{self, FILES_MAX, OPEN_MAX, on_os_disk};
+use crate::disk::{self, FILES_MAX, on_os_disk};
 use crate::erase;
 use crate::handover;
 use crate::image;
 use crate::peer;
 use crate::pid1::call::{Credential, Provisioner, Refusal};
 use crate::pid1::drivers::Drivers;
+use crate::pid1::partitions::{is_esp, is_root, partition, root_guid, seed_volumes, tables};
 use crate::pid1::whole;
 use crate::pid1::{Word, clock, look};
 use crate::whole_disk;
 use groundstate_api::boot::{BootConfig, Firmware};
 use groundstate_api::erase::{EraseRecord, EraseReport};
-use groundstate_api::host::{HostSeed, NetworkBoot, SeedVolume};
+use groundstate_api::host::{HostSeed, NetworkBoot};
 use groundstate_api::image::{Blob, BootFiles, Manifest};
-use groundstate_api::inventory::Disk;
-use groundstate_api::plan::{
-    DiskAction, DiskPlan, HandOver, PartitionContents, PartitionPlan, Plan, Role, Step, TablePlan,
-    VolumeFs,
-};
+use groundstate_api::plan::{HandOver, Plan, Step, VolumeFs};
 use groundstate_api::run::{HostCredential, HostCredentialRequest};
 use groundstate_api::{Bytes, Millis, NodeId, Reason, ReasonCode, RunId, SCHEMA, paths};
 use mos_core::loader_entry::starts_from;
 use mos_core::phases::Event;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -496,102 +493,6 @@ fn broken(what: &str) -> Reason {
         format!("{what} ended in a fault of the maintenance OS"),
         "report it with the node's log (`groundstate node log NODE`)",
     )
-}
-
-fn is_root(contents: &PartitionContents) -> bool {
-    matches!(contents, PartitionContents::Root)
-}
-
-fn is_esp(contents: &PartitionContents) -> bool {
-    matches!(contents, PartitionContents::Esp { .. })
-}
-
-fn tables(plan: &Plan) -> impl Iterator<Item = (&DiskPlan, &TablePlan)> {
-    plan.disks.iter().filter_map(|disk| match &disk.action {
-        DiskAction::Wipe { table, .. }
-        | DiskAction::Renew { table, .. }
-        | DiskAction::Keep { table } => Some((disk, table)),
-        DiskAction::Erase { .. } | DiskAction::LeaveAlone => None,
-    })
-}
-
-fn planned(
-    plan: &Plan,
-    wanted: fn(&PartitionContents) -> bool,
-) -> Result<(&DiskPlan, usize, &PartitionPlan), Reason> {
-    tables(plan)
-        .filter(|(disk, _)| disk.role == Role::Os)
-        .find_map(|(disk, table)| {
-            let at = table
-                .partitions
-                .iter()
-                .position(|partition| wanted(&partition.holds))?;
-            table
-                .partitions
-                .get(at)
-                .map(|partition| (disk, at + 1, partition))
-        })
-        .ok_or_else(|| {
-            Reason::new(
-                ReasonCode::PlanRefused,
-                "the plan has no OS disk with an ESP and a root partition",
-                "report it with the plan (`groundstate node plan NODE`)",
-            )
-        })
-}
-
-fn root_guid(plan: &Plan) -> Result<&str, Reason> {
-    planned(plan, is_root).map(|(_, _, partition)| partition.guid.as_str())
-}
-
-/// The device node of a partition of the OS disk. Its disk keeps its name as long as this is there.
-struct HeldPartition {
-    path: PathBuf,
-    _held: disk::Hold,
-}
-
-impl std::ops::Deref for HeldPartition {
-    type Target = std::path::Path;
-
-    fn deref(&self) -> &std::path::Path {
-        &self.path
-    }
-}
-
-/// A partition of the OS disk, after the guard has looked at the disk once more.
-fn partition(plan: &Plan, wanted: fn(&PartitionContents) -> bool) -> Result<HeldPartition, Reason> {
-    let (disk_plan, number, _) = planned(plan, wanted)?;
-    let seen: Vec<Disk> = look::disks(disk::Look::Identities);
-    let disk = mos_core::guard::guard_disk(disk_plan, &seen)?;
-    let device = std::path::Path::new("/dev").join(&disk.kernel_name);
-    let (planned, found) = (disk_plan.clone(), disk.clone());
-    let held = on_os_disk(plan, OPEN_MAX, "opening the disk", move || {
-        disk::Hold::new(&device, &planned, &found).map_err(|error| error.reason(&planned))
-    })?;
-    Ok(HeldPartition {
-        path: disk::partition_device(&disk.kernel_name, number),
-        _held: held,
-    })
-}
-
-fn seed_volumes(plan: &Plan) -> Vec<SeedVolume> {
-    tables(plan)
-        .flat_map(|(disk, table)| {
-            table
-                .partitions
-                .iter()
-                .map(move |partition| (disk, partition))
-        })
-        .filter_map(|(disk, partition)| {
-            let volume = partition.holds.volume()?;
-            Some(SeedVolume {
-                uuid: volume.uuid.to_owned(),
-                mount_point: volume.mount_point.to_owned(),
-                disk_serial: disk.serial.clone(),
-                fs: volume.fs,
-            })
-        })
-        .collect()
 }
 
 /// What a root file system is booted with. The planner gives no other kind of image to a node that makes its own ESP.

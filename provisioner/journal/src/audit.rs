@@ -2,9 +2,9 @@
 //! The audit trail among the events: which orders are asked for, and how they are found where an engine has no index.
 
 use crate::{JournalError, Reader};
-use groundstate_api::{Millis, NodeId};
 use groundstate_api::audit::Audit;
 use groundstate_api::event::{Event, Happened};
+use groundstate_api::{Millis, NodeId};
 
 /// Events that are looked at for one answer where there is no index: half a second.
 const LOOKED_AT_MAX: usize = 20_000;

@@ -19,6 +19,9 @@ const PACKAGES: &[&str] = &[
     "schemathesis==4.32.5",
     // Judges the description.
     "openapi-spec-validator==0.9.0",
+    // moto_server: an object store that checks signatures.
+    "moto[s3]==5.2.1",
+    "flask-cors==6.0.5",
 ];
 /// Holds the list that was installed last.
 const STAMP: &str = "groundstate-peers.txt";
@@ -36,7 +39,7 @@ pub(crate) fn peers(layout: &Layout) {
             folder.display()
         )),
         Err(error) => note(&format!(
-            "set-up: no Python peers ({error:#}); tests against sushy-emulator and fakebmc are skipped"
+            "set-up: no Python peers ({error:#}); tests against sushy-emulator, fakebmc and moto are skipped"
         )),
     }
 }

@@ -91,20 +91,10 @@ pub(in crate::image) fn deploy_within(
         let changed = changed.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = changed.send(Message::Book);
     }));
-    let mut machine =
-        deploy::Deploy::new(manifest, options.previous.as_ref(), options.seed, seed());
-    let reads = !options.nowhere && target.reads_while_it_writes();
-    if let Some(behind) = options.read_behind.filter(|_| reads) {
-        machine = machine.reading_back(behind);
-    }
+    let mut machine = decides(manifest, options, &target);
     let spans = machine.spans().to_vec();
     let span = span_size(manifest.chunk_size);
-    let longest = spans
-        .iter()
-        .filter(|one| !one.is_zero())
-        .map(|one| one.length().0);
-    let length = usize::try_from(longest.max().unwrap_or(0)).unwrap_or(0);
-    let pool = Arc::new(Pool::new(length.max(1), flight(span)));
+    let pool = Arc::new(Pool::new(longest(&spans).max(1), flight(span)));
     let (work, works) = mpsc::channel();
     let works = Mutex::new(works);
     let bench = Bench {
@@ -159,6 +149,23 @@ pub(in crate::image) fn deploy_within(
     ended?;
     let proven = Proven::of(actor.target.path(), manifest, &machine);
     Ok(actor.deployed(fact, proven))
+}
+
+/// What decides, reading back on the way where that is wanted and the target allows it.
+fn decides<'m>(manifest: &'m Manifest, options: &Options, target: &Target) -> deploy::Deploy<'m> {
+    let machine = deploy::Deploy::new(manifest, options.previous.as_ref(), options.seed, seed());
+    let reads = !options.nowhere && target.reads_while_it_writes();
+    match options.read_behind.filter(|_| reads) {
+        Some(behind) => machine.reading_back(behind),
+        None => machine,
+    }
+}
+
+/// The longest piece of data, in bytes.
+fn longest(spans: &[Span]) -> usize {
+    let data = spans.iter().filter(|one| !one.is_zero());
+    let longest = data.map(|one| one.length().0).max().unwrap_or(0);
+    usize::try_from(longest).unwrap_or(0)
 }
 
 /// The target, whose answers go to `tell`.

@@ -9,7 +9,6 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 /// Ends this process with its reader.
 pub(super) fn end_with_it() {
     // SAFETY: the default action runs no code of ours, and no other thread has been started yet.
-    let done = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
     // Where it cannot be set, printing says what went wrong.
-    drop(done);
+    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
 }

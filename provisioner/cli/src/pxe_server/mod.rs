@@ -156,15 +156,7 @@ async fn serve(args: &PxeServerArgs, settings: Settings) -> Result<()> {
     beside(&mut service, &settings, &state_dir, proxy)
         .map_err(|error| anyhow::anyhow!("{error}"))?;
     admin_endpoint(&mut service, settings.admin.as_ref()).await?;
-    if let Some(capture) = &settings.capture {
-        let config = CaptureConfig {
-            folder: capture.folder.clone(),
-            only: capture.only.clone(),
-        };
-        let started = Capture::start(config);
-        let what = || format!("the captures' folder {}", capture.folder.display());
-        service.capture_into(started.with_context(what)?);
-    }
+    capture(&mut service, &settings)?;
     banner::say_all(&service, &settings, &folder, &state_dir);
     match &args.provisioner {
         Some(url) => say(&format!(
@@ -192,6 +184,20 @@ async fn serve(args: &PxeServerArgs, settings: Settings) -> Result<()> {
     }
     served?;
     say("groundstate pxe-server has stopped");
+    Ok(())
+}
+
+/// Packets go into files where that was asked for.
+fn capture(service: &mut BootService, settings: &Settings) -> Result<()> {
+    let Some(capture) = &settings.capture else {
+        return Ok(());
+    };
+    let started = Capture::start(CaptureConfig {
+        folder: capture.folder.clone(),
+        only: capture.only.clone(),
+    });
+    let what = || format!("the captures' folder {}", capture.folder.display());
+    service.capture_into(started.with_context(what)?);
     Ok(())
 }
 

@@ -40,7 +40,7 @@ impl Running {
             return refused(&why);
         }
         let restart = needs_restart(&self.settings, &new);
-        let new = new.as_far_as_runs(&self.settings);
+        let new = new.with_what_needs_a_restart_from(&self.settings);
         if let Err(why) = self.beside(&new) {
             return refused(&why);
         }
@@ -180,7 +180,7 @@ fn another_service(old: &Settings, new: &Settings) -> Option<String> {
 
 impl Settings {
     /// What can be taken over while the service runs; the rest as it is in force.
-    fn as_far_as_runs(self, old: &Self) -> Self {
+    fn with_what_needs_a_restart_from(self, old: &Self) -> Self {
         let mut new = Self {
             boot_dir: old.boot_dir.clone(),
             state_dir: old.state_dir.clone(),

@@ -143,8 +143,8 @@ async fn up(args: &UpArgs, site: Site, beside: &Beside) -> Result<()> {
     if !args.journal.may_know_another_site(&args.state_dir) {
         check_address(args, &site.network)?;
     }
-    let repository =
-        Arc::new(Repository::open(&image_dir(&args.state_dir)).context("the image repository")?);
+    let repository = Repository::open(&image_dir(&args.state_dir));
+    let repository = Arc::new(repository.context("the image repository")?);
     let images = Arc::new(Images {
         repository: repository.clone(),
         pin: Pin::of_state(&args.state_dir),
@@ -155,10 +155,8 @@ async fn up(args: &UpArgs, site: Site, beside: &Beside) -> Result<()> {
         state_dir: args.state_dir.clone(),
         images: images.clone(),
     })?;
-    tokio::spawn(
-        ours.clone()
-            .keep_site_files(beside.values().cloned().collect()),
-    );
+    let files = beside.values().cloned().collect();
+    tokio::spawn(ours.clone().keep_site_files(files));
     // The site in force is another one than the file's where one was applied since the file was edited.
     let site = ours.site();
     let odd = check_address(args, &site.network)?;

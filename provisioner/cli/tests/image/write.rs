@@ -44,55 +44,51 @@ fn what_cannot_stand_there_is_refused_before_anything_is_written() {
     world.import_disk("d", "1");
     let blank = world.blank("lab.img", 128);
     let is_blank = || fs::read(&blank).unwrap().iter().all(|byte| *byte == 0);
-    has(
-        &world.refused("write d lab.img", 3),
-        &["no trust root", "--allow-unsigned"],
-    );
-    has(
-        &world.refused("write d@stable lab.img --allow-unsigned", 3),
-        &["do now:"],
-    );
     world.blank("small.img", 64);
-    has(
-        &world.refused("write d small.img --allow-unsigned", 3),
-        &["needs 72 MiB", "64 MiB", "nothing was written"],
-    );
-    has(
-        &world.refused("write d lab.img --allow-unsigned --sector-size 4096", 3),
-        &["sectors of 512", "sectors of 4096", "nothing was written"],
-    );
-    has(
-        &world.refused("write d none.img --allow-unsigned", 1),
-        &["--size 1GiB"],
-    );
-    assert!(!world.path("none.img").exists());
-    has(
-        &world.refused(
+    for (line, status, words) in [
+        (
+            "write d lab.img",
+            3,
+            &["no trust root", "--allow-unsigned"][..],
+        ),
+        ("write d@stable lab.img --allow-unsigned", 3, &["do now:"]),
+        (
+            "write d small.img --allow-unsigned",
+            3,
+            &["needs 72 MiB", "64 MiB", "nothing was written"],
+        ),
+        (
+            "write d lab.img --allow-unsigned --sector-size 4096",
+            3,
+            &["sectors of 512", "sectors of 4096", "nothing was written"],
+        ),
+        ("write d none.img --allow-unsigned", 1, &["--size 1GiB"]),
+        (
             "write d /dev/groundstate-none --size 1GiB --allow-unsigned",
             1,
+            &["not made in that folder"],
         ),
-        &["not made in that folder"],
-    );
-    has(
-        &world.refused("write d lab.img --size 100MiB --allow-unsigned", 1),
-        &["128 MiB already"],
-    );
-    has(
-        &world.refused("write d . --allow-unsigned", 1),
-        &["neither a disk nor a file"],
-    );
-    has(
-        &world.refused("write e lab.img --allow-unsigned", 1),
-        &["no image e"],
-    );
-    has(
-        &world.refused("write d 9 lab.img --allow-unsigned", 1),
-        &["no version 9"],
-    );
-    has(
-        &world.refused("write d lab.img --allow-unsigned --wipe OTHER", 3),
-        &["--wipe names OTHER", "--wipe lab.img"],
-    );
+        (
+            "write d lab.img --size 100MiB --allow-unsigned",
+            1,
+            &["128 MiB already"],
+        ),
+        (
+            "write d . --allow-unsigned",
+            1,
+            &["neither a disk nor a file"],
+        ),
+        ("write e lab.img --allow-unsigned", 1, &["no image e"]),
+        ("write d 9 lab.img --allow-unsigned", 1, &["no version 9"]),
+        (
+            "write d lab.img --allow-unsigned --wipe OTHER",
+            3,
+            &["--wipe names OTHER", "--wipe lab.img"],
+        ),
+    ] {
+        has(&world.refused(line, status), words);
+    }
+    assert!(!world.path("none.img").exists());
     assert!(is_blank());
     // Nor is a file made, or made longer, for what is refused.
     for line in [

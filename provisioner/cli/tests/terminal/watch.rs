@@ -161,7 +161,10 @@ fn a_small_screen_and_a_large_one_are_filled() {
     );
     picture("watch-80", &page(&tmux.coloured()), 820, 520);
     tmux.resize(200, 60);
+    // What is on the small screen, too, does not say that the large one is drawn: its longest line does.
+    let wide = "─".repeat(150);
     let text = tmux.wait_for(&[
+        &wide,
         "r1-04 is quarantined",
         "= switch",
         "# PDU",

@@ -8,15 +8,15 @@ use super::keys::{Keys, number_of};
 use super::lead::EtcdElection;
 use super::options::EtcdOptions;
 use super::orders;
+use super::stored::{Pieces, StoredDocument, StoredEvent, StoredLog};
 use super::wire::{
     RangeAnswer, TxnAnswer, changed_in, delete, get, keys_of, made_in, one, put, range, txn, values,
 };
 use crate::error::{EngineError, JournalError};
 use crate::text::{LogEnd, Together, add};
 use crate::{Audited, Common, Election, Journal, Orders, Reader};
-use groundstate_api::event::{Event, Happened};
-use groundstate_api::{Digest, Millis, NodeId, RunId};
-use serde::{Deserialize, Serialize};
+use groundstate_api::event::Event;
+use groundstate_api::{Digest, NodeId, RunId};
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -49,40 +49,6 @@ pub struct EtcdJournal {
     appends: Arc<AtomicU64>,
     /// Whether the index of orders was begun.
     indexed: Arc<AtomicBool>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredEvent {
-    at: Millis,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    node: Option<NodeId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    what: Option<Box<Happened>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    body: Option<Pieces>,
-}
-
-/// Where a long body lies.
-#[derive(Serialize, Deserialize)]
-struct Pieces {
-    stamp: String,
-    pieces: usize,
-    digest: Digest,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredLog {
-    node: NodeId,
-    end: u64,
-    kept: u64,
-    lost: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredDocument {
-    name: String,
-    pieces: usize,
-    digest: Digest,
 }
 
 impl EtcdJournal {
@@ -247,7 +213,12 @@ impl EtcdJournal {
         Ok(bytes)
     }
 
-    pub(super) fn page(&self, first: &str, end: &str, limit: usize) -> Result<RangeAnswer, JournalError> {
+    pub(super) fn page(
+        &self,
+        first: &str,
+        end: &str,
+        limit: usize,
+    ) -> Result<RangeAnswer, JournalError> {
         self.ask("kv/range", &range(first, end, limit, false))
     }
 

@@ -9,6 +9,7 @@ mod keys;
 mod lead;
 mod options;
 mod orders;
+mod stored;
 mod wire;
 
 pub use common::EtcdCommon;

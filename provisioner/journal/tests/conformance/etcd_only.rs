@@ -139,7 +139,8 @@ fn begun_by_an_older_one(etcd: &Etcd) -> EtcdJournal {
         .collect();
     journal.append(&events).unwrap();
     for folder in ["o/", "ob/", "on/"] {
-        etcd.0.ctl(None, &["del", "--prefix", &format!("site/{folder}")]);
+        etcd.0
+            .ctl(None, &["del", "--prefix", &format!("site/{folder}")]);
     }
     etcd.0.ctl(None, &["del", "site/orders-from"]);
     etcd.0.ctl(None, &["put", "site/version", "1"]);
@@ -184,7 +185,10 @@ fn orders_are_found_by_an_index_and_those_before_it_by_looking() {
         node: Some(&a),
         ..Orders::default()
     };
-    assert_eq!(numbers(0, 9, of_a).unwrap(), (vec![2, 4, 6, 8, 10], 70, false));
+    assert_eq!(
+        numbers(0, 9, of_a).unwrap(),
+        (vec![2, 4, 6, 8, 10], 70, false)
+    );
     let of_one = Orders {
         by: Some("operator:op-1"),
         ..Orders::default()
@@ -210,5 +214,15 @@ fn a_journal_of_a_newer_version_is_refused() {
     drop(etcd.journal());
     etcd.0.ctl(None, &["put", "site/version", "3"]);
     let error = EtcdJournal::open(&etcd.0.options("site")).unwrap_err();
-    assert!(matches!(error, JournalError::Version { found: 3, ours: 2, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            JournalError::Version {
+                found: 3,
+                ours: 2,
+                ..
+            }
+        ),
+        "{error}"
+    );
 }

@@ -313,14 +313,17 @@ fn orders_are_found_by_caller_and_node(engine: &impl Engine) {
         journal.append(batch).unwrap();
     }
     let reader = journal.reader().unwrap();
-    let about =
-        |did: &str, node: &str| did.ends_with(&format!("/{node}")) || did.contains(&format!("/{node}/"));
+    let about = |did: &str, node: &str| {
+        did.ends_with(&format!("/{node}")) || did.contains(&format!("/{node}/"))
+    };
     let expected = |wanted: Orders<'_>| -> Vec<u64> {
         let fits = |number: &u64| {
             let at = Millis(number * 1_000);
             of(*number).is_some_and(|audit| {
                 wanted.by.is_none_or(|by| by == audit.by)
-                    && wanted.node.is_none_or(|node| about(&audit.did, node.as_str()))
+                    && wanted
+                        .node
+                        .is_none_or(|node| about(&audit.did, node.as_str()))
                     && wanted.since.is_none_or(|since| at >= since)
                     && wanted.until.is_none_or(|until| at < until)
                     && !(wanted.no_dry_runs && audit.dry_run)
