@@ -88,6 +88,7 @@ fn lay_out(ground: &Ground, count: usize, round: usize) -> Result<(f64, f64)> {
     let bench = Bench {
         plan: &plan,
         look: &looked,
+        image_begun: false,
     };
     shelf.done();
     let (took, ()) = timed(|| {
