@@ -24,6 +24,8 @@ pub(crate) type Scenario = (&'static str, fn(&Layout) -> Result<()>);
 
 /// Beside what is usual: the tests that kill the provisioner, which link it.
 const FEATURES: &str = "groundstate-tests/kill";
+/// What is only looked at: the benches' program, which no test builds.
+const LINTED: &str = "groundstate-tests/kill,groundstate-tests/compare";
 /// More virtual boots at once than this take each other's time.
 const LANES_MAX: usize = 16;
 
@@ -189,7 +191,7 @@ fn checks(layout: &Layout, options: &Options) -> Vec<Line> {
             "--workspace",
             "--all-targets",
             "--features",
-            FEATURES,
+            LINTED,
             "--locked",
             "--quiet",
         ];

@@ -181,7 +181,6 @@ fn looked_at(disks: &[Disk], wanted: &Look) -> Vec<Disk> {
 
 /// What the planner makes of a machine with these disks and one for its operating system, of which only these are kept:
 /// the operating system's disk gets no VHDs and would be one more than the shelf.
-#[expect(clippy::too_many_lines, reason = "a request with every field named")]
 fn planned(disks: &[Disk]) -> Result<Plan> {
     let machine: SystemUuid = "11111111-2222-3333-4444-555555555555".parse()?;
     let mut os = seen("os", "OS", OS_SIZE);
