@@ -151,38 +151,37 @@ pub enum CredentialError {
 }
 
 impl CredentialError {
-    /// What a person is told of one that a host was to get.
-    #[must_use]
-    pub fn reason_of_host(&self) -> Reason {
+    /// The name that was asked for.
+    fn name(&self) -> &str {
         match self {
             Self::Name(name)
             | Self::OfHosts { name }
-            | Self::Missing { name, .. }
-            | Self::Open { name, .. }
-            | Self::Owner { name, .. }
-            | Self::Form { name, .. }
-            | Self::Io { name, .. } => reasons_power::host_secret_missing(name, &self.to_string()),
-            Self::NotForHosts { .. } => self.reason(),
-        }
-    }
-
-    /// What a person is told.
-    #[must_use]
-    pub fn reason(&self) -> Reason {
-        let name = match self {
-            Self::NotForHosts { name, found, path } => {
-                let (found, path) = (found.display().to_string(), path.display().to_string());
-                return reasons_power::not_for_hosts(name, &found, &path);
-            }
-            Self::Name(name)
-            | Self::OfHosts { name }
+            | Self::NotForHosts { name, .. }
             | Self::Missing { name, .. }
             | Self::Open { name, .. }
             | Self::Owner { name, .. }
             | Self::Form { name, .. }
             | Self::Io { name, .. } => name,
-        };
-        reasons_power::credential_missing(name, &self.to_string())
+        }
+    }
+
+    /// What a person is told of one that a host was to get.
+    #[must_use]
+    pub fn reason_of_host(&self) -> Reason {
+        if matches!(self, Self::NotForHosts { .. }) {
+            return self.reason();
+        }
+        reasons_power::host_secret_missing(self.name(), &self.to_string())
+    }
+
+    /// What a person is told.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        if let Self::NotForHosts { name, found, path } = self {
+            let (found, path) = (found.display().to_string(), path.display().to_string());
+            return reasons_power::not_for_hosts(name, &found, &path);
+        }
+        reasons_power::credential_missing(self.name(), &self.to_string())
     }
 }
 

@@ -9,6 +9,7 @@
 
 #[path = "pxe_server/activated.rs"]
 mod activated;
+mod network;
 #[path = "pxe_server/world.rs"]
 mod world;
 

@@ -7,6 +7,9 @@
     reason = "a test that unwraps what is not there has failed"
 )]
 
+mod network;
+
+use network::{in_own_network, ip};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -210,11 +213,6 @@ fn stop(mut running: Running) {
     assert!(running.0.wait().unwrap().success());
 }
 
-fn ip(arguments: &str) {
-    let ran = Command::new("ip").args(arguments.split(' ')).status();
-    assert!(ran.unwrap().success(), "ip {arguments}");
-}
-
 /// The relay agent's socket at the other end of the cable, in a namespace of its own: port 67 of this one is the server's.
 fn relay() -> UdpSocket {
     let (say, said) = std::sync::mpsc::channel();
@@ -237,7 +235,8 @@ fn relay() -> UdpSocket {
     socket
 }
 
-fn in_own_network(test: impl FnOnce() + Send + 'static) {
+/// Runs it at the server's end of the cable, where everything it needs is there.
+fn in_network(test: impl FnOnce() + Send + 'static) {
     for needed in [ETCD, STUB] {
         if !Path::new(needed).exists() {
             assert!(std::env::var_os("CI").is_none(), "{needed} is missing");
@@ -245,15 +244,7 @@ fn in_own_network(test: impl FnOnce() + Send + 'static) {
             return;
         }
     }
-    let thread = std::thread::spawn(|| {
-        if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
-            assert!(
-                std::env::var_os("CI").is_none(),
-                "no network namespace: {error}"
-            );
-            eprintln!("skipped: no network namespace ({error}); run as root");
-            return;
-        }
+    in_own_network(|| {
         for arguments in [
             "link set lo up",
             "link add srv type veth peer name cli",
@@ -265,16 +256,13 @@ fn in_own_network(test: impl FnOnce() + Send + 'static) {
         }
         test();
     });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
 }
 
 #[test]
 fn what_the_boot_service_of_a_follower_saw_is_written_down_by_the_leader() {
     const ONE: &str = "https://10.79.0.1:8443";
     const TWO: &str = "https://10.79.0.2:8443";
-    in_own_network(|| {
+    in_network(|| {
         let world = World::new();
         let assets = world.dir.path().join("assets");
         let with_boots = [

@@ -2,7 +2,7 @@
 //! Journals that are full, slow, silent, old or somebody else's; and what is seen of a decision before it is durable.
 
 use super::open::Parts;
-use super::tests::{parts, site};
+use super::tests::{many, parts};
 use super::*;
 use crate::journal::SqliteJournal;
 use crate::peer::NoImages;
@@ -21,20 +21,6 @@ fn silent(uncertain: bool) -> JournalError {
         seen: "of this test".into(),
         uncertain,
     })
-}
-
-fn many(nodes: u8) -> (Site, Vec<NodeId>) {
-    let mut site = site();
-    let one = site.nodes.remove(0);
-    for number in 0..nodes {
-        let mut node = one.clone();
-        node.name = format!("node-{number}").parse().unwrap();
-        node.mac = MacAddr([2, 0, 0, 0, 1, number]);
-        node.serial = format!("S{number}");
-        site.nodes.push(node);
-    }
-    let names = site.nodes.iter().map(|node| node.name.clone()).collect();
-    (site, names)
 }
 
 type Hook = Box<dyn FnMut(&[Event]) -> Result<(), JournalError> + Send>;

@@ -86,6 +86,21 @@ pub(crate) fn site() -> Site {
     )])
 }
 
+/// The same site with so many nodes like its own, and their names.
+pub(super) fn many(nodes: u8) -> (Site, Vec<NodeId>) {
+    let mut site = site();
+    let one = site.nodes.remove(0);
+    for number in 0..nodes {
+        let mut node = one.clone();
+        node.name = format!("node-{number}").parse().unwrap();
+        node.mac = MacAddr([2, 0, 0, 0, 1, number]);
+        node.serial = format!("S{number}");
+        site.nodes.push(node);
+    }
+    let names = site.nodes.iter().map(|node| node.name.clone()).collect();
+    (site, names)
+}
+
 pub(super) fn parts(
     dir: &std::path::Path,
     clock: Clock,

@@ -2,7 +2,7 @@
 //! Faults between the write and the end of the fold, put there by the test: whatever was written stays the truth, nobody waits for
 //! ever, and nothing more is decided until the journal is folded anew.
 
-use super::tests::{parts, site};
+use super::tests::{many, parts};
 use super::*;
 use crate::journal::{EtcdJournal, Journal, SqliteJournal};
 use crate::leader::Standing;
@@ -27,20 +27,6 @@ pub(super) fn trip(event: &Event) {
         _ => false,
     };
     assert!(!trips, "event {}: a fault of this test", event.number);
-}
-
-fn many(nodes: u8) -> (Site, Vec<NodeId>) {
-    let mut site = site();
-    let one = site.nodes.remove(0);
-    for number in 0..nodes {
-        let mut node = one.clone();
-        node.name = format!("node-{number}").parse().unwrap();
-        node.mac = MacAddr([2, 0, 0, 0, 1, number]);
-        node.serial = format!("S{number}");
-        site.nodes.push(node);
-    }
-    let names = site.nodes.iter().map(|node| node.name.clone()).collect();
-    (site, names)
 }
 
 fn sqlite(dir: &Path) -> SqliteJournal {

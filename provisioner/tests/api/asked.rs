@@ -2,14 +2,14 @@
 //! What only asks: previews say what the order would be refused with, dry runs stand apart in the audit trail, and who has
 //! changed something sees it.
 
-use crate::way::{handed_over, register};
+use crate::way::{handed_over, register, to_phase};
 use crate::world::{Answer, World, site};
 use groundstate_api::audit::Audit;
 use groundstate_api::event::Happened;
 use groundstate_api::fleet::FleetView;
-use groundstate_api::plan::{HandOver, OrderTerms, PlanPreview};
+use groundstate_api::plan::PlanPreview;
 use groundstate_api::view::{EventPage, Phase};
-use groundstate_api::{MacAddr, Millis, NodeId, Reason};
+use groundstate_api::{MacAddr, NodeId, Reason};
 use serde_json::json;
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -26,20 +26,7 @@ fn every_phase() -> (World, Vec<(NodeId, Phase)>) {
         node.mac = MacAddr([0x52, 0x54, 0, 2, 0, number]);
         node.uuid.0[0] = number;
         node.serial = format!("S-{number}");
-        let mut add = |what| happened.push((node.name.clone(), what));
-        if phase != Phase::Enrolled {
-            add(Happened::RunOrdered {
-                run: format!("{}-1", node.name).parse().unwrap(),
-                hand_over: HandOver::Kexec,
-                window_closes: Millis(u64::MAX / 4),
-                terms: OrderTerms::default(),
-            });
-            add(Happened::PhaseChanged {
-                from: Phase::Enrolled,
-                to: phase,
-                reason: None,
-            });
-        }
+        happened.extend(to_phase(&node.name, phase));
         names.push((node.name.clone(), phase));
         all.nodes.push(node);
     }

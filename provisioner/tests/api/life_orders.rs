@@ -2,14 +2,13 @@
 //! Orders about a node's life over the API, in every phase: what leads on, what is refused with which reason, who may say it,
 //! and that the same order twice is one.
 
-use crate::way::{handed_over, register};
+use crate::way::{handed_over, register, to_phase};
 use crate::world::{Answer, Caller, World, racked_site, site};
 use groundstate_api::event::Happened;
-use groundstate_api::plan::{HandOver, OrderTerms};
 use groundstate_api::site::Site;
 use groundstate_api::site_parts::Role;
 use groundstate_api::view::{EventPage, NodeView, Phase};
-use groundstate_api::{MacAddr, Millis, NodeId, ReasonCode};
+use groundstate_api::{MacAddr, NodeId, ReasonCode};
 use prov_core::LifeOrder;
 use serde_json::json;
 
@@ -43,26 +42,6 @@ fn every_phase() -> World {
         }
     }
     World::with_site(all.clone()).after(all, happened)
-}
-
-/// What brings a node to a phase, with a run whose window never closes.
-fn to_phase(node: &NodeId, phase: Phase) -> Vec<(NodeId, Happened)> {
-    let mut happened = Vec::new();
-    let mut add = |what| happened.push((node.clone(), what));
-    if phase != Phase::Enrolled {
-        add(Happened::RunOrdered {
-            run: format!("{node}-1").parse().unwrap(),
-            hand_over: HandOver::Kexec,
-            window_closes: Millis(u64::MAX / 4),
-            terms: OrderTerms::default(),
-        });
-        add(Happened::PhaseChanged {
-            from: Phase::Enrolled,
-            to: phase,
-            reason: None,
-        });
-    }
-    happened
 }
 
 fn send(caller: &Caller, node: &NodeId, order: LifeOrder, why: &str) -> Answer {

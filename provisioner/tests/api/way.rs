@@ -2,9 +2,11 @@
 //! The whole way over the wire: order, enrolment, inventory, plan, steps, host, Ready; and what stops it.
 
 use crate::world::{Caller, Key, World, inventory};
-use groundstate_api::plan::{DiskAction, Plan, Step};
+use groundstate_api::event::Happened;
+use groundstate_api::plan::{DiskAction, HandOver, OrderTerms, Plan, Step};
 use groundstate_api::run::Instruction;
-use groundstate_api::{Part, Reason, ReasonCode};
+use groundstate_api::view::Phase;
+use groundstate_api::{Millis, NodeId, Part, Reason, ReasonCode};
 use serde_json::{Value, json};
 
 /// Asks until the plan is there or the node is held.
@@ -342,4 +344,24 @@ fn a_long_report_is_taken_and_a_hostile_text_is_not_shown() {
     }
     assert!(!world.page("/nodes/node-1").contains('\u{1b}'));
     assert_eq!(operator.get("/v1/nodes/node-1/log").text, "one\n?[2Jtwo\n");
+}
+
+/// What brings a node to a phase, with a run whose window never closes.
+pub(crate) fn to_phase(node: &NodeId, phase: Phase) -> Vec<(NodeId, Happened)> {
+    let mut happened = Vec::new();
+    let mut add = |what| happened.push((node.clone(), what));
+    if phase != Phase::Enrolled {
+        add(Happened::RunOrdered {
+            run: format!("{node}-1").parse().unwrap(),
+            hand_over: HandOver::Kexec,
+            window_closes: Millis(u64::MAX / 4),
+            terms: OrderTerms::default(),
+        });
+        add(Happened::PhaseChanged {
+            from: Phase::Enrolled,
+            to: phase,
+            reason: None,
+        });
+    }
+    happened
 }

@@ -2,28 +2,17 @@
 //! A boot service whose provisioner comes and goes, over loopback TLS.
 
 use super::*;
+use groundstate_api::SCHEMA;
 use groundstate_api::boot::{Firmware, LocalBoot};
-use groundstate_api::image::ImageRef;
 use groundstate_api::plan::OrderTerms;
 use groundstate_api::site::Site;
-use groundstate_api::{Reason, SCHEMA};
 use prov_core::boot_mirror::STALE;
-use provisioner::{Images, Options, Provisioner, serve};
+use provisioner::peer::NoImages;
+use provisioner::{Options, Provisioner, serve};
 use std::net::TcpListener;
 use std::path::PathBuf;
 
 const MAC: MacAddr = MacAddr([0x52, 0x54, 0, 0, 0, 1]);
-
-struct Empty;
-
-impl Images for Empty {
-    fn newest(&self, _: &str) -> Result<Option<ImageRef>, Reason> {
-        Ok(None)
-    }
-    fn verify(&self, _: &ImageRef) -> Result<(), Reason> {
-        Ok(())
-    }
-}
 
 struct Served {
     ours: Provisioner,
@@ -50,7 +39,7 @@ fn serve_at(state: &Path, port: u16) -> Served {
     let ours = Provisioner::open(Options {
         site,
         state_dir: state.to_owned(),
-        images: Arc::new(Empty),
+        images: Arc::new(NoImages),
     })
     .unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Two network namespaces with a cable between them, and the command in one of them.
 
+use crate::network::{in_own_network, ip};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::sched::{CloneFlags, setns, unshare};
+use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File};
@@ -81,16 +82,7 @@ impl Drop for Client {
 
 /// Runs a test at the server's end: `srv`, 10.55.0.1/24.
 pub(crate) fn in_two_namespaces(test: impl FnOnce(&Client) + Send + 'static) {
-    let thread = std::thread::spawn(|| {
-        if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
-            assert!(
-                std::env::var_os("CI").is_none(),
-                "no network namespace: {error}"
-            );
-            eprintln!("skipped: no network namespace ({error}); run as root");
-            return;
-        }
-        let ip = |arguments: &str| run(Command::new("ip").args(arguments.split(' ')));
+    in_own_network(|| {
         ip("link set lo up");
         ip("link add srv type veth peer name cli");
         let holder = Command::new("unshare")
@@ -115,9 +107,6 @@ pub(crate) fn in_two_namespaces(test: impl FnOnce(&Client) + Send + 'static) {
         client.run("ip", &["link", "set", "cli", "up"]);
         test(&client);
     });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
 }
 
 /// A folder of boot files, and a folder for state.

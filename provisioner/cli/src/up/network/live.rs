@@ -2,32 +2,23 @@
 //! A site that is applied while clients lease: the boot service that runs takes it. A provisioner, its boot service and clients
 //! behind a relay agent, in a network namespace of the test's own.
 
+#[path = "../../../tests/network/mod.rs"]
+mod network;
+
 use super::super::glue::Boot;
 use super::follow;
-use groundstate_api::image::ImageRef;
+use groundstate_api::MacAddr;
 use groundstate_api::site::Site;
-use groundstate_api::{MacAddr, Reason};
-use nix::sched::{CloneFlags, unshare};
-use provisioner::{Images, Options, Provisioner};
+use network::{in_own_network, ip};
+use provisioner::peer::NoImages;
+use provisioner::{Options, Provisioner};
 use pxe_core::dhcp::{Server, ServerConfig};
 use pxe_core::script::CommandLine;
 use pxe_server::{BootDir, BootFiles, BootService, Config, Sockets};
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-
-struct Empty;
-
-impl Images for Empty {
-    fn newest(&self, _: &str) -> Result<Option<ImageRef>, Reason> {
-        Ok(None)
-    }
-    fn verify(&self, _: &ImageRef) -> Result<(), Reason> {
-        Ok(())
-    }
-}
 
 const US: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 /// The relay agents, each in its subnet.
@@ -134,31 +125,19 @@ impl Relay {
     }
 }
 
-/// Runs it in a network of its own, where that can be made.
-fn in_own_network(test: impl FnOnce() + Send + 'static) {
-    let thread = std::thread::spawn(|| {
-        if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
-            assert!(
-                std::env::var_os("CI").is_none(),
-                "no network namespace: {error}"
-            );
-            eprintln!("skipped: no network namespace ({error}); run as root");
-            return;
-        }
+/// Runs it where the provisioner and both relay agents have their addresses.
+fn in_network(test: impl FnOnce() + Send + 'static) {
+    in_own_network(|| {
         for arguments in [
             "addr add 10.77.0.1/24 dev lo",
             "addr add 10.77.0.2/24 dev lo",
             "addr add 10.78.0.2/24 dev lo",
             "link set lo up",
         ] {
-            let ran = Command::new("ip").args(arguments.split(' ')).status();
-            assert!(ran.unwrap().success(), "ip {arguments}");
+            ip(arguments);
         }
         test();
     });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
 }
 
 const BEFORE: &str = r#"
@@ -185,7 +164,7 @@ router = "10.78.0.1"
 #[test]
 #[allow(clippy::too_many_lines, reason = "one story, told once")]
 fn clients_that_lease_get_what_is_applied_from_the_service_that_runs() {
-    in_own_network(|| {
+    in_network(|| {
         let _installed_before = rustls::crypto::ring::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
         let boot = dir.path().join("boot");
@@ -199,7 +178,7 @@ fn clients_that_lease_get_what_is_applied_from_the_service_that_runs() {
         let ours = Provisioner::open(Options {
             site: site(BEFORE),
             state_dir: dir.path().to_owned(),
-            images: Arc::new(Empty),
+            images: Arc::new(NoImages),
         })
         .unwrap();
         let network = ours.site().network.clone();
