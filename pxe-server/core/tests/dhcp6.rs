@@ -14,6 +14,8 @@ mod clients;
 mod frames;
 #[path = "dhcp6/leases.rs"]
 mod leases;
+#[path = "dhcp6/links.rs"]
+mod links;
 #[path = "dhcp6/malformed.rs"]
 mod malformed;
 #[path = "dhcp6/messages.rs"]

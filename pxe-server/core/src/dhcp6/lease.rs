@@ -123,21 +123,21 @@ impl Leases {
         }
     }
 
-    /// An address of the pool for the client: its own, else the one that it wishes, else one of those that its name points
-    /// to, else the first after these that nobody ever had, else the one that ran out first.
+    /// An address of the pool for the client: its own, else the first free one of its wishes, else one of those that its
+    /// name points to, else the first after these that nobody ever had, else the one that ran out first.
     pub(super) fn pick(
         &mut self,
         now: Millis,
         subnet: &Subnet6,
         duid: &Duid,
         iaid: u32,
-        wish: Option<Ipv6Addr>,
+        wishes: &[Ipv6Addr],
         apart: &[Ipv6Addr],
     ) -> Option<Ipv6Addr> {
         let own = self.of_client(duid, iaid).map(|lease| lease.address);
         let usable =
             |a: &Ipv6Addr| subnet.in_pool(*a) && !self.reserved.contains(a) && !apart.contains(a);
-        let mut first: Vec<Ipv6Addr> = own.into_iter().chain(wish).collect();
+        let mut first: Vec<Ipv6Addr> = own.into_iter().chain(wishes.iter().copied()).collect();
         let seed = scatter(duid, iaid);
         first.extend(
             (0..PLACES).map(|place| place_in(subnet, seed.wrapping_add(place.wrapping_mul(STEP)))),

@@ -5,6 +5,7 @@
 //! Advertisements go with it, a few in an hour.
 
 mod advert;
+mod choose;
 mod config;
 mod duid;
 mod lease;

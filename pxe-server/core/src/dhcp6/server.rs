@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The server: what is answered to whom (RFC 8415 section 18.3).
 
-use super::config::{Dhcp6Config, Dhcp6ConfigError, Subnet6, Who6};
+use super::choose::why_none;
+use super::config::{Dhcp6Config, Dhcp6ConfigError, Subnet6};
 use super::duid::Duid;
 use super::lease::{Lease6, LeaseState6, Leases};
 use super::reply::{self, Answered, Destination6, Granted, Kind, Reply};
-use super::request::{Ia, IaKind, Message6, Request6};
+use super::request::{Message6, Request6};
 use super::wire::Status;
 use crate::dhcp::{BootFile, Client, Quiet, boot_file, no_file};
 use alloc::borrow::ToOwned as _;
@@ -96,9 +97,9 @@ pub enum Dropped6 {
 /// Leases run out when somebody looks; nothing has to happen at a certain time, so there is no deadline.
 #[derive(Clone, Debug)]
 pub struct Server6 {
-    config: Dhcp6Config,
+    pub(super) config: Dhcp6Config,
     duid: Duid,
-    leases: Leases,
+    pub(super) leases: Leases,
     quiet: Quiet,
 }
 
@@ -276,77 +277,6 @@ impl Server6 {
         Ok(())
     }
 
-    /// What each identity association of the message would get.
-    fn choose(&mut self, now: Millis, subnet: &Subnet6, request: &Request6) -> Vec<Answered> {
-        let mut given = Vec::new();
-        let mut answered = Vec::new();
-        for ia in &request.ias {
-            let granted = match (ia.kind, &request.duid) {
-                (IaKind::Address, Some(duid)) => {
-                    self.choose_one(now, subnet, request, duid, ia, &given)
-                }
-                (IaKind::Address | IaKind::Temporary, _) => Granted::Not(Status::NoAddresses),
-                (IaKind::Prefix, _) => Granted::Not(Status::NoPrefix),
-            };
-            if let Granted::Address { address, .. } = granted {
-                given.push(address);
-            }
-            answered.push(Answered {
-                kind: ia.kind,
-                iaid: ia.iaid,
-                granted,
-            });
-        }
-        answered
-    }
-
-    fn choose_one(
-        &mut self,
-        now: Millis,
-        subnet: &Subnet6,
-        request: &Request6,
-        duid: &Duid,
-        ia: &Ia,
-        given: &[Ipv6Addr],
-    ) -> Granted {
-        let reserved = self
-            .reserved(request, duid, subnet)
-            .filter(|address| !given.contains(address));
-        let address = reserved.or_else(|| {
-            let wish = ia.addresses.first().copied();
-            self.leases.pick(now, subnet, duid, ia.iaid, wish, given)
-        });
-        match address.filter(|address| self.has_room(now, *address)) {
-            None => Granted::Not(Status::NoAddresses),
-            Some(address) => {
-                let others = ia.addresses.iter().copied().filter(|a| *a != address);
-                Granted::Address {
-                    address,
-                    not: others.collect(),
-                }
-            }
-        }
-    }
-
-    fn has_room(&mut self, now: Millis, address: Ipv6Addr) -> bool {
-        self.leases.make_room(now, address)
-    }
-
-    fn reserved(&self, request: &Request6, duid: &Duid, subnet: &Subnet6) -> Option<Ipv6Addr> {
-        let theirs = |who: &Who6| match who {
-            Who6::Mac(mac) => request.mac == Some(*mac),
-            Who6::Uuid(uuid) => request.uuid == Some(*uuid),
-            Who6::Duid(bytes) => duid.bytes() == bytes,
-        };
-        let mut own = self
-            .config
-            .reservations
-            .iter()
-            .filter(|one| theirs(&one.who));
-        own.find(|one| subnet.contains(one.address))
-            .map(|one| one.address)
-    }
-
     /// Request, Renew, Rebind, and a Solicit with rapid commit: sections 18.3.2, 18.3.4, 18.3.5, 18.3.1.
     #[allow(clippy::too_many_arguments, reason = "one call, each of its own kind")]
     fn grant(
@@ -363,17 +293,8 @@ impl Server6 {
         let mut answered = self.choose(now, subnet, request);
         if renews {
             for (one, ia) in answered.iter_mut().zip(&request.ias) {
-                self.keep_to_what_it_has(request, ia, one);
+                self.keep_to_what_it_has(subnet, request, ia, one);
             }
-        }
-        let until = now.plus(Millis::secs(self.config.lease_secs.into()));
-        let mut kept = Vec::new();
-        for one in &answered {
-            let (Granted::Address { address, .. }, Some(duid)) = (&one.granted, &request.duid)
-            else {
-                continue;
-            };
-            kept.push(self.put(request, duid, one.iaid, *address, until));
         }
         let mut reply = Reply::begin(Kind::Reply, &self.config, &self.duid, request);
         if rapid {
@@ -382,8 +303,18 @@ impl Server6 {
         reply.associations(&answered);
         reply.network(boot);
         let file = reply::url(&self.config, request, boot);
-        out.extend(kept.into_iter().map(Action6::Keep));
-        send(reply, out)?;
+        // What cannot be told is not kept.
+        let (to, bytes) = reply.end().ok_or(Dropped6::TooLong)?;
+        let until = now.plus(Millis::secs(self.config.lease_secs.into()));
+        for one in &answered {
+            let (Granted::Address { address, .. }, Some(duid)) = (&one.granted, &request.duid)
+            else {
+                continue;
+            };
+            let lease = self.put(request, duid, one.iaid, *address, until);
+            out.push(Action6::Keep(lease));
+        }
+        out.push(Action6::Send { to, bytes });
         let via = Via::Dhcp6;
         match first(&answered).map(|address| address.to_string()) {
             Some(address) => {
@@ -401,35 +332,11 @@ impl Server6 {
             }
             None if request.ias.is_empty() => {}
             None => {
-                let why = Status::NoAddresses.text().to_owned();
+                let why = why_none(&answered).text().to_owned();
                 step(request, out, BootStep::Denied { via, why });
             }
         }
         Ok(())
-    }
-
-    /// A client that renews is not moved to another address by the way: what it holds goes on, what is not of this link
-    /// ends, and what is not known here is taken up again where it is free, as it is after our leases were lost.
-    fn keep_to_what_it_has(&self, request: &Request6, ia: &Ia, one: &mut Answered) {
-        let Granted::Address { address, .. } = &one.granted else {
-            return;
-        };
-        if ia.addresses.is_empty() || ia.addresses.contains(address) {
-            return;
-        }
-        let held = request
-            .duid
-            .as_ref()
-            .and_then(|duid| self.leases.of_client(duid, ia.iaid))
-            .is_some();
-        if !held {
-            let theirs = |a: &Ipv6Addr| self.config.subnets.iter().any(|s| s.contains(*a));
-            one.granted = if ia.addresses.iter().any(theirs) {
-                Granted::Not(Status::NoBinding)
-            } else {
-                Granted::Ended(ia.addresses.clone())
-            };
-        }
     }
 
     fn put(
