@@ -2,8 +2,8 @@
 //! Writes a server's message: the header that echoes the request, options by importance, never more bytes than the
 //! client takes.
 //!
-//! What does not fit the options field goes into `file` and `sname` where they are unused (option 52); what fits nowhere
-//! is left out, the least important first. A value beyond 255 bytes stands in several pieces (RFC 3396). The relay
+//! What does not fit the options field goes into `file` and `sname` where they are unused (option 52), but for a NAK; what
+//! fits nowhere is left out, the least important first. A value beyond 255 bytes stands in several pieces (RFC 3396). The relay
 //! agent's information is echoed byte for byte, last in the options field (RFC 3046), and always has room.
 
 use super::options::{HEADER, code};
@@ -53,6 +53,8 @@ pub(crate) struct Reply<'a> {
     siaddr: Ipv4Addr,
     server_name: &'a [u8],
     file: Vec<u8>,
+    /// Whether `file` and `sname` may hold options: never in a NAK (RFC 2131 table 3).
+    lends: bool,
     /// The options' values, one after the other, and what each is, the most important first.
     values: Vec<u8>,
     options: Vec<(u8, Range<usize>)>,
@@ -69,6 +71,7 @@ impl<'a> Reply<'a> {
             siaddr: Ipv4Addr::UNSPECIFIED,
             server_name: &[],
             file: Vec::new(),
+            lends: kind != Kind::Nak,
             values: Vec::with_capacity(256),
             options: Vec::with_capacity(24),
         };
@@ -171,7 +174,13 @@ impl<'a> Reply<'a> {
     /// Places each option where there is room, those before others first.
     fn squeeze(&self, room: usize, fields: &mut Fields) {
         const OVERLOAD: usize = HEAD + 1;
-        let free = |field: &[u8], length: usize| if field.is_empty() { length - 1 } else { 0 };
+        let free = |field: &[u8], length: usize| {
+            if self.lends && field.is_empty() {
+                length - 1
+            } else {
+                0
+            }
+        };
         let room = room.saturating_sub(OVERLOAD);
         let (file, sname) = (free(&fields.file, FILE), free(&fields.sname, SNAME));
         // The message type is the first option and stays it; where there are more fields is told at once after it.

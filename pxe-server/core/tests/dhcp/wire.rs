@@ -323,6 +323,102 @@ fn rfc_2131_4_1_where_each_reply_goes() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
+fn rfc_2131_table_3_what_stands_in_each_reply() {
+    let (own, none) = ([10, 77, 0, 191], [0; 4]);
+    let mut desk = Desk::of(config(), Vec::new());
+    assert_eq!(desk.lease(MAC), own);
+    // Whatever a client says of itself, and padding behind its hardware address.
+    let (id, relay_said) = ([0, 1, 2, 3], [1, 1, 7]);
+    let full = |packet: Packet| {
+        packet
+            .option(
+                55,
+                &[1, 3, 6, 28, 43, 50, 51, 54, 55, 57, 58, 59, 60, 66, 67, 97],
+            )
+            .option(57, &[5, 220])
+            .option(60, b"PXEClient:Arch:00007:UNDI:003016")
+            .option(61, &id)
+            .option(93, &[0, 7])
+            .option(97, &[0; 17])
+            .option(82, &relay_said)
+            .at(3, &[2])
+            .at(8, &[0, 9])
+            .at(34, &[0xee; 10])
+    };
+    let wants = |address: &[u8]| Packet::new(3, MAC).option(50, address);
+    let cases = [
+        ("offer", Packet::new(1, MAC), 2, none, own),
+        (
+            "ack, selecting",
+            wants(&own).option(54, &SERVER),
+            5,
+            none,
+            own,
+        ),
+        ("ack, init-reboot", wants(&own), 5, none, own),
+        (
+            "ack, renewing",
+            Packet::new(3, MAC).ciaddr(own),
+            5,
+            own,
+            own,
+        ),
+        ("ack, inform", Packet::new(8, MAC).ciaddr(own), 5, own, none),
+        ("nak", wants(&[10, 77, 0, 9]), 6, none, none),
+    ];
+    for (says, packet, kind, ciaddr, yiaddr) in cases {
+        for relay in [none, [10, 77, 0, 2]] {
+            let asked = full(packet.clone().giaddr(relay)).0;
+            let answer = BootAnswer::MaintenanceOs;
+            let (_, bytes) = sent(&mut desk, Packet(asked.clone()), &answer);
+            let nak = kind == 6;
+            assert_eq!(bytes[..8], [2, 1, 6, 0, 0xde, 0xad, 0xbe, 0xef], "{says}");
+            let flags = if nak && relay != none { 0x80 } else { 0 };
+            assert_eq!(bytes[8..12], [0, 0, flags, 0], "{says}");
+            let siaddr = if nak { none } else { SERVER };
+            let addresses = [ciaddr, yiaddr, siaddr, relay].concat();
+            assert_eq!(bytes[12..28], addresses, "{says}");
+            assert_eq!(bytes[28..44], asked[28..44], "{says}: the padding, too");
+            let has = |code: u8| value(&bytes, code).is_some();
+            assert_eq!(value(&bytes, 53).unwrap(), [kind], "{says}");
+            assert_eq!(value(&bytes, 54).unwrap(), SERVER, "{says}");
+            assert_eq!(value(&bytes, 61).unwrap(), id, "{says}");
+            assert_eq!(value(&bytes, 82).unwrap(), relay_said, "{says}");
+            assert_eq!(codes(&bytes).last(), Some(&82), "{says}");
+            let lease = yiaddr != none;
+            assert_eq!([51, 58, 59].map(has), [lease; 3], "{says}");
+            assert_eq!([50, 52, 55, 57, 93].map(has), [false; 5], "{says}");
+            assert_eq!(has(56), nak, "{says}");
+            if nak {
+                let only = [53, 54, 56, 61, 82];
+                assert!(
+                    codes(&bytes).iter().all(|code| only.contains(code)),
+                    "{says}"
+                );
+                assert!(bytes[44..236].iter().all(|byte| *byte == 0), "{says}");
+            }
+        }
+    }
+}
+
+#[test]
+fn rfc_2131_table_3_a_nak_never_puts_options_into_file_and_sname() {
+    let long = [7; 255];
+    let asked = Packet::new(3, MAC)
+        .option(50, &[192, 168, 0, 1])
+        .option(61, &long)
+        .option(82, &long);
+    let bytes = offer(config(), asked);
+    assert_eq!(value(&bytes, 53).unwrap(), [6]);
+    assert_eq!(value(&bytes, 54).unwrap(), SERVER);
+    assert_eq!(value(&bytes, 82).unwrap(), long);
+    assert_eq!(value(&bytes, 52), None);
+    assert!(bytes[44..236].iter().all(|byte| *byte == 0));
+    assert!(bytes.len() <= 548, "{} bytes", bytes.len());
+}
+
+#[test]
 fn rfc_6842_the_client_identifier_is_returned_in_every_reply() {
     let id = [0xff, 1, 2, 3, 4, 0, 2];
     for packet in [

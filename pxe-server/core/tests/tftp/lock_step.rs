@@ -162,6 +162,22 @@ fn the_timeout_that_was_asked_for_is_the_wait() {
         }
         assert!(it.now <= 60_000, "{seconds} s: ends at {} ms", it.now);
     }
+    // One that is not acknowledged is as if it had not been asked for, beside options that are, too.
+    let waits = |options: &str| {
+        let (mut it, out) = begin(options, 10_000);
+        let mut said = vec![(0, shown(&out))];
+        while it.session.deadline().is_some() {
+            let what = it.time();
+            said.push((it.now, what));
+        }
+        said
+    };
+    for seconds in [0u64, 21, 100, 255, 256] {
+        for others in ["", "blksize\x001468\0"] {
+            let asked = format!("{others}timeout\0{seconds}\0");
+            assert_eq!(waits(&asked), waits(others), "{seconds} s");
+        }
+    }
 }
 
 #[test]
