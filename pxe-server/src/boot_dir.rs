@@ -6,7 +6,7 @@
 //! `..`, however the folder has changed since it was looked at.
 
 use crate::content::Content;
-use pxe_core::names::{LOCAL_DISK, NAME_MAX, plain};
+use pxe_core::names::{NAME_MAX, is_no_file, plain, taken};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, openat, openat2, statat};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,7 +55,7 @@ pub struct LeftOut {
     pub links: usize,
     /// Devices, pipes and sockets.
     pub special: usize,
-    /// Names that are not UTF-8, too long, or hold control characters; and the name that must stand for no file.
+    /// Names that are not UTF-8, too long, or hold control characters.
     pub names: usize,
     /// Folders below [`DEPTH_MAX`], or that may not be read.
     pub folders: usize,
@@ -98,6 +98,8 @@ pub struct BootDir {
 #[derive(Debug, Default)]
 struct Found {
     names: BTreeSet<String>,
+    /// Files whose name must stand for no file.
+    never: BTreeSet<String>,
     left_out: LeftOut,
 }
 
@@ -150,6 +152,22 @@ impl BootDir {
         self.found().left_out.clone()
     }
 
+    /// What is not had where one would look for it, because its name means something else besides; in words, each with
+    /// what to do, and what is never served first.
+    #[must_use]
+    pub fn hidden(&self) -> Vec<String> {
+        self.hidden_among(&|_| false)
+    }
+
+    /// The same, with files of these names beside the folder's.
+    pub(crate) fn hidden_among(&self, others: &dyn Fn(&str) -> bool) -> Vec<String> {
+        let found = self.found();
+        let there = |name: &str| found.names.contains(name) || others(name);
+        let all = found.never.iter().chain(&found.names);
+        all.filter_map(|name| Some(taken(name, &there)?.words(name)))
+            .collect()
+    }
+
     /// Looks again.
     ///
     /// # Errors
@@ -190,7 +208,7 @@ impl BootDir {
     pub fn file(&self, name: &str) -> Option<Content> {
         let name = plain(name)?;
         // Every machine that boots its own disk asks for it; there is never such a file.
-        if name == LOCAL_DISK {
+        if is_no_file(&name) {
             return None;
         }
         if !self.has(&name) {
@@ -359,7 +377,9 @@ fn look(path: &Path) -> Result<Found, BootDirError> {
                 FileType::Directory if depth + 1 < DEPTH_MAX => folders.push((name, depth + 1)),
                 FileType::Directory => found.left_out.folders += 1,
                 FileType::Symlink => found.left_out.links += 1,
-                FileType::RegularFile if name == LOCAL_DISK => found.left_out.names += 1,
+                FileType::RegularFile if is_no_file(&name) => {
+                    found.never.insert(name);
+                }
                 FileType::RegularFile => {
                     found.names.insert(name);
                 }

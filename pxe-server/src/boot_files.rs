@@ -93,6 +93,21 @@ impl BootFiles {
         self.inner.folder.as_ref()?.file(name)
     }
 
+    /// What lies in the folder and is not had where one would look for it: by a name of the boot image, or by one that
+    /// means something else besides. In words, each with what to do.
+    #[must_use]
+    pub fn hidden(&self) -> Vec<String> {
+        let Some(folder) = &self.inner.folder else {
+            return Vec::new();
+        };
+        let ours = |name: &str| self.inner.files.contains_key(name);
+        let names = self.inner.files.keys().filter(|name| folder.has(name));
+        let lost = names.map(|name| {
+            format!("{name} is never served: the boot image has a file of this name; give the other one another name")
+        });
+        lost.chain(folder.hidden_among(&ours)).collect()
+    }
+
     /// The kernel command line of the boot image.
     #[must_use]
     pub fn command_line(&self) -> &CommandLine {
@@ -199,9 +214,52 @@ fn write_copy(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 #[cfg(test)]
+mod signed;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
+
+    #[test]
+    fn a_file_of_the_folder_that_the_boot_image_hides_is_told_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [KERNEL, "boot/vmlinuz", "metrics", "own.efi"] {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "the folder's").unwrap();
+        }
+        let folder = Arc::new(BootDir::open(dir.path()).unwrap());
+        let ours = BootFiles {
+            inner: Arc::new(Inner {
+                files: BTreeMap::from([(KERNEL, Bytes::from_static(b"ours"))]),
+                folder: None,
+                command_line: CommandLine::default(),
+            }),
+        };
+        assert_eq!(ours.hidden(), Vec::<String>::new());
+        let both = ours.with_folder(folder);
+        let told = both.hidden();
+        let told: Vec<_> = told
+            .iter()
+            .filter_map(|line| line.split(':').next())
+            .collect();
+        let expected = [
+            "vmlinuz is never served",
+            "boot/vmlinuz is not at /boot/vmlinuz by HTTP",
+            "metrics is not at /metrics by HTTP",
+        ];
+        assert_eq!(told, expected);
+        let bytes = |name| match both.file(name) {
+            Some(Content::Memory(bytes)) => bytes,
+            other => panic!("{name}: {other:?}"),
+        };
+        assert_eq!(bytes(KERNEL), "ours");
+        assert!(matches!(
+            both.file("boot/vmlinuz"),
+            Some(Content::Disk { .. })
+        ));
+    }
 
     #[test]
     fn a_copy_that_cannot_be_written_whole_leaves_the_old_one() {

@@ -185,7 +185,7 @@ fn reply(request: &Request<Incoming>, peer: IpAddr, desk: &Arc<Desk>) -> Reply {
                 .find_map(|name| desk.files.file(name).map(|content| (name, content)));
             match found {
                 None => {
-                    missed(desk, peer, file_names(&path).last().unwrap_or(&path));
+                    missed(desk, peer, file_names(&path).next().unwrap_or(&path));
                     not_found()
                 }
                 Some((name, content)) => {

@@ -49,7 +49,7 @@ pub use boot_iso::{BootIsoError, ISO, boot_iso};
 pub use capture::{Capture, CaptureConfig};
 pub use content::Content;
 pub use desk::{NoScript, script_text};
-pub use dhcp6::{Dhcp6LeaseError, Dhcp6SetUpError};
+pub use dhcp6::{Dhcp6LeaseError, Dhcp6SetUpError, kept_leases6};
 pub use lease_file::LeaseFileError;
 pub use lease_log::kept_leases;
 pub use limits::{Limits, Ranges};

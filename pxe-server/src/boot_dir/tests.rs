@@ -2,6 +2,7 @@
 //! What a folder serves and what it does not, and what happens when it changes.
 
 use super::*;
+use pxe_core::names::LOCAL_DISK;
 use std::fs;
 use std::os::unix::fs::symlink;
 
@@ -64,10 +65,14 @@ fn every_regular_file_has_its_relative_name_and_nothing_else_has_one() {
     let left_out = LeftOut {
         links: 5,
         special: 1,
-        names: 2,
+        names: 1,
         folders: 1,
     };
     assert_eq!(boot.left_out(), left_out);
+    let [hidden] = &boot.hidden()[..] else {
+        panic!("{:?}", boot.hidden());
+    };
+    assert!(hidden.starts_with("local-disk is never served"), "{hidden}");
     for name in ["a.efi", "/a.efi", "//a.efi", "inside", "sub/up"] {
         assert_eq!(text(&boot.file(name).unwrap()), "a", "{name}");
     }
@@ -95,6 +100,48 @@ fn every_regular_file_has_its_relative_name_and_nothing_else_has_one() {
         let found = boot.file(name).map(|content| text(&content));
         assert_eq!(found, None, "{name:?}");
     }
+}
+
+#[test]
+fn a_name_that_means_something_else_is_told_by_name_and_the_file_is_had_elsewhere() {
+    let script = "ipxe/52-54-00-12-34-56.ipxe";
+    let files = [
+        ("metrics", "m"),
+        ("boot/metrics", "mm"),
+        (script, "s"),
+        ("boot/local-disk", "no"),
+        ("boot/a", "below"),
+        ("a", "a"),
+        ("boot/b", "b"),
+    ];
+    let dir = folder(&files);
+    let boot = BootDir::open(&dir.path().join("boot")).unwrap();
+    let told = boot.hidden();
+    let told: Vec<_> = told
+        .iter()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    let names = [
+        "boot/local-disk",
+        "boot/a",
+        "boot/metrics",
+        script,
+        "metrics",
+    ];
+    assert_eq!(told, names, "what is never served comes first");
+    for (name, content) in files {
+        let found = boot.file(name).map(|content| text(&content));
+        let expected = (name != "boot/local-disk").then_some(content);
+        assert_eq!(found.as_deref(), expected, "{name}");
+    }
+    // Where a file of another origin has the name below, the folder's is told as well.
+    assert!(!boot.hidden().iter().any(|line| line.starts_with("boot/b")));
+    let among = boot.hidden_among(&|name| name == "b");
+    assert!(
+        among
+            .iter()
+            .any(|line| line.starts_with("boot/b is not at"))
+    );
 }
 
 #[test]

@@ -61,12 +61,7 @@ impl LeaseLog6 {
             source,
         };
         fs::create_dir_all(state_dir).map_err(|error| io("write", error))?;
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(io("read", error)),
-        };
-        let leases = read(&path, &bytes)?;
+        let leases = kept_leases6(state_dir)?;
         let file = replace(&path, &leases).map_err(|error| io("write", error))?;
         let log = Self {
             file,
@@ -106,6 +101,23 @@ impl LeaseLog6 {
             path: self.path.clone(),
             source,
         }
+    }
+}
+
+/// The leases of DHCPv6 that are kept in a folder, for somebody who only looks: nothing is made or written anew.
+///
+/// # Errors
+/// A log that is there and cannot be read.
+pub fn kept_leases6(state_dir: &Path) -> Result<Vec<Lease6>, Dhcp6LeaseError> {
+    let path = state_dir.join(NAME);
+    match fs::read(&path) {
+        Ok(bytes) => read(&path, &bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(source) => Err(Dhcp6LeaseError::Io {
+            doing: "read",
+            path,
+            source,
+        }),
     }
 }
 
@@ -181,6 +193,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (mut log, kept) = LeaseLog6::open(dir.path()).unwrap();
         assert!(kept.is_empty());
+        let looked_at = fs::read(dir.path().join(NAME)).unwrap();
+        assert!(kept_leases6(dir.path()).unwrap().is_empty());
+        assert!(kept_leases6(&dir.path().join("none")).unwrap().is_empty());
+        assert!(!dir.path().join("none").exists());
+        assert_eq!(fs::read(dir.path().join(NAME)).unwrap(), looked_at);
         log.append(&[lease(1, 5), lease(2, 6)]).unwrap();
         log.append(&[lease(1, 9)]).unwrap();
         drop(log);
@@ -205,6 +222,8 @@ mod tests {
             ("something else\n".to_owned(), "line 1"),
         ] {
             fs::write(&path, text).unwrap();
+            let error = kept_leases6(dir.path()).unwrap_err().to_string();
+            assert!(error.contains(line) && error.contains(NAME), "{error}");
             let error = LeaseLog6::open(dir.path()).unwrap_err().to_string();
             assert!(error.contains(line) && error.contains(NAME), "{error}");
         }

@@ -9,8 +9,8 @@ mod socket;
 
 pub use interface::Dhcp6SetUpError;
 pub(crate) use interface::{addresses, mac, server_id};
-pub use leases::Dhcp6LeaseError;
 pub(crate) use leases::LeaseLog6;
+pub use leases::{Dhcp6LeaseError, kept_leases6};
 pub(crate) use socket::Dhcp6Socket;
 
 use crate::ServeError;

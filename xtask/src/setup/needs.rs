@@ -67,6 +67,12 @@ pub(super) const NEEDS: &[Need] = &[
         "stub of the unified kernel image",
     ),
     need(
+        &["sbsign"],
+        "sbsigntool",
+        "signs the unified kernel image in tests, and checks it as firmware does",
+    ),
+    need(&["openssl"], "openssl", "keys for signatures in tests"),
+    need(
         &["/usr/sbin/dropbear"],
         "dropbear-bin",
         "the boot image's SSH server in a rescue",
