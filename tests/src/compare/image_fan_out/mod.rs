@@ -207,7 +207,9 @@ impl Bench {
         let ours = text(&ours)?;
         let at = format!("{}:80", address(SERVER));
         let words = [ours, SERVE_IMAGES, text(&self.store)?, &at];
-        let (server, _said) = Station::start(SERVER, &self.folder.join("server.log"), &words)?;
+        let machines: Vec<u8> = (1..=RECEIVERS).chain([SERVER]).collect();
+        let log = self.folder.join("server.log");
+        let (server, _said) = Station::start(SERVER, &machines, &log, &words)?;
         let until = Instant::now() + PATIENCE;
         while TcpStream::connect((address(SERVER), 80)).is_err() {
             ensure!(Instant::now() < until, "the repository does not come up");
@@ -220,7 +222,7 @@ impl Bench {
             let order = self.order(number, plan)?;
             let log = self.folder.join(format!("receiver-{number}.log"));
             let words = [ours, RECEIVE_IMAGE, text(&order)?];
-            let (station, output) = Station::start(number, &log, &words)?;
+            let (station, output) = Station::start(number, &machines, &log, &words)?;
             if case == Case::Slow && number == BAD {
                 station.slow_down("20mbit")?;
             }
@@ -289,7 +291,7 @@ impl Bench {
         for number in 1..=UDPCAST {
             let words = [&["udp-receiver", "--file", "/dev/null"], &common[..]].concat();
             let name = format!("udpcast-{number}.log");
-            all.push(Station::start(number, &log(&name), &words)?.0);
+            all.push(Station::start(number, &[], &log(&name), &words)?.0);
         }
         // They call until a sender answers; then the clock begins with the sender.
         thread::sleep(Duration::from_secs(1));
@@ -305,7 +307,8 @@ impl Bench {
             &common[..],
         ];
         let began = Instant::now();
-        all.push(Station::start(SERVER, &log("udpcast.log"), &words.concat())?.0);
+        let log = log("udpcast.log");
+        all.push(Station::start(SERVER, &[], &log, &words.concat())?.0);
         for station in &mut all {
             station.wait()?;
         }

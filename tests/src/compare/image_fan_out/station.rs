@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Machines in network namespaces of their own, on one bridge.
+//!
+//! All namespaces share the kernel's one table of neighbours, of 1,024 by default, and 33 machines that all speak to one another
+//! need more. Machines of a rack have a kernel each; here every machine is told the others' hardware addresses, which then do
+//! not count.
 
-use super::super::ground::run;
+use super::super::ground::{run, text};
 use anyhow::{Context as _, Result, ensure};
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -45,9 +49,19 @@ pub(super) fn address(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 64, 1, number)
 }
 
+/// Its hardware address.
+fn hardware(number: u8) -> String {
+    format!("02:00:0a:40:01:{number:02x}")
+}
+
 impl Station {
-    /// Starts the program; its output, and what it complains of in `log`.
-    pub(super) fn start(number: u8, log: &Path, command: &[&str]) -> Result<(Self, ChildStdout)> {
+    /// Starts the program on a machine that knows these others; its output, and what it complains of in `log`.
+    pub(super) fn start(
+        number: u8,
+        others: &[u8],
+        log: &Path,
+        command: &[&str],
+    ) -> Result<(Self, ChildStdout)> {
         let mut child = Command::new("unshare")
             .args(["--net", "sh", "-c", "read -r go && exec \"$@\"", "sh"])
             .args(command)
@@ -62,7 +76,7 @@ impl Station {
             cable: format!("m{number}"),
             input,
         };
-        station.lay_cable(number)?;
+        station.lay_cable(number, others)?;
         station.say("go")?;
         Ok((station, output.context("it has no output")?))
     }
@@ -105,7 +119,7 @@ impl Station {
         Ok(())
     }
 
-    fn lay_cable(&self, number: u8) -> Result<()> {
+    fn lay_cable(&self, number: u8, others: &[u8]) -> Result<()> {
         let pid = self.pid().to_string();
         let its = format!("/proc/{pid}/ns/net");
         let until = Instant::now() + PATIENCE;
@@ -123,6 +137,8 @@ impl Station {
             "peer",
             "name",
             "eth0",
+            "address",
+            &hardware(number),
             "netns",
             &pid,
         ])?;
@@ -141,6 +157,14 @@ impl Station {
             "eth0",
         ])?;
         inside(&["link", "set", "eth0", "up"])?;
+        let known = others.iter().filter(|other| **other != number);
+        let known = known.map(|other| {
+            let (address, hardware) = (address(*other), hardware(*other));
+            format!("neigh replace {address} lladdr {hardware} dev eth0 nud permanent\n")
+        });
+        let mut batch = tempfile::NamedTempFile::new()?;
+        batch.write_all(known.collect::<String>().as_bytes())?;
+        inside(&["-batch", text(batch.path())?])?;
         // udpcast's multicasts need a way out.
         inside(&["route", "add", "default", "dev", "eth0"])
     }
