@@ -3,7 +3,9 @@
 //! Microsoft's "PE Format", PE32+).
 //!
 //! It writes headers and copies bytes; it refuses to sign, to compress and to guess: a stub that has no room for the
-//! headers, or that is signed already (its signature would become wrong), is an error.
+//! headers, or that is signed already (its signature would become wrong), is an error. A stub's table of symbols is left
+//! out: it lies in no section, and a signature would cover none of it (Authenticode hashes headers, sections, and what lies
+//! behind the last one).
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -15,6 +17,10 @@ const MACHINE_X64: u16 = 0x8664;
 const MAGIC_PE32_PLUS: u16 = 0x020b;
 /// Initialised data, readable.
 const CHARACTERISTICS: u32 = 0x4000_0040;
+/// A symbol of COFF, in bytes; a table of strings follows the symbols, and begins with its own length.
+const SYMBOL: usize = 18;
+/// "The symbols are removed", a characteristic of the file.
+const SYMBOLS_STRIPPED: u16 = 0x0008;
 /// Index of the certificate table among the data directories.
 const CERTIFICATES: usize = 4;
 
@@ -47,6 +53,14 @@ pub enum UkiError {
     /// The stub carries a signature, which adding sections would break.
     #[error("the EFI stub is signed; give the unsigned one")]
     Signed,
+    /// Behind the sections lies what is no table of symbols.
+    #[error(
+        "the EFI stub has {bytes} bytes behind its sections that are no table of symbols; a signature would not cover them"
+    )]
+    Behind {
+        /// How many.
+        bytes: usize,
+    },
     /// There is no room for the section headers.
     #[error("the EFI stub has room for {room} more section headers; {wanted} are wanted")]
     NoHeaderRoom {
@@ -77,7 +91,7 @@ pub fn assemble(stub: &[u8], sections: &[Section<'_>]) -> Result<Vec<u8>, UkiErr
     headers.check_room(stub, sections)?;
     let total: usize = sections.iter().map(|s| s.bytes.len() + PAGE as usize).sum();
     let mut out = Vec::with_capacity(stub.len() + total);
-    out.extend_from_slice(stub);
+    out.extend_from_slice(headers.without_symbols(stub)?);
     let mut address = headers.end_in_memory;
     let mut header_at = headers.section_table + headers.sections.len() * SECTION_HEADER;
     let mut data = headers.initialised_data;
@@ -115,6 +129,10 @@ pub fn assemble(stub: &[u8], sections: &[Section<'_>]) -> Result<Vec<u8>, UkiErr
         .checked_next_multiple_of(headers.section_alignment)
         .ok_or(UkiError::TooLarge)?;
     put(&mut out, headers.coff + 2, &count.to_le_bytes())?;
+    // No symbols, from the place 0.
+    put(&mut out, headers.coff + 8, &[0; 8])?;
+    let is = headers.characteristics | SYMBOLS_STRIPPED;
+    put(&mut out, headers.coff + 18, &is.to_le_bytes())?;
     put(&mut out, headers.optional + 8, &data.to_le_bytes())?;
     put(&mut out, headers.optional + 56, &size.to_le_bytes())?;
     // UEFI does not look at the checksum; zero says "not computed", where the stub's would now be wrong.
@@ -148,7 +166,10 @@ struct Headers {
     file_alignment: u32,
     initialised_data: u32,
     size_of_headers: u32,
+    characteristics: u16,
     end_in_memory: u32,
+    /// The end of the last section's bytes.
+    end_in_file: usize,
 }
 
 impl Headers {
@@ -178,7 +199,7 @@ impl Headers {
             return Err(UkiError::Signed);
         }
         let mut sections = Vec::new();
-        let mut end_in_memory = 0;
+        let (mut end_in_memory, mut end_in_file) = (0, 0);
         for index in 0..usize::from(u16_at(stub, coff + 2, "section count")?) {
             let at = section_table + index * SECTION_HEADER;
             let name = stub.get(at..at + 8).ok_or(UkiError::Truncated {
@@ -195,11 +216,14 @@ impl Headers {
             end_in_memory = end.max(end_in_memory);
             let raw = wide(u32_at(stub, at + 16, "section size")?);
             let bytes_end = wide(u32_at(stub, at + 20, "section offset")?).saturating_add(raw);
-            if raw != 0 && bytes_end > stub.len() {
-                return Err(UkiError::Truncated {
-                    what: "sections' bytes",
-                    at: bytes_end,
-                });
+            if raw != 0 {
+                if bytes_end > stub.len() {
+                    return Err(UkiError::Truncated {
+                        what: "sections' bytes",
+                        at: bytes_end,
+                    });
+                }
+                end_in_file = bytes_end.max(end_in_file);
             }
             sections.push((name, at));
         }
@@ -219,8 +243,33 @@ impl Headers {
             file_alignment: alignment(optional + 36, "file alignment")?,
             initialised_data: u32_at(stub, optional + 8, "data size")?,
             size_of_headers: u32_at(stub, optional + 60, "header size")?,
+            characteristics: u16_at(stub, coff + 18, "characteristics")?,
             end_in_memory,
+            end_in_file,
         })
+    }
+
+    /// The stub to the end of its sections. What may lie behind them is the table of symbols, or padding.
+    fn without_symbols<'s>(&self, stub: &'s [u8]) -> Result<&'s [u8], UkiError> {
+        let (kept, behind) = stub
+            .split_at_checked(self.end_in_file)
+            .unwrap_or((stub, &[]));
+        let padding = behind.len() < wide(self.file_alignment) && behind.iter().all(|b| *b == 0);
+        if padding || self.symbols(stub) == Some(self.end_in_file..stub.len()) {
+            Ok(kept)
+        } else {
+            let bytes = behind.len();
+            Err(UkiError::Behind { bytes })
+        }
+    }
+
+    /// Where the symbols and their strings lie.
+    fn symbols(&self, stub: &[u8]) -> Option<core::ops::Range<usize>> {
+        let first = wide(u32_at(stub, self.coff + 8, "symbols").ok()?);
+        let count = wide(u32_at(stub, self.coff + 12, "symbols").ok()?);
+        let strings = first.checked_add(count.checked_mul(SYMBOL)?)?;
+        let length = wide(u32_at(stub, strings, "strings").ok()?);
+        Some(first..strings.checked_add(length)?)
     }
 
     /// New headers must end before `SizeOfHeaders` and before the first section's bytes.
@@ -316,6 +365,13 @@ mod tests {
         }
     }
 
+    fn another() -> [Section<'static>; 1] {
+        [Section {
+            name: ".another",
+            bytes: b"y",
+        }]
+    }
+
     fn check_errors(stub: &[u8]) {
         let one = [Section {
             name: ".linux",
@@ -361,6 +417,14 @@ mod tests {
         let pe = wide(u32_at(stub, 0x3c, "pe").unwrap());
         signed[pe + 24 + 112 + 36] = 8;
         assert_eq!(assemble(&signed, &one), Err(UkiError::Signed));
+        // What lies behind the sections and is no table of symbols; padding is nothing.
+        let image = assemble(stub, &one).unwrap();
+        assert_eq!(
+            assemble(&[&image[..], b"more"].concat(), &another()),
+            Err(UkiError::Behind { bytes: 4 })
+        );
+        let padded = [&image[..], &[0; 8]].concat();
+        assert_eq!(assemble(&padded, &another()), assemble(&image, &another()));
     }
 
     #[test]
@@ -392,6 +456,15 @@ mod tests {
             assemble(&stub, &parts).unwrap(),
             "same parts, same bytes"
         );
+        // Section lies behind section, and nothing lies between or behind them.
+        let mut end = None;
+        for (_, at) in Headers::read(&image).unwrap().sections {
+            let raw = wide(u32_at(&image, at + 16, "size").unwrap());
+            let offset = wide(u32_at(&image, at + 20, "offset").unwrap());
+            assert_eq!(end.unwrap_or(offset), offset);
+            end = Some(offset + raw);
+        }
+        assert_eq!(end, Some(image.len()));
         for (name, place) in sections(&image).unwrap() {
             if let Some(part) = parts.iter().find(|p| p.name == name) {
                 assert_eq!(image.get(place), Some(part.bytes), "{name}");

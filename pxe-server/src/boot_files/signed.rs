@@ -31,18 +31,16 @@ fn has_tools() -> bool {
     missing.is_empty()
 }
 
-/// Runs a program in a folder; whether it succeeded.
-fn run(folder: &Path, line: &str) -> bool {
+/// Runs a program in a folder; whether it succeeded, and what it complains of.
+fn run(folder: &Path, line: &str) -> (bool, String) {
     let mut words = line.split(' ');
     let out = Command::new(words.next().unwrap())
         .args(words)
         .current_dir(folder)
         .output()
         .unwrap();
-    if !out.status.success() {
-        eprintln!("{line}: {}", String::from_utf8_lossy(&out.stderr));
-    }
-    out.status.success()
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    (out.status.success(), said)
 }
 
 /// A key with its certificate: NAME.key, NAME.crt.
@@ -50,7 +48,8 @@ fn make_key(folder: &Path, name: &str) {
     let line = format!(
         "openssl req -new -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN={name}/ -keyout {name}.key -out {name}.crt"
     );
-    assert!(run(folder, &line));
+    let (done, said) = run(folder, &line);
+    assert!(done, "{said}");
 }
 
 /// The product's image of small parts; its bytes, and where its sections lie.
@@ -93,10 +92,13 @@ fn t5_a_signed_boot_image_is_refused_after_one_flipped_byte_anywhere() {
     make_key(folder, "site");
     make_key(folder, "other");
     let sign = format!("sbsign --key site.key --cert site.crt --output signed.efi {UKI}");
-    assert!(run(folder, &sign));
+    let (done, said) = run(folder, &sign);
+    assert!(done, "{said}");
+    // Firmware and signer would count the bytes of a gap differently.
+    assert!(!said.contains("gap"), "{said}");
     let verifies = |bytes: &[u8], by: &str| {
         fs::write(folder.join("sent.efi"), bytes).unwrap();
-        run(folder, &format!("sbverify --cert {by}.crt sent.efi"))
+        run(folder, &format!("sbverify --cert {by}.crt sent.efi")).0
     };
     let signed = fs::read(folder.join("signed.efi")).unwrap();
     assert!(verifies(&signed, "site"));
@@ -106,12 +108,18 @@ fn t5_a_signed_boot_image_is_refused_after_one_flipped_byte_anywhere() {
     for name in [".osrel", ".cmdline", ".uname", ".initrd", ".linux", ".text"] {
         assert!(names.contains(&name), "{name}: {names:?}");
     }
-    // The first and the last byte of every section, and the table that names them.
+    // The first and the last byte of every section, the table that names them, and a hundred more from the first to the
+    // last. The checksum and the place of the signature, which it cannot cover, are not among them.
     let mut flipped = 0;
     let table = signed.windows(8).position(|w| w == b".linux\0\0").unwrap();
     let ends = places.iter().filter(|(_, place)| !place.is_empty());
     let ends = ends.flat_map(|(name, place)| [(name.as_str(), place.start), (name, place.end - 1)]);
-    for (name, at) in ends.chain([("the table", table)]) {
+    let pe = usize::from(unsigned[0x3c]) | usize::from(unsigned[0x3d]) << 8;
+    let open = [pe + 88..pe + 92, pe + 168..pe + 176];
+    let all = (0..unsigned.len()).step_by(unsigned.len() / 100);
+    let all = all.filter(|at| !open.iter().any(|open| open.contains(at)));
+    let all = all.map(|at| ("somewhere", at));
+    for (name, at) in ends.chain([("the table", table)]).chain(all) {
         assert_eq!(
             signed[at], unsigned[at],
             "{name}: the signature lies behind"
@@ -121,7 +129,7 @@ fn t5_a_signed_boot_image_is_refused_after_one_flipped_byte_anywhere() {
         assert!(!verifies(&sent, "site"), "{name}, byte {at}");
         flipped += 1;
     }
-    assert!(flipped >= 13, "{flipped}");
+    assert!(flipped >= 100, "{flipped}");
     // A boot image of another site does not pass for ours: what was signed is the whole of it.
     let mut other = signed.clone();
     let json = br#""site": "rack""#;
