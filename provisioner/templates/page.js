@@ -1,23 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // Makes a page live: the server says that there is something new, the page asks for itself again, and each part that
-// differs is exchanged. Every word is the server's. Without this file the page is the same and stands still.
+// differs is exchanged. Every word is the server's. Without this file the page is the same, and renews itself as a whole.
 "use strict";
 (() => {
   const main = document.getElementById("main");
   const state = document.getElementById("live-state");
+  const renewed = document.getElementById("live-at");
   const address = main && main.dataset.live;
-  if (!address || !state || !window.EventSource) return;
+  if (!address || !state || !renewed || !window.EventSource) return;
   const RETRY_MS = 5000;
   let stream = null;
   let mark = main.dataset.mark;
   let busy = false;
   let wanted = false;
   let retry = 0;
+  let lost = false;
 
   const clock = () => new Date().toISOString().slice(11, 19) + " UTC";
+  // It is read out whenever it changes: what changes all the time stands beside it.
   const say = (text, live) => {
     if (state.textContent !== text) state.textContent = text;
-    state.className = live ? "live on" : "live off";
+    state.parentElement.className = live ? "live on" : "live off";
+    lost = !live;
   };
 
   // The element that has the keyboard, as it is found again in the new text.
@@ -25,6 +29,7 @@
     const at = document.activeElement;
     if (!at || !part.contains(at)) return null;
     if (at.id) return "#" + CSS.escape(at.id);
+    if (at.tagName === "SUMMARY") return "#" + CSS.escape(at.parentElement.id) + " > summary";
     const href = at.getAttribute("href");
     if (href) return at.tagName.toLowerCase() + '[href="' + CSS.escape(href) + '"]';
     const label = at.getAttribute("aria-label");
@@ -72,7 +77,8 @@
         mark = fresh.getElementById("main").dataset.mark;
         main.dataset.mark = mark;
       } while (wanted);
-      say("Live. Renewed " + clock() + ".", true);
+      say("Live.", true);
+      renewed.textContent = "Renewed " + clock() + ".";
     } catch (error) {
       broken();
     } finally {
@@ -87,13 +93,17 @@
   };
   const broken = () => {
     close();
-    say("Not live: the connection broke. What you see is from before " + clock() + ". It is tried again.", false);
+    // It is said once, with the time when it broke, and not at each try.
+    if (!lost) {
+      say("Not live: the connection broke. What you see is from before " + clock() + ". It is tried again.", false);
+      renewed.textContent = "";
+    }
     retry = setTimeout(open, RETRY_MS);
   };
   const open = () => {
     close();
     stream = new EventSource(address);
-    stream.onopen = () => { if (!state.classList.contains("on")) say("Live.", true); };
+    stream.onopen = () => say("Live.", true);
     stream.onmessage = (event) => { if (event.data !== mark) renew(); };
     stream.onerror = broken;
   };

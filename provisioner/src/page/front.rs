@@ -7,7 +7,7 @@ use super::why::Why;
 use super::words::{PhaseWord, When, lasting};
 use super::{Page, Top, not_found, show};
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use axum::response::Response;
 use groundstate_api::explain::eta_line;
 use groundstate_api::fleet::{Eta, FleetView, Need};
@@ -113,7 +113,7 @@ pub(super) struct From {
     from: usize,
 }
 
-pub(super) async fn front(State(page): State<Page>) -> Response {
+pub(super) async fn front(page: Page) -> Response {
     let (fleet, now) = (page.ours.fleet_view(), page.ours.now());
     let drawn = fleet.phases.values().sum::<u32>() <= DRAWN_MAX;
     show(&Front {
@@ -145,7 +145,7 @@ pub(super) async fn front(State(page): State<Page>) -> Response {
     })
 }
 
-pub(super) async fn needs(State(page): State<Page>, Query(from): Query<From>) -> Response {
+pub(super) async fn needs(page: Page, Query(from): Query<From>) -> Response {
     let (fleet, now) = (page.ours.fleet_view(), page.ours.now());
     let end = from.from.saturating_add(NEEDS_PAGE);
     show(&Needs {
@@ -157,7 +157,7 @@ pub(super) async fn needs(State(page): State<Page>, Query(from): Query<From>) ->
     })
 }
 
-pub(super) async fn rack(State(page): State<Page>, Path(name): Path<String>) -> Response {
+pub(super) async fn rack(page: Page, Path(name): Path<String>) -> Response {
     let (fleet, now) = (page.ours.fleet_view(), page.ours.now());
     let Some(rack) = fleet.racks.iter().find(|rack| rack.name == name) else {
         return not_found(&fleet.site, "There is no such rack.");

@@ -4,7 +4,6 @@
 use super::words::When;
 use super::{Page, Top, show};
 use askama::Template;
-use axum::extract::State;
 use axum::response::Response;
 use groundstate_api::Millis;
 use groundstate_api::boot::Firmware;
@@ -52,7 +51,7 @@ impl MachineRow {
     }
 }
 
-pub(super) async fn list(State(page): State<Page>) -> Response {
+pub(super) async fn list(page: Page) -> Response {
     let now = page.ours.now();
     let machines: Vec<Machine> = page.ours.machines();
     show(&Machines {

@@ -14,6 +14,7 @@ mod live;
 mod machines;
 mod node;
 mod nodes;
+mod renewal;
 pub(crate) mod sheet;
 mod why;
 mod words;
@@ -23,18 +24,34 @@ pub(crate) use inert::Inert;
 use crate::provisioner::Provisioner;
 use askama::Template;
 use axum::Router;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use groundstate_api::NodeId;
 use live::Streams;
+use renewal::Renewal;
+use std::convert::Infallible;
 use std::sync::Arc;
 
-/// What the page's handlers share.
+/// What the page's handlers share, and how it is asked for by one request.
 #[derive(Clone)]
 struct Page {
     ours: Provisioner,
     streams: Arc<Streams>,
+    renewal: Renewal,
+}
+
+impl FromRequestParts<Self> for Page {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, page: &Self) -> Result<Self, Infallible> {
+        Ok(Self {
+            renewal: Renewal::of(&parts.uri),
+            ..page.clone()
+        })
+    }
 }
 
 impl Provisioner {
@@ -62,6 +79,7 @@ impl Provisioner {
             .with_state(Page {
                 ours: self.clone(),
                 streams: Arc::new(Streams::default()),
+                renewal: Renewal::default(),
             })
     }
 }
@@ -83,6 +101,7 @@ impl Page {
             needs: fleet.needs.len(),
             machines: fleet.machines,
             nodes: fleet.phases.values().sum(),
+            renewal: self.renewal.clone(),
         }
     }
 }
@@ -95,6 +114,7 @@ struct Top {
     needs: usize,
     machines: u32,
     nodes: u32,
+    renewal: Renewal,
 }
 
 #[derive(Template)]

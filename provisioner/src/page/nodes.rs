@@ -6,7 +6,7 @@ use super::why::Why;
 use super::words::{PhaseWord, When};
 use super::{Page, Top, show};
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use groundstate_api::boot::BootSighting;
 use groundstate_api::explain::reason_of;
@@ -69,7 +69,7 @@ pub(super) struct Asked {
     after: usize,
 }
 
-pub(super) async fn list(State(page): State<Page>, Query(asked): Query<Asked>) -> Response {
+pub(super) async fn list(page: Page, Query(asked): Query<Asked>) -> Response {
     let sought: String = asked.q.trim().chars().take(SOUGHT_MAX).collect();
     // Who types a whole name wants that node.
     if let Ok(node) = sought.parse::<NodeId>()

@@ -28,6 +28,7 @@ mod machines;
 mod matrix;
 mod measures;
 mod newest;
+mod page;
 mod pki;
 mod resume;
 mod resumed;

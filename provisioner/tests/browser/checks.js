@@ -18,6 +18,8 @@ if (all("main").length !== 1) say("the page has not one main part");
 if (all("h1").length !== 1) say("the page has not one h1");
 for (const nav of all("nav")) if (!nav.getAttribute("aria-label")) say("a nav has no name", nav);
 let level = 0;
+const first = all("h1, h2, h3, h4")[0];
+if (first && first.tagName !== "H1") say("a heading stands before the h1", first);
 for (const heading of all("h1, h2, h3, h4")) {
   const is = Number(heading.tagName[1]);
   if (level > 0 && is > level + 1) say("a heading leaves a level out", heading);

@@ -150,7 +150,15 @@ impl Browser {
 
     /// Presses Tab once.
     pub(crate) fn tab(&self) {
-        let key = "\u{e004}";
+        self.press("\u{e004}");
+    }
+
+    /// Presses Enter once.
+    pub(crate) fn enter(&self) {
+        self.press("\u{e007}");
+    }
+
+    fn press(&self, key: &str) {
         let actions = json!([{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]);
         let keys = json!({"actions": [{"type": "key", "id": "keys", "actions": actions}]});
         self.post("/actions", &keys);

@@ -208,10 +208,12 @@ fn news_arrives_without_a_reload_and_a_broken_stream_is_said() {
         return;
     }
     let (mut world, browser) = (World::small(), Browser::new());
-    let live = "return document.getElementById('live-state').className === 'live on'";
+    let live = "return document.getElementById('live-state').parentElement.className === 'live on'";
     browser.open(&world.at("/nodes/r01-n05"));
     browser.until("the page is live", live);
     browser.run("window.same = true; document.querySelector('nav a[href=\"/nodes\"]').focus()");
+    // What is read out is read out where it has changed, and not with every piece of news.
+    browser.run("window.read = 0; new MutationObserver((all) => { window.read += all.length; }).observe(document.getElementById('live-state'), { childList: true, characterData: true, subtree: true })");
     world.order("r01-n05");
     browser.until(
         "the node is ordered",
@@ -220,6 +222,11 @@ fn news_arrives_without_a_reload_and_a_broken_stream_is_said() {
     let same = browser.run("return window.same === true && document.activeElement.getAttribute('href') === '/nodes' && document.title.includes('ordered')");
     assert_eq!(same, true);
     assert!(browser.text().contains("boot from the network"));
+    browser.until(
+        "it says when it was renewed",
+        "return document.getElementById('live-at').textContent.startsWith('Renewed ')",
+    );
+    assert_eq!(browser.run("return window.read"), 0);
     browser.open(&world.at("/"));
     browser.until("the front page is live", live);
     browser.run("window.same = true");
@@ -244,6 +251,7 @@ fn the_page_is_complete_without_scripts() {
                 !line.contains(" ago")
                     && !line.starts_with("for ")
                     && !line.contains("Live")
+                    && !line.contains("Renewed")
                     && !line.contains("renews")
             };
             text.lines()
@@ -270,4 +278,14 @@ fn the_page_is_complete_without_scripts() {
             .contains("This page renews itself every 10 seconds.")
     );
     browser.picture("front-without-scripts.png", false);
+    // Who goes through it by keyboard lets it stand still, first of all.
+    browser.open(&world.at("/"));
+    browser.tab();
+    browser.tab();
+    browser.enter();
+    browser.until(
+        "the page stands still",
+        "return document.body.innerText.includes('This page stands still.')",
+    );
+    assert!(!browser.text().contains("renews itself"));
 }

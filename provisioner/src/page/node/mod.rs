@@ -16,7 +16,7 @@ use super::why::Why;
 use super::words::When;
 use super::{Page, Top, harden, not_found, reading, show};
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use bmc::Bmc;
@@ -146,7 +146,7 @@ pub(super) fn thousandths(part: u64, whole: u64) -> u64 {
     u64::try_from(part).unwrap_or(1_000).min(1_000)
 }
 
-pub(super) async fn one(State(page): State<Page>, Path(name): Path<String>) -> Response {
+pub(super) async fn one(page: Page, Path(name): Path<String>) -> Response {
     let node = match page.node(&name) {
         Ok(node) => node,
         Err(response) => return response,
@@ -269,7 +269,7 @@ fn tail(log: &str) -> Vec<String> {
 }
 
 /// The whole log of the newest run, as text.
-pub(super) async fn log(State(page): State<Page>, Path(name): Path<String>) -> Response {
+pub(super) async fn log(page: Page, Path(name): Path<String>) -> Response {
     let node = match page.node(&name) {
         Ok(node) => node,
         Err(response) => return response,
@@ -302,7 +302,7 @@ pub(super) struct After {
 
 /// Everything that ever happened to the node, a page at a time.
 pub(super) async fn history(
-    State(page): State<Page>,
+    page: Page,
     Path(name): Path<String>,
     Query(after): Query<After>,
 ) -> Response {
