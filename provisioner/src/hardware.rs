@@ -19,9 +19,9 @@ pub(crate) fn of(node: &Node, report: &NodeReport) -> Vec<DeviceReport> {
         return Vec::new();
     };
     let now = hw_core::figures(seen);
-    let mut then: Vec<&DiskFigures> = node.figures.iter().collect();
+    let mut then = node.figures.get();
     // The newest figures are this inventory's own.
-    if then.last().is_some_and(|newest| newest.disks.get() == now) {
+    if then.last().is_some_and(|newest| newest.disks == now) {
         then.pop();
     }
     let then: Vec<Then> = then.into_iter().map(earlier).collect();
@@ -44,7 +44,7 @@ pub(crate) fn of(node: &Node, report: &NodeReport) -> Vec<DeviceReport> {
 /// it. It is told when it has grown since the last inventory, and as long as it was told before and has not gone; so a later
 /// inventory of the same run does not end it, and a disk that a person looked at and left in is told of only when it goes on.
 pub(crate) fn troubles(node: &Node, seen: &Inventory) -> Vec<Trouble> {
-    let then: Vec<Then> = node.figures.iter().map(earlier).collect();
+    let then: Vec<Then> = node.figures.get().into_iter().map(earlier).collect();
     let Some((last, before)) = then.split_last() else {
         return Vec::new();
     };
@@ -79,11 +79,11 @@ pub(crate) fn troubles(node: &Node, seen: &Inventory) -> Vec<Trouble> {
     troubles
 }
 
-fn earlier(figures: &DiskFigures) -> Then {
+fn earlier(figures: DiskFigures) -> Then {
     Then {
         at: figures.at.0,
         label: day(figures.at),
-        disks: figures.disks.get(),
+        disks: figures.disks,
     }
 }
 

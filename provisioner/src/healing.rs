@@ -9,7 +9,7 @@ use groundstate_api::event::Happened;
 use groundstate_api::fleet::Eta;
 use groundstate_api::healing::{BrakeView, MeasureView};
 use groundstate_api::{NodeId, Reason};
-use prov_core::{Input, Own, Wish};
+use prov_core::{ActionsWanted, Input, Own, Wish};
 use tokio::sync::mpsc;
 
 impl Provisioner {
@@ -74,15 +74,10 @@ impl Provisioner {
         self.with_fleet(prov_core::Fleet::measures)
     }
 
-    /// Actions, newest first, of the nodes that the caller may see.
+    /// Actions, newest first.
     #[must_use]
-    pub fn actions(
-        &self,
-        node: Option<&NodeId>,
-        open: bool,
-        sees: &dyn Fn(&NodeId) -> bool,
-    ) -> ActionList {
-        self.with_fleet(|fleet| fleet.actions(node, open, sees))
+    pub fn actions(&self, wanted: ActionsWanted<'_>) -> ActionList {
+        self.with_fleet(|fleet| fleet.actions(wanted))
     }
 
     /// Whose action it is.

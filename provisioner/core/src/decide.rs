@@ -283,6 +283,7 @@ impl Node {
     #[allow(clippy::too_many_lines, reason = "one arm for each kind of input")]
     pub fn decide(&self, now: Millis, input: Input, out: &mut Vec<Wish>) {
         match input {
+            Input::Added if self.version > 0 => {} // It is in the journal.
             Input::Added => out.push(Wish::Append(Happened::NodeAdded)),
             Input::Ordered {
                 run,

@@ -3,9 +3,11 @@
 //! are ours.
 //!
 //! It is asked for a few times in a run and takes as much room as a plan for every disk that the node ever had, so what
-//! happened is kept, and what that means is worked out when somebody asks.
+//! happened is kept, and what that means is worked out when somebody asks. Once a plan has made its volumes, only that is kept
+//! of what is older which the plan does not say again.
 
 use crate::kept::{Kept, KeptPlan, Packed};
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use groundstate_api::plan::{DiskAction, EarlierDisks, Plan, Role, Step, TablePlan};
@@ -47,18 +49,8 @@ impl Earlier {
     /// What it means.
     #[must_use]
     pub fn get(&self) -> EarlierDisks {
-        let mut earlier = self.base.as_ref().map(Kept::get).unwrap_or_default();
-        for happening in &self.since {
-            match happening {
-                Happening::Planned(plan) => planned(&mut earlier, &plan.get()),
-                Happening::Done(plan, step) => done(&mut earlier, &plan.get(), *step),
-                Happening::Erased(serial) => {
-                    earlier.tables.remove(serial);
-                    earlier.data.remove(serial);
-                }
-            }
-        }
-        earlier
+        let base = self.base.as_ref().map(Kept::get);
+        after(base.unwrap_or_default(), &self.since)
     }
 
     pub(crate) fn planned(&mut self, plan: &KeptPlan) {
@@ -69,6 +61,9 @@ impl Earlier {
         // Other steps mean nothing here.
         if matches!(step, Step::Partition | Step::Volumes) {
             self.happened(Happening::Done(plan.clone(), step));
+        }
+        if step == Step::Volumes {
+            self.forget_older(plan);
         }
     }
 
@@ -87,18 +82,77 @@ impl Earlier {
         }
     }
 
+    /// Keeps of what is older than this plan only what it does not say again.
+    fn forget_older(&mut self, plan: &KeptPlan) {
+        let written = |one: &Happening| matches!(one, Happening::Planned(one) if one.id == plan.id);
+        let at = self.since.iter().rposition(written).unwrap_or_default();
+        let newest = self.since.get(at..).unwrap_or_default();
+        if at == 0 && self.base.is_none() {
+            return;
+        }
+        let said = after(EarlierDisks::default(), newest);
+        if let Some(older) = without(self.get(), &said) {
+            let is_any = older != EarlierDisks::default();
+            *self = Self {
+                base: is_any.then(|| Kept::new(&older)),
+                since: newest.to_vec(),
+            };
+        }
+    }
+
+    /// The plans among it.
+    pub(crate) fn plans_mut(&mut self) -> impl Iterator<Item = &mut KeptPlan> {
+        self.since
+            .iter_mut()
+            .filter_map(|happening| match happening {
+                Happening::Planned(plan) | Happening::Done(plan, _) => Some(plan),
+                Happening::Erased(_) => None,
+            })
+    }
+
     /// Every long value, for a snapshot.
     pub(crate) fn each_packed(&mut self, each: &mut dyn FnMut(&mut Packed)) {
         if let Some(base) = &mut self.base {
             each(&mut base.packed);
         }
-        for happening in &mut self.since {
-            match happening {
-                Happening::Planned(plan) | Happening::Done(plan, _) => each(plan.packed_mut()),
-                Happening::Erased(_) => {}
+        self.plans_mut().for_each(|plan| each(plan.packed_mut()));
+    }
+}
+
+/// What is remembered once this has happened too.
+fn after(mut earlier: EarlierDisks, since: &[Happening]) -> EarlierDisks {
+    let mut last = None;
+    for happening in since {
+        match happening {
+            Happening::Planned(plan) => planned(&mut earlier, opened(&mut last, plan)),
+            Happening::Done(plan, step) => done(&mut earlier, opened(&mut last, plan), *step),
+            Happening::Erased(serial) => {
+                earlier.tables.remove(serial);
+                earlier.data.remove(serial);
             }
         }
     }
+    earlier
+}
+
+/// The plan, opened where it is not the one that was opened last: one is written, and then done step by step.
+fn opened<'a>(last: &'a mut Option<Box<Plan>>, kept: &KeptPlan) -> &'a Plan {
+    let known = last.take().filter(|plan| plan.id == kept.id);
+    last.insert(known.unwrap_or_else(|| kept.get()))
+}
+
+/// What must be remembered beside that which says `said` by itself. `None` where a disk may carry tables of both.
+fn without(mut all: EarlierDisks, said: &EarlierDisks) -> Option<EarlierDisks> {
+    let mut written = said.tables.iter();
+    if !written.all(|(serial, tables)| all.tables.get(serial) == Some(tables)) {
+        return None;
+    }
+    all.tables
+        .retain(|serial, _| !said.tables.contains_key(serial));
+    all.used.retain(|serial| !said.used.contains(serial));
+    all.os.retain(|serial| !said.os.contains(serial));
+    all.data.retain(|serial| !said.data.contains(serial));
+    Some(all)
 }
 
 /// A plan was written: its disks are the node's, and each may carry its table from now on.
@@ -151,4 +205,102 @@ fn written(plan: &Plan) -> Vec<(&String, &TablePlan)> {
         DiskAction::Keep { .. } | DiskAction::Erase { .. } | DiskAction::LeaveAlone => None,
     });
     tables.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    const SERIALS: [&str; 4] = ["A", "B", "C", "D"];
+
+    /// What happened: a kind, and a number that says what it is about.
+    fn happening() -> impl Strategy<Value = (u8, usize)> {
+        (0u8..8, 0usize..48)
+    }
+
+    /// One of a few plans of these disks: some wiped, renewed, kept, left alone.
+    fn plan(number: usize) -> KeptPlan {
+        let table =
+            |at: usize| json!({"disk_guid": format!("G{}", number % 5 + at), "partitions": []});
+        let disk = |(at, serial): (usize, &&str)| {
+            let action = match (number + at) % 4 {
+                0 => json!({"action": "wipe", "goes": [], "table": table(at)}),
+                1 => json!({"action": "renew", "goes": [], "table": table(at)}),
+                2 => json!({"action": "keep", "table": table(at)}),
+                _ => json!({"action": "leave-alone"}),
+            };
+            json!({"serial": serial, "wwn": null, "slot": "bay", "model": "m", "size": 1, "logical_sector": 512,
+                "role": if (number / 4 + at).is_multiple_of(3) { "os" } else { "data" }, "because": "b", "action": action})
+        };
+        let disks: Vec<_> = SERIALS.iter().enumerate().map(disk).collect();
+        let plan = json!({
+            "schema": 1, "id": format!("{number:064x}"), "run": "run-1", "node": "n1", "machine": "564d1234-5678-9abc-def0-123456789abc",
+            "hand_over": "kexec", "uefi": true, "boot_mac": "02:00:00:00:00:01", "disks": disks, "notes": [],
+            "image": {"name": "i", "version": "1", "kind": "root-fs-ext4", "manifest": format!("sha256:{:064x}", 7), "size": 1, "sector_size": 512},
+        });
+        KeptPlan::new(&serde_json::from_value(plan).unwrap())
+    }
+
+    /// Each table once: that one was written twice in a row is known once or twice.
+    fn each_once(mut earlier: EarlierDisks) -> EarlierDisks {
+        for tables in earlier.tables.values_mut() {
+            let mut seen = Vec::new();
+            tables.retain(|table| {
+                let is_new = !seen.contains(table);
+                seen.push(table.clone());
+                is_new
+            });
+        }
+        earlier
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_kept_means_what_happened(all in prop::collection::vec(happening(), 0..24)) {
+            let (mut kept, mut plain) = (Earlier::default(), Vec::new());
+            for (kind, number) in all {
+                let (plan, serial) = (plan(number), SERIALS.into_iter().cycle().nth(number).unwrap());
+                match kind {
+                    0..=2 => {
+                        kept.planned(&plan);
+                        plain.push(Happening::Planned(plan));
+                    }
+                    3 | 4 => {
+                        kept.done(&plan, Step::Partition);
+                        plain.push(Happening::Done(plan, Step::Partition));
+                    }
+                    5 | 6 => {
+                        kept.done(&plan, Step::Volumes);
+                        plain.push(Happening::Done(plan, Step::Volumes));
+                    }
+                    _ => {
+                        kept.erased(serial);
+                        plain.push(Happening::Erased(serial.into()));
+                    }
+                }
+                let all = after(EarlierDisks::default(), &plain);
+                prop_assert_eq!(each_once(kept.get()), each_once(all));
+            }
+        }
+    }
+
+    #[test]
+    fn a_plan_that_makes_every_disk_anew_leaves_nothing_of_the_one_before() {
+        let mut earlier = Earlier::default();
+        for number in [0, 12] {
+            let plan = plan(number);
+            earlier.planned(&plan);
+            earlier.done(&plan, Step::Partition);
+            earlier.done(&plan, Step::Volumes);
+        }
+        assert!(earlier.since.iter().all(|one| match one {
+            Happening::Planned(plan) | Happening::Done(plan, _) => *plan == self::plan(12),
+            Happening::Erased(_) => false,
+        }));
+        assert_eq!((earlier.since.len(), &earlier.base), (3, &None));
+    }
 }

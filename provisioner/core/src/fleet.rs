@@ -187,6 +187,10 @@ impl Fleet {
                 return;
             }
         }
+        // The brake was set since the measure was thought of: what has not begun does not begin.
+        if matches!(input, Input::MeasureStarted { .. }) && self.brake.is_on() {
+            return;
+        }
         if let Input::AdoptAsked(who) = input {
             match self.adoptee(now, &who) {
                 Ok(token) if token.node == *node.id() => node.adopt(now, *who, &token.by, out),

@@ -6,8 +6,8 @@ use crate::action::{BY_POLICY, Doing};
 use crate::adopt::Adopted;
 use crate::deadline::{ALARMS_MAX, PAST_BOOTS_MAX};
 use crate::earlier::Earlier;
-use crate::kept::{Figures, Kept, KeptInventory, KeptPlan};
-use crate::node::{BoundKey, DiskFigures, FIGURES_MAX, Host, Node, Run};
+use crate::kept::{KeptInventory, KeptPlan};
+use crate::node::{BoundKey, Host, Node, Run};
 use crate::reasons;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -187,17 +187,8 @@ impl Node {
             .disks
             .iter()
             .filter(|disk| !disk.serial.is_empty());
-        let disks: Figures = named
-            .map(|disk| (disk.serial.clone(), disk.health.figures.clone()))
-            .collect();
-        self.figures.push(DiskFigures {
-            at,
-            disks: Kept::new(&disks),
-        });
-        if self.figures.len() > FIGURES_MAX {
-            // The oldest stays; the next one goes.
-            self.figures.remove(1);
-        }
+        let disks = named.map(|disk| (disk.serial.clone(), disk.health.figures.clone()));
+        self.figures.count(at, disks.collect());
     }
 
     fn inventoried(&mut self, at: Millis, inventory: &Inventory, findings: &[Finding]) {
@@ -364,7 +355,8 @@ impl Node {
                 self.episode = None;
                 self.forget_hardware_health();
             }
-            Phase::Enrolled => self.episode = None,
+            Phase::Enrolled | Phase::Draining | Phase::Rescue => self.episode = None,
+            Phase::Quarantined if !self.taken_by_policy => self.episode = None,
             Phase::Ordered
             | Phase::Booting
             | Phase::Checking
@@ -372,10 +364,8 @@ impl Node {
             | Phase::Provisioning
             | Phase::Erasing
             | Phase::HandedOver
-            | Phase::Draining
             | Phase::Quarantined
-            | Phase::Held
-            | Phase::Rescue => {}
+            | Phase::Held => {}
         }
         let epoch = self.runs;
         let Some(run) = &mut self.run else { return };

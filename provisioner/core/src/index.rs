@@ -9,7 +9,8 @@ use crate::node::Node;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use groundstate_api::action::{ActionId, ActionList, ActionView};
+use core::ops::Bound;
+use groundstate_api::action::{ActionId, ActionList, ActionView, Outcome};
 use groundstate_api::event::{Event, Happened};
 use groundstate_api::fleet::Eta;
 use groundstate_api::healing::{BrakeView, MeasureView};
@@ -19,8 +20,6 @@ use groundstate_api::{Millis, NodeId, ReasonCode};
 
 /// Actions that are found by their number after they have ended; the open ones always are.
 const ACTIONS_MAX: usize = 4_096;
-/// The most actions in one answer.
-const LISTED_MAX: usize = 1_000;
 /// The fault domain of nodes that the site puts into no rack.
 const NO_RACK: &str = "-";
 
@@ -39,6 +38,34 @@ pub(crate) struct Index {
     pub(crate) running: BTreeSet<NodeId>,
     /// Whose action it is.
     pub(crate) actions: BTreeMap<ActionId, NodeId>,
+    /// Nodes of the site that the journal has not heard of.
+    pub(crate) untold: BTreeSet<NodeId>,
+}
+
+/// Which actions are asked for.
+#[derive(Clone, Copy)]
+pub struct ActionsWanted<'a> {
+    /// Those of this node; of all where absent.
+    pub of: Option<&'a NodeId>,
+    /// Those that have not ended, and no others.
+    pub open: bool,
+    /// Those with a smaller number, where one is named.
+    pub below: Option<ActionId>,
+    /// The most.
+    pub most: usize,
+    /// Those of nodes of which this is true.
+    pub sees: &'a dyn Fn(&Node) -> bool,
+}
+
+impl ActionsWanted<'_> {
+    /// Every one that is known of.
+    pub const ALL: Self = Self {
+        of: None,
+        open: false,
+        below: None,
+        most: usize::MAX,
+        sees: &|_| true,
+    };
 }
 
 impl Index {
@@ -48,6 +75,7 @@ impl Index {
         self.queue.retain(|(_, node)| node != id);
         self.placed.remove(id);
         self.running.remove(id);
+        self.untold.remove(id);
     }
 
     pub(crate) fn take(&mut self, before: Option<(Millis, bool)>, node: &Node) {
@@ -61,6 +89,7 @@ impl Index {
         set(&mut self.troubled, node.is_in_trouble());
         set(&mut self.kept, node.is_kept_by_policy());
         set(&mut self.placed, node.takes_a_place());
+        set(&mut self.untold, node.version == 0);
         set(
             &mut self.running,
             node.run_is_open() || node.phase == Phase::HandedOver,
@@ -109,6 +138,7 @@ impl Fleet {
         let nodes = &self.nodes;
         self.index.kept.retain(|id| nodes.contains_key(id));
         self.index.placed.retain(|id| nodes.contains_key(id));
+        self.index.untold.retain(|id| nodes.contains_key(id));
         self.index.queue.retain(|(_, id)| nodes.contains_key(id));
         for node in self.nodes.values_mut() {
             let node = Arc::make_mut(node);
@@ -138,60 +168,26 @@ impl Fleet {
         let was_silent = node.is_silent();
         node.apply(event);
         self.index.take(Some(before), node);
-        match &event.what {
-            Happened::ActionBegun { .. } => {
-                self.index
-                    .actions
-                    .insert(ActionId(event.number), id.clone());
-                if self.index.actions.len() > ACTIONS_MAX {
-                    self.forget_an_action();
-                }
+        if let Happened::ActionBegun { .. } = &event.what {
+            let begun = ActionId(event.number);
+            self.index.actions.insert(begun, id.clone());
+            if self.index.actions.len() > ACTIONS_MAX {
+                self.forget_an_action();
             }
-            Happened::ActionEnded { id, outcome } if measure == Some(*id) => {
-                if let groundstate_api::action::Outcome::Failed { .. } = outcome {
-                    self.brake.failed(event.at);
-                }
+        } else if let Happened::ActionEnded { id, outcome } = &event.what {
+            let failed = matches!(outcome, Outcome::Failed { .. });
+            if failed && measure == Some(*id) {
+                self.brake.failed(event.at, None);
             }
-            Happened::PhaseChanged { to, reason, .. } => {
-                let silent = reason
-                    .as_ref()
-                    .is_some_and(|r| r.code == ReasonCode::HostSilent);
-                if *to == Phase::Suspect && silent && !was_silent && is_at_work(phase) {
-                    self.brake.failed(event.at);
-                }
-                if *to == Phase::Ready && phase == Phase::HandedOver {
-                    self.medians.learn(node);
-                }
+        } else if let Happened::PhaseChanged { to, reason, .. } = &event.what {
+            let code = reason.as_ref().map(|reason| reason.code);
+            let silent = code == Some(ReasonCode::HostSilent);
+            if *to == Phase::Suspect && silent && !was_silent && is_at_work(phase) {
+                self.brake.failed(event.at, Some(id));
             }
-            Happened::NodeAdded
-            | Happened::RunOrdered { .. }
-            | Happened::BootSeen { .. }
-            | Happened::ForeignDhcp { .. }
-            | Happened::Enrolled { .. }
-            | Happened::CameBack { .. }
-            | Happened::EnrolRefused { .. }
-            | Happened::InventoryTaken { .. }
-            | Happened::Planned { .. }
-            | Happened::StepMoved { .. }
-            | Happened::DiskErased { .. }
-            | Happened::HostCredentialIssued { .. }
-            | Happened::HostRegistered { .. }
-            | Happened::SiteApplied { .. }
-            | Happened::MachineSeen { .. }
-            | Happened::MachineLeft { .. }
-            | Happened::PlanApproved { .. }
-            | Happened::ActionApproved { .. }
-            | Happened::ActionStarted { .. }
-            | Happened::HostFenced { .. }
-            | Happened::ActionEnded { .. }
-            | Happened::HealthReported { .. }
-            | Happened::Braked { .. }
-            | Happened::Adopted { .. }
-            | Happened::AdoptTokenMade { .. }
-            | Happened::Unadopted { .. }
-            | Happened::Remarked { .. }
-            | Happened::Audited { .. }
-            | Happened::LeaderChanged { .. } => {}
+            if *to == Phase::Ready && phase == Phase::HandedOver {
+                self.medians.learn(node);
+            }
         }
     }
 
@@ -255,24 +251,30 @@ impl Fleet {
         self.index.actions.get(&id)
     }
 
-    /// Actions, newest first; at most 1,000 of them.
+    /// Actions, newest first.
     #[must_use]
-    pub fn actions(
-        &self,
-        of: Option<&NodeId>,
-        open: bool,
-        sees: &dyn Fn(&NodeId) -> bool,
-    ) -> ActionList {
+    pub fn actions(&self, wanted: ActionsWanted<'_>) -> ActionList {
         let view = |(id, node): (&ActionId, &NodeId)| -> Option<ActionView> {
-            let node = self.node(node).filter(|node| sees(node.id()))?;
+            let node = self.node(node).filter(|node| (wanted.sees)(node))?;
             let doing = node.actions.iter().find(|doing| doing.action.id == *id)?;
-            (!open || doing.is_open()).then(|| doing.view())
+            (!wanted.open || doing.is_open()).then(|| doing.view())
         };
-        let ours = self.index.actions.iter().rev();
-        let ours = ours.filter(|(_, node)| of.is_none_or(|of| of == *node));
+        let end = wanted.below.map_or(Bound::Unbounded, Bound::Excluded);
+        let ours = self
+            .index
+            .actions
+            .range::<ActionId, _>((Bound::Unbounded, end))
+            .rev();
+        let ours = ours.filter(|(_, node)| wanted.of.is_none_or(|of| of == *node));
         ActionList {
-            actions: ours.filter_map(view).take(LISTED_MAX).collect(),
+            actions: ours.filter_map(view).take(wanted.most).collect(),
         }
+    }
+
+    /// Nodes of the site that the journal has not heard of yet are added to it.
+    pub(crate) fn add_untold(&self, own: &mut Vec<Own>) {
+        let added = self.index.untold.iter();
+        own.extend(added.map(|id| Own::Node(id.clone(), Input::Added)));
     }
 
     /// When each run that goes on is expected to be done.

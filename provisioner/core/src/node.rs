@@ -2,11 +2,12 @@
 //! What is known of a node: the fold of its events, and beside it what is only remembered while we run.
 
 use crate::action::Doing;
+use crate::counted::Counted;
 use crate::deadline::{FIRST_KEY_QUIET, READY_SILENCE_MAX, STILL_THERE};
 use crate::earlier::Earlier;
 use crate::healing::Episode;
 use crate::health::Reported;
-use crate::kept::{Figures, Kept, KeptInventory, KeptPlan};
+use crate::kept::{KeptInventory, KeptPlan};
 use crate::reasons;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -22,19 +23,6 @@ use groundstate_api::site;
 use groundstate_api::view::{HostView, Phase, Timing};
 use groundstate_api::{BootId, Bytes, Millis, NodeId, PlanId, Reason, ReasonCode, RunId};
 use serde::{Deserialize, Serialize};
-
-/// How many inventories' figures are kept per node: with a run a month, a year. The oldest stays for good, so that slow
-/// growth shows too.
-pub(crate) const FIGURES_MAX: usize = 12;
-
-/// What the disks counted in one inventory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DiskFigures {
-    /// When the inventory came.
-    pub at: Millis,
-    /// Figures by the disk's serial number.
-    pub disks: Kept<Figures>,
-}
 
 /// One node. Everything but `site`, `policy_hand_over` and `live` is the fold of its events.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,8 +47,8 @@ pub struct Node {
     pub firmware: Option<Firmware>,
     /// The last inventory whose judgement let the run go on: what is expected where the site file says nothing.
     pub last_good: Option<KeptInventory>,
-    /// What its disks counted in its inventories, the oldest first; at most 12.
-    pub figures: Vec<DiskFigures>,
+    /// What its disks counted in its inventories.
+    pub figures: Counted,
     /// What its plans made of its disks so far.
     pub earlier: Earlier,
     /// The host on its disks: set when it was started, gone when the first disk is wiped.
@@ -234,7 +222,7 @@ impl Node {
             runs: 0,
             firmware: None,
             last_good: None,
-            figures: Vec::new(),
+            figures: Counted::default(),
             earlier: Earlier::default(),
             host: None,
             let_go: Vec::new(),

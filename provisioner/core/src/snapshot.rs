@@ -7,13 +7,14 @@
 
 use crate::Doing;
 use crate::adopt::Tokens;
+use crate::counted::Counted;
 use crate::earlier::Earlier;
 use crate::eta::Medians;
 use crate::fleet::Fleet;
 use crate::healing::{Brake, Episode};
 use crate::health::Reported;
-use crate::kept::{KeptInventory, Packed, plain};
-use crate::node::{DiskFigures, Host, Node, Run};
+use crate::kept::{KeptInventory, KeptPlan, Packed, plain};
+use crate::node::{Host, Node, Run};
 use crate::waiting_room::WaitingRoom;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
@@ -86,7 +87,7 @@ struct NodeState {
     runs: u64,
     firmware: Option<Firmware>,
     last_good: Option<KeptInventory>,
-    figures: Vec<DiskFigures>,
+    figures: Counted,
     earlier: Earlier,
     host: Option<Host>,
     quarantine: BTreeMap<String, Millis>,
@@ -349,22 +350,28 @@ impl NodeState {
         for plan in plans.into_iter().flatten().chain(host) {
             each(plan.packed_mut());
         }
-        for figures in &mut self.figures {
-            each(&mut figures.disks.packed);
+        if let Some(figures) = self.figures.packed_mut() {
+            each(figures);
         }
         self.earlier.each_packed(each);
     }
 
     /// What is equal is held once again, as the fold holds it.
     fn share(&mut self) {
-        let Some(run) = &mut self.run else { return };
-        if run.inventory == self.last_good {
+        if let Some(run) = &mut self.run
+            && run.inventory == self.last_good
+        {
             run.inventory.clone_from(&self.last_good);
         }
-        if let (Some(plan), Some(host)) = (&run.plan, &mut self.host)
-            && host.plan.as_ref() == Some(plan)
-        {
-            host.plan = Some(plan.clone());
+        let run = self.run.as_mut().and_then(|run| run.plan.as_mut());
+        let host = self.host.as_mut().and_then(|host| host.plan.as_mut());
+        let others = run.into_iter().chain(host);
+        let mut known: Vec<KeptPlan> = Vec::new();
+        for plan in others.chain(self.earlier.plans_mut()) {
+            match known.iter().find(|one| *one == plan) {
+                Some(one) => *plan = one.clone(),
+                None => known.push(plan.clone()),
+            }
         }
     }
 }

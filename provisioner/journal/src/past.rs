@@ -7,7 +7,7 @@
 use crate::{Journal, JournalError};
 use groundstate_api::event::{Event, Happened};
 use groundstate_api::inventory::Inventory;
-use groundstate_api::plan::{Plan, Step};
+use groundstate_api::plan::{DiskAction, Plan, Step};
 use groundstate_api::site::Site;
 use groundstate_api::{Digest, MacAddr, Millis, NodeId, SystemUuid};
 use serde_json::{Value, json};
@@ -286,8 +286,11 @@ impl Patterns {
         plan.node = name(who);
         plan.machine = uuid(who);
         plan.boot_mac = mac(who);
-        for disk in &mut plan.disks {
+        for (at, disk) in (0u32..).zip(&mut plan.disks) {
             disk.serial = format!("{}{who:06X}", disk.serial);
+            if let DiskAction::Wipe { table, .. } = &mut disk.action {
+                table.disk_guid = format!("3E585EE0-CD53-{run:04X}-{at:04X}-{who:012X}");
+            }
         }
         plan
     }

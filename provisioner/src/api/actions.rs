@@ -19,10 +19,10 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use groundstate_api::action::{Act, ActionId, ActionView};
 use groundstate_api::healing::Because;
+use groundstate_api::paths;
 use groundstate_api::site_parts::Role;
 use groundstate_api::view::Phase;
-use groundstate_api::{NodeId, paths};
-use prov_core::{Input, Peer, Reply, reasons_action};
+use prov_core::{ActionsWanted, Input, Node, Peer, Reply, reasons_action};
 use serde::Deserialize;
 
 pub(crate) fn routes() -> Routes {
@@ -97,15 +97,20 @@ async fn list(
     let below = paging.cursor.as_deref().map(str::parse::<u64>).transpose();
     let below = below.map_err(|error| Refusal::field("cursor", error.to_string()))?;
     let rack = query.rack.map(|rack| nodes_of(&ours, &rack));
-    let sees =
-        |node: &NodeId| scope.sees(node) && rack.as_ref().is_none_or(|rack| rack.contains(node));
-    let mut list = ours.actions(node.as_ref(), query.open.unwrap_or(false), &sees);
-    list.actions.retain(|view| {
-        let phase = || ours.with_node(&view.action.node, |node| node.phase);
-        below.is_none_or(|below| view.action.id.0 < below)
-            && query.phase.is_none_or(|wanted| phase() == Some(wanted))
-    });
+    let sees = |node: &Node| {
+        scope.sees(node.id())
+            && rack.as_ref().is_none_or(|rack| rack.contains(node.id()))
+            && query.phase.is_none_or(|wanted| node.phase == wanted)
+    };
     let limit = paging.limit.unwrap_or(usize::MAX);
+    let mut list = ours.actions(ActionsWanted {
+        of: node.as_ref(),
+        open: query.open.unwrap_or(false),
+        below: below.map(ActionId),
+        // One more says that there is a next page.
+        most: limit.saturating_add(1),
+        sees: &sees,
+    });
     let more = list.actions.len() > limit;
     list.actions.truncate(limit);
     let last = list.actions.last().filter(|_| more);

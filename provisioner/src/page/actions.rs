@@ -4,10 +4,10 @@
 use super::words::When;
 use super::{Page, Top, show};
 use askama::Template;
-use axum::extract::State;
 use axum::response::Response;
 use groundstate_api::Millis;
 use groundstate_api::action::{ActionView, Outcome};
+use prov_core::ActionsWanted;
 
 /// Actions on the page of all.
 const SHOWN: usize = 100;
@@ -22,11 +22,9 @@ struct Actions {
 }
 
 /// What goes on, then what has ended, newest first.
-pub(super) async fn list(State(page): State<Page>) -> Response {
+pub(super) async fn list(page: Page) -> Response {
     let now = page.ours.now();
-    let all = page
-        .ours
-        .with_fleet(|fleet| fleet.actions(None, false, &|_| true));
+    let all = page.ours.actions(ActionsWanted::ALL);
     let (ended, open): (Vec<_>, Vec<_>) = all.actions.iter().partition(|a| a.ended.is_some());
     let rows = |of: Vec<&ActionView>| {
         of.into_iter()

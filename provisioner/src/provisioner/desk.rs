@@ -9,7 +9,7 @@ use groundstate_api::audit::Audit;
 use groundstate_api::event::Happened;
 use groundstate_api::view::{NodeView, Phase};
 use groundstate_api::{Millis, NodeId};
-use prov_core::{Node, Wish};
+use prov_core::{ActionsWanted, Node, Wish};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -39,13 +39,17 @@ impl Provisioner {
         });
         let newest = *self.inner.newest.borrow();
         let (open, refused) = crate::serve::connections();
+        let open_actions = ActionsWanted {
+            open: true,
+            ..ActionsWanted::ALL
+        };
         self.inner.figures.text(&[
             ("groundstate_nodes", by_phase.collect()),
             ("groundstate_events", one(newest)),
             ("groundstate_site_version", one(self.site_version())),
             (
                 "groundstate_actions_open",
-                one(count(self.actions(None, true, &|_| true).actions.len())),
+                one(count(self.actions(open_actions).actions.len())),
             ),
             (
                 "groundstate_webhook_behind_events",

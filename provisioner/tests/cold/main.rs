@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Starts over a long journal. `GROUNDSTATE_COLD_NODES` makes the fleet larger, for measurements by hand:
-//! `GROUNDSTATE_COLD_NODES=10000 cargo test --release -p provisioner --test cold -- --nocapture`.
+//! `GROUNDSTATE_COLD_NODES=10000 cargo test --release -p provisioner --test cold -- --nocapture`. `GROUNDSTATE_COLD_RUNS` says how often
+//! each node was provisioned.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,15 +17,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-fn nodes() -> u32 {
-    let said = std::env::var("GROUNDSTATE_COLD_NODES").ok();
-    said.and_then(|text| text.parse().ok()).unwrap_or(60)
+/// A number that a measurement by hand sets.
+fn set(name: &str, usual: u32) -> u32 {
+    let said = std::env::var(name).ok();
+    said.and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
 fn past(nodes: u32) -> Past {
     Past {
         nodes,
-        runs: 1,
+        runs: set("GROUNDSTATE_COLD_RUNS", 1),
         disks: 24,
         dimms: 24,
     }
@@ -55,7 +57,7 @@ fn a_start_over_a_long_journal_knows_every_node() {
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
-    let of = past(nodes());
+    let of = past(set("GROUNDSTATE_COLD_NODES", 60));
     let dir = tempfile::tempdir().unwrap();
     let began = Instant::now();
     let mut journal = SqliteJournal::open(&dir.path().join("journal.db")).unwrap();

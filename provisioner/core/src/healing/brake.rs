@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The brake. It sets itself when many measures fail or many nodes fall silent within a short time: then something is wrong that
-//! no measure at a node heals, such as a switch, a power feed or a bad image. Only a person or the fabric controller lets it go.
+//! no measure at a node heals, such as a switch, a power feed or a bad image. A node that comes and goes is one node: it stops
+//! nobody else's healing. Only a person or the fabric controller lets the brake go.
 
 use crate::reasons_life as words;
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
 use groundstate_api::healing::{BrakeView, HealingPolicy};
-use groundstate_api::{Millis, Reason};
+use groundstate_api::{Millis, NodeId, Reason};
 
 /// Failures that are remembered: more than any limit that makes sense.
 const REMEMBERED_MAX: usize = 10_000;
@@ -16,8 +17,8 @@ const REMEMBERED_MAX: usize = 10_000;
 pub struct Brake {
     set: Option<(Millis, Option<Reason>)>,
     by: Option<String>,
-    /// When measures failed and nodes fell silent, the oldest first.
-    failures: VecDeque<Millis>,
+    /// When measures failed and which nodes fell silent, the oldest first.
+    failures: VecDeque<(Millis, Option<NodeId>)>,
 }
 
 impl Brake {
@@ -38,6 +39,15 @@ impl Brake {
         }
     }
 
+    /// Why no measure begins, where it is on.
+    #[must_use]
+    pub fn why(&self, now: Millis) -> Option<Reason> {
+        let (_, reason) = self.set.as_ref()?;
+        let by = self.by.as_deref().unwrap_or_default();
+        let said = || words::brake_is_set(now, by, "");
+        Some(reason.clone().unwrap_or_else(said))
+    }
+
     /// Why it sets itself now, if it does.
     #[must_use]
     pub fn sets_itself(&self, now: Millis, policy: &HealingPolicy) -> Option<Reason> {
@@ -46,18 +56,20 @@ impl Brake {
             .failures
             .iter()
             .rev()
-            .take_while(|at| now.since(**at) < within);
-        let count = u32::try_from(recent.count()).unwrap_or(u32::MAX);
+            .take_while(|(at, _)| now.since(*at) < within);
+        let mut silent = BTreeSet::new();
+        let counts = recent.filter(|one| one.1.as_ref().is_none_or(|node| silent.insert(node)));
+        let count = u32::try_from(counts.count()).unwrap_or(u32::MAX);
         let many = !self.is_on() && policy.brake_failures > 0 && count >= policy.brake_failures;
         many.then(|| words::brake_sets_itself(now, count, within))
     }
 
-    /// A measure failed, or a node fell silent.
-    pub(crate) fn failed(&mut self, at: Millis) {
+    /// A measure failed, or this node fell silent.
+    pub(crate) fn failed(&mut self, at: Millis, silent: Option<&NodeId>) {
         if self.failures.len() >= REMEMBERED_MAX {
             self.failures.pop_front();
         }
-        self.failures.push_back(at);
+        self.failures.push_back((at, silent.cloned()));
     }
 
     /// It was set or let go.

@@ -67,11 +67,10 @@ impl Node {
         }
     }
 
-    /// The node is well.
+    /// The node is well. What somebody forbade about this trouble stays forbidden while it may come back.
     pub(crate) fn trouble_ended(&mut self, at: Millis) {
         if let Some(episode) = &mut self.episode {
             episode.calm.get_or_insert(at);
-            episode.vetoed = None;
         }
     }
 

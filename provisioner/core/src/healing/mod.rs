@@ -35,11 +35,12 @@ pub enum Own {
 }
 
 impl Fleet {
-    /// What happens by itself now, beside the nodes' own deadlines: places for plans, measures, the brake. To be asked again
-    /// after all of it was taken in: at every tick.
+    /// What happens by itself now, beside the nodes' own deadlines: new nodes, places for plans, measures, the brake. To be asked
+    /// again after all of it was taken in: at every tick.
     #[must_use]
     pub fn own(&self, now: Millis) -> Vec<Own> {
         let mut own = Vec::new();
+        self.add_untold(&mut own);
         self.give_places(&mut own);
         self.heal(now, &mut own);
         own
@@ -47,7 +48,7 @@ impl Fleet {
 
     fn heal(&self, now: Millis, own: &mut Vec<Own>) {
         let policy = &self.healing;
-        let mut braked = self.brake.view().reason.filter(|_| self.brake.is_on());
+        let mut braked = self.brake.why(now);
         if braked.is_none()
             && policy.enabled
             && let Some(reason) = self.brake.sets_itself(now, policy)

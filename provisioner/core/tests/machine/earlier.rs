@@ -4,11 +4,12 @@
 use crate::world::*;
 use groundstate_api::plan::{DiskAction, DiskPlan, EarlierDisks, Role, TablePlan};
 use prov_core::Earlier;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-#[test]
-fn what_earlier_plans_made_of_the_disks_is_remembered_across_runs() {
-    let planned = |serial: &str, role: Role, action: DiskAction| DiskPlan {
+const DISKS: u64 = 24;
+
+fn planned(serial: &str, role: Role, action: DiskAction) -> DiskPlan {
+    DiskPlan {
         serial: serial.into(),
         wwn: None,
         slot: "bay".into(),
@@ -19,7 +20,11 @@ fn what_earlier_plans_made_of_the_disks_is_remembered_across_runs() {
         because: "because".into(),
         named: false,
         action,
-    };
+    }
+}
+
+#[test]
+fn what_earlier_plans_made_of_the_disks_is_remembered_across_runs() {
     let wipe = || DiskAction::Wipe {
         goes: vec!["nothing".into()],
         table: TablePlan {
@@ -88,4 +93,96 @@ fn what_happened_to_the_disks_means_the_same_however_much_of_it_there_is() {
     let mut disks = earlier;
     disks.tables.insert("X".into(), vec![table(1)]);
     assert_eq!(Earlier::of(&disks).get(), disks);
+}
+
+/// What the probes of a machine with many disks see before its run of this number: what counts hours counts on, the rest stands.
+fn seen(number: u64) -> Inventory {
+    let disk = |at: u64| {
+        let still = (0..20).map(|name| (format!("attribute_{name}_of_the_log"), 100));
+        let mut figures: BTreeMap<String, u64> = still.collect();
+        figures.insert("power_on_hours".into(), 9_000 + 700 * number + 13 * at);
+        serde_json::json!({
+            "kernel_name": format!("sd{at}"), "slot": format!("bay {at}"), "serial": format!("PHYF{at:08}"), "wwn": null,
+            "model": "EXAMPLE MG10ACA20TE", "revision": "0103", "size": 20_000_588_955_648u64, "logical_sector": 512,
+            "physical_sector": 4_096, "transport": "ata", "rotational": true, "removable": false, "read_only": false,
+            "contents": [], "layout": null,
+            "health": {"verdict": "ok", "source": "ATA SMART", "evidence": [], "temperature_c": 31, "power_on_hours": 1, "figures": figures},
+        })
+    };
+    let disks: Vec<_> = (0..DISKS).map(disk).collect();
+    Inventory {
+        disks: serde_json::from_value(disks.into()).unwrap(),
+        ..inventory()
+    }
+}
+
+/// Provisions the node with a plan that makes every disk anew.
+fn provisioned(world: &mut World, number: u64) {
+    let run = run_id(number);
+    world.put(ordered(number, number > 1));
+    world.put(enrol(BOOT_A, &format!("key-{number}")));
+    world.put(Input::InventoryReceived {
+        run: run.clone(),
+        inventory: Box::new(seen(number)),
+        findings: vec![],
+    });
+    let disk = |at: u64| {
+        // GUIDs follow from the run, and from nothing that two runs have in common.
+        let guid = Digest::of(format!("{run} {at}").as_bytes()).hex();
+        let table = TablePlan {
+            disk_guid: guid[..36].into(),
+            partitions: vec![],
+        };
+        let goes = vec!["GPT, ext4 gs-data on partition 1".into()];
+        let role = if at == 0 { Role::Os } else { Role::Data };
+        planned(
+            &format!("PHYF{at:08}"),
+            role,
+            DiskAction::Wipe { goes, table },
+        )
+    };
+    let mut plan = plan(&run);
+    plan.disks = (0..DISKS).map(disk).collect();
+    world.put(Input::PlanMade {
+        run,
+        plan: Ok(Box::new(plan.clone())),
+    });
+    world.hand_over(&plan);
+    world.put(register(&plan, BOOT_B));
+    assert_eq!(world.phase(), Phase::Ready);
+}
+
+/// Bytes of what is kept of the node, each long value once.
+fn kept(world: &World) -> usize {
+    let taken = world.fleet.take();
+    taken.chunks().map(|bytes| bytes.unwrap().len()).sum()
+}
+
+#[test]
+fn a_run_that_is_over_takes_hardly_any_room() {
+    let mut world = World::new();
+    let mut sizes = Vec::new();
+    for number in 1..=14 {
+        provisioned(&mut world, number);
+        sizes.push(kept(&world));
+    }
+    println!("bytes kept after each run: {sizes:?}");
+    let (first, second) = (sizes[0], sizes[1]);
+    assert!(second < first + first / 20, "{sizes:?}");
+    // A year of runs, and no more after that: the middle inventories' counts go.
+    assert!(sizes[11] < first + first / 3, "{sizes:?}");
+    assert!(sizes[13] < sizes[11] + first / 50, "{sizes:?}");
+    let earlier = world.node().earlier.get();
+    assert_eq!(earlier.used.len(), 24);
+    assert_eq!(earlier.tables.len(), 24);
+    assert!(earlier.tables.values().all(|tables| tables.len() == 1));
+    assert_eq!((earlier.os.len(), earlier.data.len()), (1, 23));
+    let counted = world.node().figures.get();
+    assert_eq!(counted.len(), 12);
+    let hours = |at: usize| counted[at].disks["PHYF00000003"]["power_on_hours"];
+    assert_eq!(
+        (hours(0), hours(1), hours(11)),
+        (9_739, 9_000 + 700 * 4 + 39, 9_000 + 700 * 14 + 39)
+    );
+    world.check_replay();
 }

@@ -6,6 +6,7 @@
     reason = "a test that unwraps what is not there has failed"
 )]
 
+mod actions;
 mod adopt;
 mod allowance;
 mod any;
