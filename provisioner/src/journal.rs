@@ -11,11 +11,11 @@ pub(crate) use groundstate_journal::log_of_boot;
 use groundstate_api::{Reason, ReasonCode};
 use groundstate_journal::EngineError;
 
-/// Whether what was to be written may stand in the journal, and who asked cannot know: the cluster said nothing at all, or the
-/// decision ended in a fault.
+/// Whether what was to be written may stand in the journal, and the answer to who asked is no answer to that: the cluster said
+/// nothing at all, the decision ended in a fault, or a site waits to be put in force.
 pub(crate) fn may_stand(error: &JournalError) -> bool {
     match error.one() {
-        JournalError::Fault => true,
+        JournalError::Fault | JournalError::NotInForce { .. } => true,
         JournalError::Write(EngineError::EtcdSilent { uncertain, .. }) => *uncertain,
         JournalError::Write(EngineError::EtcdNonsense { .. }) => true,
         _ => false,
@@ -35,6 +35,13 @@ pub fn reason_of(error: &JournalError) -> Reason {
         )
         .seen(said)
         .then("nothing more is decided or changed here until then; what was written stays in the journal"),
+        JournalError::NotInForce { .. } => Reason::new(
+            ReasonCode::JournalUnusable,
+            "the new site is written down, and is not in force yet: what the journal has of its nodes cannot be read",
+            "look at the disk of the state directory, or at the etcd cluster, and at the provisioner's log; then look at the site (groundstate site show)",
+        )
+        .seen(said)
+        .then("nothing is decided before it is in force, which is tried again by itself; it need not be applied again"),
         JournalError::Fault => Reason::new(
             ReasonCode::Internal,
             "the provisioner came upon a fault of its own, and does not know whether this was done",

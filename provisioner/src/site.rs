@@ -39,7 +39,8 @@ impl Provisioner {
     ///
     /// # Errors
     /// Where `make` refuses, the site has faults, something stands in the way, or the journal cannot be written: then the site
-    /// before stays in force.
+    /// before stays in force. Where the journal cannot be read once the new one is written down: then that one comes into force
+    /// before anything else is decided.
     pub fn change_site(
         &self,
         by: &str,

@@ -164,6 +164,14 @@ pub enum JournalError {
         /// The first event of those.
         number: u64,
     },
+    /// A site is durable, and what it takes to put it in force could not be read.
+    #[error("the site of event {number} stands in the journal and is not in force yet: {source}")]
+    NotInForce {
+        /// The event that puts it in force.
+        number: u64,
+        /// What could not be read.
+        source: Box<JournalError>,
+    },
     /// Who was to decide and write came upon a fault of its own on the way.
     #[error("a fault of the provisioner ended this before it was answered")]
     Fault,
@@ -242,6 +250,7 @@ impl JournalError {
             | Self::NotLeader { .. }
             | Self::Unusable { .. }
             | Self::Unfolded { .. }
+            | Self::NotInForce { .. }
             | Self::Fault
             | Self::Event { .. }
             | Self::Encode(_)

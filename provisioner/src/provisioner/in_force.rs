@@ -77,7 +77,8 @@ impl Provisioner {
     /// changes nothing. Blocks for the journal.
     ///
     /// # Errors
-    /// Where the journal cannot be written: then the site before stays in force.
+    /// Where the journal cannot be written: then the site before stays in force. Where it cannot be read once that is done
+    /// ([`JournalError::NotInForce`]): then the site comes into force before anything else is decided.
     pub fn apply_site(&self, site: Site, by: &str) -> Result<u64, JournalError> {
         self.apply_site_saying(site, by, Vec::new())
     }
@@ -85,7 +86,7 @@ impl Provisioner {
     /// The same, with what changed in words. Where `changes` is empty, the nodes that come, change and go are named.
     ///
     /// # Errors
-    /// Where the journal cannot be written: then the site before stays in force.
+    /// As [`Self::apply_site`].
     pub fn apply_site_saying(
         &self,
         site: Site,
@@ -99,7 +100,7 @@ impl Provisioner {
     /// them in between: the book is open meanwhile. Blocks for the journal.
     ///
     /// # Errors
-    /// What `make` says, or where the journal cannot be written: then the site before stays in force.
+    /// What `make` says: then the site before stays in force. Else as [`Self::apply_site`].
     pub(crate) fn site_changed<E: From<JournalError>>(
         &self,
         by: &str,
@@ -146,16 +147,23 @@ impl Provisioner {
                     // It stands in the journal: whoever decides next takes it in first.
                     book.newest = event.number - 1;
                     self.is_in_doubt(&mut book);
-                    return Err(error.into());
+                    let waits = JournalError::NotInForce {
+                        number: event.number,
+                        source: Box::new(error),
+                    };
+                    self.inner.refusing.failed(&waits);
+                    return Err(waits.into());
                 }
             };
             event.at = written;
             self.tell(event.number, vec![event]);
             added
         };
-        for node in added {
-            if self.with_node(&node, |n| n.version) == Some(0) {
-                self.submit(&node, Input::Added)?;
+        let inputs = added.into_iter().map(|node| (node, Input::Added));
+        for outcome in self.submit_all(inputs.collect()) {
+            if let Err(error) = outcome {
+                // The site is in force all the same, and `Fleet::own` wishes for this again.
+                tracing::error!(%error, "a new node is not in the journal; it is tried again");
             }
         }
         Ok(self.site_version())
@@ -300,3 +308,7 @@ fn shorten(changes: &mut Vec<String>) {
         changes.push(format!("and {more} more"));
     }
 }
+
+#[cfg(test)]
+#[path = "in_force_tests.rs"]
+mod tests;

@@ -7,6 +7,7 @@
 use super::Provisioner;
 use crate::journal::{JournalError, reason_of};
 use groundstate_api::Reason;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 /// A document that is written for no other purpose.
@@ -27,13 +28,19 @@ impl Refusing {
     pub(super) fn note<T>(&self, done: Result<T, JournalError>) -> Result<T, JournalError> {
         match &done {
             Ok(_) => *self.last() = None,
-            Err(error) if matches!(error.one(), JournalError::Write(_)) => {
-                *self.last() = Some(reason_of(error));
-            }
-            // Who leads, and what cannot be read, is said elsewhere.
-            Err(_) => {}
+            Err(error) => self.failed(error),
         }
         done
+    }
+
+    /// Notes why nothing is taken. Who leads, and what else cannot be read, is said elsewhere.
+    pub(super) fn failed(&self, error: &JournalError) {
+        if matches!(
+            error.one(),
+            JournalError::Write(_) | JournalError::NotInForce { .. }
+        ) {
+            *self.last() = Some(reason_of(error));
+        }
     }
 }
 
@@ -43,8 +50,14 @@ impl Provisioner {
         self.inner.refusing.last().clone()
     }
 
-    /// Where the journal took nothing: tries whether it does now. Blocks.
+    /// Where the journal holds more than is known here, takes that in; where it took nothing, tries whether it does now. Blocks.
     pub(super) fn try_again(&self) {
+        if self.inner.doubtful.load(Ordering::SeqCst)
+            && let Err(error) = self.settle(&mut self.book())
+        {
+            tracing::debug!(%error, "what stands in the journal cannot be taken in yet");
+            return;
+        }
         if self.refusing().is_none() {
             return;
         }
