@@ -208,12 +208,7 @@ impl Pki {
         run: &RunId,
         key: &ProvenKey,
     ) -> Result<String, PkiError> {
-        let peer = Peer::Node {
-            node: node.clone(),
-            run: run.clone(),
-            key: key.digest(),
-        };
-        self.sign(&peer, RUN_LIFE, key)
+        self.sign_run((node, run), RUN_LIFE, key)
     }
 
     /// The same for a run that erases disks: overwriting a large one takes days, and its record must still be heard.
@@ -226,12 +221,7 @@ impl Pki {
         run: &RunId,
         key: &ProvenKey,
     ) -> Result<String, PkiError> {
-        let peer = Peer::Node {
-            node: node.clone(),
-            run: run.clone(),
-            key: key.digest(),
-        };
-        self.sign(&peer, ERASE_LIFE, key)
+        self.sign_run((node, run), ERASE_LIFE, key)
     }
 
     /// Signs a host's key for one plan of one node.
@@ -289,6 +279,20 @@ impl Pki {
         let state = self.dir.parent().unwrap_or(&self.dir);
         let dir = state.join("certificates").join(node.as_str());
         crate::erase::write_files(&dir, &crate::erase::file_name(run, serial), signed)
+    }
+
+    fn sign_run(
+        &self,
+        (node, run): (&NodeId, &RunId),
+        life: Duration,
+        key: &ProvenKey,
+    ) -> Result<String, PkiError> {
+        let peer = Peer::Node {
+            node: node.clone(),
+            run: run.clone(),
+            key: key.digest(),
+        };
+        self.sign(&peer, life, key)
     }
 
     fn sign(&self, peer: &Peer, life: Duration, key: &ProvenKey) -> Result<String, PkiError> {

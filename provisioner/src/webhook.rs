@@ -30,6 +30,9 @@ use tokio::task::JoinHandle;
 const EVENTS_MAX: usize = 100;
 /// The longest body, in bytes, of a request with more than one event.
 const BODY_MAX: usize = 1 << 20;
+/// Events that are passed over, because they are not for a webhook, before its cursor is kept: the next start looks at them again,
+/// and the journal is not written for each one.
+const PASSED_MAX: u64 = 1_000;
 /// How often it is looked whether the site has other webhooks now.
 const LOOK: Duration = Duration::from_secs(2);
 /// How long to wait for events before looking whether anything else has changed.
@@ -118,10 +121,16 @@ async fn tell(ours: Provisioner, hook: Webhook) {
         }
     };
     standing().change(&hook.name, |view| view.told = cursor);
-    let (mut news, mut tries) = (ours.follow(), 0);
+    let (mut news, mut tries, mut kept) = (ours.follow(), 0, cursor);
+    // What was not taken is sent again as it was, whatever has happened since.
+    let mut again = None;
     loop {
         let newest = *news.borrow_and_update();
-        let batch = match read(&ours, &hook, cursor, newest).await {
+        let next = match again.take() {
+            Some(batch) => Ok(batch),
+            None => read(&ours, &hook, cursor, newest).await,
+        };
+        let batch = match next {
             Ok(batch) => batch,
             Err(error) => {
                 tracing::error!(webhook = hook.name, %error, "events cannot be read for a webhook");
@@ -140,10 +149,11 @@ async fn tell(ours: Provisioner, hook: Webhook) {
         match sent {
             Ok(()) => {
                 (cursor, tries) = (batch.page.next_after, 0);
-                if let Err(error) = keep(&ours, &hook, cursor).await {
-                    tracing::error!(webhook = hook.name, %error, "a webhook's cursor is not kept: it hears the last events again");
-                }
                 let told = !batch.page.events.is_empty();
+                if told || cursor - kept >= PASSED_MAX {
+                    keep(&ours, &hook, cursor).await;
+                    kept = cursor;
+                }
                 standing().change(&hook.name, |view| {
                     view.told = cursor;
                     view.tries = 0;
@@ -155,6 +165,7 @@ async fn tell(ours: Provisioner, hook: Webhook) {
                 });
             }
             Err(reason) => {
+                again = Some(batch);
                 tries += 1;
                 let wait = pause::before(tries);
                 let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
@@ -300,12 +311,16 @@ async fn begin(ours: &Provisioner, hook: &Webhook) -> Result<u64, JournalError> 
     }
 }
 
-async fn keep(ours: &Provisioner, hook: &Webhook, cursor: u64) -> Result<(), JournalError> {
+/// Keeps how far a webhook was told. Where that fails, it hears its last events again after the next start.
+async fn keep(ours: &Provisioner, hook: &Webhook, cursor: u64) {
     let (asked, name) = (ours.clone(), document(hook));
     let bytes = cursor.to_string().into_bytes();
     let keep = move || asked.change_document(&name, |_| (Some(bytes), ()));
     match tokio::task::spawn_blocking(keep).await {
-        Ok(kept) => kept,
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::error!(webhook = hook.name, %error, "a webhook's cursor is not kept: it hears the last events again");
+        }
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

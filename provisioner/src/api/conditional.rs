@@ -5,6 +5,19 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use groundstate_api::boot::BootSighting;
+use groundstate_api::run::StepState;
+use groundstate_api::view::NodeView;
+
+/// In an answer's extensions: it says what no event says, such as how far a step is, so that its tag stays while it changes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moving;
+
+/// Whether a node's view does.
+pub(crate) fn moves(view: &NodeView) -> bool {
+    let runs = matches!(view.step, Some((_, StepState::Running { .. })));
+    runs || matches!(view.boot, Some(BootSighting::FileProgress { .. }))
+}
 
 /// Whether one of the tags of an `If-Match` or `If-None-Match` is this one. Weak tags count only where `weak` is true.
 pub(crate) fn matches(wanted: &HeaderValue, tag: &str, weak: bool) -> bool {
@@ -19,7 +32,7 @@ pub(crate) fn matches(wanted: &HeaderValue, tag: &str, weak: bool) -> bool {
         })
 }
 
-/// Answers 304 where the tag of an answer to GET is one that the caller names.
+/// Answers 304 where the tag of an answer to GET is one that the caller names, and tells all of it.
 pub(crate) async fn conditional(request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let known = request.headers().get(header::IF_NONE_MATCH).cloned();
@@ -27,6 +40,9 @@ pub(crate) async fn conditional(request: Request, next: Next) -> Response {
     let (true, Some(known), StatusCode::OK) = (reads, known, response.status()) else {
         return response;
     };
+    if response.extensions().get::<Moving>().is_some() {
+        return response;
+    }
     let Some(tag) = response.headers().get(header::ETAG) else {
         return response;
     };

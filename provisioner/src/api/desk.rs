@@ -87,7 +87,6 @@ impl Order {
         let body = body::read(body, max).await?;
         self.check_rate()?;
         self.check_kind(&parts, &body)?;
-        self.check_tag(&mut parts)?;
         let key = idempotency::key_of(&parts.headers)?;
         let audit = self.audit(&parts, &body, key.clone());
         let carry = async move {
@@ -98,6 +97,13 @@ impl Order {
                     Claimed::Before(answer) => return Ok(again(answer)),
                 },
             };
+            // After the key: the order that is sent again has itself made the tag that it names another one.
+            if let Err(refusal) = self.check_tag(&mut parts) {
+                if let Some(claim) = claim {
+                    self.desk.keys.answered(&self.ours, claim, None).await?;
+                }
+                return Err(refusal);
+            }
             let response = next.run(Request::from_parts(parts, Body::from(body))).await;
             self.carried_out(response, audit, claim).await
         };
@@ -141,10 +147,15 @@ impl Order {
     /// Binds an order to the state of its node that the caller names; refuses it at once where that state is past. The writer
     /// asks again in its own turn.
     fn check_tag(&self, parts: &mut Parts) -> Result<(), Refusal> {
-        let wanted = parts.headers.get(header::IF_MATCH);
-        let (Some(wanted), Object::Node) = (wanted, self.row.object) else {
+        let Some(wanted) = parts.headers.get(header::IF_MATCH) else {
             return Ok(());
         };
+        if self.row.path == paths::SITE {
+            return Ok(()); // It asks for itself, with the site's own tag.
+        }
+        if self.row.object != Object::Node {
+            return Err(Refusal::conflict(no_tag()));
+        }
         let node = parts.extensions.get::<Named>();
         let Some(node) = node.and_then(|Named(name)| name.as_ref()?.parse().ok()) else {
             return Ok(()); // The handler says that there is none.
@@ -219,14 +230,26 @@ impl Order {
             tag: text(header::ETAG),
             body: body.unwrap_or_default(),
         };
-        let ours_to_say = parts.status.is_server_error();
-        let answer = (!ours_to_say).then_some(answer);
+        // What named a state that is past was not carried out, and may be sent again with the tag of now.
+        let is_open =
+            parts.status.is_server_error() || parts.status == StatusCode::PRECONDITION_FAILED;
+        let answer = (!is_open).then_some(answer);
         if let Err(refusal) = self.desk.keys.answered(&self.ours, claim, answer).await {
             // What was carried out is answered as it is. Sent again with its key, it is in doubt, and not carried out twice.
             tracing::error!(why = %refusal.reason, by = self.by, "the answer to an order is not kept");
         }
         Ok(Response::from_parts(parts, Body::from(bytes)))
     }
+}
+
+/// Nobody can have seen an entity tag there, so none fits.
+fn no_tag() -> Reason {
+    Reason::new(
+        ReasonCode::Precondition,
+        "nothing at this path has an entity tag, so none can fit",
+        "send the order without If-Match; orders for a node and a new site take one",
+    )
+    .then("nothing: the request changed nothing")
 }
 
 /// What an order's query may say of itself.

@@ -3,18 +3,18 @@
 
 use super::body::{self, SMALL};
 use super::only_if::Ours;
-use super::operator::known;
+use super::operator::{known, order_run};
 use super::problem::Refusal;
 use crate::provisioner::Provisioner;
-use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use groundstate_api::plan::{OrderTerms, PlanPreview};
 use groundstate_api::view::{NodeView, RebuildOrder};
 use groundstate_api::{Reason, ReasonCode};
-use prov_core::{Reply, reasons};
+use prov_core::Peer;
 use serde::Deserialize;
 
 /// The most disks that one order confirms: no machine has more.
@@ -74,31 +74,20 @@ pub(crate) async fn plan_preview(
 
 pub(crate) async fn rebuild_disk(
     Ours(ours): Ours,
+    Extension(peer): Extension<Peer>,
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Json<NodeView>, Refusal> {
     let node = known(&ours, &name)?;
     let order: RebuildOrder = body::json(body, SMALL).await?;
-    let terms = checked(OrderTerms {
-        confirm_wipe: order
-            .confirm_wipe
-            .then(|| order.serial.clone())
-            .into_iter()
-            .collect(),
+    let confirmed = order.confirm_wipe.then(|| order.serial.clone());
+    let terms = OrderTerms {
+        confirm_wipe: confirmed.into_iter().collect(),
         rebuild: Some(order.serial),
+        by: peer.to_string(),
         ..OrderTerms::default()
-    })?;
-    let ordering = {
-        let (ours, node) = (ours.clone(), node.clone());
-        tokio::task::spawn_blocking(move || ours.order(&node, None, true, terms))
     };
-    match ordering.await?? {
-        Some(Reply::Conflict(reason)) => Err(Refusal::conflict(reason)),
-        Some(_) | None => ours.view(&node).map(Json).ok_or_else(|| {
-            let reason = reasons::no_such_node(&name, &ours.names());
-            Refusal::new(StatusCode::NOT_FOUND, reason)
-        }),
-    }
+    order_run(ours, node, (None, true), terms).await
 }
 
 /// Terms that can be meant: they are kept in the journal.

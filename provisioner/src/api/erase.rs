@@ -2,10 +2,9 @@
 //! The order to erase disks, a node's word on each disk that is done, and the certificates.
 
 use super::body::{self, SMALL};
-use super::disks::checked;
 use super::node::{me, own_run};
 use super::only_if::Ours;
-use super::operator::known;
+use super::operator::{known, order_run};
 use super::problem::Refusal;
 use crate::erase::CertifyError;
 use crate::provisioner::Provisioner;
@@ -17,7 +16,7 @@ use groundstate_api::erase::{EraseCertificates, EraseOrder, EraseReport, EraseTe
 use groundstate_api::limits::JSON_BODY_MAX;
 use groundstate_api::plan::OrderTerms;
 use groundstate_api::view::NodeView;
-use prov_core::{Peer, Reply, reasons};
+use prov_core::Peer;
 
 pub(crate) async fn erase(
     Ours(ours): Ours,
@@ -31,7 +30,7 @@ pub(crate) async fn erase(
         let what = "no disk is named; each disk that is erased is named by its serial number";
         return Err(Refusal::field("serials", what.to_owned()));
     }
-    let terms = checked(OrderTerms {
+    let terms = OrderTerms {
         erase: Some(EraseTerms {
             level: order.level,
             serials: order.serials,
@@ -39,18 +38,8 @@ pub(crate) async fn erase(
         }),
         by: peer.to_string(),
         ..OrderTerms::default()
-    })?;
-    let ordering = {
-        let (ours, node) = (ours.clone(), node.clone());
-        tokio::task::spawn_blocking(move || ours.order(&node, None, true, terms))
     };
-    match ordering.await?? {
-        Some(Reply::Conflict(reason)) => Err(Refusal::conflict(reason)),
-        Some(_) | None => ours.view(&node).map(Json).ok_or_else(|| {
-            let reason = reasons::no_such_node(&name, &ours.names());
-            Refusal::new(StatusCode::NOT_FOUND, reason)
-        }),
-    }
+    order_run(ours, node, (None, true), terms).await
 }
 
 pub(crate) async fn erased(

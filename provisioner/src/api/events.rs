@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The journal's events for followers: pages, long polls and server-sent events over the same cursor.
 
+use super::guard::revoked;
 use super::operator::known;
 use super::paging::{PageQuery, link};
 use super::problem::Refusal;
-use super::scope::Scope;
+use super::scope::{Scope, SiteScopes};
 use super::sse;
 use crate::provisioner::Provisioner;
 use crate::serve::Bell;
@@ -15,9 +16,12 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use groundstate_api::NodeId;
 use groundstate_api::event::{Event, Happened};
+use groundstate_api::site::Site;
 use groundstate_api::view::{EventPage, Phase};
+use prov_core::Peer;
 use serde::Deserialize;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -26,6 +30,8 @@ use tokio::time::Instant;
 pub(super) const WAIT_MAX: Duration = Duration::from_millis(30_000);
 /// The most events in one page: with inventories and plans in it, about 2 MiB.
 const PAGE_MAX: usize = 200;
+/// Events that are looked at for one answer where few are shown: half a second. Whoever asks goes on behind them.
+const LOOKED_AT_MAX: usize = 20_000;
 /// Where a stream goes on after it was cut off.
 const LAST_EVENT_ID: &str = "last-event-id";
 
@@ -47,7 +53,8 @@ pub(crate) struct EventsQuery {
 
 pub(crate) async fn events(
     State(ours): State<Provisioner>,
-    Extension(scope): Extension<Scope>,
+    Extension(peer): Extension<Peer>,
+    Extension(scopes): Extension<SiteScopes>,
     bell: Option<Extension<Bell>>,
     headers: HeaderMap,
     uri: Uri,
@@ -59,6 +66,8 @@ pub(crate) async fn events(
         cursor: None,
     };
     let limit = limit.paging()?.limit.unwrap_or(PAGE_MAX).min(PAGE_MAX);
+    let site = ours.site();
+    let scope = scopes.of(&ours, &peer);
     let node = match query.node.as_deref() {
         Some(name) => {
             scope.check_name(name)?;
@@ -66,8 +75,11 @@ pub(crate) async fn events(
         }
         None => None,
     };
-    let rack = query.rack.map(|rack| nodes_of(&ours, &rack));
+    let rack = query.rack.map(|rack| (nodes_of(&ours, &rack), rack));
     let streams = wants_stream(&headers);
+    if streams && query.newest {
+        return Err(no_newest());
+    }
     let last_seen = headers.get(LAST_EVENT_ID).filter(|_| streams);
     let after = match last_seen {
         Some(last) => last
@@ -92,12 +104,15 @@ pub(crate) async fn events(
         node,
         limit,
         shown: Shown {
+            peer,
+            scopes,
+            site,
             scope,
             rack,
             phase: query.phase,
         },
     };
-    if query.newest && !streams {
+    if query.newest {
         return follower.newest_page().await;
     }
     if streams {
@@ -115,7 +130,7 @@ pub(crate) async fn events(
     Ok(response)
 }
 
-/// The nodes of a rack. Those that move into it while a stream goes on are not among them.
+/// The nodes of a rack.
 pub(super) fn nodes_of(ours: &Provisioner, rack: &str) -> BTreeSet<NodeId> {
     let site = ours.site();
     let in_rack = site
@@ -123,6 +138,11 @@ pub(super) fn nodes_of(ours: &Provisioner, rack: &str) -> BTreeSet<NodeId> {
         .iter()
         .filter(|node| node.slot.as_ref().is_some_and(|slot| slot.rack == rack));
     in_rack.map(|node| node.name.clone()).collect()
+}
+
+fn no_newest() -> Refusal {
+    let what = "a stream goes on behind a number; name it with after, or with Last-Event-ID";
+    Refusal::field("newest", what)
 }
 
 fn wants_stream(headers: &HeaderMap) -> bool {
@@ -134,12 +154,35 @@ fn wants_stream(headers: &HeaderMap) -> bool {
 
 /// Which events a follower is shown.
 pub(super) struct Shown {
+    peer: Peer,
+    scopes: SiteScopes,
+    /// The site that scope and rack are of.
+    site: Arc<Site>,
     scope: Scope,
-    rack: Option<BTreeSet<NodeId>>,
+    rack: Option<(BTreeSet<NodeId>, String)>,
     phase: Option<Phase>,
 }
 
 impl Shown {
+    /// Asks again what the caller may see: a stream outlives sites and certificates.
+    ///
+    /// # Errors
+    /// 403 where its certificate was revoked.
+    fn renew(&mut self, ours: &Provisioner) -> Result<(), Refusal> {
+        if ours.pki().access().is_revoked(&self.peer) {
+            return Err(revoked(&self.peer));
+        }
+        let site = ours.site();
+        if !Arc::ptr_eq(&site, &self.site) {
+            self.scope = self.scopes.of(ours, &self.peer);
+            if let Some((nodes, rack)) = &mut self.rack {
+                *nodes = nodes_of(ours, rack);
+            }
+            self.site = site;
+        }
+        Ok(())
+    }
+
     fn shows(&self, event: &Event) -> bool {
         if matches!(event.what, Happened::Audited { .. }) {
             return false; // It has a path of its own, for admins.
@@ -150,7 +193,8 @@ impl Shown {
         by_phase
             && match &event.node {
                 Some(node) => {
-                    let in_rack = self.rack.as_ref().is_none_or(|rack| rack.contains(node));
+                    let rack = self.rack.as_ref();
+                    let in_rack = rack.is_none_or(|(nodes, _)| nodes.contains(node));
                     in_rack && self.scope.sees(node)
                 }
                 None => self.rack.is_none() && (self.scope.is_all() || of_everybody(&event.what)),
@@ -187,25 +231,34 @@ impl Follower {
         Ok(Json(EventPage { events, next_after }).into_response())
     }
 
-    /// The next events; empty where none came until `deadline`.
+    /// The next events; empty where none came until `deadline`, or where none of very many is shown.
     pub(super) async fn next_page(&mut self, deadline: Instant) -> Result<Vec<Event>, Refusal> {
+        let (mut at_once, mut looked_at) = (self.limit, 0);
         loop {
             let newest = *self.news.borrow_and_update();
             if newest > self.after {
                 let (ours, node) = (self.ours.clone(), self.node.clone());
-                let (after, limit) = (self.after, self.limit);
-                let read = move || ours.events(after, limit, node.as_ref());
+                let after = self.after;
+                let read = move || ours.events(after, at_once, node.as_ref());
                 let mut events = tokio::task::spawn_blocking(read).await??;
+                self.shown.renew(&self.ours)?;
                 // An event that is not shown moves the cursor too, so that it is not looked at again. What was written while we
                 // read is not skipped: the newest that we knew of is not beyond it.
-                let full = events.len() == limit;
+                let full = events.len() == at_once;
                 let last = events.last().map_or(newest, |last| last.number);
                 self.after = if full { last } else { last.max(newest) };
+                looked_at += events.len();
                 events.retain(|event| self.shown.shows(event));
-                if !events.is_empty() {
+                if events.len() > self.limit {
+                    events.truncate(self.limit);
+                    self.after = events.last().map_or(after, |last| last.number);
+                }
+                if !events.is_empty() || looked_at >= LOOKED_AT_MAX {
                     return Ok(events);
                 }
                 if full {
+                    // Where little is shown, a small page is not looked for in small pieces.
+                    at_once = PAGE_MAX;
                     continue;
                 }
             }

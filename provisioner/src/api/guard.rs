@@ -63,6 +63,7 @@ pub(crate) async fn guard(
     request.extensions_mut().insert(named);
     request.extensions_mut().insert(row);
     request.extensions_mut().insert(scope);
+    request.extensions_mut().insert(scopes);
     next.run(request).await
 }
 
@@ -82,9 +83,7 @@ fn admit(
         return Ok(());
     }
     if ours.pki().access().is_revoked(peer) {
-        let seen = format!("called by {peer}");
-        let refusal = Refusal::not_allowed("this certificate was revoked", seen);
-        return Err(Box::new(refusal));
+        return Err(Box::new(revoked(peer)));
     }
     if let Some(reason) = withdrawn(ours, peer) {
         return Err(Box::new(Refusal::new(StatusCode::FORBIDDEN, reason)));
@@ -105,6 +104,11 @@ fn admit(
         Object::Each | Object::Nothing | Object::Own => Ok(()),
     };
     checked.map_err(Box::new)
+}
+
+/// 403: whoever took the certificate's rights away means it from now on, wherever it is in use.
+pub(super) fn revoked(peer: &Peer) -> Refusal {
+    Refusal::not_allowed("this certificate was revoked", format!("called by {peer}"))
 }
 
 /// 405 where the path has rows for other methods, else 404.

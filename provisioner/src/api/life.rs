@@ -3,7 +3,7 @@
 
 use super::body::{self, SMALL};
 use super::only_if::Ours;
-use super::operator::{known, unknown};
+use super::operator::{known, ordered};
 use super::problem::Refusal;
 use super::routes::{Routes, routes};
 use crate::provisioner::Provisioner;
@@ -15,7 +15,7 @@ use groundstate_api::site_parts::Role;
 use groundstate_api::view::{NodeView, Phase};
 use groundstate_api::{paths, text};
 use prov_core::health::{TROUBLE_LINE_MAX, TROUBLE_LINES_MAX, TROUBLES_MAX};
-use prov_core::{Input, LifeOrder, Peer, Reply};
+use prov_core::{Input, LifeOrder, Peer};
 
 /// The longest reason in a caller's words, in bytes.
 pub(crate) const WHY_MAX: usize = 512;
@@ -166,14 +166,8 @@ async fn input(ours: Provisioner, name: String, input: Input) -> Answer {
         let (ours, node) = (ours.clone(), node.clone());
         move || ours.submit(&node, input)
     };
-    match tokio::task::spawn_blocking(submit).await?? {
-        Some(Reply::Conflict(reason)) => Err(Refusal::conflict(reason)),
-        Some(_) => ours
-            .view(&node)
-            .map(Json)
-            .ok_or_else(|| unknown(&ours, &name)),
-        None => Err(unknown(&ours, &name)),
-    }
+    let reply = tokio::task::spawn_blocking(submit).await??;
+    ordered(&ours, &node, reply)
 }
 
 /// A text that a person or a program typed: what cannot be shown as it is, or is too long, is refused by its field.

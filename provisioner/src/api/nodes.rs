@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The list of nodes: all that the caller may see, or a page of them, by phase or rack.
 
+use super::conditional::{self, Moving};
 use super::paging::{PageQuery, next_page};
 use super::problem::Refusal;
 use super::scope::Scope;
@@ -42,8 +43,8 @@ pub(crate) async fn nodes(
     let after = after
         .transpose()
         .map_err(|error| Refusal::field("cursor", error.to_string()))?;
-    // The newest event says everything that the list says but when a host was heard last, so the tag is a weak one. It is read
-    // before the list: a list may be newer than its tag, and is then fetched once more.
+    // The newest event says everything that the list says but when a host was heard last and how far a step is, so the tag is a weak
+    // one. It is read before the list: a list may be newer than its tag, and is then fetched once more.
     let newest = *ours.follow().borrow();
     let limit = paging.limit.unwrap_or(usize::MAX);
     let make = move || {
@@ -54,7 +55,12 @@ pub(crate) async fn nodes(
                 && rack.as_deref().is_none_or(|rack| rack_of() == Some(rack))
         });
         let last = nodes.last().map(|view| view.node.to_string());
-        (Json(NodeList { nodes }).into_response(), last, more)
+        let moves = nodes.iter().any(conditional::moves);
+        let mut response = Json(NodeList { nodes }).into_response();
+        if moves {
+            response.extensions_mut().insert(Moving);
+        }
+        (response, last, more)
     };
     // Ten thousand nodes are megabytes of text, and others are answered meanwhile.
     let (mut response, last, more) = tokio::task::spawn_blocking(make).await?;

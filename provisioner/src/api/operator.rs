@@ -2,6 +2,7 @@
 //! What an operator, or a program that stands for one, may ask and order.
 
 use super::body::{self, SMALL};
+use super::conditional::{self, Moving};
 use super::disks;
 use super::only_if::Ours;
 use super::problem::Refusal;
@@ -12,7 +13,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use groundstate_api::plan::{OrderTerms, Plan};
+use groundstate_api::plan::{HandOver, OrderTerms, Plan};
 use groundstate_api::view::{NodeView, Order};
 use groundstate_api::{NodeId, Part, Reason, ReasonCode, RunId};
 use prov_core::{Peer, Reply, reasons};
@@ -29,7 +30,12 @@ pub(crate) async fn node(
     let node = known(&ours, &name)?;
     let report = ours.report(&node).ok_or_else(|| unknown(&ours, &name))?;
     let tag = format!("\"{}\"", report.view.version);
-    Ok(([(header::ETAG, tag)], Json(report)).into_response())
+    let moves = conditional::moves(&report.view);
+    let mut response = ([(header::ETAG, tag)], Json(report)).into_response();
+    if moves {
+        response.extensions_mut().insert(Moving);
+    }
+    Ok(response)
 }
 
 pub(crate) async fn provision(
@@ -59,22 +65,42 @@ async fn order(
 ) -> Result<Json<NodeView>, Refusal> {
     let node = known(&ours, &name)?;
     let order: Order = body::json_or_default(body, SMALL).await?;
+    let terms = OrderTerms {
+        confirm_wipe: order.confirm_wipe,
+        approve: order.approve,
+        by: peer.to_string(),
+        ..OrderTerms::default()
+    };
+    order_run(ours, node, (order.hand_over, again), terms).await
+}
+
+/// Orders a run with these terms, where they can be meant.
+pub(crate) async fn order_run(
+    ours: Provisioner,
+    node: NodeId,
+    (hand_over, again): (Option<HandOver>, bool),
+    terms: OrderTerms,
+) -> Result<Json<NodeView>, Refusal> {
+    let terms = disks::checked(terms)?;
     let ordering = {
         let (ours, node) = (ours.clone(), node.clone());
-        let terms = disks::checked(OrderTerms {
-            confirm_wipe: order.confirm_wipe,
-            approve: order.approve,
-            by: peer.to_string(),
-            ..OrderTerms::default()
-        })?;
-        tokio::task::spawn_blocking(move || ours.order(&node, order.hand_over, again, terms))
+        tokio::task::spawn_blocking(move || ours.order(&node, hand_over, again, terms))
     };
-    match ordering.await?? {
+    ordered(&ours, &node, ordering.await??)
+}
+
+/// The node as an order left it, or why the order was refused.
+pub(crate) fn ordered(
+    ours: &Provisioner,
+    node: &NodeId,
+    reply: Option<Reply>,
+) -> Result<Json<NodeView>, Refusal> {
+    match reply {
         Some(Reply::Conflict(reason)) => Err(Refusal::conflict(reason)),
         Some(_) | None => ours
-            .view(&node)
+            .view(node)
             .map(Json)
-            .ok_or_else(|| unknown(&ours, &name)),
+            .ok_or_else(|| unknown(ours, node.as_str())),
     }
 }
 

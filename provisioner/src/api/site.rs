@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The site over HTTP: read with its version as entity tag, planned, applied, and compared with what machines are.
 
-use super::body;
 use super::problem::Refusal;
 use super::routes::{Routes, routes};
 use super::scope::Scope;
+use super::{body, conditional};
 use crate::provisioner::Provisioner;
 use crate::site::{Kinds, read};
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use groundstate_api::paths;
@@ -35,10 +35,8 @@ fn tag(version: u64) -> String {
 async fn site(State(ours): State<Provisioner>, headers: HeaderMap) -> Result<Response, Refusal> {
     let (site, version) = (ours.site(), ours.site_version());
     let tag = tag(version);
-    let known = headers
-        .get(header::IF_NONE_MATCH)
-        .and_then(|value| value.to_str().ok());
-    if known.is_some_and(|known| names(known, version)) {
+    let known = headers.get(header::IF_NONE_MATCH);
+    if known.is_some_and(|known| conditional::matches(known, &tag, true)) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
     }
     // A site of 10,000 nodes takes a while to write down.
@@ -66,16 +64,7 @@ async fn put(
     body: Body,
 ) -> Result<Response, Refusal> {
     let Query(query) = query.map_err(|error| Refusal::field("query", error.body_text()))?;
-    let expected = headers.get(header::IF_MATCH);
-    let expected = match expected.map(|value| value.to_str()).transpose() {
-        Ok(expected) => expected.map(str::to_owned),
-        Err(_) => {
-            return Err(Refusal::field(
-                "If-Match",
-                "should be an entity tag in double quotes, or *",
-            ));
-        }
-    };
+    let expected = headers.get(header::IF_MATCH).cloned();
     if expected.is_none() && !query.dry_run {
         return Err(no_condition());
     }
@@ -91,13 +80,13 @@ async fn put(
         })?;
         if query.dry_run {
             let version = ours.site_version();
-            fits(expected.as_deref(), version)?;
+            fits(expected.as_ref(), version)?;
             let plan = ours.site_plan(&site)?;
             return Ok(answer(plan, version));
         }
         ours.has_files_of(&site)?;
         let plan = ours.change_site(&by, |_, version| {
-            fits(expected.as_deref(), version)?;
+            fits(expected.as_ref(), version)?;
             Ok(site)
         })?;
         let version = ours.site_version();
@@ -110,19 +99,11 @@ fn answer(plan: SitePlan, version: u64) -> Response {
     ([(header::ETAG, tag(version))], Json(plan)).into_response()
 }
 
-/// Whether the version is one of those that an `If-Match` or `If-None-Match` names.
-fn names(header: &str, version: u64) -> bool {
-    let ours = tag(version);
-    header.trim() == "*"
-        || header
-            .split(',')
-            .map(|tag| tag.trim().trim_start_matches("W/"))
-            .any(|tag| tag == ours)
-}
-
-fn fits(expected: Option<&str>, version: u64) -> Result<(), Refusal> {
+/// Whether the version is one of those that an `If-Match` names, where there is one.
+fn fits(expected: Option<&HeaderValue>, version: u64) -> Result<(), Refusal> {
     match expected {
-        Some(expected) if !names(expected, version) => {
+        Some(expected) if !conditional::matches(expected, &tag(version), false) => {
+            let expected = String::from_utf8_lossy(expected.as_bytes());
             let expected: String = expected.chars().take(80).collect();
             let reason = reasons_site::another_version(&expected, version);
             Err(Refusal::new(StatusCode::PRECONDITION_FAILED, reason))

@@ -54,7 +54,8 @@ fn events(
         while ready.is_empty() {
             match follower.next_page(Instant::now() + WAIT_MAX).await {
                 Ok(page) => ready.extend(page),
-                Err(_) => return None, // The journal failed; the client connects again with its cursor.
+                // The journal failed, or the caller may read no more: it connects again with its cursor, and hears which.
+                Err(_) => return None,
             }
             if ready.is_empty() && follower.news.has_changed().is_err() {
                 return None;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Orders as the desk takes them in: keys, entity tags, kinds of body, the audit trail; lists in pages; hostile fields.
 
+use crate::way::{planned, progress};
 use crate::world::{Caller, World, racked_site};
 use groundstate_api::event::Happened;
+use groundstate_api::plan::Step;
 use groundstate_api::site_parts::Role;
 use groundstate_api::view::{EventPage, NodeList};
 use serde_json::{Value, json};
@@ -103,6 +105,92 @@ fn an_order_for_a_node_that_has_moved_on_is_refused() {
     let path = "/v1/nodes/node-2/provision";
     operator.post(path, &json!({})).ok();
     assert_eq!(again().status, 200);
+}
+
+#[test]
+fn what_no_event_says_is_answered_anew_although_the_tag_is_the_same() {
+    let world = World::new();
+    let (node, run) = world.enrolled();
+    planned(&node, &run);
+    let started = json!({"state": "started"});
+    progress(&node, &run, 1, Step::Image, &started);
+    let operator = world.operator();
+    for (number, path) in (2..).zip(["/v1/nodes/node-1", "/v1/nodes"]) {
+        let tag = operator.get(path).tag.unwrap();
+        let running = json!({"state": "running", "done": number * 1_111, "total": 9_999});
+        progress(&node, &run, number, Step::Image, &running);
+        let (again, headers) = operator.call("GET", path, &[("if-none-match", &tag)], "");
+        assert_eq!(
+            (again.status, headers["etag"].to_str().unwrap()),
+            (200, tag.as_str())
+        );
+        let done = format!("\"done\":{}", number * 1_111);
+        assert!(again.text.contains(&done), "{}", again.text);
+    }
+}
+
+#[test]
+fn an_order_that_is_sent_again_with_its_key_and_tag_is_answered_as_before() {
+    let world = World::new();
+    let operator = world.operator();
+    let send = |path: &str, key: &str, tag: &str, body: &str| {
+        let headers = [JSON, ("idempotency-key", key), ("if-match", tag)];
+        operator.call("POST", path, &headers, body)
+    };
+    let tag = || operator.get("/v1/nodes/node-1").tag.unwrap();
+    let seen = tag();
+    let (first, _) = send(PROVISION, "key-1", &seen, "{}");
+    assert_eq!(first.status, 200, "{}", first.text);
+    // Its answer was lost on the way, and by this very order the node has another tag.
+    let (again, said) = send(PROVISION, "key-1", &seen, "{}");
+    assert_eq!((again.status, &again.text), (200, &first.text));
+    assert_eq!(said["idempotent-replayed"], "true");
+    assert_eq!(orders(&world), 1);
+    // What named a state that is past was not done: its key is free for the state of now.
+    let (remarks, body) = ("/v1/nodes/node-1/remarks", r#"{"text":"looked at it"}"#);
+    for _ in 0..2 {
+        send(remarks, "key-2", &seen, body).0.problem(412);
+    }
+    let (done, said) = send(remarks, "key-2", &tag(), body);
+    assert_eq!(done.status, 200, "{}", done.text);
+    assert!(!said.contains_key("idempotent-replayed"));
+}
+
+#[test]
+fn an_entity_tag_counts_where_there_is_one_and_a_weak_one_is_none() {
+    let world = World::new();
+    let operator = world.operator();
+    let headers = [JSON, ("if-match", "*")];
+    for (method, path, body) in [
+        ("POST", "/v1/brake", r#"{"on":true}"#),
+        ("POST", "/v1/actions/1/veto", "{}"),
+        (
+            "POST",
+            "/v1/machines/02:00:00:00:00:99/accept",
+            r#"{"name":"n9"}"#,
+        ),
+        ("DELETE", "/v1/machines/02:00:00:00:00:99", ""),
+    ] {
+        let (answer, _) = operator.call(method, path, &headers, body);
+        let reason = answer.problem(412).reason;
+        assert!(
+            reason.next_step.contains("without If-Match"),
+            "{path}: {reason}"
+        );
+    }
+    assert_eq!(operator.get("/v1/brake").ok()["on"], false);
+    let site = crate::world::site();
+    let tag = operator.get("/v1/site").tag.unwrap();
+    let weak = format!("W/{tag}");
+    operator.put("/v1/site", Some(&weak), &site).problem(412);
+    operator
+        .put("/v1/site", Some("\"nine\", x"), &site)
+        .problem(412);
+    operator
+        .put("/v1/site", Some(&format!("\"0\", {tag}")), &site)
+        .ok();
+    let (same, _) = operator.call("GET", "/v1/site", &[("if-none-match", &weak)], "");
+    assert_eq!(same.status, 304);
 }
 
 #[test]

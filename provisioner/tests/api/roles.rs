@@ -6,6 +6,8 @@ use groundstate_api::site_parts::Role;
 use groundstate_api::view::{EventPage, NodeList};
 use provisioner::pki::Access;
 use serde_json::json;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
 
 #[test]
 fn who_is_bound_to_a_rack_sees_nothing_of_another_in_any_list() {
@@ -37,6 +39,31 @@ fn who_is_bound_to_a_rack_sees_nothing_of_another_in_any_list() {
     bound.get("/v1/nodes/%6eode-1").ok();
 }
 
+/// Events as curl gets them with the certificate in this folder of the state directory, until the stream ends or these seconds
+/// are over.
+fn stream(world: &World, folder: &str, secs: u32) -> Child {
+    let out = world.dir.path().join(folder);
+    Command::new("curl")
+        .args(["--silent", "--no-buffer", "--max-time", &secs.to_string()])
+        .arg("--cacert")
+        .arg(out.join("ca.crt"))
+        .arg("--cert")
+        .arg(out.join("operator.crt"))
+        .arg("--key")
+        .arg(out.join("operator.key"))
+        .args(["--header", "Accept: text/event-stream"])
+        .arg(format!("https://localhost:{}/v1/events", world.port))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn remark(world: &World, node: &str, text: &str) {
+    let path = format!("/v1/nodes/{node}/remarks");
+    let remark = json!({"text": text});
+    world.operator().post(&path, &remark).ok();
+}
+
 #[test]
 fn a_stream_of_a_bound_caller_shows_its_rack_only() {
     let world = World::with_site(racked_site());
@@ -45,22 +72,61 @@ fn a_stream_of_a_bound_caller_shows_its_rack_only() {
         let path = format!("/v1/nodes/{node}/provision");
         world.operator().post(&path, &json!({})).ok();
     }
-    let out = world.dir.path().join("viewer-bound");
-    let curl = std::process::Command::new("curl")
-        .args(["--silent", "--no-buffer", "--max-time", "2", "--cacert"])
-        .arg(out.join("ca.crt"))
-        .arg("--cert")
-        .arg(out.join("operator.crt"))
-        .arg("--key")
-        .arg(out.join("operator.key"))
-        .args(["--header", "Accept: text/event-stream"])
-        .arg(format!("https://localhost:{}/v1/events", world.port))
-        .output()
+    let curl = stream(&world, "viewer-bound", 2)
+        .wait_with_output()
         .unwrap();
     let said = String::from_utf8(curl.stdout).unwrap();
     assert!(
         said.contains("node-1") && !said.contains("node-2"),
         "{said}"
+    );
+}
+
+#[test]
+fn a_stream_shows_what_its_caller_may_see_now() {
+    let mut site = racked_site();
+    let world = World::with_site(site.clone());
+    world.client(Role::Viewer, "bound");
+    let mut curl = stream(&world, "viewer-bound", 60);
+    let mut lines = BufReader::new(curl.stdout.take().unwrap()).lines();
+    let mut until = |text: &str| -> String {
+        let mut said = String::new();
+        while !said.contains(text) {
+            let line = lines.next().unwrap_or_else(|| panic!("{text}: {said}"));
+            said.push_str(&line.unwrap());
+        }
+        said
+    };
+    remark(&world, "node-1", "first of its own");
+    until("first of its own");
+    // The other rack is this name's now.
+    site.access[0].racks = vec!["there".into()];
+    world.operator().put("/v1/site", Some("*"), &site).ok();
+    remark(&world, "node-1", "of somebody else");
+    remark(&world, "node-2", "of its new one");
+    let said = until("of its new one");
+    assert!(!said.contains("of somebody else"), "{said}");
+    curl.kill().unwrap();
+    curl.wait().unwrap();
+}
+
+#[test]
+fn a_stream_ends_where_its_certificate_is_revoked() {
+    let world = World::new();
+    world.client(Role::Viewer, "ana");
+    let mut curl = stream(&world, "viewer-ana", 60);
+    let mut lines = BufReader::new(curl.stdout.take().unwrap()).lines();
+    remark(&world, "node-1", "before");
+    let before = |line: &std::io::Result<String>| line.as_ref().unwrap().contains("before");
+    assert!(lines.any(|line| before(&line)));
+    let access = Access::open(world.dir.path()).unwrap();
+    access.revoke("ana", None).unwrap();
+    remark(&world, "node-1", "after");
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert!(!rest.iter().any(|line| line.contains("after")), "{rest:?}");
+    assert!(
+        curl.wait().unwrap().success(),
+        "it ends, and is not waited for"
     );
 }
 

@@ -6,6 +6,7 @@ use groundstate_api::audit::WebhookList;
 use groundstate_api::site::Site;
 use groundstate_api::site_parts::Webhook;
 use groundstate_api::view::EventPage;
+use groundstate_journal::hooked::{Hooked, Write};
 use serde_json::json;
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -13,7 +14,8 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 const SECRET: &str = "the webhook's secret";
@@ -174,6 +176,28 @@ fn events_come_signed_in_order_and_again_until_they_are_taken() {
 }
 
 #[test]
+fn what_is_sent_again_is_the_same_whatever_has_happened_since() {
+    let (port, tells) = receiver(&["500 Oops"]);
+    let world = world(format!("http://127.0.0.1:{port}/hook"), &[]);
+    standing(&world);
+    let order = |node: &str| {
+        let path = format!("/v1/nodes/{node}/provision");
+        world.operator().post(&path, &json!({})).ok();
+    };
+    order("node-1");
+    let first = tells.recv_timeout(WAIT).unwrap();
+    order("node-2");
+    let again = tells.recv_timeout(WAIT).unwrap();
+    is_signed(&again);
+    let delivery = |told: &Told| told.header("groundstate-delivery").to_owned();
+    assert_eq!(delivery(&again), delivery(&first));
+    assert_eq!(again.numbers(), first.numbers());
+    // What has happened since comes behind it.
+    let next = tells.recv_timeout(WAIT).unwrap();
+    assert!(next.numbers()[0] > first.numbers()[first.numbers().len() - 1]);
+}
+
+#[test]
 fn a_webhook_goes_on_where_it_was_after_a_restart_and_hears_its_kinds_only() {
     let (port, tells) = receiver(&[]);
     let url = format!("http://127.0.0.1:{port}/");
@@ -201,6 +225,34 @@ fn a_webhook_goes_on_where_it_was_after_a_restart_and_hears_its_kinds_only() {
         second.numbers()[0] > told,
         "what was taken does not come again"
     );
+}
+
+#[test]
+fn what_is_not_for_a_webhook_is_passed_over_without_a_write() {
+    let writes = Arc::new(AtomicUsize::new(0));
+    let counted = writes.clone();
+    let site = hooked("http://127.0.0.1:1/".into(), &["braked"]);
+    let world = World::over(tempfile::tempdir().unwrap(), site, move |journal| {
+        Box::new(Hooked::over(journal).before(move |write| {
+            if matches!(write, Write::Document) {
+                counted.fetch_add(1, Ordering::SeqCst);
+            }
+            Ok(())
+        }))
+    });
+    standing(&world);
+    let before = writes.load(Ordering::SeqCst);
+    let operator = world.operator();
+    for number in 0..30 {
+        let remark = json!({"text": format!("{number}")});
+        operator.post("/v1/nodes/node-1/remarks", &remark).ok();
+        // Each is passed over by itself.
+        while standing(&world).webhooks[0].told < *world.ours.follow().borrow() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+    let more = writes.load(Ordering::SeqCst) - before;
+    assert!(more < 5, "{more} documents were written");
 }
 
 #[test]

@@ -60,8 +60,10 @@ pub(crate) fn run(args: &EventsArgs) -> Result<End> {
                 say(&line(event))?;
             }
         }
+        // A page may be empty because what it looked through is not shown to this caller.
+        let is_last = page.events.is_empty() && page.next_after <= after;
         after = page.next_after;
-        if page.events.is_empty() && !args.follow {
+        if is_last && !args.follow {
             return Ok(End::Done);
         }
     }
