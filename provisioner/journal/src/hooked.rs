@@ -15,7 +15,7 @@ pub enum Write<'a> {
     Events(&'a [Event]),
     /// A piece of a run's log.
     Log,
-    /// A document.
+    /// A document, or that it goes.
     Document,
 }
 
@@ -96,6 +96,9 @@ impl<J: Reader> Reader for Hooked<J> {
     fn document(&self, key: &str) -> Result<Option<Vec<u8>>, JournalError> {
         self.inner.document(key)
     }
+    fn documents(&self, prefix: &str) -> Result<Vec<String>, JournalError> {
+        self.inner.documents(prefix)
+    }
     fn audited(
         &self,
         after: u64,
@@ -132,6 +135,11 @@ impl<J: Journal> Journal for Hooked<J> {
     fn put_document(&mut self, key: &str, bytes: &[u8]) -> Result<(), JournalError> {
         (self.before)(Write::Document)?;
         self.inner.put_document(key, bytes)?;
+        (self.after)(Write::Document)
+    }
+    fn remove_document(&mut self, key: &str) -> Result<(), JournalError> {
+        (self.before)(Write::Document)?;
+        self.inner.remove_document(key)?;
         (self.after)(Write::Document)
     }
     fn reader(&self) -> Result<Box<dyn Reader>, JournalError> {

@@ -58,6 +58,11 @@ pub trait Reader: Send {
     /// # Errors
     /// Where the journal cannot be read.
     fn document(&self, key: &str) -> Result<Option<Vec<u8>>, JournalError>;
+    /// The names of all documents that begin with `prefix`, in order.
+    ///
+    /// # Errors
+    /// Where the journal cannot be read.
+    fn documents(&self, prefix: &str) -> Result<Vec<String>, JournalError>;
     /// Orders of the audit trail with a number above `after`, by rising number, at most `limit`.
     ///
     /// # Errors
@@ -105,6 +110,11 @@ pub trait Journal: Reader {
     /// # Errors
     /// Where it could not be made durable.
     fn put_document(&mut self, key: &str, bytes: &[u8]) -> Result<(), JournalError>;
+    /// Takes a document away; where there is none of this name, nothing changes.
+    ///
+    /// # Errors
+    /// Where that could not be made durable.
+    fn remove_document(&mut self, key: &str) -> Result<(), JournalError>;
     /// Another way to read, which does not wait for the writer.
     ///
     /// # Errors

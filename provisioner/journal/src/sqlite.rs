@@ -253,6 +253,25 @@ impl Reader for SqliteJournal {
             .map_err(unread)
     }
 
+    fn documents(&self, prefix: &str) -> Result<Vec<String>, JournalError> {
+        let mut query = self
+            .db
+            .prepare("SELECT key FROM documents WHERE key >= ?1 ORDER BY key")
+            .map_err(unread)?;
+        let rows = query
+            .query_map([prefix], |row| row.get::<_, String>(0))
+            .map_err(unread)?;
+        let mut names = Vec::new();
+        for name in rows {
+            let name = name.map_err(unread)?;
+            if !name.starts_with(prefix) {
+                break;
+            }
+            names.push(name);
+        }
+        Ok(names)
+    }
+
     fn audited(
         &self,
         after: u64,
@@ -406,6 +425,13 @@ impl Journal for SqliteJournal {
                 "INSERT INTO documents (key, body) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET body = ?2",
                 params![key, bytes],
             )
+            .map(|_| ())
+            .map_err(wrong)
+    }
+
+    fn remove_document(&mut self, key: &str) -> Result<(), JournalError> {
+        self.db
+            .execute("DELETE FROM documents WHERE key = ?1", [key])
             .map(|_| ())
             .map_err(wrong)
     }

@@ -90,7 +90,7 @@ impl EtcdJournal {
         })
     }
 
-    fn term(&self) -> Result<u64, JournalError> {
+    pub(super) fn term(&self) -> Result<u64, JournalError> {
         match self.fence.load(Ordering::SeqCst) {
             0 => Err(JournalError::NotLeader { leader: None }),
             term => Ok(term),
@@ -105,7 +105,7 @@ impl EtcdJournal {
         self.client.call(call, body).map_err(JournalError::Read)
     }
 
-    fn tell(&self, body: &Value) -> Result<TxnAnswer, JournalError> {
+    pub(super) fn tell(&self, body: &Value) -> Result<TxnAnswer, JournalError> {
         self.client
             .call("kv/txn", body)
             .map_err(JournalError::Write)
@@ -128,7 +128,7 @@ impl EtcdJournal {
         self.still_lead(answer.succeeded)
     }
 
-    fn still_lead(&self, succeeded: bool) -> Result<(), JournalError> {
+    pub(super) fn still_lead(&self, succeeded: bool) -> Result<(), JournalError> {
         if succeeded {
             return Ok(());
         }
@@ -371,6 +371,10 @@ impl Reader for EtcdJournal {
             .map(Some)
     }
 
+    fn documents(&self, prefix: &str) -> Result<Vec<String>, JournalError> {
+        self.names_of_documents(prefix)
+    }
+
     fn audited(
         &self,
         after: u64,
@@ -533,6 +537,10 @@ impl Journal for EtcdJournal {
         let lead = made_in(&self.keys.leader(), self.term()?);
         let answer = self.tell(&txn(&[lead], &success, &[]))?;
         self.still_lead(answer.succeeded)
+    }
+
+    fn remove_document(&mut self, name: &str) -> Result<(), JournalError> {
+        self.without_document(name)
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, JournalError> {

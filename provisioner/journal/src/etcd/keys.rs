@@ -113,6 +113,17 @@ impl Keys {
         self.at(&format!("d/{}", hex(name)))
     }
 
+    /// All documents: from and to.
+    pub(super) fn documents(&self) -> (String, String) {
+        (self.at("d/"), self.at("d0"))
+    }
+
+    /// All pieces of a document, whatever their digest: from and to.
+    pub(super) fn all_pieces(&self, name: &str) -> (String, String) {
+        let all = format!("dp/{}", hex(name));
+        (self.at(&format!("{all}/")), self.at(&format!("{all}0")))
+    }
+
     pub(super) fn document_pieces(&self, name: &str, digest: &str) -> String {
         self.at(&format!("dp/{}/{digest}/", hex(name)))
     }

@@ -4,6 +4,7 @@
 mod client;
 mod common;
 mod credentials;
+mod documents;
 mod journal;
 mod keys;
 mod lead;

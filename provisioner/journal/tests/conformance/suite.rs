@@ -27,6 +27,7 @@ for_every_engine! {
     long_events_come_back
     a_log_ignores_what_it_has_names_what_it_lacks_and_stays_in_bounds
     documents_are_replaced_whole
+    documents_are_listed_and_taken_away
     readers_wait_for_news
     a_batch_is_bounded
     hostile_text_comes_back_as_it_was
@@ -217,6 +218,44 @@ fn documents_are_replaced_whole(engine: &impl Engine) {
         b"other"
     );
     assert_eq!(again.document("sit").unwrap(), None);
+}
+
+fn documents_are_listed_and_taken_away(engine: &impl Engine) {
+    let mut journal = engine.open();
+    assert_eq!(journal.documents("").unwrap(), [""; 0]);
+    // More than a page of any engine, and names around those that are asked for.
+    let files: Vec<String> = (0..130).map(|n| format!("file/{n:03}")).collect();
+    for name in &files {
+        journal.put_document(name, name.as_bytes()).unwrap();
+    }
+    for name in ["file", "file.", "file0", "fil\u{e9}/1", "other"] {
+        journal.put_document(name, b"beside").unwrap();
+    }
+    journal
+        .put_document("file/long", &vec![7; 1_200_000])
+        .unwrap();
+    let listed = |reader: Box<dyn Reader>| reader.documents("file/").unwrap();
+    let all: Vec<String> = files.iter().cloned().chain(["file/long".into()]).collect();
+    assert_eq!(listed(journal.reader().unwrap()), all);
+    journal.remove_document("file/long").unwrap();
+    journal.remove_document("file/007").unwrap();
+    journal.remove_document("file/none").unwrap();
+    let mut again = engine.open();
+    for gone in ["file/long", "file/007", "file/none"] {
+        assert_eq!(again.document(gone).unwrap(), None, "{gone}");
+    }
+    let left: Vec<String> = files
+        .into_iter()
+        .filter(|name| name != "file/007")
+        .collect();
+    assert_eq!(listed(again.reader().unwrap()), left);
+    for name in left.iter().map(String::as_str).chain(["file", "file0"]) {
+        assert!(again.document(name).unwrap().is_some(), "{name}");
+    }
+    // What went may come back.
+    again.put_document("file/long", b"short").unwrap();
+    let back = again.document("file/long").unwrap();
+    assert_eq!(back.as_deref(), Some(b"short".as_slice()));
 }
 
 fn readers_wait_for_news(engine: &impl Engine) {
