@@ -45,10 +45,13 @@ impl<'a> Rest<'a> {
         Some(())
     }
 
-    /// What stands before this word, which is gone with it.
+    /// What stands before this word, which is gone with it. No value has the character that a word begins with, so that
+    /// one look for it is enough.
     fn until(&mut self, word: &str) -> Option<&'a str> {
-        let (before, after) = self.0.split_once(word)?;
-        self.0 = after;
+        let first = word.bytes().next()?;
+        let at = self.0.bytes().position(|byte| byte == first)?;
+        let (before, rest) = self.0.split_at_checked(at)?;
+        self.0 = rest.strip_prefix(word)?;
         Some(before)
     }
 }

@@ -15,7 +15,7 @@ pub(super) const SUITE: Suite = Suite {
     parts: PARTS,
     peers: PEERS,
     crates: &[],
-    limit: Duration::from_secs(55 * 60),
+    limit: Duration::from_secs(28 * 60),
 };
 
 /// The parts, in order: `compare` has a word for each. Add yours at the end.
