@@ -9,6 +9,8 @@
 
 #[path = "pxe_server/activated.rs"]
 mod activated;
+#[path = "pxe_server/explained.rs"]
+mod explained;
 mod network;
 #[path = "pxe_server/world.rs"]
 mod world;
@@ -207,6 +209,7 @@ fn a_reload_says_what_changed_and_a_broken_file_changes_nothing() {
         )
         .unwrap();
         fs::write(world.boot().join("boot.ipxe"), "#!ipxe\n").unwrap();
+        fs::write(world.boot().join("metrics"), "mine").unwrap();
         served.hang_up();
         let said = served.said_until("files that came");
         assert!(said.contains("RELOAD      10.55.0.9 is reserved"), "{said}");
@@ -214,6 +217,7 @@ fn a_reload_says_what_changed_and_a_broken_file_changes_nothing() {
         served.hang_up();
         let said = served.said_until("line 2");
         for part in [
+            "RELOAD      metrics is not at /metrics by HTTP: that is the counters",
             "what was in force stays",
             "line 1: reservatoin: there is no such key",
         ] {
@@ -368,6 +372,17 @@ fn a_port_that_is_taken_names_its_holder() {
             said.contains("HTTP on 10.55.0.1:80") && said.contains("has port 80"),
             "{said}"
         );
+        drop(holder);
+        // The admin endpoint that nobody named stops no machine from booting; one that was named is missed.
+        let holder = TcpListener::bind("127.0.0.1:6769").unwrap();
+        let said = text(world.command(&["--admin", "127.0.0.1:6769"]), 1);
+        assert!(said.contains("the admin endpoint 127.0.0.1:6769"), "{said}");
+        let mut served = world.serve(&[]);
+        let banner = served.said_until("iPXE ");
+        let line = "admin       not served at 127.0.0.1:6769: ";
+        let named = "; --admin names another place\n";
+        assert!(banner.contains(line) && banner.contains(named), "{banner}");
+        served.stop();
         drop(holder);
     });
 }

@@ -4,7 +4,7 @@
 use clap::Args;
 use groundstate_api::{MacAddr, SystemUuid};
 use pxe_core::rules::Asker;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -66,12 +66,15 @@ pub(crate) struct PxeServerArgs {
     /// Print what this machine would get and why, and send nothing. Works while the service runs.
     #[arg(long, value_name = "MAC")]
     pub(crate) explain: Option<MacAddr>,
-    /// Explain it for this firmware alone; otherwise for each.
+    /// Explain it for this firmware alone; otherwise for each, and for an operating system.
     #[arg(long, value_name = "FIRMWARE", requires = "explain")]
     pub(crate) firmware: Option<Asker>,
     /// The machine's UUID, for the rules that ask for one.
     #[arg(long, value_name = "UUID", requires = "explain")]
     pub(crate) uuid: Option<SystemUuid>,
+    /// Explain it for a machine behind the relay agent with this address; of IPv6, for one on this link, by DHCPv6.
+    #[arg(long, value_name = "ADDRESS", requires = "explain")]
+    pub(crate) relay: Option<IpAddr>,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

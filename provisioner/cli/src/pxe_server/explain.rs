@@ -1,22 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What one machine would get, and why: the configuration, the folder and the kept leases are read, a DISCOVER as its
-//! firmware would send it is put to the real server, and what comes out is told. Nothing is sent and nothing is kept.
+//! firmware or its operating system would send it is put to the real server, and a SOLICIT where DHCPv6 is on; and what
+//! comes out is told. Nothing is sent and nothing is kept.
+
+mod six;
 
 use super::args::PxeServerArgs;
 use super::settings::Settings;
 use super::state_dir;
 use crate::End;
 use crate::up::say;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use groundstate_api::boot::{BootAnswer, BootQuestion};
 use groundstate_api::{MacAddr, Millis, SystemUuid};
 use pxe_core::dhcp::{Action, Event, Lease, LeaseState, Request, Server, Who};
 use pxe_core::names::{Wanted, file_names, read_path};
 use pxe_core::proxy::{Port, Proxy, ProxyAction, ProxyEvent, ProxyRequest};
 use pxe_core::rules::Asker;
-use pxe_server::{BootDir, FolderPolicy, kept_leases, script_text};
+use pxe_server::{BootDir, FolderPolicy, kept_leases, kept_leases6, script_text};
 use serde::Serialize;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use six::{Six, Told6};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -27,7 +32,7 @@ const COOKIE: [u8; 4] = [99, 130, 83, 99];
 const THEIRS: &str = "the other DHCP server's";
 
 /// What one kind of client on this machine would get.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Told {
     firmware: &'static str,
     /// The address, and where it comes from.
@@ -42,6 +47,17 @@ struct Told {
     because: Vec<String>,
     /// Why it gets no answer.
     no_answer: Option<String>,
+    /// The same over IPv6, where that is served and such a client speaks it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dhcp6: Option<Told6>,
+}
+
+/// What a boot file's name or URL leads to.
+enum Leads {
+    /// A file of so many bytes; none where there is no such file.
+    File(Option<u64>),
+    /// The machine's own script.
+    Script,
 }
 
 pub(super) fn run(args: &PxeServerArgs, mac: MacAddr) -> Result<End> {
@@ -50,6 +66,7 @@ pub(super) fn run(args: &PxeServerArgs, mac: MacAddr) -> Result<End> {
     let policy = FolderPolicy::new(settings.rules.clone(), Arc::clone(&folder));
     let state_dir = state_dir::find(settings.state_dir.as_deref());
     let kept = kept_leases(&state_dir).context("the kept leases")?;
+    let six = six(args, &settings, &state_dir)?;
     let world = World {
         settings: &settings,
         folder: &folder,
@@ -57,10 +74,12 @@ pub(super) fn run(args: &PxeServerArgs, mac: MacAddr) -> Result<End> {
         kept: &kept,
         mac,
         uuid: args.uuid,
+        relay: args.relay,
+        six: six.as_ref(),
     };
-    let askers: Vec<Asker> = match args.firmware {
-        Some(one) => vec![one],
-        None => Asker::ALL.to_vec(),
+    let askers: Vec<Option<Asker>> = match args.firmware {
+        Some(one) => vec![Some(one)],
+        None => Asker::ALL.into_iter().map(Some).chain([None]).collect(),
     };
     let told: Vec<Told> = askers
         .into_iter()
@@ -93,6 +112,29 @@ pub(super) fn run(args: &PxeServerArgs, mac: MacAddr) -> Result<End> {
     Ok(End::Done)
 }
 
+/// DHCPv6, where it is on and asked for; an IPv4 relay agent passes on none of it.
+fn six(args: &PxeServerArgs, settings: &Settings, state_dir: &Path) -> Result<Option<Six>> {
+    let link = match args.relay {
+        Some(IpAddr::V4(_)) => return Ok(None),
+        Some(IpAddr::V6(link)) => Some(link),
+        None => None,
+    };
+    // Its words name the system's error already.
+    let config = settings
+        .dhcp6_config()
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    let Some(config) = config else {
+        if let Some(link) = link {
+            bail!(
+                "--relay {link} is of IPv6, and DHCPv6 is not on: add --dhcp6, or [dhcp6] to the configuration"
+            );
+        }
+        return Ok(None);
+    };
+    let kept = kept_leases6(state_dir).context("the kept leases of DHCPv6")?;
+    Ok(Some(Six { config, kept, link }))
+}
+
 struct World<'w> {
     settings: &'w Settings,
     folder: &'w BootDir,
@@ -100,47 +142,77 @@ struct World<'w> {
     kept: &'w [Lease],
     mac: MacAddr,
     uuid: Option<SystemUuid>,
+    relay: Option<IpAddr>,
+    six: Option<&'w Six>,
 }
 
 impl World<'_> {
-    fn tell(&self, asker: Asker) -> Result<Told> {
-        let packet = discover(self.mac, self.uuid, asker);
+    /// What such a client is told; `None` is an operating system.
+    fn tell(&self, asker: Option<Asker>) -> Result<Told> {
+        let mut told = Told {
+            firmware: asker.map_or("operating-system", Asker::as_str),
+            ..Told::default()
+        };
+        match self.relay {
+            Some(IpAddr::V6(_)) => {}
+            Some(IpAddr::V4(relay)) => self.tell_by_4(asker, Some(relay), &mut told)?,
+            None => self.tell_by_4(asker, None, &mut told)?,
+        }
+        if let Some(six) = self.six {
+            six.tell(self, asker, &mut told)?;
+        }
+        Ok(told)
+    }
+
+    fn tell_by_4(
+        &self,
+        asker: Option<Asker>,
+        relay: Option<Ipv4Addr>,
+        told: &mut Told,
+    ) -> Result<()> {
+        let packet = discover(self.mac, self.uuid, asker, relay);
         let request = Request::parse(&packet)?;
         let question = BootQuestion {
             uuid: request.uuid.or(self.uuid),
             ..request.question()
         };
         let decision = self.policy.explain(&question);
-        let mut told = Told {
-            firmware: asker.as_str(),
-            address: None,
-            address_from: String::new(),
-            boot_file: None,
-            boot_server: None,
-            length: None,
-            script: None,
-            because: decision.because,
-            no_answer: None,
-        };
+        told.because = decision.because;
         if self.settings.proxy {
-            self.ask_beside(&packet, decision.answer.clone(), &mut told)?;
+            self.ask_beside(&packet, decision.answer.clone(), told)?;
         } else {
-            self.ask(request, decision.answer.clone(), &mut told)?;
+            self.ask(request, decision.answer.clone(), told)?;
         }
-        let path = told.boot_file.as_deref().map(path_of);
-        match path.as_deref().and_then(read_path) {
-            Some(Wanted::File(path)) => {
-                let found = file_names(&path).find_map(|name| self.folder.file(name));
-                told.length = found.map(|content| content.length());
-            }
-            Some(Wanted::Script(_)) => {
+        match told.boot_file.as_deref().map(|file| self.leads(file)) {
+            Some(Leads::File(length)) => told.length = length,
+            Some(Leads::Script) => {
                 let base = self.settings.dhcp.http;
                 let text = script_text(&decision.answer, base, None);
                 told.script = Some(text.unwrap_or_else(|why| why.to_string()));
             }
-            Some(Wanted::Metrics) | None => {}
+            None => {}
         }
-        Ok(told)
+        Ok(())
+    }
+
+    fn leads(&self, file: &str) -> Leads {
+        let Some((scheme, rest)) = file.split_once("://") else {
+            return Leads::File(self.length([file]));
+        };
+        let path = rest.split_once('/').map_or("", |(_, path)| path);
+        let by_tftp = scheme == "tftp";
+        match read_path(&format!("/{path}")) {
+            Some(Wanted::Script(_)) if !by_tftp => Leads::Script,
+            // TFTP knows no other names than the files' own.
+            Some(Wanted::File(path)) if by_tftp => Leads::File(self.length([path.as_str()])),
+            Some(Wanted::File(path)) => Leads::File(self.length(file_names(&path))),
+            Some(Wanted::Script(_) | Wanted::Metrics) | None => Leads::File(self.length([path])),
+        }
+    }
+
+    fn length<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Option<u64> {
+        let found = names.into_iter().find_map(|name| self.folder.file(name));
+        found.map(|content| content.length())
     }
 
     /// Puts it to the DHCP server.
@@ -269,6 +341,9 @@ impl Told {
         {
             say(if n == 0 { "script" } else { "" }, line);
         }
+        for (what, text) in self.dhcp6.iter().flat_map(Told6::lines) {
+            say(what, &text);
+        }
         // A reason for people has several lines.
         let because = self.because.iter().flat_map(|text| text.lines());
         for (n, line) in because.enumerate() {
@@ -283,18 +358,6 @@ fn now() -> Millis {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// The path of a URL, or of a TFTP name.
-fn path_of(file: &str) -> String {
-    let below = file
-        .split_once("://")
-        .and_then(|(_, rest)| rest.split_once('/'));
-    match below {
-        Some((_, path)) => format!("/{path}"),
-        // A name is no URL: what would be an escape there is itself here.
-        None => format!("/{}", file.replace('%', "%25")),
-    }
 }
 
 /// An option's bytes, pieces joined.
@@ -315,10 +378,16 @@ fn option(reply: &[u8], wanted: u8) -> Option<&[u8]> {
     }
 }
 
-/// A DISCOVER as such a client sends it.
-fn discover(mac: MacAddr, uuid: Option<SystemUuid>, asker: Asker) -> Vec<u8> {
+/// A DISCOVER as such a client sends it, and a relay agent passes it on.
+fn discover(
+    mac: MacAddr,
+    uuid: Option<SystemUuid>,
+    asker: Option<Asker>,
+    relay: Option<Ipv4Addr>,
+) -> Vec<u8> {
     let mut packet = vec![1, 1, 6, 0, 0x47, 0x53, 0, 1, 0, 0, 0x80, 0];
-    packet.resize(28, 0);
+    packet.resize(24, 0);
+    packet.extend_from_slice(&relay.unwrap_or(Ipv4Addr::UNSPECIFIED).octets());
     packet.extend_from_slice(&mac.0);
     packet.resize(HEADER, 0);
     packet.extend_from_slice(&COOKIE);
@@ -327,12 +396,22 @@ fn discover(mac: MacAddr, uuid: Option<SystemUuid>, asker: Asker) -> Vec<u8> {
         packet.push(u8::try_from(value.len()).unwrap_or(u8::MAX));
         packet.extend_from_slice(value);
     };
-    let architecture = asker.architecture();
     put(53, &[1]);
     put(
         55,
         &[1, 3, 6, 15, 43, 51, 54, 60, 66, 67, 97, 128, 150, 175],
     );
+    if let Some(asker) = asker {
+        say_firmware(asker, uuid, &mut put);
+    }
+    packet.push(255);
+    packet.resize(packet.len().max(300), 0);
+    packet
+}
+
+/// What firmware and iPXE say of themselves.
+fn say_firmware(asker: Asker, uuid: Option<SystemUuid>, put: &mut impl FnMut(u8, &[u8])) {
+    let architecture = asker.architecture();
     let class = match asker {
         Asker::UefiHttp | Asker::Arm64Http => "HTTPClient",
         Asker::Bios | Asker::UefiPxe | Asker::Arm64Pxe | Asker::Ipxe => "PXEClient",
@@ -353,30 +432,29 @@ fn discover(mac: MacAddr, uuid: Option<SystemUuid>, asker: Asker) -> Vec<u8> {
     if asker == Asker::Ipxe {
         put(77, b"iPXE");
     }
-    packet.push(255);
-    packet.resize(packet.len().max(300), 0);
-    packet
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pxe_core::dhcp::Client;
 
     #[test]
     fn what_is_put_to_the_server_is_what_such_a_client_sends() {
         let mac = MacAddr([0x52, 0x54, 0, 0, 0, 1]);
         let uuid: SystemUuid = "564d1234-5678-9abc-def0-123456789abc".parse().unwrap();
-        for asker in Asker::ALL {
-            let request = Request::parse(&discover(mac, Some(uuid), asker)).unwrap();
+        let relay = Ipv4Addr::new(10, 9, 0, 1);
+        for (asker, relay) in Asker::ALL
+            .into_iter()
+            .zip([None, Some(relay)].into_iter().cycle())
+        {
+            let packet = discover(mac, Some(uuid), Some(asker), relay);
+            let request = Request::parse(&packet).unwrap();
             assert_eq!(Asker::of(&request.question()), Some(asker));
             assert_eq!((request.mac, request.uuid), (mac, Some(uuid)));
+            assert_eq!(request.relay_agent(), relay);
         }
-    }
-
-    #[test]
-    fn a_boot_file_leads_to_its_path() {
-        assert_eq!(path_of("http://10.0.0.1:8080/boot/a%20b"), "/boot/a%20b");
-        assert_eq!(path_of("sub/pxelinux.0"), "/sub/pxelinux.0");
-        assert_eq!(path_of("a%20b"), "/a%2520b");
+        let request = Request::parse(&discover(mac, Some(uuid), None, None)).unwrap();
+        assert_eq!(request.client, Client::Plain);
     }
 }

@@ -16,6 +16,7 @@ mod settings;
 mod state_dir;
 
 pub(crate) use args::PxeServerArgs;
+pub(crate) use banner::hidden;
 
 use crate::End;
 use crate::client::Connect;
@@ -92,8 +93,11 @@ fn check(settings: &Settings) -> Result<End> {
         counted(folder.names().len(), "file"),
         counted(settings.rules.rules.len(), "rule")
     ));
-    let policy = FolderPolicy::new(settings.rules.clone(), folder);
-    for line in banner::for_whom(&policy, &settings.rules.files) {
+    banner::hidden(&folder.hidden())
+        .iter()
+        .for_each(|line| say(line));
+    let policy = FolderPolicy::new(settings.rules.clone(), Arc::clone(&folder));
+    for line in banner::for_whom(&policy, &folder, &settings.rules.files) {
         say(&line);
     }
     Ok(End::Done)
@@ -162,7 +166,7 @@ async fn serve(args: &PxeServerArgs, settings: Settings) -> Result<()> {
         Some(url) => say(&format!(
             "policy      what {url} says; their own disks while it is away"
         )),
-        None => banner::for_whom(&policy, &settings.rules.files)
+        None => banner::for_whom(&policy, &folder, &settings.rules.files)
             .iter()
             .for_each(|line| say(line)),
     }

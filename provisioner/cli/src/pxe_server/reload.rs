@@ -2,13 +2,12 @@
 //! SIGHUP: the configuration and the folder are read again. What cannot be served changes nothing.
 
 use super::args::PxeServerArgs;
+use super::banner::NAMES_MAX;
 use super::settings::Settings;
 use pxe_core::dhcp::{Reservation, SubnetConfig};
 use pxe_server::{BootDir, FolderPolicy, Reloader};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// Names of files that are told one by one.
-const NAMES_MAX: usize = 8;
 
 /// What runs, and what it was told.
 pub(super) struct Running {
@@ -50,10 +49,13 @@ impl Running {
         }
         self.policy.replace(new.rules.clone());
         let mut said = differences(&self.settings, &new);
+        let told: BTreeSet<String> = self.folder.hidden().into_iter().collect();
         match self.folder.look_again() {
             Ok(changes) => {
                 said.extend(names("came", &changes.came));
                 said.extend(names("went", &changes.went));
+                let hidden = self.folder.hidden().into_iter();
+                said.extend(hidden.filter(|one| !told.contains(one)).take(NAMES_MAX));
             }
             Err(error) => said.push(format!("{error}; the files found before are served on")),
         }
@@ -219,4 +221,158 @@ fn needs_restart(old: &Settings, new: &Settings) -> Option<String> {
         .map(|(what, _)| *what)
         .collect();
     (!changed.is_empty()).then(|| format!("restart the service for: {}", changed.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pxe_server::document::{Capture, Six, Tls};
+    use pxe_server::AdminAddress;
+
+    const POOL: &str = "pools = [\"127.0.1.1-127.0.1.9\"]\n";
+
+    fn settings(config: &str) -> Settings {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pxe.toml");
+        std::fs::write(&path, config).unwrap();
+        let read = Settings::read(&PxeServerArgs {
+            interface: Some("lo".to_owned()),
+            boot_dir: Some("/nowhere".into()),
+            config: Some(path),
+            ..PxeServerArgs::default()
+        });
+        read.unwrap()
+    }
+
+    #[test]
+    fn each_thing_that_needs_a_restart_is_named_and_stays_as_it_was() {
+        type Change = fn(&mut Settings);
+        let cases: [(Change, &str); 8] = [
+            (|new| new.dhcp.http.port = 8_080, "http_port"),
+            (|new| new.boot_dir = "/other".into(), "boot_dir"),
+            (|new| new.state_dir = Some("/other".into()), "state_dir"),
+            (
+                |new| {
+                    new.tls = Some(Tls {
+                        port: 443,
+                        certificate: "c".into(),
+                        key: "k".into(),
+                    });
+                },
+                "tls",
+            ),
+            (|new| new.dhcp6 = Some(Six::default()), "dhcp6 on or off"),
+            (|new| new.admin = Some(AdminAddress::usual()), "admin"),
+            (
+                |new| {
+                    new.capture = Some(Capture {
+                        folder: "/f".into(),
+                        only: Vec::new(),
+                    });
+                },
+                "capture",
+            ),
+            (|new| new.bounds.limits.tftp_window = 1, "limits"),
+        ];
+        let old = settings(POOL);
+        assert_eq!(needs_restart(&old, &old), None);
+        let mut everything = old.clone();
+        for (change, name) in cases {
+            let mut new = old.clone();
+            change(&mut new);
+            change(&mut everything);
+            let said = needs_restart(&old, &new);
+            assert_eq!(said, Some(format!("restart the service for: {name}")));
+            assert_eq!(differences(&old, &new), Vec::<String>::new(), "{name}");
+            assert_eq!(another_service(&old, &new), None, "{name}");
+            let kept = new.with_what_needs_a_restart_from(&old);
+            assert_eq!(needs_restart(&old, &kept), None, "{name}");
+        }
+        let names: Vec<&str> = cases.iter().map(|(_, name)| *name).collect();
+        let all = format!("restart the service for: {}", names.join(", "));
+        assert_eq!(needs_restart(&old, &everything), Some(all));
+    }
+
+    #[test]
+    fn what_makes_it_another_service_is_refused_with_what_it_was() {
+        type Change = fn(&mut Settings);
+        let cases: [(Change, &str); 3] = [
+            (
+                |new| new.interface = "eth9".to_owned(),
+                "the interface is eth9 and was lo; restart the service for it",
+            ),
+            (
+                |new| new.proxy = true,
+                "proxy was turned on; restart the service for it",
+            ),
+            (
+                |new| new.dhcp.address = [127, 0, 0, 2].into(),
+                "lo's address is 127.0.0.2 and was 127.0.0.1 when the service started; restart it",
+            ),
+        ];
+        let old = settings(POOL);
+        assert_eq!(another_service(&old, &old), None);
+        for (change, says) in cases {
+            let mut new = old.clone();
+            change(&mut new);
+            assert_eq!(another_service(&old, &new).as_deref(), Some(says));
+        }
+        let proxy = Settings {
+            proxy: true,
+            ..old.clone()
+        };
+        let says = "proxy was turned off; restart the service for it";
+        assert_eq!(another_service(&proxy, &old).as_deref(), Some(says));
+    }
+
+    #[test]
+    fn each_thing_that_a_reload_changes_is_told() {
+        let subnet = "[[subnet]]\nnetwork = \"10.9.0.0/24\"\npools = \"10.9.0.5-9\"\n";
+        let reserved = "[[reservation]]\nmac = \"52:54:00:00:00:01\"\naddress = \"127.0.0.9\"\n";
+        let rule = "[[machine]]\nboot = \"nothing\"\n";
+        let two = [rule, rule].concat();
+        for (old, new, says) in [
+            ("", "", ""),
+            ("", subnet, "subnet 10.9.0.0/24 is new"),
+            (subnet, "", "subnet 10.9.0.0/24 is gone; its leases run out"),
+            ("", "lease_secs = 600\n", "subnet 127.0.0.1/8 changed"),
+            ("", reserved, "127.0.0.9 is reserved"),
+            (reserved, "", "127.0.0.9 is not reserved as it was"),
+            ("", rule, "there is 1 rule"),
+            (rule, two.as_str(), "there are 2 rules"),
+            (
+                "",
+                "[boot]\nbios = \"x\"\n",
+                "the boot files by firmware changed",
+            ),
+            (
+                "",
+                "[boot]\ncommand_line = \"quiet\"\n",
+                "the command line is \"quiet\"",
+            ),
+            (
+                "dhcp6 = true\n",
+                "[dhcp6]\nlease_secs = 600\n",
+                "DHCPv6 changed; its leases stay",
+            ),
+        ] {
+            let of = |more: &str| settings(&format!("{POOL}{more}"));
+            let (old, new) = (of(old), of(new));
+            assert_eq!(differences(&old, &new).join("; "), says);
+            assert_eq!(needs_restart(&old, &new), None, "{says}");
+        }
+    }
+
+    #[test]
+    fn many_names_of_files_are_cut_and_counted() {
+        let of = |count: usize| {
+            let all: Vec<String> = (0..count).map(|n| n.to_string()).collect();
+            names("came", &all)
+        };
+        assert_eq!(of(0), None);
+        assert_eq!(of(2).as_deref(), Some("files that came: 0, 1"));
+        let eight = "files that came: 0, 1, 2, 3, 4, 5, 6, 7";
+        assert_eq!(of(8).as_deref(), Some(eight));
+        assert_eq!(of(11), Some(format!("{eight} and 3 more")));
+    }
 }

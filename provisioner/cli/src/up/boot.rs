@@ -5,6 +5,8 @@
 use super::UpArgs;
 use super::glue::Boot;
 use super::leaders_ear::LeadersEar;
+use super::say;
+use crate::pxe_server::hidden;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use provisioner::Provisioner;
@@ -63,6 +65,9 @@ pub(super) fn open(
     if let Some(folder) = &boot.boot_dir {
         let folder = BootDir::open(folder).context("the folder of --boot-dir")?;
         files = files.with_folder(Arc::new(folder));
+        for line in hidden(&files.hidden()) {
+            say(&line);
+        }
     }
     let mut config = Config::of_site(interface, &ours.site().network, &args.state_dir);
     if let Some(port) = boot.boot_https {

@@ -93,6 +93,119 @@ fn recipes_are_checked_where_they_are_written() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
+fn each_fault_is_told_by_itself_with_its_field_and_what_is_wanted() {
+    let two = "[[recipe]]\nname = \"x\"\nfile = \"f\"\n";
+    let two = format!("{two}{two}");
+    let mac = "mac = \"52:54:00:00:00:01\"";
+    let uuid = "uuid = \"564d1234-5678-9abc-def0-123456789abc\"";
+    let address = "address = \"10.0.0.9\"";
+    let both = format!("[[reservation]]\n{mac}\n{uuid}\n{address}\n");
+    let circuit = |text: &str| format!("[[reservation]]\nrelay_circuit = {text:?}\n{address}\n");
+    let machine = |text: &str| format!("[[machine]]\n{text}\n");
+    for (text, says) in [
+        ("interface = \"\"", "interface: \"\": it is empty"),
+        ("probe = 1", "probe: should be true or false"),
+        (
+            "http_port = 0",
+            "http_port: should be a whole number from 1 to 65535",
+        ),
+        (
+            "lease_secs = 59",
+            "lease_secs: should be a whole number from 60 to 31536000",
+        ),
+        (
+            "pools = \"10.0.0.1\"",
+            "a pool is written 10.0.0.100-10.0.0.199",
+        ),
+        ("subnet = 3", "subnet: should be a list: [[subnet]]"),
+        (
+            "[[subnet]]\ndomain = \"x\"",
+            "subnet[0]: network is needed, for example \"10.0.0.0/24\"",
+        ),
+        (
+            "[[subnet]]\nnetwork = \"10.0.0.0\"",
+            "a network is written 10.0.0.0/24",
+        ),
+        (
+            "[[subnet]]\nnetwork = \"10.0.0.0/33\"",
+            "a network is written 10.0.0.0/24",
+        ),
+        (
+            "[tls]\ncertificate = \"x\"",
+            "tls: certificate and key are needed, each the path of a PEM file",
+        ),
+        (
+            "[tls]\nport = 0",
+            "tls.port: should be a whole number from 1 to 65535",
+        ),
+        ("[capture]\nonly = []", "capture: folder is needed"),
+        (
+            "[capture]\nfolder = \"x\"\nonly = \"y\"",
+            "capture.only: \"y\": ",
+        ),
+        (
+            both.as_str(),
+            "exactly one of mac, uuid and relay_circuit says whose it is",
+        ),
+        (
+            circuit("0x123").as_str(),
+            "after 0x there must be pairs of hexadecimal digits",
+        ),
+        (circuit("").as_str(), "relay_circuit: \"\": it is empty"),
+        (
+            machine(mac).as_str(),
+            "machine[0]: boot is needed: files, a recipe's name",
+        ),
+        (
+            machine("mac_prefix = \"5\"\nboot = \"files\"").as_str(),
+            "the beginning of a MAC address is written 52:54:00",
+        ),
+        (
+            machine("firmware = \"amiga\"\nboot = \"files\"").as_str(),
+            "\"amiga\" is no firmware",
+        ),
+        (
+            machine("drive = 256\nboot = \"sanboot\"").as_str(),
+            "machine[0].drive: should be a whole number from 0 to 255",
+        ),
+        (two.as_str(), "two recipes have the name \"x\""),
+        (
+            "[boot]\nbios = \"\"",
+            "boot.bios: \"\": this is no name of a boot file",
+        ),
+        (
+            "[boot]\ncommand_line = \"a;b\"",
+            "boot.command_line: \"a;b\": ",
+        ),
+        ("dhcp6 = 3", "dhcp6: should be a table"),
+        (
+            "[dhcp6]\npreference = 256",
+            "dhcp6.preference: should be a whole number from 0 to 255",
+        ),
+        (
+            "[dhcp6]\nlease_secs = 299",
+            "dhcp6.lease_secs: should be a whole number from 300 to 604800",
+        ),
+        (
+            "[[dhcp6.subnet]]\npool = \"fd77::1\"",
+            "a pool of IPv6 is written fd77::100-fd77::1ff",
+        ),
+        (
+            "[[dhcp6.subnet]]\npool = \"fd77::1-fd77::2\"",
+            "network is needed, for example \"fd77::/64\"",
+        ),
+        (
+            "[[dhcp6.reservation]]\nduid = \"x\"",
+            "dhcp6.reservation[0]: address is needed",
+        ),
+    ] {
+        let said = faults(text);
+        assert!(said.contains(says), "{text}: {said}");
+    }
+}
+
+#[test]
 fn dhcpv6_is_a_flag_or_a_table() {
     use pxe_core::dhcp6::{Dhcp6Config, Who6};
     let own = || Dhcp6Config::of_interface(&[("fd77::1".parse().unwrap(), 64)], 80).unwrap();
