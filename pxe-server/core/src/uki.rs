@@ -156,6 +156,52 @@ pub fn sections(image: &[u8]) -> Result<Vec<(String, core::ops::Range<usize>)>, 
     Ok(found)
 }
 
+/// What the table of sections says.
+struct Table {
+    sections: Vec<(String, usize)>,
+    end_in_memory: u32,
+    end_in_file: usize,
+}
+
+impl Table {
+    fn read(stub: &[u8], table: usize, count: usize) -> Result<Self, UkiError> {
+        let mut sections = Vec::new();
+        let (mut end_in_memory, mut end_in_file) = (0, 0);
+        for index in 0..count {
+            let at = table + index * SECTION_HEADER;
+            let name = stub.get(at..at + 8).ok_or(UkiError::Truncated {
+                what: "section headers",
+                at,
+            })?;
+            let name = String::from_utf8_lossy(name)
+                .trim_end_matches('\0')
+                .to_string();
+            let size = u32_at(stub, at + 8, "section size")?;
+            let end = u32_at(stub, at + 12, "section address")?
+                .checked_add(size)
+                .ok_or(UkiError::TooLarge)?;
+            end_in_memory = end.max(end_in_memory);
+            let raw = wide(u32_at(stub, at + 16, "section size")?);
+            let bytes_end = wide(u32_at(stub, at + 20, "section offset")?).saturating_add(raw);
+            if raw != 0 {
+                if bytes_end > stub.len() {
+                    return Err(UkiError::Truncated {
+                        what: "sections' bytes",
+                        at: bytes_end,
+                    });
+                }
+                end_in_file = bytes_end.max(end_in_file);
+            }
+            sections.push((name, at));
+        }
+        Ok(Self {
+            sections,
+            end_in_memory,
+            end_in_file,
+        })
+    }
+}
+
 struct Headers {
     coff: usize,
     optional: usize,
@@ -198,35 +244,8 @@ impl Headers {
         {
             return Err(UkiError::Signed);
         }
-        let mut sections = Vec::new();
-        let (mut end_in_memory, mut end_in_file) = (0, 0);
-        for index in 0..usize::from(u16_at(stub, coff + 2, "section count")?) {
-            let at = section_table + index * SECTION_HEADER;
-            let name = stub.get(at..at + 8).ok_or(UkiError::Truncated {
-                what: "section headers",
-                at,
-            })?;
-            let name = String::from_utf8_lossy(name)
-                .trim_end_matches('\0')
-                .to_string();
-            let size = u32_at(stub, at + 8, "section size")?;
-            let end = u32_at(stub, at + 12, "section address")?
-                .checked_add(size)
-                .ok_or(UkiError::TooLarge)?;
-            end_in_memory = end.max(end_in_memory);
-            let raw = wide(u32_at(stub, at + 16, "section size")?);
-            let bytes_end = wide(u32_at(stub, at + 20, "section offset")?).saturating_add(raw);
-            if raw != 0 {
-                if bytes_end > stub.len() {
-                    return Err(UkiError::Truncated {
-                        what: "sections' bytes",
-                        at: bytes_end,
-                    });
-                }
-                end_in_file = bytes_end.max(end_in_file);
-            }
-            sections.push((name, at));
-        }
+        let count = usize::from(u16_at(stub, coff + 2, "section count")?);
+        let table = Table::read(stub, section_table, count)?;
         let alignment = |at, what| match u32_at(stub, at, what) {
             Ok(value) if value.is_power_of_two() && value <= 1 << 20 => Ok(value),
             Ok(_) => Err(UkiError::NotX64Pe {
@@ -238,14 +257,14 @@ impl Headers {
             coff,
             optional,
             section_table,
-            sections,
+            sections: table.sections,
             section_alignment: alignment(optional + 32, "section alignment")?,
             file_alignment: alignment(optional + 36, "file alignment")?,
             initialised_data: u32_at(stub, optional + 8, "data size")?,
             size_of_headers: u32_at(stub, optional + 60, "header size")?,
             characteristics: u16_at(stub, coff + 18, "characteristics")?,
-            end_in_memory,
-            end_in_file,
+            end_in_memory: table.end_in_memory,
+            end_in_file: table.end_in_file,
         })
     }
 
