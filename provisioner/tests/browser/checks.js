@@ -45,6 +45,9 @@ for (const each of all("progress"))
 for (const table of all("table")) {
   if (all("thead th[scope=col]", table).length === 0) say("a table has no column headers", table);
   for (const row of all("tbody tr", table)) if (!row.querySelector("th[scope=row]")) say("a row has no header", row);
+  // What is laid out as something else is no table any more for who hears it, unless it says so.
+  for (const part of [table, ...all("tbody, tr, th, td", table)])
+    if (!getComputedStyle(part).display.startsWith("table") && seen(part) && !part.getAttribute("role")) say("a table is none", part);
 }
 for (const each of all("[tabindex]")) if (each.tabIndex > 0) say("a tabindex is positive", each);
 for (const each of all("*"))
