@@ -41,10 +41,10 @@ impl Brake {
 
     /// Why no measure begins, where it is on.
     #[must_use]
-    pub fn why(&self, now: Millis) -> Option<Reason> {
-        let (_, reason) = self.set.as_ref()?;
+    pub fn why(&self) -> Option<Reason> {
+        let (at, reason) = self.set.as_ref()?;
         let by = self.by.as_deref().unwrap_or_default();
-        let said = || words::brake_is_set(now, by, "");
+        let said = || words::brake_is_set(*at, by, "");
         Some(reason.clone().unwrap_or_else(said))
     }
 

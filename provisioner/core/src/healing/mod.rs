@@ -48,7 +48,7 @@ impl Fleet {
 
     fn heal(&self, now: Millis, own: &mut Vec<Own>) {
         let policy = &self.healing;
-        let mut braked = self.brake.why(now);
+        let mut braked = self.brake.why();
         if braked.is_none()
             && policy.enabled
             && let Some(reason) = self.brake.sets_itself(now, policy)
