@@ -14,6 +14,7 @@ mod power_cuts;
 mod proof;
 mod rebuild;
 mod rescue;
+mod secure_boot;
 mod whole_disk;
 
 use crate::demo::{self, Made};
@@ -45,7 +46,7 @@ const AWAY: Duration = Duration::from_secs(5);
 const AGENT_LINE: &str = "groundstate: host";
 
 /// Every scenario, the longest first: a short one at the end leaves no lane alone for long.
-pub(crate) const ALL: [crate::test::Scenario; 20] = [
+pub(crate) const ALL: [crate::test::Scenario; 21] = [
     (
         "every client of the matrix has what it asks for",
         clients::every_client,
@@ -106,6 +107,10 @@ pub(crate) const ALL: [crate::test::Scenario; 20] = [
     (
         "booted from the ISO in a BMC's virtual drive",
         power::virtual_drive,
+    ),
+    (
+        "a signed boot image by Secure Boot, and refused after one flipped byte",
+        secure_boot::signed_or_refused,
     ),
     ("PID 1 without a site says so and stays", without_a_site),
 ];
