@@ -49,8 +49,7 @@ impl Earlier {
     /// What it means.
     #[must_use]
     pub fn get(&self) -> EarlierDisks {
-        let base = self.base.as_ref().map(Kept::get);
-        after(base.unwrap_or_default(), &self.since)
+        after(self.base(), &self.since, &mut None)
     }
 
     pub(crate) fn planned(&mut self, plan: &KeptPlan) {
@@ -86,18 +85,25 @@ impl Earlier {
     fn forget_older(&mut self, plan: &KeptPlan) {
         let written = |one: &Happening| matches!(one, Happening::Planned(one) if one.id == plan.id);
         let at = self.since.iter().rposition(written).unwrap_or_default();
-        let newest = self.since.get(at..).unwrap_or_default();
         if at == 0 && self.base.is_none() {
             return;
         }
-        let said = after(EarlierDisks::default(), newest);
-        if let Some(older) = without(self.get(), &said) {
-            let is_any = older != EarlierDisks::default();
+        let (older, newest) = self.since.split_at_checked(at).unwrap_or_default();
+        let mut open = None;
+        let said = after(EarlierDisks::default(), newest, &mut open);
+        let older = after(self.base(), older, &mut None);
+        let all = after(older, newest, &mut open);
+        if let Some(beside) = without(all, &said) {
+            let is_any = beside != EarlierDisks::default();
             *self = Self {
-                base: is_any.then(|| Kept::new(&older)),
+                base: is_any.then(|| Kept::new(&beside)),
                 since: newest.to_vec(),
             };
         }
+    }
+
+    fn base(&self) -> EarlierDisks {
+        self.base.as_ref().map(Kept::get).unwrap_or_default()
     }
 
     /// The plans among it.
@@ -119,13 +125,16 @@ impl Earlier {
     }
 }
 
-/// What is remembered once this has happened too.
-fn after(mut earlier: EarlierDisks, since: &[Happening]) -> EarlierDisks {
-    let mut last = None;
+/// What is remembered once this has happened too. `open` is the plan that was opened last.
+fn after(
+    mut earlier: EarlierDisks,
+    since: &[Happening],
+    open: &mut Option<Box<Plan>>,
+) -> EarlierDisks {
     for happening in since {
         match happening {
-            Happening::Planned(plan) => planned(&mut earlier, opened(&mut last, plan)),
-            Happening::Done(plan, step) => done(&mut earlier, opened(&mut last, plan), *step),
+            Happening::Planned(plan) => planned(&mut earlier, opened(open, plan)),
+            Happening::Done(plan, step) => done(&mut earlier, opened(open, plan), *step),
             Happening::Erased(serial) => {
                 earlier.tables.remove(serial);
                 earlier.data.remove(serial);
@@ -136,9 +145,9 @@ fn after(mut earlier: EarlierDisks, since: &[Happening]) -> EarlierDisks {
 }
 
 /// The plan, opened where it is not the one that was opened last: one is written, and then done step by step.
-fn opened<'a>(last: &'a mut Option<Box<Plan>>, kept: &KeptPlan) -> &'a Plan {
-    let known = last.take().filter(|plan| plan.id == kept.id);
-    last.insert(known.unwrap_or_else(|| kept.get()))
+fn opened<'a>(open: &'a mut Option<Box<Plan>>, kept: &KeptPlan) -> &'a Plan {
+    let known = open.take().filter(|plan| plan.id == kept.id);
+    open.insert(known.unwrap_or_else(|| kept.get()))
 }
 
 /// What must be remembered beside that which says `said` by itself. `None` where a disk may carry tables of both.
@@ -282,7 +291,7 @@ mod tests {
                         plain.push(Happening::Erased(serial.into()));
                     }
                 }
-                let all = after(EarlierDisks::default(), &plain);
+                let all = after(EarlierDisks::default(), &plain, &mut None);
                 prop_assert_eq!(each_once(kept.get()), each_once(all));
             }
         }
