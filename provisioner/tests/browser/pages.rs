@@ -234,6 +234,9 @@ fn news_arrives_without_a_reload_and_a_broken_stream_is_said() {
     clean(&browser, &world);
     world.end();
     browser.until("the page says that it is not live", "return document.getElementById('live-state').textContent.startsWith('Not live: the connection broke.')");
+    // It is seen wherever the page is scrolled to.
+    let seen = "const box = document.getElementById('live-state').getBoundingClientRect(); return box.height > 0 && box.top >= 0 && box.bottom <= window.innerHeight";
+    assert_eq!(browser.run(seen), true);
     browser.picture("not-live.png", false);
     // What was there is there still.
     assert!(browser.text().contains("Needs a person now"));
