@@ -202,18 +202,22 @@ impl Room<'_> {
     }
 }
 
+/// What the names of the journal's documents begin with that hold files.
+pub(crate) const KEPT_FILES: &str = "file/";
+
 /// The document of the journal that holds a file.
-fn document(digest: &Digest) -> String {
-    format!("file/{}", digest.hex())
+pub(crate) fn document(digest: &Digest) -> String {
+    format!("{KEPT_FILES}{}", digest.hex())
 }
 
 impl Provisioner {
-    /// Keeps a file by its digest. Blocks.
+    /// Keeps a file by its digest, until nothing names it any more. Blocks.
     pub(crate) fn keep_file(
         &self,
         bytes: &[u8],
     ) -> Result<Digest, groundstate_journal::JournalError> {
         let digest = Digest::of(bytes);
+        self.asked_for_file(&digest);
         self.change_document(&document(&digest), |before| {
             let is_there = before.is_some_and(|before| before == bytes);
             ((!is_there).then(|| bytes.to_vec()), ())
@@ -279,6 +283,7 @@ impl Provisioner {
         &self,
         digest: &Digest,
     ) -> Result<Option<Vec<u8>>, groundstate_journal::JournalError> {
+        self.asked_for_file(digest);
         let bytes = self.read_document(&document(digest))?;
         Ok(bytes.filter(|bytes| Digest::of(bytes) == *digest))
     }

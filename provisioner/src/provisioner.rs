@@ -9,6 +9,7 @@ mod desk;
 mod due;
 mod in_force;
 mod keeper;
+mod kept_files;
 mod only_if;
 mod open;
 mod ordering;
@@ -127,6 +128,8 @@ struct Inner {
     power: crate::power::Power,
     /// The last look over the whole fleet.
     fleet_cache: crate::fleet_view::Cache,
+    /// Files for hosts that go, unless somebody names them.
+    unnamed: kept_files::Unnamed,
     sources: Sources,
     sightings: mpsc::Sender<Seen>,
     plans: mpsc::UnboundedSender<(NodeId, RunId)>,
@@ -252,6 +255,7 @@ impl Provisioner {
             tokio::spawn(crate::power::work(self.clone(), actions, stop.clone()));
         }
         let webhooks = tokio::spawn(crate::webhook::run(self.clone(), stop.clone()));
+        tokio::spawn(self.clone().clear_files_by_itself(stop.clone()));
         let mut tick = tokio::time::interval(TICK);
         let mut seen = Vec::new();
         loop {

@@ -130,6 +130,7 @@ impl Provisioner {
                 boots: crate::boots::Boots::default(),
                 power: crate::power::Power::new(&state_dir),
                 fleet_cache: crate::fleet_view::Cache::default(),
+                unnamed: super::kept_files::Unnamed::default(),
                 sightings,
                 plans,
                 actions,

@@ -186,7 +186,14 @@ fn held_by_the_planner(ours: &Provisioner) -> Reason {
     held_once_ordered(ours)
 }
 
-fn held_once_ordered(ours: &Provisioner) -> Reason {
+/// Orders, enrols and sends the inventory: a run that waits for its plan.
+pub(super) fn checking(ours: &Provisioner) -> (NodeId, RunId) {
+    ours.order(&node(), None, false, Default::default())
+        .unwrap();
+    (node(), checking_once_ordered(ours))
+}
+
+fn checking_once_ordered(ours: &Provisioner) -> RunId {
     let request = serde_json::json!({
         "schema": 1, "macs": ["02:00:00:00:00:01"], "boot_mac": "02:00:00:00:00:01", "uuid": UUID, "serial": "GS1",
         "boot_id": BOOT, "uefi": true, "csr_pem": "",
@@ -207,11 +214,16 @@ fn held_once_ordered(ours: &Provisioner) -> Reason {
     let inventory = Box::new(serde_json::from_value(inventory).unwrap());
     let speaker = Speaker {
         node: node(),
-        run,
+        run: run.clone(),
         key: "k".into(),
     };
     ours.inventory(&speaker, inventory).unwrap();
     assert_eq!(phase(ours), Phase::Checking);
+    run
+}
+
+fn held_once_ordered(ours: &Provisioner) -> Reason {
+    checking_once_ordered(ours);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
