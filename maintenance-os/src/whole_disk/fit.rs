@@ -9,7 +9,7 @@ use crate::medium::Access;
 use groundstate_api::Bytes;
 use groundstate_api::image::Manifest;
 use mos_core::random_access::ReadAt;
-use mos_core::whole_disk::{FixUp, Gpt, Identity, Refusal, Request, Table, Write, fix_up, look};
+use mos_core::whole_disk::{FixUp, Gpt, Refusal, Request, Table, Wishes, Write, fix_up, look};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -48,6 +48,7 @@ pub fn look_at_image<R: ReadAt<Error = io::Error>>(
                 sector,
                 image: Bytes(image.len()),
                 identity: None,
+                grow: false,
                 hits: &[],
                 in_loader_entries: &BTreeMap::new(),
             };
@@ -67,16 +68,16 @@ pub fn look_at_disk(device: &Path, file_sector: u32) -> Result<Table, FitError> 
 }
 
 /// Fits the table of the image that was written to `device`, and read back, to that device. With an identity, every GUID is
-/// new but for those that the image names where no name can be changed. `file_sector` is what a file that stands in for a
+/// new but for those that the image names where no name can be changed. Where it is wished, the last partition grows. `file_sector` is what a file that stands in for a
 /// disk has for a sector. `on` hears how many bytes were looked through for names, of how many.
 ///
 /// # Errors
 /// The table is refused and nothing was written, or the disk failed and does not boot.
-pub fn fit(
+pub fn fit<'a>(
     device: &Path,
     manifest: &Manifest,
     file_sector: u32,
-    identity: Option<Identity<'_>>,
+    wishes: impl Into<Wishes<'a>>,
     on: &mut dyn FnMut(u64, u64),
 ) -> Result<Fit, FitError> {
     let mut disk = OpenDisk::open(device, Access::WriteAlone, file_sector)?;
@@ -101,7 +102,7 @@ pub fn fit(
             ));
         }
     };
-    let fix = decide(&mut disk, manifest, &gpt, identity, on)?;
+    let fix = decide(&mut disk, manifest, &gpt, wishes.into(), on)?;
     for write in &fix.writes {
         disk.write(write)?;
     }
@@ -117,10 +118,10 @@ pub(super) fn decide(
     disk: &mut OpenDisk,
     manifest: &Manifest,
     gpt: &Gpt,
-    identity: Option<Identity<'_>>,
+    wishes: Wishes<'_>,
     on: &mut dyn FnMut(u64, u64),
 ) -> Result<FixUp, FitError> {
-    let (hits, in_loader_entries) = match identity {
+    let (hits, in_loader_entries) = match wishes.identity {
         Some(_) => (
             names(disk, manifest, gpt, on)?,
             loader_entries::count(disk, gpt),
@@ -131,7 +132,8 @@ pub(super) fn decide(
         disk: Bytes(disk.size()),
         sector: disk.sector(),
         image: manifest.size,
-        identity,
+        identity: wishes.identity,
+        grow: wishes.grow,
         hits: &hits,
         in_loader_entries: &in_loader_entries,
     };

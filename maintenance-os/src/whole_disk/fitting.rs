@@ -11,7 +11,7 @@ use crate::medium::Access;
 use groundstate_api::image::Manifest;
 use groundstate_api::{Bytes, Reason};
 use mos_core::guid::Guid;
-use mos_core::whole_disk::{FixUp, Gpt, Identity, Refusal, Table, Write, look};
+use mos_core::whole_disk::{FixUp, Gpt, Refusal, Table, Wishes, Write, look};
 use std::path::{Path, PathBuf};
 
 /// What a table of ours takes at a disk's end: 128 entries of 128 bytes, and the header's sector.
@@ -37,12 +37,12 @@ impl Fitting {
     ///
     /// # Errors
     /// The table is refused, or the disk failed.
-    pub fn prepare(
+    pub fn prepare<'a>(
         device: &Path,
         manifest: &Manifest,
         head: Vec<u8>,
         file_sector: u32,
-        identity: Identity<'_>,
+        wishes: impl Into<Wishes<'a>>,
         on: &mut dyn FnMut(u64, u64),
     ) -> Result<Self, FitError> {
         let mut disk = OpenDisk::open(device, Access::Read, file_sector)?.with_head(head);
@@ -58,7 +58,7 @@ impl Fitting {
         let table = look(&mut disk, sector).map_err(FitError::look(device))?;
         let (gpt, fix_up, tail) = match table {
             Table::Gpt(gpt) => {
-                let fix = decide(&mut disk, manifest, &gpt, Some(identity), on)?;
+                let fix = decide(&mut disk, manifest, &gpt, wishes.into(), on)?;
                 (Some(gpt), Some(fix), None)
             }
             Table::Mbr | Table::None => {

@@ -11,7 +11,7 @@ use groundstate_api::image::{
 use groundstate_api::{Bytes, Digest};
 use image_core::merkle;
 use mos_core::guid::Guid;
-use mos_core::whole_disk::{Identity, Refusal, Table};
+use mos_core::whole_disk::{Identity, Refusal, Table, Wishes};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -196,7 +196,7 @@ fn a_root_that_names_itself_keeps_its_guid_and_so_says_the_fact() {
     assert_eq!(look_at_disk(&disk, 512).unwrap(), Table::None);
     // Asked to keep all, it keeps all.
     let disk = on_a_larger_disk(dir, &bytes, 80 * MIB);
-    super::fit(&disk, &manifest, 512, None, &mut |_, _| {}).unwrap();
+    super::fit(&disk, &manifest, 512, Wishes::default(), &mut |_, _| {}).unwrap();
     assert_eq!(guids(&disk), old);
     assert!(run("sgdisk", &["-v", text(&disk)]).contains("No problems found"));
 }

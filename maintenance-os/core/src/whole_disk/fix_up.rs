@@ -6,6 +6,7 @@
 //! disk that does not boot.
 
 use super::gpt::{Gpt, Partition, field32, protective, put};
+use super::grow::Growth;
 use super::references::{Form, Hit};
 use super::refusal::Refusal;
 use crate::guid::{Guid, Purpose};
@@ -27,6 +28,8 @@ pub struct Request<'a> {
     pub image: Bytes,
     /// Where new GUIDs come from; `None`: all stay.
     pub identity: Option<Identity<'a>>,
+    /// Whether the last partition is to reach to the disk's end.
+    pub grow: bool,
     /// Every place of the image that names one of its GUIDs.
     pub hits: &'a [Hit],
     /// How many of them lie in the text of a boot loader's entries on an EFI system partition, where names are changed.
@@ -42,6 +45,30 @@ pub struct Identity<'a> {
     pub serial: &'a str,
 }
 
+/// What a disk is to have of its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wishes<'a> {
+    /// Where new GUIDs come from; `None`: all stay.
+    pub identity: Option<Identity<'a>>,
+    /// Whether the last partition is to reach to the disk's end.
+    pub grow: bool,
+}
+
+impl<'a> From<Option<Identity<'a>>> for Wishes<'a> {
+    fn from(identity: Option<Identity<'a>>) -> Self {
+        Self {
+            identity,
+            grow: false,
+        }
+    }
+}
+
+impl<'a> From<Identity<'a>> for Wishes<'a> {
+    fn from(identity: Identity<'a>) -> Self {
+        Some(identity).into()
+    }
+}
+
 /// What is written, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FixUp {
@@ -49,6 +76,8 @@ pub struct FixUp {
     pub writes: Vec<Write>,
     /// What became of each GUID: the disk's first, then the partitions'.
     pub renamed: Vec<Renamed>,
+    /// What became of the last partition, where it was to grow.
+    pub growth: Option<Growth>,
     /// The new last byte for partitions, plus one.
     pub usable_end: Bytes,
 }
@@ -119,6 +148,7 @@ impl FixUp {
             ));
         }
         facts.extend(self.renamed.iter().filter_map(Renamed::stays_fact));
+        facts.extend(self.growth.iter().map(Growth::fact));
         facts
     }
 }
@@ -170,7 +200,8 @@ pub fn fix_up(gpt: &Gpt, request: &Request<'_>) -> Result<FixUp, Refusal> {
     let alternate = sectors - 1;
     let last_usable = alternate - behind;
     let renamed = rename(gpt, request);
-    let entries = new_entries(gpt, &renamed);
+    let growth = request.grow.then(|| Growth::of(gpt, last_usable));
+    let entries = new_entries(gpt, &renamed, growth.as_ref());
     let places = Places {
         gpt,
         alternate,
@@ -183,6 +214,7 @@ pub fn fix_up(gpt: &Gpt, request: &Request<'_>) -> Result<FixUp, Refusal> {
         write(sector, vec![0; gpt.header.len()], "the header is cleared"),
     ];
     writes.extend(old_backup(gpt, request.image.0 / sector, &places));
+    writes.extend(growth.as_ref().and_then(|one| one.cleared(request)));
     writes.extend(names(request.hits, &renamed));
     writes.extend([
         write(
@@ -202,6 +234,7 @@ pub fn fix_up(gpt: &Gpt, request: &Request<'_>) -> Result<FixUp, Refusal> {
     Ok(FixUp {
         writes,
         renamed,
+        growth,
         usable_end: Bytes((last_usable + 1) * sector),
     })
 }
@@ -315,7 +348,7 @@ fn partition_at(gpt: &Gpt, at: u64) -> Option<&Partition> {
         .find(|one| (one.first..=one.last).contains(&sector))
 }
 
-fn new_entries(gpt: &Gpt, renamed: &[Renamed]) -> Vec<u8> {
+fn new_entries(gpt: &Gpt, renamed: &[Renamed], growth: Option<&Growth>) -> Vec<u8> {
     let mut entries = gpt.entries.clone();
     for one in renamed {
         let index = one.partition.and_then(|number| number.checked_sub(1));
@@ -323,6 +356,17 @@ fn new_entries(gpt: &Gpt, renamed: &[Renamed]) -> Vec<u8> {
             continue;
         };
         put(&mut entries, index * gpt.entry_len + 16, &one.new.to_gpt());
+    }
+    for partition in &gpt.partitions {
+        let last = growth.and_then(|growth| growth.last_of(partition, gpt.sector));
+        let index = usize::try_from(partition.number - 1).ok();
+        if let (Some(last), Some(index)) = (last, index) {
+            put(
+                &mut entries,
+                index * gpt.entry_len + 40,
+                &last.to_le_bytes(),
+            );
+        }
     }
     entries
 }

@@ -50,6 +50,7 @@ fn request<'a>(
             seed: &SEED,
             serial: "S1",
         }),
+        grow: false,
         hits,
         in_loader_entries,
     }
@@ -121,6 +122,106 @@ fn whatever_write_is_the_last_the_disk_boots_only_after_all_of_them() {
         carry_out(&mut disk, &fix.writes[..count]);
         assert_eq!(look(&mut disk, 512), Ok(Table::None), "{count}");
         assert!(disk[..512].iter().all(|byte| *byte == 0), "{count}");
+    }
+}
+
+#[test]
+fn the_last_partition_grows_to_the_end_and_sgdisk_finds_no_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    // The last one on the disk is the first of the table.
+    let mut image = made(dir, 32, &["-n2:2048:+8M", "-t2:ef00", "-n1:20480:0"]);
+    let gpt = gpt(&mut image);
+    let none = BTreeMap::new();
+    let grown = |size| Request {
+        grow: true,
+        ..request(size, image.len(), &[], &none)
+    };
+    for (size, mib) in [(33 * MIB, 32), (40 * MIB + 512, 39), (64 * MIB, 63)] {
+        let fix = fix_up(&gpt, &grown(size)).unwrap();
+        let disk = fitted(&image, size, &fix);
+        let said = sgdisk(dir, &disk, "-v");
+        assert!(said.contains("No problems found"), "{size}: {said}");
+        let said = sgdisk(dir, &disk, "-i1");
+        let last = format!("Last sector: {} ", mib * 2_048 - 1);
+        assert!(said.contains(&last), "{size}: {said}");
+        let said = sgdisk(dir, &disk, "-i2");
+        assert!(said.contains("Last sector: 18431 "), "{said}");
+        // Nothing of what another table left at the new end is taken for the partition's, and nothing of the image goes.
+        let end = mib * MIB;
+        let from = (end - MIB).max(image.len());
+        assert!(disk[from..end].iter().all(|byte| *byte == 0));
+        assert!(disk[image.len()..from].iter().all(|byte| *byte == 0xa5));
+        let (_, old_end) = gpt.usable();
+        let old_end = usize::try_from(old_end.0).unwrap();
+        assert!(disk[20_480 * 512..old_end] == image[20_480 * 512..old_end]);
+        for count in 1..fix.writes.len() {
+            let mut cut = image.clone();
+            cut.resize(size, 0);
+            carry_out(&mut cut, &fix.writes[..count]);
+            assert_eq!(look(&mut cut, 512), Ok(Table::None), "{count}");
+        }
+    }
+    let fix = fix_up(&gpt, &grown(64 * MIB)).unwrap();
+    let fact = &fix.facts()[1];
+    assert!(fact.starts_with("partition 1 is grown from 21"), "{fact}");
+    assert!(
+        fact.ends_with(" to 53 MiB; its file system is for the host to grow"),
+        "{fact}"
+    );
+    // What grew is the image of another, larger disk, and does not grow again there.
+    let mut disk = fitted(&image, 64 * MIB, &fix);
+    let same = self::gpt(&mut disk);
+    let fix = fix_up(
+        &same,
+        &Request {
+            image: Bytes(disk.len() as u64),
+            ..grown(64 * MIB)
+        },
+    );
+    let why = "it reaches the end of the disk already";
+    let stays = Growth::Stays { partition: 1, why };
+    assert_eq!(fix.unwrap().growth, Some(stays));
+}
+
+#[test]
+fn what_has_no_use_for_room_or_ends_with_a_meaning_stays_and_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let none = BTreeMap::new();
+    let asked = |arguments: &[&str]| {
+        let mut image = made(dir.path(), 32, arguments);
+        let gpt = gpt(&mut image);
+        let request = Request {
+            grow: true,
+            ..request(64 * MIB, image.len(), &[], &none)
+        };
+        let fix = fix_up(&gpt, &request).unwrap();
+        let disk = fitted(&image, 64 * MIB, &fix);
+        assert!(sgdisk(dir.path(), &disk, "-v").contains("No problems found"));
+        (fix.facts()[1].clone(), fix.growth.unwrap())
+    };
+    for (kind, word) in [
+        ("-t2:fd00", "RAID"),
+        ("-t2:bf01", "ZFS"),
+        ("-t2:a504", "ZFS"),
+        ("-t2:8200", "swap"),
+        ("-t2:ef00", "EFI"),
+        ("-t2:ef02", "boot code"),
+        ("-t2:0c01", "reserved by Windows"),
+        ("-t2:2700", "recovery"),
+    ] {
+        let (fact, growth) = asked(&["-n1:2048:+8M", "-n2:0:+8M", kind]);
+        assert!(matches!(growth, Growth::Stays { partition: 2, .. }));
+        assert!(fact.contains(word), "{kind}: {fact}");
+    }
+    let (fact, growth) = asked(&["-o"]);
+    assert_eq!(growth, Growth::NoPartition, "{fact}");
+    for kind in ["-t2:8300", "-t2:8304", "-t2:8e00", "-t2:8309", "-t2:0700"] {
+        let (_, growth) = asked(&["-n1:2048:+8M", "-n2:0:+8M", kind]);
+        assert!(
+            matches!(growth, Growth::Grown { partition: 2, .. }),
+            "{kind}"
+        );
     }
 }
 

@@ -130,6 +130,35 @@ fn a_root_that_cannot_be_told_is_none() {
 }
 
 #[test]
+fn the_last_partition_takes_the_rest_of_the_disk_where_that_is_wished() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let (path, _) = with_a_root(dir);
+    let bytes = fs::read(&path).unwrap();
+    let manifest = manifest(&bytes, 512);
+    let last = |disk: &Path| match look_at_disk(disk, 512).unwrap() {
+        Table::Gpt(gpt) => gpt.partitions().iter().map(|one| one.last).max().unwrap(),
+        other @ (Table::None | Table::Mbr) => panic!("{other:?}"),
+    };
+    let image = last(&path);
+    for grow in [false, true] {
+        let size = (bytes.len() as u64).next_multiple_of(MIB) + 40 * MIB;
+        let (disk, head) = with_the_body(dir, &bytes, size);
+        let wishes = Wishes {
+            identity: NEW,
+            grow,
+        };
+        let fitting = Fitting::prepare(&disk, &manifest, head, 512, wishes, &mut |_, _| {});
+        let facts = fitting.unwrap().write().unwrap().join("\n");
+        assert_eq!(facts.contains("is grown from"), grow, "{facts}");
+        let end = if grow { (size - MIB) / 512 - 1 } else { image };
+        assert_eq!(last(&disk), end);
+        let said = run("sgdisk", &["-v", text(&disk)]);
+        assert!(said.contains("No problems found"), "{said}");
+    }
+}
+
+#[test]
 fn other_sectors_are_refused_and_nothing_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();

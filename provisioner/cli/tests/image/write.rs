@@ -39,6 +39,30 @@ fn an_image_stands_on_a_larger_disk_whole_and_with_guids_of_its_own() {
 }
 
 #[test]
+fn the_last_partition_grows_where_it_is_asked() {
+    let world = World::new();
+    world.import_disk("d", "1");
+    let last = |disk: &str| world.tool("sgdisk", &format!("-i 2 {disk}"));
+    world.done("write d as-is.img --size 128MiB --allow-unsigned");
+    let said = last("as-is.img");
+    assert!(!said.contains("Last sector: 260095 "), "{said}");
+    let said = world.done("write d grown.img --size 128MiB --allow-unsigned --grow");
+    has(
+        &said,
+        &["partition 2 is grown from", "for the host to grow"],
+    );
+    has(&last("grown.img"), &["Last sector: 260095 "]);
+    has(
+        &world.tool("sgdisk", "-v grown.img"),
+        &["No problems found"],
+    );
+    // With the GUIDs as they are, too.
+    world.done("write d same.img --size 128MiB --allow-unsigned --grow --keep-guids");
+    has(&last("same.img"), &["Last sector: 260095 "]);
+    assert_eq!(world.guid("same.img", 2), world.guid("made.raw", 2));
+}
+
+#[test]
 fn what_cannot_stand_there_is_refused_before_anything_is_written() {
     let world = World::new();
     world.import_disk("d", "1");

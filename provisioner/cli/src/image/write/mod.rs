@@ -68,6 +68,10 @@ pub(crate) struct WriteArgs {
     /// Leave the GUIDs of disk and partitions as the image has them, so that two disks have the same.
     #[arg(long)]
     keep_guids: bool,
+    /// Let the last partition reach to the end of the disk; its file system is grown by what runs
+    /// on it.
+    #[arg(long)]
+    grow: bool,
     #[command(flatten)]
     order: order::OrderArgs,
     /// Print JSON.
@@ -97,6 +101,7 @@ pub(super) fn run(args: &WriteArgs) -> Result<End> {
         given.manifest.minimum_size,
     )?;
     onto::check(&given, &target)?;
+    onto::check_grow(args, &given, &target)?;
     let plan = order::plan(&given, &order)?;
     onto::check_names(args, &given, &target, &plan)?;
     if !args.json {

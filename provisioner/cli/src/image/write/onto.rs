@@ -18,7 +18,7 @@ use maintenance_os::image::{Moved, Options, READ_BEHIND, deploy, read_back_rest}
 use maintenance_os::whole_disk;
 use mos_core::customise::{NewFile, Order, RootPath, names_no_old_guid};
 use mos_core::guid::{Guid, Purpose};
-use mos_core::whole_disk::{Identity, Table, look};
+use mos_core::whole_disk::{Identity, Table, Wishes, look};
 use serde::Serialize;
 use std::fs::File;
 use std::io::Read as _;
@@ -128,6 +128,32 @@ fn check_whole_disk(given: &Given, target: &Target) -> Result<()> {
     }
     whole_disk::look_at_image(&mut head, &title(manifest), target.size, sector)
         .map_err(|error| refused(error.reason(&title(manifest)).seen("nothing was written")))
+}
+
+/// Whether there is a partition that can grow, where one is to, before anything is written.
+pub(super) fn check_grow(args: &WriteArgs, given: &Given, target: &Target) -> Result<()> {
+    if !args.grow {
+        return Ok(());
+    }
+    let what = if is_whole_disk(given, target) {
+        match look(&mut Head::open(given)?, given.manifest.sector_size) {
+            Ok(Table::Gpt(_)) => return Ok(()),
+            Ok(Table::None | Table::Mbr) | Err(_) => "has no GUID partition table",
+        }
+    } else {
+        "does not go onto a whole disk"
+    };
+    Err(refused(
+        Reason::new(
+            ReasonCode::PlanRefused,
+            format!(
+                "{} {what}, so that it has no last partition that could grow",
+                title(&given.manifest)
+            ),
+            "leave --grow out",
+        )
+        .seen("nothing was written"),
+    ))
 }
 
 /// Whether no file names a GUID that the disk will not have, before anything is written.
@@ -277,12 +303,16 @@ fn fit(args: &WriteArgs, given: &Given, target: &Target) -> Result<Vec<String>> 
         seed: &seed,
         serial: &name,
     });
+    let wishes = Wishes {
+        identity,
+        grow: args.grow,
+    };
     let mut progress = Progress::new("looking for names of the old GUIDs")?;
     let fitted = whole_disk::fit(
         &target.path,
         &given.manifest,
         target.sector,
-        identity,
+        wishes,
         &mut |done, total| progress.set(Bytes(done), Some(Bytes(total))),
     );
     progress.clear();
