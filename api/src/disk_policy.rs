@@ -32,6 +32,10 @@ pub struct DiskPolicy {
     /// half of the disk, whichever is less, and never less than the image needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root_size: Option<String>,
+    /// Whether the last partition of an image of a whole disk takes the rest of the OS disk. Without it: it stays as long as
+    /// in the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grow_image: Option<bool>,
     /// Rules; the first that a disk matches gives its role.
     #[serde(default, rename = "rule", skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<DiskRule>,

@@ -128,6 +128,10 @@ pub struct Plan {
     /// written, and every other disk stays as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebuild: Option<String>,
+    /// The image that lies, in whatever state, where this plan puts its own: chunks of it are looked for there before they
+    /// are asked of anybody. Each is proved, so a wrong word costs time only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<ImageRef>,
     /// What a person should know that no single disk says, a sentence each: a VHD in parts, a missing disk.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -190,12 +194,20 @@ impl DiskPlan {
         };
         let mut held = table.partitions.iter();
         held.find_map(|partition| match &partition.holds {
-            PartitionContents::WholeDisk { seed, image } => Some((table, seed, image.as_ref())),
+            PartitionContents::WholeDisk { seed, image, .. } => Some((table, seed, image.as_ref())),
             PartitionContents::Esp { .. }
             | PartitionContents::Root
             | PartitionContents::Ext4 { .. }
             | PartitionContents::Xfs { .. } => None,
         })
+    }
+
+    /// Whether this disk gets an image of a whole disk whose last partition takes the rest of the disk.
+    #[must_use]
+    pub fn grows_image(&self) -> bool {
+        let held = self.whole_disk().map(|(table, ..)| &table.partitions);
+        let mut held = held.into_iter().flatten();
+        held.any(|one| matches!(one.holds, PartitionContents::WholeDisk { grow: true, .. }))
     }
 
     /// The part that a reason about this disk names.
@@ -319,6 +331,9 @@ pub enum PartitionContents {
         /// By what the image's own table is known, so that a run that was cut is told from somebody's data.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         image: Option<ImageTable>,
+        /// Whether the image's last partition takes the rest of the disk.
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        grow: bool,
     },
     /// An ext4 volume with preallocated VHDs.
     Ext4 {

@@ -398,6 +398,7 @@ impl Job {
             files,
             confirm: &self.terms.confirm_wipe,
             rebuild,
+            host: self.host.as_deref(),
         })
     }
 

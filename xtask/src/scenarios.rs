@@ -8,6 +8,7 @@ mod breaks;
 mod clients;
 mod erase;
 mod examine;
+mod moved;
 mod own_files;
 mod power;
 mod power_cuts;
@@ -190,6 +191,7 @@ fn again(layout: &Layout) -> Result<()> {
             after.len() == before.len() && after.keys().any(|volume| volume.ends_with(&kept)),
             "volumes {after:?}"
         );
+        moved::over_the_image_before(&second, &first_plan, &plan_of(&second)?)?;
         let host = second.host.context("a Ready node has a host")?;
         ensure!(
             host.plan == plan_of_view(second.plan.as_ref())?.id,

@@ -153,6 +153,7 @@ fn planned(disks: Vec<Disk>) -> Plan {
         files: &[],
         confirm: &[],
         rebuild: None,
+        host: None,
     };
     plan(&request).unwrap_or_else(|reason| panic!("{reason}"))
 }

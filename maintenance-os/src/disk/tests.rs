@@ -218,6 +218,7 @@ fn plan_of(disk: DiskPlan) -> Plan {
         disks: vec![disk],
         files: Vec::new(),
         rebuild: None,
+        previous: None,
         notes: Vec::new(),
     };
     plan.id = Digest::of(&canonical_bytes(&plan))

@@ -88,6 +88,7 @@ fn plan(disks: &[Disk], erased: &[&str], level: EraseClass) -> Plan {
         disks: disks.iter().map(planned).collect(),
         files: Vec::new(),
         rebuild: None,
+        previous: None,
         notes: Vec::new(),
     }
 }

@@ -5,6 +5,7 @@
 //! proved, or outside the target that it is given; which target that is, the guard has decided before.
 
 mod ask;
+mod before;
 mod blocks;
 mod buffer;
 mod clock;
@@ -23,9 +24,10 @@ mod trouble;
 mod whole;
 mod write;
 
+pub use before::Before;
 pub use deploy::{Counts, Deployed, Options, deploy};
-pub use image_core::deploy::Seed;
 pub use image_core::deploy::limits::READ_BEHIND;
+pub use image_core::deploy::{Former, Seed};
 pub use prove::Proof;
 pub use read_back::{Proven, read_back, read_back_rest};
 pub use source::{

@@ -16,11 +16,33 @@ use sha2::Digest as _;
 use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
 
+/// How often the manifest of the image before is asked for: what it would save is not worth waiting for a server.
+const FORMER_ASKED_MAX: u32 = 4;
+
 /// Fetches and checks the manifest that the plan names.
 ///
 /// # Errors
 /// The image is not there, is not what the plan names, or cannot be understood.
 pub fn fetch_manifest(
+    source: &Source,
+    image: &ImageRef,
+    on: &mut dyn FnMut(Moved),
+) -> Result<Manifest, Reason> {
+    manifest_within(u32::MAX, source, image, on)
+}
+
+/// The same for the image that lay on the target before.
+pub(super) fn fetch_former(
+    source: &Source,
+    image: &ImageRef,
+    on: &mut dyn FnMut(Moved),
+) -> Result<Manifest, Reason> {
+    manifest_within(FORMER_ASKED_MAX, source, image, on)
+}
+
+/// Where the server is away, it is asked `asked_max` times.
+fn manifest_within(
+    asked_max: u32,
     source: &Source,
     image: &ImageRef,
     on: &mut dyn FnMut(Moved),
@@ -35,7 +57,7 @@ pub fn fetch_manifest(
         max: MANIFEST_NODE_MAX,
     };
     let mut bytes = Vec::new();
-    patiently(source, &question, &mut bytes, on).map_err(|stop| match stop {
+    patiently(asked_max, source, &question, &mut bytes, on).map_err(|stop| match stop {
         Stop::Corrupt(Corrupt::StoredLength { found, expected }) => ManifestError::TooLong {
             length: found,
             max: expected,
@@ -152,7 +174,7 @@ fn proved<S: Sink>(
     };
     let mut refetches = 0;
     loop {
-        let fault = match patiently(source, &question, sink, on) {
+        let fault = match patiently(u32::MAX, source, &question, sink, on) {
             Ok(()) => match proof(sink) {
                 Ok(()) => return Ok(()),
                 Err(fault) => fault,
@@ -176,8 +198,9 @@ enum Stop {
     Because(Reason),
 }
 
-/// Asks until there is an answer that is more than "not now".
+/// Asks until there is an answer that is more than "not now", or `asked_max` times; `u32::MAX` is without end.
 fn patiently(
+    asked_max: u32,
     source: &Source,
     question: &Question<'_>,
     sink: &mut dyn Sink,
@@ -185,15 +208,17 @@ fn patiently(
 ) -> Result<(), Stop> {
     let clock = Clock::start();
     let mut patience = Patience::new(seed());
+    let mut asked: u32 = 0;
     loop {
+        asked = asked.saturating_add(1);
         let trouble = match ask(source, question, sink) {
             Ok(()) => None,
             Err(Trouble::Away(said)) => {
-                on(Moved::Waiting(patience.away(
-                    clock.now(),
-                    question.what,
-                    &said,
-                )));
+                let reason = patience.away(clock.now(), question.what, &said);
+                if asked == asked_max && asked_max != u32::MAX {
+                    return Err(Stop::Because(reason));
+                }
+                on(Moved::Waiting(reason));
                 if let Some(until) = patience.until() {
                     std::thread::sleep(clock.until(until));
                 }

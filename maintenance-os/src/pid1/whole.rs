@@ -16,7 +16,7 @@ use groundstate_api::plan::{DiskPlan, Plan, TablePlan};
 use groundstate_api::{Bytes, Digest, Reason, ReasonCode};
 use mos_core::efi::{LoadOption, our_option};
 use mos_core::guid::Guid;
-use mos_core::whole_disk::{Identity, Table};
+use mos_core::whole_disk::{Identity, Table, Wishes};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -106,7 +106,7 @@ impl Workshop {
     ) -> Result<Fitting, Reason> {
         let (ours, device, manifest) = (self.clone(), device.to_path_buf(), manifest.clone());
         let (serial, seed) = (disk_plan.serial.clone(), *seed);
-        let sector = disk_plan.logical_sector;
+        let (sector, grow) = (disk_plan.logical_sector, disk_plan.grows_image());
         let limit = FILES_MAX + Duration::from_secs(manifest.size.0 / SLOWEST);
         on_os_disk(
             plan,
@@ -114,12 +114,15 @@ impl Workshop {
             "looking for names of the old GUIDs",
             move || {
                 let mut last = groundstate_api::Millis(0);
-                let identity = Identity {
-                    seed: &seed,
-                    serial: &serial,
+                let wishes = Wishes {
+                    identity: Some(Identity {
+                        seed: &seed,
+                        serial: &serial,
+                    }),
+                    grow,
                 };
                 let mut on = |done, total| ours.moved(&mut last, Bytes(done), Bytes(total));
-                Fitting::prepare(&device, &manifest, head, sector, identity, &mut on)
+                Fitting::prepare(&device, &manifest, head, sector, wishes, &mut on)
                     .map_err(|error| refused(&manifest, &error))
             },
         )

@@ -18,7 +18,7 @@ use crate::whole_disk;
 use groundstate_api::boot::{BootConfig, Firmware};
 use groundstate_api::erase::{EraseRecord, EraseReport};
 use groundstate_api::host::{HostSeed, NetworkBoot};
-use groundstate_api::image::{Blob, BootFiles, Manifest};
+use groundstate_api::image::{Blob, BootFiles, ImageRef, Manifest};
 use groundstate_api::plan::{HandOver, Plan, Step, VolumeFs};
 use groundstate_api::run::{HostCredential, HostCredentialRequest};
 use groundstate_api::{Bytes, Millis, NodeId, Reason, ReasonCode, RunId, SCHEMA, paths};
@@ -141,12 +141,24 @@ impl Workshop {
             return load_host_that_stays(plan);
         }
         let manifest = self.manifest(plan)?;
+        // A run that has begun with its image finds on the disk what it has written, and no other.
+        let before = match &plan.previous {
+            Some(previous) if !self.image_begun => self.before(plan, previous, &manifest),
+            Some(_) | None => image::Before::default(),
+        };
         if let Some((disk, ..)) = whole::planned(plan) {
             let target = whole::held(plan, disk)?;
-            return self.deploy(plan, whole_disk::body_of(&manifest), &target);
+            return self.deploy(plan, whole_disk::body_of(&manifest), &target, before);
         }
         let target = partition(plan, is_root)?;
-        self.deploy(plan, manifest, &target)
+        self.deploy(plan, manifest, &target, before)
+    }
+
+    fn before(&self, plan: &Plan, previous: &ImageRef, manifest: &Manifest) -> image::Before {
+        let image = (&plan.image, manifest);
+        image::Before::find(&self.source(), previous, image, &mut |moved| {
+            self.waits(moved)
+        })
     }
 
     fn deploy(
@@ -154,6 +166,7 @@ impl Workshop {
         plan: &Plan,
         manifest: Manifest,
         target: &Path,
+        before: image::Before,
     ) -> Result<Vec<String>, Reason> {
         let (source, manifest) = (self.source(), Arc::new(manifest));
         let room = self.open_room(plan, &manifest, target);
@@ -163,6 +176,7 @@ impl Workshop {
             let mut listener = self.listener();
             // Every byte is read back, most of them while the others are written, so that one digest is enough here.
             let options = image::Options {
+                former: before.former,
                 proof: image::Proof::Stored,
                 read_behind: Some(image::READ_BEHIND),
                 // By the plan's own table there a run that is cut is known again.
@@ -177,6 +191,7 @@ impl Workshop {
             let deployed = image::deploy(&manifest, target, sources, &options, &mut listener)?;
             *self.proven() = deployed.proven;
             let mut facts = deployed.facts;
+            facts.extend(before.fact);
             match room {
                 Ok(book) => {
                     facts.push(book.fact());

@@ -12,7 +12,8 @@ use groundstate_api::{Bytes, Digest, ReasonCode};
 use image_core::deploy::limits::HEAD;
 use image_core::manifest::{canonical, digest, parse_as};
 use maintenance_os::image::{
-    ChunkSource, Deployed, Fixed, Moved, Options, Place, Proof, SourceEntry, deploy, read_back,
+    ChunkSource, Deployed, Fixed, Former, Moved, Options, Place, Proof, SourceEntry, deploy,
+    read_back,
 };
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
@@ -230,7 +231,7 @@ fn chunks_that_moved_are_found_where_the_image_before_had_them() {
     let target = dir.path().join("target");
     std::fs::write(&target, &bytes).unwrap();
     let options = Options {
-        previous: Some(first.manifest.clone()),
+        former: Some(Former::of(&first.manifest)),
         ..Options::default()
     };
     let deployed = second.onto(&target, &options).unwrap();

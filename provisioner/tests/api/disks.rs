@@ -272,6 +272,9 @@ fn next_run_knows_every_table(world: World, mut seen: Inventory, plan: &Plan) {
     let again = plan_for(&node, &run, &seen);
     assert_eq!(again.rebuild, None);
     assert_eq!(happens(&again), ["NEW-1 wiped", "OS-1 wiped"]);
+    // The host's image lies where the next one goes, and a disk that was rebuilt has not changed that.
+    assert_eq!(again.previous.as_ref(), Some(&plan.image));
+    assert_eq!(plan.previous, None);
 }
 
 #[test]

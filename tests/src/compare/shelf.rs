@@ -227,6 +227,7 @@ fn planned(disks: &[Disk]) -> Result<Plan> {
         files: &[],
         confirm: &[],
         rebuild: None,
+        host: None,
     };
     let mut plan =
         plan(&request).map_err(|reason| anyhow::anyhow!("{}", reason.lines().join("; ")))?;

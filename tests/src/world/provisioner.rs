@@ -287,6 +287,7 @@ impl Provisioner {
             files: &[],
             confirm: &current.terms.confirm_wipe,
             rebuild: None,
+            host: None,
         })
     }
 }

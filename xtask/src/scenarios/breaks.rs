@@ -2,6 +2,7 @@
 //! An image's way onto a disk is broken by the repository, the network and the power, one after the other, and comes to its
 //! end with nothing fetched twice but what was on its way.
 
+use super::moved::{Moved, moved};
 use super::{AWAY, RUN, expect_ready, on_a_stage, plan_of, proof};
 use crate::layout::Layout;
 use anyhow::{Context as _, Result, bail, ensure};
@@ -135,18 +136,12 @@ fn standing(stage: &Stage, plan: &Plan, root_fs: &Path) -> Result<u64> {
 
 /// What was on the disk when power went was kept, and the last boot fetched every other chunk once.
 fn fetched_once(report: &NodeReport, stood: u64) -> Result<()> {
-    let facts = report.facts.iter().find(|(step, _)| *step == Step::Image);
-    let (_, facts) = facts.context("the report says nothing of the image")?;
-    let said = facts.iter().find(|fact| fact.starts_with("fetched "));
-    let said = said.with_context(|| format!("nothing is said of what was fetched: {facts:?}"))?;
-    let numbers: Vec<u64> = said
-        .split_whitespace()
-        .filter_map(|word| word.parse().ok())
-        .collect();
-    let [_, fetched, _, kept, _, in_vain] = numbers[..] else {
-        bail!("{said:?} has other numbers than were expected");
-    };
-    println!("{stood} chunks stood on the disk when power went; the next boot {said}");
+    println!("{stood} chunks stood on the disk when power went");
+    let Moved {
+        chunks_fetched: fetched,
+        chunks_kept: kept,
+        in_vain,
+    } = moved(report)?;
     ensure!(stood > CLEARED, "power went before there was anything");
     ensure!(
         kept + CLEARED >= stood,

@@ -18,6 +18,7 @@ pub mod span;
 pub mod words;
 mod zeros;
 
+pub use lead::Former;
 pub use set::ChunkSet;
 pub use span::{Chunks, Span, cut, members, span_size};
 pub use words::{Action, Event, SourceWord};
@@ -32,7 +33,6 @@ use alloc::vec::Vec;
 use back::Backs;
 use groundstate_api::image::Manifest;
 use groundstate_api::{Bytes, Millis, Reason};
-use lead::Leads;
 use limits::{HEAD, flight};
 use seed::Seeding;
 use source::{Lane, Source};
@@ -40,7 +40,7 @@ use source::{Lane, Source};
 /// Whether what stands on the target is looked at first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Seed {
-    /// As long as it pays.
+    /// As long as it pays; where the image before is known, what that one has.
     #[default]
     Auto,
     /// All of it.
@@ -57,7 +57,8 @@ pub struct Deploy<'m> {
     spans: Vec<Span>,
     works: Vec<Work>,
     seeding: Seeding,
-    leads: Leads,
+    /// The image before, where it has anything in common with this one.
+    former: Option<&'m Former>,
     backs: Backs,
     sources: Vec<Source>,
     lanes: Vec<Lane>,
@@ -158,12 +159,12 @@ enum Stage {
 }
 
 impl<'m> Deploy<'m> {
-    /// `manifest` has been checked; `previous` is the image that stood on the target, where it is known; `entropy` is for
-    /// the pauses.
+    /// `manifest` has been checked; `former` is the image that stood on the target, where it is known, and may be a wrong
+    /// guess; `entropy` is for the pauses.
     #[must_use]
     pub fn new(
         manifest: &'m Manifest,
-        previous: Option<&Manifest>,
+        former: Option<&'m Former>,
         seed: Seed,
         entropy: u64,
     ) -> Self {
@@ -184,8 +185,8 @@ impl<'m> Deploy<'m> {
             open: spans.len() - open_head,
             open_head,
             works,
-            seeding: Seeding::new(seed, previous.is_some()),
-            leads: previous.map(Leads::of).unwrap_or_default(),
+            seeding: Seeding::new(seed),
+            former: former.filter(|former| former.shares(manifest)),
             backs: Backs::default(),
             sources: Vec::new(),
             lanes: Vec::new(),
@@ -314,6 +315,9 @@ impl<'m> Deploy<'m> {
         }
         if self.stage == Stage::Ended {
             return;
+        }
+        if self.borrowing.contains(&span) {
+            self.seeding.found(proved != 0);
         }
         let part_of_head = self.stage == Stage::Head && proved != self.missing(span);
         if part_of_head && proved != 0 {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The target as a source: each chunk's place is read and proved before it is asked of anybody, as long as that pays.
+//! The target as a source: each chunk's place is read and proved before it is asked of anybody, as long as that pays. Where
+//! the image before is known, only what that one had is looked for, where it had it.
 
 use super::limits::{MISSES_MAX, PROBE_EVERY, WANTED_MAX, reading};
 use super::words::Action;
 use super::{Chunks, Deploy, Place, Seed, Shut};
 use alloc::vec::Vec;
+use groundstate_api::Bytes;
 
 /// Whether spans are read from the disk first.
 #[derive(Debug)]
@@ -15,12 +17,9 @@ pub(super) struct Seeding {
 }
 
 impl Seeding {
-    pub(super) const fn new(seed: Seed, has_previous: bool) -> Self {
+    pub(super) const fn new(seed: Seed) -> Self {
         Self {
-            seed: match seed {
-                Seed::Auto if has_previous => Seed::Always,
-                Seed::Auto | Seed::Always | Seed::Never => seed,
-            },
+            seed,
             misses: 0,
             hits: 0,
         }
@@ -43,10 +42,29 @@ impl Seeding {
         }
     }
 
+    /// Whether a place that was looked at had what was looked for.
+    pub(super) const fn found(&mut self, any: bool) {
+        if any {
+            (self.misses, self.hits) = (0, self.hits.saturating_add(1));
+        } else {
+            self.misses = self.misses.saturating_add(1);
+        }
+    }
+
     /// Whether something was found, so that more is likely to be as it should.
     pub(super) const fn has_paid(&self) -> bool {
         self.hits > 0
     }
+}
+
+/// Where a span is looked for on the disk before it is asked of a source.
+enum Look {
+    /// Where it belongs.
+    InPlace,
+    /// Where the image before had these of its chunks.
+    Elsewhere(Vec<(usize, Bytes)>),
+    /// Nowhere.
+    Nowhere,
 }
 
 impl Deploy<'_> {
@@ -63,23 +81,68 @@ impl Deploy<'_> {
                 if !self.begin_zeros(at, out) {
                     return;
                 }
-            } else if self.seeding.reads(at) && !self.works.get(at).is_some_and(|one| one.looked) {
-                if self.reading >= reading_max {
-                    return;
-                }
-                self.reading += 1;
-                if let Some((work, _)) = self.work(at) {
-                    work.place = Place::Reading;
-                }
-                out.push(Action::Read { span: at });
             } else {
-                if self.wanted.len() >= WANTED_MAX {
-                    return;
+                let look = self.first_look(at);
+                if !matches!(look, Look::Nowhere) {
+                    if self.reading >= reading_max {
+                        return;
+                    }
+                    self.reading += 1;
                 }
-                self.want(at);
+                match look {
+                    Look::InPlace => {
+                        if let Some((work, _)) = self.work(at) {
+                            work.place = Place::Reading;
+                        }
+                        out.push(Action::Read { span: at });
+                    }
+                    Look::Elsewhere(from) => self.borrow(at, from, out),
+                    Look::Nowhere if self.wanted.len() >= WANTED_MAX => return,
+                    Look::Nowhere => self.want(at),
+                }
             }
             self.next += 1;
         }
+    }
+
+    fn first_look(&self, at: usize) -> Look {
+        let (Some(work), Some(span)) = (self.works.get(at), self.spans.get(at)) else {
+            return Look::Nowhere;
+        };
+        if work.looked || !self.seeding.reads(at) {
+            return Look::Nowhere;
+        }
+        let former = match self.former {
+            Some(former) if self.seeding.seed == Seed::Auto => former,
+            Some(_) | None => return Look::InPlace,
+        };
+        if former.in_place(self.manifest, *span) != 0 {
+            return Look::InPlace;
+        }
+        let elsewhere = self.elsewhere(at);
+        if elsewhere.is_empty() {
+            Look::Nowhere
+        } else {
+            Look::Elsewhere(elsewhere)
+        }
+    }
+
+    /// Where the image before had what is missing of a span. The head is written last, when nothing of that stands there.
+    fn elsewhere(&self, at: usize) -> Vec<(usize, Bytes)> {
+        match (self.former, self.works.get(at), self.spans.get(at)) {
+            (Some(former), Some(work), Some(span)) if !work.head => {
+                former.find(self.manifest, *span, work.missing)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn borrow(&mut self, span: usize, from: Vec<(usize, Bytes)>, out: &mut Vec<Action>) {
+        if let Some((work, _)) = self.work(span) {
+            work.place = Place::Here;
+        }
+        self.borrowing.insert(span);
+        out.push(Action::Borrow { span, from });
     }
 
     /// A span was read from the disk.
@@ -100,18 +163,12 @@ impl Deploy<'_> {
             work.missing = place.all();
         }
         let missing = work.missing;
-        let leads = if missing == 0 || is_head {
-            Vec::new()
-        } else {
-            self.leads.find(self.manifest, place, missing)
-        };
-        if leads.is_empty() {
+        let elsewhere = self.elsewhere(span);
+        if elsewhere.is_empty() {
             self.reading = self.reading.saturating_sub(1);
         }
-        if kept == 0 {
-            self.seeding.misses = self.seeding.misses.saturating_add(1);
-        } else {
-            (self.seeding.misses, self.seeding.hits) = (0, self.seeding.hits + 1);
+        self.seeding.found(kept != 0);
+        if kept != 0 {
             if span.is_multiple_of(PROBE_EVERY) {
                 self.look_around(span);
             }
@@ -128,14 +185,10 @@ impl Deploy<'_> {
             }
             return;
         }
-        if leads.is_empty() {
+        if elsewhere.is_empty() {
             self.want(span);
         } else {
-            if let Some((work, _)) = self.work(span) {
-                work.place = Place::Here;
-            }
-            self.borrowing.insert(span);
-            out.push(Action::Borrow { span, from: leads });
+            self.borrow(span, elsewhere, out);
         }
     }
 

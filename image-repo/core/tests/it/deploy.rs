@@ -2,6 +2,7 @@
 //! The deploy in a simulated world: sources that lie, stall, die and return, a disk that remembers what was asked of it.
 
 use crate::behind::Behind;
+use crate::former::Before;
 use groundstate_api::image::{Chunk, Manifest};
 use groundstate_api::{Bytes, Digest, Millis, Reason, ReasonCode};
 use image_core::deploy::limits::{FLIGHT_MAX, HEAD, RATE_OVER};
@@ -39,7 +40,7 @@ pub(crate) struct World<'m> {
     head_is_clear: bool,
     flushed: bool,
     names: Vec<String>,
-    gets: Vec<(String, usize)>,
+    pub(crate) gets: Vec<(String, usize)>,
     arrived: BTreeMap<(usize, usize), Chunks>,
     lies: BTreeSet<(usize, usize)>,
     waits: Vec<Reason>,
@@ -47,12 +48,13 @@ pub(crate) struct World<'m> {
     dropped: Vec<(String, Reason)>,
     returned: Vec<String>,
     writes: usize,
-    reads: usize,
+    pub(crate) reads: usize,
     events: VecDeque<Event>,
     end: Option<Result<(), Reason>>,
     done: u64,
     kept: u64,
     pub(crate) behind: Behind,
+    pub(crate) before: Before,
 }
 
 pub(crate) fn word(name: &str, last: bool) -> SourceWord {
@@ -71,6 +73,7 @@ pub(crate) struct Case<'m> {
     seed: Seed,
     pub(crate) words: Vec<SourceWord>,
     pub(crate) behind: Behind,
+    pub(crate) before: Before,
 }
 
 impl<'m> Case<'m> {
@@ -78,6 +81,7 @@ impl<'m> Case<'m> {
         Self {
             manifest,
             behind: Behind::default(),
+            before: Before::default(),
             disk: BTreeSet::new(),
             zeros: false,
             seed: Seed::Auto,
@@ -87,7 +91,8 @@ impl<'m> Case<'m> {
 
     /// Runs to the end. `does(source, question number)` says what a source does.
     pub(crate) fn run(self, mut does: impl FnMut(&str, usize) -> Does) -> World<'m> {
-        let mut deploy = Deploy::new(self.manifest, None, self.seed, 7);
+        let former = self.before.former.clone();
+        let mut deploy = Deploy::new(self.manifest, former.as_ref(), self.seed, 7);
         if let Some(behind) = self.behind.bytes {
             deploy = deploy.reading_back(behind);
         }
@@ -114,6 +119,7 @@ impl<'m> Case<'m> {
             done: 0,
             kept: 0,
             behind: self.behind,
+            before: self.before,
         };
         for _ in 0..1_000_000 {
             if world.end.is_some() {
@@ -149,7 +155,10 @@ impl World<'_> {
                 assert_eq!(lane, self.names.len());
                 self.names.push(source);
             }
-            Action::Break { .. } | Action::Close { .. } | Action::OnDisk { .. } => {}
+            Action::Break { .. }
+            | Action::Close { .. }
+            | Action::OnDisk { .. }
+            | Action::Forget { .. } => {}
             Action::Read { span } => {
                 self.reads += 1;
                 let place = self.spans[span];
@@ -158,7 +167,7 @@ impl World<'_> {
                 let kept = kept.fold(0, |all, index| all | bit(place, index));
                 self.events.push_back(Event::Read { span, kept });
             }
-            Action::Borrow { .. } => unreachable!("no image is known to have stood here"),
+            Action::Borrow { span, from } => self.borrow(span, &from),
             Action::Look { span, .. } => {
                 self.events.push_back(Event::Looked { span, clear: zeros });
             }
@@ -167,10 +176,10 @@ impl World<'_> {
             Action::Discard { lane, span } => {
                 self.arrived.remove(&(lane, span));
             }
-            Action::Forget { .. } => {}
             Action::Shut => {
                 assert!(!self.head_is_clear, "once is enough");
                 self.head_is_clear = true;
+                self.before.gone(0, HEAD.0);
                 let head = self.manifest.chunks.iter().zip(0..);
                 for (_, index) in head.filter(|(chunk, _)| chunk.offset < HEAD) {
                     self.disk.remove(&index);
@@ -181,6 +190,7 @@ impl World<'_> {
             Action::Clear { span, from, to, .. } => {
                 assert!(self.head_is_clear, "zeros before the head was cleared");
                 self.zeros.insert(from.0, to.0);
+                self.before.gone(from.0, to.0);
                 self.events.push_back(Event::Wrote { span });
             }
             Action::Settle => self.behind.settle(&mut self.events),
@@ -207,6 +217,12 @@ impl World<'_> {
             Action::Done => self.end = Some(Ok(())),
             Action::Fail(reason) => self.end = Some(Err(reason)),
         }
+    }
+
+    fn borrow(&mut self, span: usize, from: &[(usize, Bytes)]) {
+        let place = (span, self.spans[span]);
+        let borrowed = self.before.borrow(self.manifest, place, from);
+        self.events.push_back(borrowed);
     }
 
     fn get(
@@ -285,7 +301,11 @@ impl World<'_> {
             );
         }
         self.writes += 1;
-        self.disk.extend(members(place, chunks));
+        for index in members(place, chunks) {
+            let row = &self.manifest.chunks[index];
+            self.before.gone(row.offset.0, row.offset.0 + row.length.0);
+            self.disk.insert(index);
+        }
         self.events.push_back(Event::Wrote { span });
     }
 

@@ -5,4 +5,5 @@
 mod admission;
 mod behind;
 mod deploy;
+mod former;
 mod manifest;

@@ -129,6 +129,7 @@ fn plan() -> Box<Plan> {
         disks: Vec::new(),
         files: Vec::new(),
         rebuild: None,
+        previous: None,
         notes: Vec::new(),
     })
 }

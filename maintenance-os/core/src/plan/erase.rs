@@ -63,6 +63,7 @@ pub fn plan_erase(request: &PlanRequest<'_>, erase: &EraseTerms) -> Result<Plan,
         disks,
         files: Vec::new(),
         rebuild: None,
+        previous: None,
         notes: Vec::new(),
     };
     plan.id = identity::of(&plan);

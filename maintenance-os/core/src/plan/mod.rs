@@ -12,6 +12,7 @@ mod identity;
 mod layout;
 mod picture;
 mod preview;
+mod previous;
 mod rebuild;
 mod render;
 mod rules;
@@ -78,6 +79,8 @@ pub struct PlanRequest<'a> {
     pub confirm: &'a [String],
     /// The one disk that is to be made anew, where the run is for that only.
     pub rebuild: Option<Rebuild<'a>>,
+    /// The plan of the host that is on the disks, where there is one.
+    pub host: Option<&'a Plan>,
 }
 
 /// Writes the plan.
@@ -136,6 +139,7 @@ fn draft(request: &PlanRequest<'_>) -> Result<Draft, Reason> {
         consent::unconfirmed(request, &terms, disk)
     });
     let needs_confirm = needs_confirm.collect();
+    let previous = previous::image(request, &disks);
     let mut plan = Plan {
         schema: SCHEMA,
         id: identity::blank(),
@@ -156,6 +160,7 @@ fn draft(request: &PlanRequest<'_>) -> Result<Draft, Reason> {
             .rebuild
             .as_ref()
             .map(|rebuild| rebuild.serial.to_string()),
+        previous,
         notes,
     };
     plan.id = identity::of(&plan);
@@ -333,7 +338,7 @@ fn plan_disk(
     let action = match role {
         Role::Spare | Role::Keep | Role::Refuse => DiskAction::LeaveAlone,
         Role::Os if let Some(whole) = &request.image.whole => {
-            wipe(disk, whole::table(request, whole, disk)?)
+            wipe(disk, whole::table(request, terms, whole, disk)?)
         }
         Role::Os => match choice.beside_os(request, disk)? {
             Some(table) => renew(disk, table),

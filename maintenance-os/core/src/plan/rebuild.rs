@@ -183,7 +183,7 @@ fn stays(host: &Plan, disk: &Disk) -> Result<DiskPlan, Reason> {
     Ok(disk_plan(disk, role, because, action))
 }
 
-fn table_of(planned: &DiskPlan) -> Option<&TablePlan> {
+pub(super) fn table_of(planned: &DiskPlan) -> Option<&TablePlan> {
     match &planned.action {
         DiskAction::Wipe { table, .. }
         | DiskAction::Renew { table, .. }

@@ -40,6 +40,14 @@ pub fn render(plan: &Plan) -> String {
         },
         plan.image.manifest.short()
     ));
+    if let Some(previous) = &plan.previous {
+        lines.push(format!(
+            "  before    {} {} lies there, manifest {}: its chunks are looked for on the disk",
+            previous.name,
+            previous.version,
+            previous.manifest.short()
+        ));
+    }
     lines.push(format!(
         "  hand-over {hand_over}, boots from {}",
         plan.boot_mac
@@ -126,8 +134,15 @@ fn partition_lines(partitions: &[PartitionPlan], lines: &mut Vec<String>) {
                 format!("FAT32 \"{label}\" {high:04X}-{low:04X}")
             }
             PartitionContents::Root => "the image's root file system".to_string(),
-            PartitionContents::WholeDisk { .. } => {
-                "the image of a whole disk, whose own partition table replaces this one".to_string()
+            PartitionContents::WholeDisk { grow, .. } => {
+                let rest = if *grow {
+                    "; its last partition takes the rest of the disk"
+                } else {
+                    ""
+                };
+                format!(
+                    "the image of a whole disk, whose own partition table replaces this one{rest}"
+                )
             }
             PartitionContents::Ext4 {
                 label, mount_point, ..

@@ -20,6 +20,7 @@ pub(super) struct Terms<'a> {
     pub(super) missing_data_disks: u16,
     pub(super) data_on_os_disk: DataOnOs,
     pub(super) root_size: Option<Bytes>,
+    pub(super) grow_image: bool,
     rules: Vec<Rule<'a>>,
 }
 
@@ -55,6 +56,7 @@ impl<'a> Terms<'a> {
                 .or(site.data_on_os_disk)
                 .unwrap_or_default(),
             root_size,
+            grow_image: ours.grow_image.or(site.grow_image).unwrap_or_default(),
             rules,
         })
     }

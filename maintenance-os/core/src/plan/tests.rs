@@ -18,6 +18,7 @@ mod ext4;
 mod laws;
 mod policy;
 mod preview;
+mod previous;
 mod rebuild;
 mod refused;
 mod roles;
@@ -130,6 +131,7 @@ impl Case {
             files: &[],
             confirm: &self.confirm,
             rebuild: None,
+            host: None,
         }
     }
 

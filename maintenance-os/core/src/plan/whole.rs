@@ -11,7 +11,7 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use groundstate_api::disk_policy::DataOnOs;
-use groundstate_api::image::{BootEntry, ImageRef, RequiredFirmware, WholeDisk};
+use groundstate_api::image::{BootEntry, ImageRef, ImageTable, RequiredFirmware, WholeDisk};
 use groundstate_api::inventory::Disk;
 use groundstate_api::limits::ALIGNMENT;
 use groundstate_api::plan::{HandOver, PartitionContents, PartitionPlan, TablePlan};
@@ -123,12 +123,22 @@ pub(super) fn check_terms(
             path: "policy.disks.data_on_os_disk".to_string(),
         }));
     }
+    if terms.grow_image && !request.image.whole.as_ref().is_some_and(can_grow) {
+        notes.push(
+            "grow_image is not used: the image has a DOS table, which is left as it is".to_string(),
+        );
+    }
     if terms.root_size.is_some() {
         notes.push(
             "root_size is not used: the image of a whole disk has its own partitions".to_string(),
         );
     }
     Ok(())
+}
+
+/// Whether the image has a table in which a partition can grow. What is not known shows when it is written.
+const fn can_grow(whole: &WholeDisk) -> bool {
+    !matches!(whole.table, Some(ImageTable::Dos { .. }))
 }
 
 /// Whether the image fits this disk.
@@ -170,6 +180,7 @@ pub(super) fn check_disk(image: &ImageRef, whole: &WholeDisk, disk: &Disk) -> Re
 /// What the disk carries while the image is written to it: a table with a GUID of ours, and nothing that starts.
 pub(super) fn table(
     request: &PlanRequest<'_>,
+    terms: &Terms<'_>,
     whole: &WholeDisk,
     disk: &Disk,
 ) -> Result<TablePlan, Reason> {
@@ -198,6 +209,7 @@ pub(super) fn table(
             holds: PartitionContents::WholeDisk {
                 seed: request.seed,
                 image: whole.table.clone(),
+                grow: terms.grow_image && can_grow(whole),
             },
         }]),
     })

@@ -120,6 +120,7 @@ fn planned_layout(disks: Vec<Disk>, fs: VolumeFs, (format, kind): (VhdFormat, Vh
         files: &[],
         confirm: &[],
         rebuild: None,
+        host: None,
     };
     plan(&request).unwrap()
 }

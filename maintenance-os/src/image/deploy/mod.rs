@@ -23,7 +23,7 @@ use crate::medium::Access;
 use groundstate_api::image::Manifest;
 use groundstate_api::{Bytes, Millis, Reason};
 use image_core::deploy::limits::flight;
-use image_core::deploy::{self, Chunks, Event, Seed, SourceWord, Span, span_size};
+use image_core::deploy::{self, Chunks, Event, Former, Seed, SourceWord, Span, span_size};
 use image_core::manifest::{check, title};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -40,8 +40,9 @@ const BOOK_EVERY: Duration = Duration::from_secs(1);
 /// How a deploy is to go.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The image that stood on the target, where it is known: chunks that moved are looked for at its places.
-    pub previous: Option<Manifest>,
+    /// The image that stood on the target, where it is known: its chunks are looked for where it had them, and nothing else
+    /// is. A wrong guess costs time only.
+    pub former: Option<Former>,
     /// Whether what stands on the target is looked at first.
     pub seed: Seed,
     /// What a chunk's bytes are proved by before they are written.
@@ -152,8 +153,12 @@ pub(in crate::image) fn deploy_within(
 }
 
 /// What decides, reading back on the way where that is wanted and the target allows it.
-fn decides<'m>(manifest: &'m Manifest, options: &Options, target: &Target) -> deploy::Deploy<'m> {
-    let machine = deploy::Deploy::new(manifest, options.previous.as_ref(), options.seed, seed());
+fn decides<'m>(
+    manifest: &'m Manifest,
+    options: &'m Options,
+    target: &Target,
+) -> deploy::Deploy<'m> {
+    let machine = deploy::Deploy::new(manifest, options.former.as_ref(), options.seed, seed());
     let reads = !options.nowhere && target.reads_while_it_writes();
     match options.read_behind.filter(|_| reads) {
         Some(behind) => machine.reading_back(behind),

@@ -126,6 +126,7 @@ pub(crate) fn plan(run: &RunId) -> Plan {
         disks: vec![],
         files: Vec::new(),
         rebuild: None,
+        previous: None,
         notes: vec![],
     }
 }

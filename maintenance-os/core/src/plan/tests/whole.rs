@@ -87,6 +87,36 @@ fn the_os_disk_takes_the_image_whole_and_the_others_are_laid_out_as_ever() {
 }
 
 #[test]
+fn the_last_partition_takes_the_rest_of_the_disk_where_the_site_says_so() {
+    let grows = |case: &Case| os(&case.plan().unwrap()).grows_image();
+    let mut case = case();
+    assert!(!grows(&case));
+    let text = String::from_utf8(canonical_bytes(&case.plan().unwrap())).unwrap();
+    assert!(!text.contains("grow"), "plans of before read as they did");
+    case.policy.disks.grow_image = Some(true);
+    assert!(grows(&case));
+    let plan = case.plan().unwrap();
+    assert!(render(&plan).contains("its last partition takes the rest of the disk"));
+    assert!(verify(&plan));
+    let text = serde_json::to_string(&plan).unwrap();
+    assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
+    case.node.disks.grow_image = Some(false);
+    assert!(!grows(&case), "the node's word counts before the policy's");
+    case.node.disks.grow_image = None;
+    let dos = ImageTable::Dos {
+        first_sector: Digest::of(b"first"),
+    };
+    whole(&mut case).table = Some(dos);
+    let plan = case.plan().unwrap();
+    assert!(!os(&plan).grows_image());
+    assert!(
+        plan.notes.iter().any(|note| note.contains("DOS table")),
+        "{:?}",
+        plan.notes
+    );
+}
+
+#[test]
 fn what_would_not_start_is_refused_by_name() {
     let mut bios = case();
     bios.inventory.system.uefi = false;

@@ -68,6 +68,7 @@ fn table(kind: Kind, bytes: &[u8]) -> TablePlan {
     let holds = PartitionContents::WholeDisk {
         seed: SEED,
         image: Some(image),
+        grow: false,
     };
     TablePlan {
         disk_guid: Guid::derived(&SEED, "S-1", Purpose::Disk).upper(),
