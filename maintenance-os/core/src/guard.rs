@@ -533,7 +533,18 @@ mod tests {
             "md0 holds sda1".to_string(),
         ];
         let (code, seen) = refused(|disk| disk.attachment.used_by.clone_from(&used));
-        assert_eq!((code, seen), (ReasonCode::DiskInUse, used));
+        assert_eq!((code, seen), (ReasonCode::DiskInUse, used.clone()));
+        // A run is ordered again on a node; who writes by hand has none.
+        let (plan, mut seen) = case();
+        seen[1].attachment.used_by.clone_from(&used);
+        let on_node = guard(&plan, &seen, Some(plan.machine)).unwrap_err();
+        let by_hand = fit_to_write(&seen[1], &seen).unwrap_err();
+        assert!(on_node.next_step.ends_with("then order the run again."));
+        assert!(
+            by_hand.next_step.starts_with("Unmount it")
+                && by_hand.next_step.ends_with("then write again."),
+            "{by_hand}"
+        );
     }
 
     #[test]
