@@ -11,6 +11,9 @@ pub enum EngineError {
     /// SQLite.
     #[error("{0}")]
     Sqlite(#[from] rusqlite::Error),
+    /// The file of the journal is not there and cannot be made.
+    #[error("the file cannot be made: {0}")]
+    File(#[from] std::io::Error),
     /// etcd answered that it would not.
     #[error("etcd at {endpoint} refuses {call}: {said}")]
     EtcdRefuses {
@@ -235,6 +238,7 @@ impl JournalError {
             Self::Shared(one) => one.is_uncertain(),
             Self::Write(
                 EngineError::EtcdRefuses { .. }
+                | EngineError::File(_)
                 | EngineError::EtcdFile { .. }
                 | EngineError::EtcdCertificate { .. }
                 | EngineError::EtcdOurCertificate { .. }

@@ -8,6 +8,9 @@ use crate::{Election, Journal, Reader};
 use groundstate_api::event::Event;
 use groundstate_api::{Millis, NodeId, RunId};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -65,7 +68,8 @@ pub struct SqliteJournal {
 }
 
 impl SqliteJournal {
-    /// Opens the journal, and makes it where there is none.
+    /// Opens the journal, and makes it where there is none, for its owner alone: the texts of the site that are placed on hosts
+    /// are in it.
     ///
     /// # Errors
     /// Where the file cannot be used, or a newer version wrote it.
@@ -74,6 +78,10 @@ impl SqliteJournal {
             place: path.display().to_string(),
             source: source.into(),
         };
+        make_private(path).map_err(|source| JournalError::Open {
+            place: path.display().to_string(),
+            source: source.into(),
+        })?;
         let db = Connection::open(path).map_err(open)?;
         db.busy_timeout(BUSY).map_err(open)?;
         db.pragma_update(None, "journal_mode", "WAL")
@@ -99,6 +107,16 @@ impl SqliteJournal {
             db,
             path: path.to_owned(),
         })
+    }
+}
+
+/// An empty file is a new journal to SQLite, which gives the files beside it the same rights.
+fn make_private(path: &Path) -> io::Result<()> {
+    let mut open = OpenOptions::new();
+    match open.write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -448,6 +466,34 @@ impl Journal for SqliteJournal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_new_journal_is_its_owners_alone_with_all_files_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = SqliteJournal::open(&dir.path().join("journal.db")).unwrap();
+        journal.put_document("k", b"a password").unwrap();
+        let mut names = Vec::new();
+        for file in std::fs::read_dir(dir.path()).unwrap() {
+            let file = file.unwrap();
+            let mode = file.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{:?}", file.path());
+            names.push(file.file_name().into_string().unwrap());
+        }
+        names.sort();
+        assert_eq!(names, ["journal.db", "journal.db-shm", "journal.db-wal"]);
+    }
+
+    #[test]
+    fn a_journal_that_cannot_be_made_says_where_and_why() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("none/journal.db");
+        let said = SqliteJournal::open(&path).unwrap_err().to_string();
+        assert!(
+            said.contains("none/journal.db cannot be opened: the file cannot be made: "),
+            "{said}"
+        );
+    }
 
     #[test]
     fn orders_are_found_by_an_index_and_not_by_looking_at_every_event() {
