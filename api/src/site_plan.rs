@@ -15,8 +15,8 @@ pub struct SitePlan {
     pub from: u64,
     /// The changes, by resource.
     pub changes: Vec<SiteChange>,
-    /// What does not stand in the way and will be missed: credentials that the site names and that cannot be used. Never what
-    /// they hold.
+    /// What does not stand in the way and will be missed: credentials that the site names and that cannot be used, never what
+    /// they hold; the image, where the repository has none of the name, or its channel cannot be followed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Reason>,
 }

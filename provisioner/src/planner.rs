@@ -299,7 +299,7 @@ pub(crate) fn image_of(
         Reason::new(
             ReasonCode::ImageMissing,
             format!("the repository has no image {name:?}"),
-            "import it: groundstate image import --name NAME ..., then order again",
+            format!("import it: groundstate image import --name {name} ..., then order again"),
         )
         .about(Part::Image {
             image: name.clone(),

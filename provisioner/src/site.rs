@@ -3,11 +3,13 @@
 
 mod credentials;
 mod drift;
+mod images;
 mod lax;
 mod machines;
 mod read;
 
 pub use credentials::unusable as unusable_credentials;
+pub use images::unusable as unusable_image;
 pub use read::{FAULTS_MAX, Kinds, read};
 
 use crate::api::Refusal;

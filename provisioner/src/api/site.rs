@@ -81,14 +81,16 @@ async fn put(
         if query.dry_run {
             let version = ours.site_version();
             fits(expected.as_ref(), version)?;
-            let plan = ours.site_plan(&site)?;
+            let mut plan = ours.site_plan(&site)?;
+            plan.warnings.extend(ours.image_missed(&site));
             return Ok(answer(plan, version));
         }
         ours.has_files_of(&site)?;
-        let plan = ours.change_site(&by, |_, version| {
+        let mut plan = ours.change_site(&by, |_, version| {
             fits(expected.as_ref(), version)?;
             Ok(site)
         })?;
+        plan.warnings.extend(ours.image_missed(&ours.site()));
         let version = ours.site_version();
         Ok(answer(plan, version))
     })

@@ -223,3 +223,29 @@ fn drift_names_what_the_machine_is_and_the_site_is_not() {
     assert_eq!(first["node"], "node-1", "{drift}");
     assert!(first["what"].as_str().unwrap().contains("Z9"), "{drift}");
 }
+
+#[test]
+fn an_image_that_no_run_would_get_is_told_by_a_plan_and_by_an_apply_and_stands_in_nobodys_way() {
+    let world = World::new();
+    let admin = world.operator();
+    for (image, wants) in [
+        ("nope", "groundstate image import --name nope"),
+        ("nope@stable", "nope@stable is not deployed"),
+    ] {
+        let mut after = site();
+        after.policy.image = image.to_owned();
+        let planned: SitePlan = admin.put("/v1/site?dry_run=true", None, &after).read();
+        let [told] = &planned.warnings[..] else {
+            panic!("{image}: {:?}", planned.warnings)
+        };
+        let said = told.to_string();
+        for wants in [wants, "policy.image: runs are held for it"] {
+            assert!(said.contains(wants), "{wants}: {said}");
+        }
+        let tag = admin.get("/v1/site").tag;
+        let done: SitePlan = admin.put("/v1/site", tag.as_deref(), &after).read();
+        assert_eq!(done.warnings, planned.warnings);
+    }
+    let planned: SitePlan = admin.put("/v1/site?dry_run=true", None, &site()).read();
+    assert_eq!(planned.warnings, []);
+}
