@@ -61,11 +61,11 @@ pub struct GcReport {
     pub removed_others: u64,
     /// Bytes that are free now.
     pub freed: Bytes,
-    /// Manifests that stay.
+    /// Manifests that stay because something names or leases them.
     pub live_manifests: u64,
-    /// Chunks that stay because a manifest names them.
+    /// Chunks that stay because such a manifest names them.
     pub live_chunks: u64,
-    /// Files that nobody names and that are too young to be removed.
+    /// Files that stay only for the grace time: manifests without a name, what they alone name, and what nothing names.
     pub young: u64,
 }
 
@@ -77,11 +77,35 @@ struct Live {
     blobs: HashSet<Digest>,
 }
 
+impl Live {
+    /// All that this manifest names is live.
+    fn keep(&mut self, repository: &Repository, digest: &Digest) -> Result<(), RepoError> {
+        let manifest = repository.manifest(digest)?;
+        let files = manifest.boot_files();
+        let blobs = files.map(|files| [files.kernel, files.initrd, files.boot_loader]);
+        let blobs = blobs.iter().flatten().map(|blob| blob.digest);
+        self.blobs.extend(blobs);
+        let chunks = manifest.chunks.iter().map(|chunk| chunk.digest);
+        self.chunks.extend(chunks);
+        self.manifests.insert(*digest);
+        Ok(())
+    }
+
+    const fn of(&self, kind: Kind) -> &HashSet<Digest> {
+        match kind {
+            Kind::Chunk => &self.chunks,
+            Kind::Blob | Kind::Manifest => &self.blobs,
+        }
+    }
+}
+
 /// One run.
 struct Sweep<'a> {
     repository: &'a Repository,
     rules: GcRules,
     live: Live,
+    /// What manifests without a name name that are young yet.
+    waits: Live,
     report: GcReport,
 }
 
@@ -97,6 +121,7 @@ impl Repository {
             repository: self,
             rules: *rules,
             live: Live::default(),
+            waits: Live::default(),
             report: GcReport {
                 dry_run: rules.dry_run,
                 ..GcReport::default()
@@ -131,11 +156,11 @@ impl Sweep<'_> {
             // The rules take names away now: what they named becomes unused now, too.
             let is_young = unnamed.contains(digest) || !is_older(path, self.rules.grace);
             if named.contains(digest) || roots.contains(digest) {
-                self.keep(digest)?;
+                self.live.keep(self.repository, digest)?;
             } else if is_young && self.rules.grace > Duration::ZERO {
-                match self.keep(digest) {
+                match self.waits.keep(self.repository, digest) {
                     // Torn, and of no name: nobody can be fetching that image.
-                    Err(RepoError::Manifest(_)) => self.report.young += 1,
+                    Err(RepoError::Manifest(_)) => {}
                     other => other?,
                 }
             }
@@ -170,19 +195,6 @@ impl Sweep<'_> {
         })
     }
 
-    /// All that this manifest names is live.
-    fn keep(&mut self, digest: &Digest) -> Result<(), RepoError> {
-        let manifest = self.repository.manifest(digest)?;
-        let files = manifest.boot_files();
-        let blobs = files.map(|files| [files.kernel, files.initrd, files.boot_loader]);
-        let blobs = blobs.iter().flatten().map(|blob| blob.digest);
-        self.live.blobs.extend(blobs);
-        let chunks = manifest.chunks.iter().map(|chunk| chunk.digest);
-        self.live.chunks.extend(chunks);
-        self.live.manifests.insert(*digest);
-        Ok(())
-    }
-
     fn names(&mut self, surplus: &[Entry]) -> Result<(), RepoError> {
         for entry in surplus {
             let title = format!("{} {}", entry.name, entry.version);
@@ -199,8 +211,10 @@ impl Sweep<'_> {
     fn manifests(&mut self) -> Result<(), RepoError> {
         let mut gone = Vec::new();
         self.repository.store.each(Kind::Manifest, &mut |path| {
-            let is_live = digest_of(path).is_none_or(|d| self.live.manifests.contains(&d));
-            if !is_live {
+            let digest = digest_of(path);
+            if digest.is_some_and(|digest| self.waits.manifests.contains(&digest)) {
+                self.report.young += 1;
+            } else if digest.is_some_and(|digest| !self.live.manifests.contains(&digest)) {
                 gone.push(path.to_path_buf());
             }
             Ok(())
@@ -218,17 +232,13 @@ impl Sweep<'_> {
     fn files(&mut self, kind: Kind) -> Result<(), RepoError> {
         let repository = self.repository;
         repository.store.each(kind, &mut |path| {
-            let live = match kind {
-                Kind::Chunk => &self.live.chunks,
-                Kind::Blob | Kind::Manifest => &self.live.blobs,
-            };
             // What has no digest for a name is not ours to remove; fsck names it.
             let Some(digest) = digest_of(path) else {
                 return Ok(());
             };
-            if live.contains(&digest) {
+            if self.live.of(kind).contains(&digest) {
                 self.report.live_chunks += u64::from(kind == Kind::Chunk);
-            } else if !is_older(path, self.rules.grace) {
+            } else if self.waits.of(kind).contains(&digest) || !is_older(path, self.rules.grace) {
                 self.report.young += 1;
             } else if self.take(path)? {
                 match kind {
@@ -249,7 +259,10 @@ impl Sweep<'_> {
             Ok(())
         })?;
         for path in children(&store.dir().join("damaged"))? {
-            if digest_of(&path).is_some_and(|digest| !self.live.chunks.contains(&digest)) {
+            let needed = |digest: Digest| {
+                self.live.chunks.contains(&digest) || self.waits.chunks.contains(&digest)
+            };
+            if digest_of(&path).is_some_and(|digest| !needed(digest)) {
                 gone.push(path);
             }
         }

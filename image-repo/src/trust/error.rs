@@ -128,7 +128,7 @@ impl TrustFault {
         move |source| Self::File { done, path, source }
     }
 
-    /// The same for people: why `image` is not deployed, and what to do.
+    /// The same for people: why `image` is not believed, and so not deployed, and what to do.
     #[must_use]
     pub fn reason(&self, image: &str) -> Reason {
         let about = |digest: Option<&Digest>| Part::Image {
@@ -138,7 +138,7 @@ impl TrustFault {
         let untrusted = |next: &str| {
             Reason::new(
                 ReasonCode::ImageUntrusted,
-                format!("{image} is not deployed: {self}"),
+                format!("{image} is not believed: {self}"),
                 next,
             )
             .about(about(None))
@@ -147,7 +147,7 @@ impl TrustFault {
         match self {
             Self::Refused(error) => error.reason(image),
             Self::NoRoot { .. } => untrusted(
-                "pin the site's trust root: groundstate image trust pin FILE, or [policy] trust_root in the site file",
+                "where the site has a trust root, pin it: groundstate image trust pin FILE, or [policy] trust_root in the site file; where it has none, make it: groundstate image trust init --key PUB",
             ),
             Self::Repository(RepoError::NoSuchManifest { digest, .. }) => Reason::new(
                 ReasonCode::ImageMissing,

@@ -27,6 +27,9 @@ fn what_no_image_needs_is_removed_and_nothing_else() {
     // Who fetches it now can finish.
     let kept = repository.gc(&GcRules::default()).unwrap();
     assert_eq!((kept.removed_manifests, kept.removed_chunks), (0, 0));
+    // What stays for the grace time alone is no more in use: the manifest, and the chunk that only it names.
+    assert_eq!((kept.live_manifests, kept.live_chunks), (1, 3));
+    assert_eq!(kept.young, 2);
     assert_eq!(read_back(&repository, &one), disk(&[1, 2, 3]));
     let before = files(dir.path());
     let dry = repository

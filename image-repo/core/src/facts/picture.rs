@@ -43,7 +43,10 @@ impl ImageFacts {
         let machine = self.machine.map(|machine| machine.to_string());
         let machine = machine.unwrap_or_else(|| "nothing in it tells".to_string());
         lines.push(("for", machine));
-        lines.push(("least", format!("{} of disk", self.minimum_size)));
+        lines.push((
+            "used",
+            format!("{} from the disk's beginning", self.minimum_size),
+        ));
         for note in &self.notes {
             lines.push(("note", note.clone()));
         }
@@ -207,7 +210,7 @@ mod tests {
             partition 3       70 MiB  Linux data "root"
             boots     nothing that firmware starts was found
             for       nothing in it tells
-            least     91 MiB of disk
+            used      91 MiB from the disk's beginning
         "#]]
         .assert_eq(&facts.text(62, false));
         facts.partitions = (0..200)

@@ -88,7 +88,7 @@ pub enum TrustError {
         found: u32,
     },
     /// Nobody signed it.
-    #[error("the {subject} is not signed; {needed} signatures are needed")]
+    #[error("the {subject} is not signed; {needed} {} needed", if *.needed == 1 { "signature is" } else { "signatures are" })]
     Unsigned {
         /// Which document.
         subject: DocumentType,
@@ -300,6 +300,7 @@ pub enum TrustError {
 }
 
 const SIGN: &str = "have it signed by those who may: groundstate image trust show names them; groundstate image sign --add-signature FILE adds a signature that was made elsewhere";
+const SIGN_FIRST: &str = "sign it: groundstate image sign NAME VERSION --key SECRET, with a key that may (groundstate image trust show names them)";
 const LOOK: &str = "do not deploy from it; find out who changed the repository, and bring back what its signers signed";
 const RENEW: &str = "if the signers stand by it, renew it: groundstate image promote NAME VERSION --channel CHANNEL; if they did already, this repository is held back: copy theirs";
 const BEHIND: &str = "bring the repository up to date from the one that has the newest; if the newest is lost, promote every channel once more, and revoke again what it revoked";
@@ -364,7 +365,7 @@ impl TrustError {
     pub fn reason(&self, image: &str) -> Reason {
         let reason = Reason::new(
             self.code(),
-            format!("{image} is not deployed: {self}"),
+            format!("{image} is not believed: {self}"),
             self.next_step(),
         )
         .about(Part::Image {
@@ -424,6 +425,10 @@ impl TrustError {
     fn next_step(&self) -> &'static str {
         match self.cause() {
             Self::Of { .. } => LOOK,
+            Self::Unsigned {
+                subject: DocumentType::Image,
+                ..
+            } => SIGN_FIRST,
             Self::Unsigned { .. } | Self::TooFew { .. } => SIGN,
             Self::OtherKey { .. } => {
                 "have it signed by those who may (groundstate image trust show); if this key should, rotate the trust root: groundstate image trust rotate"
