@@ -6,7 +6,7 @@ use groundstate_api::plan::{Plan, Step};
 use groundstate_api::view::NodeReport;
 
 /// So many times what was fetched was kept, at least: of a host's root file system a boot writes to a few places.
-const KEPT_TO_FETCHED_MIN: u64 = 4;
+const KEPT_TO_FETCHED_MIN: u64 = 16;
 
 /// Figures of the image step.
 #[derive(Clone, Copy, Debug)]
