@@ -149,7 +149,7 @@ impl Desk {
 
     /// How many addresses the pools have.
     pub(crate) fn pool_size(&self) -> u64 {
-        u64::from(self.server().pool_size())
+        self.server().pool_size()
     }
 
     /// How many addresses are offered and not taken yet.

@@ -304,9 +304,6 @@ impl Settings {
 
     /// How many addresses there are to lease.
     pub(super) fn addresses(&self) -> u64 {
-        let pools = self.dhcp.subnets.iter().flat_map(|subnet| &subnet.pools);
-        pools
-            .map(|(first, last)| u64::from(u32::from(*last) - u32::from(*first)) + 1)
-            .sum()
+        self.dhcp.leasable()
     }
 }

@@ -319,6 +319,18 @@ address = \"127.0.0.1\"
     }
 
     #[test]
+    fn our_own_address_is_not_counted_and_a_pool_of_nothing_else_is_refused() {
+        let settings = lo("pools = [\"127.0.0.1-127.0.0.9\"]\n").unwrap();
+        assert_eq!(settings.addresses(), 8);
+        let error = lo("pools = [\"127.0.0.1-127.0.0.1\"]\n").unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("the pool 127.0.0.1-127.0.0.1 has no address to lease"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn the_command_line_counts_before_the_file() {
         let settings =
             lo("pools = [\"127.0.1.1-127.0.1.9\"]\nhttp_port = 8080\nlease_secs = 600\n").unwrap();

@@ -139,10 +139,6 @@ impl Book {
         self.offers.len()
     }
 
-    pub(super) const fn pool_size(&self) -> u32 {
-        self.space.in_pools()
-    }
-
     pub(super) fn place(&self, address: Ipv4Addr) -> Option<Place> {
         self.space.place(address)
     }

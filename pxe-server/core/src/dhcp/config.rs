@@ -4,7 +4,7 @@
 //! Nothing is checked here; [`super::Server::new`] checks all of it once and names what cannot be served.
 
 use crate::names::{HttpBase, SNPONLY, UKI, UNDIONLY};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
@@ -127,6 +127,49 @@ pub struct ServerConfig {
     pub boot: BootNames,
     /// Whether an address that a machine did not have before is probed while it is offered.
     pub probe: bool,
+}
+
+impl ServerConfig {
+    /// How many addresses of the pools may be leased: all but our own, the routers', the name servers' and the time
+    /// servers'. One of those that a reservation names counts.
+    #[must_use]
+    pub fn leasable(&self) -> u64 {
+        let kept_out = self.kept_out();
+        let pools = self.subnets.iter().flat_map(|subnet| &subnet.pools);
+        pools.map(|pool| leasable(*pool, &kept_out)).sum()
+    }
+
+    /// The first pool that has nothing to lease.
+    pub(super) fn empty_pool(&self) -> Option<(&SubnetConfig, (Ipv4Addr, Ipv4Addr))> {
+        let kept_out = self.kept_out();
+        self.subnets.iter().find_map(|subnet| {
+            let mut pools = subnet.pools.iter();
+            let empty = pools.find(|pool| leasable(**pool, &kept_out) == 0)?;
+            Some((subnet, *empty))
+        })
+    }
+
+    /// What is never leased, in pools or outside them.
+    fn kept_out(&self) -> BTreeSet<Ipv4Addr> {
+        let servers = |subnet: &SubnetConfig| {
+            let all = subnet.router.iter().chain(&subnet.dns).chain(&subnet.ntp);
+            all.copied().collect::<Vec<_>>()
+        };
+        let mut kept_out: BTreeSet<_> = self.subnets.iter().flat_map(servers).collect();
+        kept_out.insert(self.address);
+        for reservation in &self.reservations {
+            kept_out.remove(&reservation.address);
+        }
+        kept_out
+    }
+}
+
+fn leasable((first, last): (Ipv4Addr, Ipv4Addr), kept_out: &BTreeSet<Ipv4Addr>) -> u64 {
+    if last < first {
+        return 0;
+    }
+    let all = u64::from(u32::from(last) - u32::from(first)) + 1;
+    all.saturating_sub(kept_out.range(first..=last).count() as u64)
 }
 
 impl From<&Network> for ServerConfig {

@@ -11,7 +11,7 @@ use super::reply::{self, Voice};
 use super::request::{Message, Request};
 use super::reservation::Reservations;
 use super::space::{Kind as Place, Space};
-use super::subnet::{ServerConfigError, Subnet, SubnetId, Subnets};
+use super::subnet::{ServerConfigError, Subnet, SubnetError, SubnetId, SubnetName, Subnets};
 use super::tell::Tell;
 use super::write::Kind;
 use crate::names::{HttpBase, LOCAL_DISK};
@@ -62,6 +62,7 @@ impl Server {
     ) -> Result<Self, ServerConfigError> {
         let subnets = Subnets::new(&config)?;
         let reservations = Reservations::new(&config.reservations, &subnets, config.address)?;
+        check_pools(&config)?;
         check_names(&config)?;
         let space = Space::new(&subnets, &reservations, config.address);
         let mut book = Book::new(space, &subnets);
@@ -144,10 +145,10 @@ impl Server {
         self.book.offers()
     }
 
-    /// How many addresses the pools have, those that are reserved or kept out included.
+    /// How many addresses of the pools may be leased ([`ServerConfig::leasable`]).
     #[must_use]
-    pub const fn pool_size(&self) -> u32 {
-        self.book.pool_size()
+    pub fn pool_size(&self) -> u64 {
+        self.config.leasable()
     }
 
     /// Whose address this is, if it is anybody's.
@@ -503,6 +504,20 @@ pub(crate) fn no_file(
         served.join(", ")
     ));
     BootSighting::Refused { reason }
+}
+
+/// Every pool has something to lease.
+fn check_pools(config: &ServerConfig) -> Result<(), ServerConfigError> {
+    match config.empty_pool() {
+        Some((subnet, (first, last))) => Err(ServerConfigError::Subnet {
+            subnet: SubnetName {
+                network: subnet.network,
+                prefix: subnet.prefix,
+            },
+            why: SubnetError::PoolEmpty { first, last },
+        }),
+        None => Ok(()),
+    }
 }
 
 fn check_names(config: &ServerConfig) -> Result<(), ServerConfigError> {

@@ -51,6 +51,16 @@ pub enum SubnetError {
         /// Last.
         last: Ipv4Addr,
     },
+    /// A pool has nothing to lease.
+    #[error(
+        "the pool {first}-{last} has no address to lease: all of it is the server's own, or a router's, name server's or time server's"
+    )]
+    PoolEmpty {
+        /// First.
+        first: Ipv4Addr,
+        /// Last.
+        last: Ipv4Addr,
+    },
     /// Two pools share addresses.
     #[error("two pools have {address}")]
     PoolsOverlap {

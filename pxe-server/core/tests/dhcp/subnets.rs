@@ -40,6 +40,26 @@ fn offered(desk: &mut Desk, packet: Packet) -> Result<(Ipv4Addr, Destination), D
 }
 
 #[test]
+fn what_is_never_leased_is_not_counted_and_a_pool_of_nothing_else_is_refused_by_name() {
+    let mut config = config();
+    let us = config.address;
+    let last = Ipv4Addr::from(u32::from(us) + 4);
+    config.subnets = vec![SubnetConfig {
+        pools: vec![(us, last)],
+        router: Some(last),
+        ..config.subnets[0].clone()
+    }];
+    config.reservations = Vec::new();
+    assert_eq!(Server::new(config.clone(), []).unwrap().pool_size(), 3);
+    config.subnets[0].pools = vec![(us, us)];
+    let refused = Server::new(config, []).err().unwrap().to_string();
+    assert!(
+        refused.contains(&format!("the pool {us}-{us} has no address to lease")),
+        "{refused}"
+    );
+}
+
+#[test]
 fn the_subnet_is_the_relay_agents_or_the_link_that_it_names() {
     let mut desk = Desk::of(three(), Vec::new());
     let from = |n: u8| Packet::new(1, MacAddr([2, 0, 0, 0, 0, n]));
