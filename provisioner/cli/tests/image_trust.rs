@@ -118,7 +118,13 @@ fn one_person_signs_promotes_and_revokes() {
         here.json("verify debian@stable")["signed"]["signers"][0],
         "0000000000000A01"
     );
-    assert!(here.fails("verify debian 2").contains("not signed"));
+    let said = here.fails("verify debian 2");
+    assert!(
+        said.contains("is not signed; 1 signature is needed"),
+        "{said}"
+    );
+    assert!(said.contains("image sign NAME VERSION --key"), "{said}");
+    assert!(!said.contains("deployed"), "{said}");
     here.done("verify debian 2 --allow-unsigned");
 }
 

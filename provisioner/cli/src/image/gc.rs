@@ -12,7 +12,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 /// A day.
-const DAY: u64 = 24;
+pub(super) const DAY: u64 = 24;
 
 #[derive(Args)]
 pub(crate) struct GcArgs {
@@ -44,7 +44,7 @@ pub(super) fn run(args: &GcArgs) -> Result<End> {
         keep_newest: args.keep_newest,
     };
     if !args.dry_run && !args.yes && std::io::stdin().is_terminal() {
-        eprintln!("{}", text(&clear(args, &repository, &rules(true))?));
+        eprintln!("{}", text(args, &clear(args, &repository, &rules(true))?));
         eprint!("Free it? [y/N] ");
         std::io::stderr().flush()?;
         let mut line = String::new();
@@ -58,7 +58,7 @@ pub(super) fn run(args: &GcArgs) -> Result<End> {
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
-        println!("{}", text(&report));
+        println!("{}", text(args, &report));
     }
     Ok(End::Done)
 }
@@ -72,7 +72,7 @@ fn clear(args: &GcArgs, repository: &Repository, rules: &GcRules) -> Result<GcRe
     Ok(report)
 }
 
-fn text(report: &GcReport) -> String {
+fn text(args: &GcArgs, report: &GcReport) -> String {
     let (free, gone) = if report.dry_run {
         ("would be freed", "would go")
     } else {
@@ -92,10 +92,16 @@ fn text(report: &GcReport) -> String {
         counted(report.removed_others, "other")
     ));
     lines.push(format!(
-        "in use: {}, {}; too young to go, and named by nobody: {}",
+        "in use: {}, {}",
         counted(report.live_manifests, "manifest"),
         counted(report.live_chunks, "chunk"),
-        counted(report.young, "file")
     ));
+    if report.young > 0 {
+        lines.push(format!(
+            "in use by nobody, and kept until that is {} old: {}; --grace 0 frees what no node fetches any more",
+            counted(args.grace, "hour"),
+            counted(report.young, "file"),
+        ));
+    }
     lines.join("\n")
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate image rm`: takes a name away. The bytes stay until `image gc` finds that nobody needs them.
 
+use super::gc::DAY;
 use super::state::StateArgs;
 use crate::End;
 use anyhow::{Result, bail};
@@ -38,7 +39,8 @@ pub(super) fn run(args: &RmArgs) -> Result<End> {
         );
     } else {
         println!(
-            "{} {} has no name any more ({manifest}); `groundstate image gc` frees what nobody else needs",
+            "{} {} has no name any more ({manifest}); `groundstate image gc` frees what nobody else needs, {DAY} hours from now \
+             at the earliest: a node may be fetching it",
             args.name, args.version
         );
     }

@@ -55,6 +55,10 @@ fn a_disk_is_listed_shown_compared_removed_and_cleared_up() {
             &[digest.as_str(), "Debian for a test", "EFI system"],
         );
     }
+    has(
+        &world.done("show d:1"),
+        &["smallest disk   72 MiB", "from the disk's beginning"],
+    );
     let printed = world.run("show d:1 --manifest").stdout;
     assert_eq!(groundstate_api::Digest::of(&printed).to_string(), digest);
     has(&world.refused("show d:9", 1), &["no version 9", "1, 2"]);
@@ -71,10 +75,20 @@ fn a_disk_is_listed_shown_compared_removed_and_cleared_up() {
         &["partition 2 root: 4 KiB", "added"],
     );
     assert_eq!(world.json("diff d:2 d:2")["fetch"], 0);
-    world.done("rm d 2");
+    has(&world.done("rm d 2"), &["24 hours from now"]);
     has(&world.refused("show d:2", 1), &["no version 2"]);
     let kept = world.json("gc --yes");
     assert_eq!(kept["removed_chunks"], 0, "young: {kept}");
+    // What the next one frees is what is young now: a manifest, and the chunk that changed.
+    assert_eq!(
+        (&kept["live_manifests"], &kept["young"]),
+        (&1.into(), &2.into()),
+        "{kept}"
+    );
+    has(
+        &world.done("gc --dry-run"),
+        &["kept until that is 24 hours old: 2 files", "--grace 0"],
+    );
     let told = world.json("gc --dry-run --grace 0");
     assert!(told["removed_chunks"].as_u64() > Some(0), "{told}");
     let gone = world.json("gc --yes --grace 0");

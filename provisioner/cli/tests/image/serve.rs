@@ -93,6 +93,43 @@ fn an_image_is_written_from_a_server_by_its_digest() {
     }
 }
 
+/// A certificate of its own authority, in the folder's files as a client has them.
+fn credential(world: &World, authority: &str) {
+    let made = rcgen::generate_simple_self_signed(vec!["operator".to_owned()]).unwrap();
+    std::fs::create_dir(world.path("me")).unwrap();
+    std::fs::write(world.path("me/operator.crt"), made.cert.pem()).unwrap();
+    let key = made.signing_key.serialize_pem();
+    std::fs::write(world.path("me/operator.key"), key).unwrap();
+    std::fs::copy(world.path(authority), world.path("me/ca.crt")).unwrap();
+}
+
+#[test]
+fn a_server_that_asks_who_calls_gives_documents_and_chunks_to_the_credential() {
+    let world = World::new();
+    world.import_disk("d", "1");
+    let digest = world.json("ls")[0]["manifest"].as_str().unwrap().to_owned();
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    std::fs::write(world.path("server.crt"), made.cert.pem()).unwrap();
+    std::fs::write(world.path("server.key"), made.signing_key.serialize_pem()).unwrap();
+    credential(&world, "server.crt");
+    let server = Server::new(
+        &world,
+        "--tls-cert server.crt --tls-key server.key --client-ca me/operator.crt",
+    );
+    let line = format!(
+        "write {digest} lab.img --size 100MiB --allow-unsigned --from {}",
+        server.url
+    );
+    world.refused(&format!("{line} --ca server.crt"), 1);
+    let written = world.json(&format!("{line} --from-credential me"));
+    assert!(written["fetched"].as_u64() > Some(0), "{written}");
+    std::fs::remove_file(world.path("me/operator.key")).unwrap();
+    has(
+        &world.refused(&format!("{line} --from-credential me"), 1),
+        &["me/operator.key cannot be read"],
+    );
+}
+
 /// Signed by a key of minisign's form, promoted on the server's machine, and believed on another by the root it has pinned.
 #[test]
 fn a_channel_is_followed_on_another_machine_by_the_root_that_it_has_pinned() {

@@ -32,6 +32,7 @@ impl World {
             .args(line.split_whitespace())
             .current_dir(self.dir.path())
             .env("GROUNDSTATE_STATE_DIR", self.path("state"))
+            .env_remove("GROUNDSTATE_CREDENTIAL")
             .stdin(Stdio::null());
         command
     }

@@ -73,7 +73,12 @@ fn what_cannot_stand_there_is_refused_before_anything_is_written() {
         (
             "write d lab.img",
             3,
-            &["no trust root", "--allow-unsigned"][..],
+            &[
+                "no trust root",
+                "--allow-unsigned",
+                "trust pin FILE",
+                "trust init --key",
+            ][..],
         ),
         ("write d@stable lab.img --allow-unsigned", 3, &["do now:"]),
         (
@@ -219,7 +224,13 @@ fn a_device_is_written_past_the_cache_and_one_that_is_in_use_never() {
     let Some(device) = Loop::new(&world, "loop.img", 512) else {
         return;
     };
-    world.done(&format!("write d {} --allow-unsigned", device.0));
+    // Nothing is recognised on it, and still nobody has said that it may go.
+    has(
+        &world.refused(&format!("write d {} --allow-unsigned", device.0), 3),
+        &["nobody is at the terminal", "128 MiB", "say --yes"],
+    );
+    assert!(world.read("loop.img").iter().all(|byte| *byte == 0));
+    world.done(&format!("write d {} --allow-unsigned --yes", device.0));
     has(
         &world.tool("sgdisk", &format!("-v {}", device.0)),
         &["No problems found"],

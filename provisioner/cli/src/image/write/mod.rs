@@ -29,9 +29,11 @@ Examples:
   groundstate image write appliance /dev/sdb
   groundstate image write appliance@stable /dev/sdb --wipe 4C530001
   groundstate image write appliance 7 lab.img --size 16GiB --allow-unsigned
-  groundstate image write appliance@stable /dev/sdb --from https://10.0.0.1:8443 --ca ca.crt
-  groundstate image write sha256:… /dev/sdb --from https://10.0.0.1:8443 --ca ca.crt --allow-unsigned
+  groundstate image write appliance@stable /dev/sdb --from https://10.0.0.1:8443 --from-credential pki/operator
+  groundstate image write sha256:… /dev/sdb --from https://10.0.0.2:8443 --ca ca.crt --allow-unsigned
   groundstate image write debian /dev/sdb --user-data user-data --credential token=token.txt
+
+--from names a provisioner, which asks who calls (--from-credential), or `groundstate image serve`.
 
 An image of a whole disk goes onto a disk or into a file; its partition table is then fitted to that disk, with
 GUIDs of its own. A root file system goes into a partition or a file.

@@ -23,9 +23,18 @@ pub(crate) struct FromArgs {
     /// Take the image from this server instead of the repository on this machine: https://HOST:PORT.
     #[arg(long, value_name = "URL")]
     from: Option<String>,
-    /// The certificate of the authority that the server's certificate is of.
+    /// The certificate of the authority that the server's certificate is of. Without it, ca.crt of --from-credential.
     #[arg(long, value_name = "FILE", requires = "from")]
     ca: Option<PathBuf>,
+    /// Folder with ca.crt, operator.crt and operator.key: as whom the server of --from is asked. A provisioner gives images
+    /// to the roles operator, admin and fabric.
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "GROUNDSTATE_CREDENTIAL",
+        hide_env_values = true
+    )]
+    from_credential: Option<PathBuf>,
 }
 
 /// An image, and who gives its chunks.
@@ -60,7 +69,8 @@ impl FromArgs {
         match &self.from {
             None => local(state, named, allow_unsigned),
             Some(server) => {
-                let server = Server::new(server, self.ca.as_deref())?;
+                let server =
+                    Server::new(server, self.ca.as_deref(), self.from_credential.as_deref())?;
                 server.open(&Pin::of_state(&state.state_dir), named, allow_unsigned)
             }
         }

@@ -21,6 +21,8 @@ pub(super) struct Target {
     pub(super) sector: u32,
     /// What it holds, by signature; empty where it is blank.
     pub(super) holds: Vec<String>,
+    /// A file that is not there yet.
+    pub(super) is_new: bool,
     /// How long the file is made before it is written to, where it is not so long yet, or not there.
     make: Option<Bytes>,
 }
@@ -160,6 +162,7 @@ fn file(path: &Path, size: Option<Bytes>, sector: u32) -> Result<Target> {
         size: size.unwrap_or(there),
         sector,
         holds,
+        is_new: has.is_none(),
         make: size.filter(|size| has.is_none_or(|has| has < size.0)),
     })
 }
@@ -196,6 +199,7 @@ fn device(path: &Path) -> Result<Target> {
         size,
         sector,
         holds: holds(path)?,
+        is_new: false,
         make: None,
     })
 }
