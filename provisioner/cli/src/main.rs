@@ -5,6 +5,8 @@
 //! Exit status: see `exit.rs`.
 
 mod access;
+#[cfg(test)]
+mod advised;
 mod boot_image;
 mod client;
 mod completions;

@@ -2,24 +2,27 @@
 //! Why somebody orders something: said on the command line, or asked for where a person sits at the terminal.
 
 use super::life::words;
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use clap::Args;
-use clap::error::ErrorKind;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 /// What fits beside an event on a screen, in bytes; the provisioner takes no more.
 const WHY_MAX: usize = 512;
 
-/// The option.
+/// What stands in the history where nobody said why. Who ordered it stands there anyhow.
+const NO_WHY: &str = "no reason given";
+
+/// The option. It may be missing: a command that a next step names works as it is printed.
 #[derive(Args)]
 pub(crate) struct Why {
-    /// Why, for who reads the history; at most 512 bytes. A terminal is asked for it where it is missing.
+    /// Why, for who reads the history; at most 512 bytes. A terminal is asked for it where it is missing; else "no reason given"
+    /// stands there.
     #[arg(long, value_name = "TEXT", value_parser = |text: &str| words(text, WHY_MAX))]
     why: Option<String>,
 }
 
 impl Why {
-    /// What was said. Where nobody can be asked, the command ends here as wrong usage.
+    /// What was said; [`NO_WHY`] where nobody can be asked, or the answer is an empty line.
     ///
     /// # Errors
     /// The terminal is gone, or what was typed cannot stand in the history.
@@ -28,17 +31,21 @@ impl Why {
             return Ok(why.clone());
         }
         if !std::io::stdin().is_terminal() {
-            clap::Error::raw(
-                ErrorKind::MissingRequiredArgument,
-                "say why, for who reads the history: --why TEXT\n",
-            )
-            .exit();
+            return Ok(NO_WHY.to_owned());
         }
         let mut err = std::io::stderr().lock();
-        write!(err, "Why? One line, for who reads the history: ")?;
+        write!(
+            err,
+            "Why? One line, for who reads the history; Enter alone for {NO_WHY:?}: "
+        )?;
         err.flush()?;
         let mut typed = String::new();
-        std::io::stdin().lock().read_line(&mut typed)?;
-        words(typed.trim(), WHY_MAX).map_err(|error| anyhow!(error))
+        if std::io::stdin().lock().read_line(&mut typed)? == 0 {
+            bail!("the terminal has ended; nothing was ordered");
+        }
+        match typed.trim() {
+            "" => Ok(NO_WHY.to_owned()),
+            typed => words(typed, WHY_MAX).map_err(|error| anyhow!(error)),
+        }
     }
 }
