@@ -14,8 +14,9 @@ use prov_core::snapshot::{self, Chunk, FOLD, NotRestored, Taken};
 use ring::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 
@@ -186,7 +187,10 @@ impl SnapshotFile {
     }
 
     fn write_to(new: &Path, header: &Header, taken: &Taken) -> Result<u64, Ignored> {
-        let mut to = Out::new(File::create(new)?);
+        // The site is in it, with the texts that are placed on hosts: its owner's alone.
+        let mut open = OpenOptions::new();
+        let file = open.write(true).create(true).truncate(true).mode(0o600);
+        let mut to = Out::new(file.open(new)?);
         to.put(BEGINS)?;
         to.piece(&serde_json::to_vec(header)?)?;
         to.piece(&taken.rest()?)?;

@@ -111,6 +111,13 @@ fn damage_is_seen_wherever_it_is() {
     assert!(kept.read().unwrap().is_some());
 }
 
+#[test]
+fn it_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let about = std::fs::metadata(Kept::new().path()).unwrap();
+    assert_eq!(about.permissions().mode() & 0o777, 0o600);
+}
+
 /// As another build, or for another journal, would have written it: with the right digest.
 fn rewritten(kept: &Kept, change: impl FnOnce(&mut Header)) {
     let mut from = BufReader::new(File::open(kept.path()).unwrap());

@@ -3,17 +3,23 @@
 //! Nothing of it keeps the servers from starting: both may come at any time.
 
 use super::glue::Images;
-use super::say;
+use super::{image_dir, say};
 use groundstate_api::site::Site;
-use groundstate_api::trust::ImageChoice;
-use provisioner::Images as _;
 use provisioner::credential::Credentials;
-use provisioner::site::unusable_credentials;
+use provisioner::site::{unusable_credentials, unusable_image};
 use std::path::Path;
 
 /// Tells all of it.
 pub(super) fn tell(site: &Site, images: &Images, state_dir: &Path) {
-    image(images, &site.policy.image, state_dir);
+    if let Some(reason) = unusable_image(images, site, provisioner::clock::now()) {
+        let folder = image_dir(state_dir);
+        let place = format!(
+            "the repository is {}, of --state-dir {}",
+            folder.display(),
+            state_dir.display()
+        );
+        warn(&reason.seen(place).to_string());
+    }
     for reason in unusable_credentials(&Credentials::new(state_dir), site) {
         warn(&reason.to_string());
     }
@@ -22,26 +28,4 @@ pub(super) fn tell(site: &Site, images: &Images, state_dir: &Path) {
 /// A line that stands out in the greeting.
 pub(super) fn warn(text: &str) {
     say(&format!("WARNING     {text}"));
-}
-
-fn image(images: &Images, image: &str, state_dir: &Path) {
-    let refused = match image.parse::<ImageChoice>() {
-        Ok(choice) if choice.channel.is_some() => {
-            images.of_channel(&choice, provisioner::clock::now()).err()
-        }
-        Ok(_) | Err(_) => match images.newest(image) {
-            Ok(Some(_)) => None,
-            Err(reason) => Some(reason),
-            Ok(None) => {
-                warn(&format!(
-                    "image \"{image}\" (policy.image) is not in the repository yet: nodes will be held. Bring it in with\n            groundstate image import --state-dir {} --name {image} ...",
-                    state_dir.display()
-                ));
-                None
-            }
-        },
-    };
-    if let Some(reason) = refused {
-        warn(&format!("policy.image: nodes will be held.\n{reason}"));
-    }
 }

@@ -2,9 +2,11 @@
 //! `groundstate up`: the composition. Each server stays what it is; only here they meet.
 
 mod address;
+mod at;
 mod boot;
 mod gallery;
 mod glue;
+mod hold;
 mod journal;
 mod leaders_ear;
 mod missing;
@@ -15,11 +17,13 @@ use crate::End;
 use crate::site::beside::Beside;
 use address::Warnings;
 use anyhow::{Context as _, Result, bail};
+use at::At;
 use clap::Args;
 use gallery::Gallery;
 use glue::{Images, Looks};
 use groundstate_api::site::{Network, Site};
 use groundstate_api::text::counted;
+use hold::Hold;
 use image_repo::Repository;
 use image_repo::trust::Pin;
 use provisioner::{Options, Provisioner, serve};
@@ -87,6 +91,12 @@ pub(crate) fn run(args: &UpArgs) -> Result<End> {
         )
         .with_writer(std::io::stderr)
         .init();
+    args.interface.as_deref().map(check_interface).transpose()?;
+    if !args.journal.may_know_another_site(&args.state_dir) {
+        check_address(args, &site.network)?;
+    }
+    // Until the process ends: work that is not over when the servers have stopped may still write.
+    let _hold = Hold::take(&args.state_dir, &args.site)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -139,10 +149,6 @@ fn pin(args: &UpArgs, site: &Site) -> Result<()> {
 
 async fn up(args: &UpArgs, site: Site, beside: &Beside) -> Result<()> {
     let interface = args.interface.as_deref();
-    interface.map(check_interface).transpose()?;
-    if !args.journal.may_know_another_site(&args.state_dir) {
-        check_address(args, &site.network)?;
-    }
     let repository = Repository::open(&image_dir(&args.state_dir));
     let repository = Arc::new(repository.context("the image repository")?);
     let images = Arc::new(Images {
@@ -172,7 +178,8 @@ async fn up(args: &UpArgs, site: Site, beside: &Beside) -> Result<()> {
     let router = ours.api(gallery.router());
     let boot_service = boot::open(args, interface, &ours)?;
     // Every port is open: only now it is said that they are.
-    greet(&ours, args, &page, boot_service.as_ref())?;
+    let at = At::of(&ours, api.local_addr()?, local.is_some());
+    greet(&ours, args, (&at, &page), boot_service.as_ref())?;
     odd.iter().for_each(|line| missing::warn(line));
     missing::tell(&site, &images, &args.state_dir);
     let mut servers: JoinSet<Result<()>> = JoinSet::new();
@@ -273,7 +280,7 @@ async fn page_listener(address: SocketAddr) -> Result<TcpListener> {
 fn greet(
     ours: &Provisioner,
     args: &UpArgs,
-    page: &TcpListener,
+    (at, page): (&At, &TcpListener),
     boot: Option<&pxe_server::BootService>,
 ) -> Result<()> {
     let operator = ours.pki().operator_dir();
@@ -285,7 +292,12 @@ fn greet(
     if let Some(changes) = ours.edited() {
         say(&edited(changes, ours.site_version()));
     }
-    say(&format!("API         {}", ours.address()));
+    say(&format!("API         {}", at.listens));
+    if let Some(told) = &at.told {
+        say(&format!(
+            "            machines and hosts are told {told}, as the site has it"
+        ));
+    }
     say(&format!("credential  {}", operator.display()));
     say(&format!("page        http://{}/", page.local_addr()?));
     let ports = boot.map(pxe_server::BootService::ports).map(|ports| {
@@ -300,7 +312,7 @@ fn greet(
     say(&format!("state       {}", args.state_dir.display()));
     say(&format!(
         "try         GROUNDSTATE_SERVER={} GROUNDSTATE_CREDENTIAL={} groundstate node list",
-        ours.address(),
+        at.here,
         operator.display()
     ));
     Ok(())
