@@ -14,7 +14,6 @@ use crate::provisioner::Provisioner;
 use groundstate_api::Reason;
 use groundstate_api::explain::standing;
 use groundstate_api::fleet::{FleetView, Need};
-use groundstate_api::run::StepState;
 use groundstate_api::view::Phase;
 use prov_core::Node;
 use prov_core::needs::{needs_person, urgency};
@@ -189,15 +188,6 @@ impl Provisioner {
     }
 }
 
-/// Why the node waits or is held: a step that waits says it, else the node. Nothing is cloned.
-fn reason_of(node: &Node) -> Option<&Reason> {
-    let waiting = match (&node.phase, &node.live.running) {
-        (Phase::Provisioning, Some((_, _, StepState::Waiting { reason }))) => Some(reason),
-        _ => None,
-    };
-    waiting.or(node.reason.as_ref())
-}
-
 /// What is shown of a node in a rack.
 struct Cell {
     phase: Phase,
@@ -207,14 +197,12 @@ struct Cell {
 
 impl Cell {
     fn of(node: &Node) -> Self {
-        let reason = reason_of(node);
+        let reason = node.reason_shown();
+        let needs = needs_person(node.phase, reason.as_ref());
         Self {
             phase: node.phase,
-            why: reason.map(|reason| reason.what.clone()),
-            needs: needs_person(node.phase, reason).then(|| match reason {
-                Some(reason) => reason.clone(),
-                None => standing(node.id(), node.phase),
-            }),
+            why: reason.as_ref().map(|reason| reason.what.clone()),
+            needs: needs.then(|| reason.unwrap_or_else(|| standing(node.id(), node.phase))),
         }
     }
 

@@ -4,19 +4,24 @@
 //! Every reason has one next step. Those of which Groundstate takes care by itself begin with [`NO_ACTION`], so that
 //! people, pages and programs agree on what is left for hands.
 
-use groundstate_api::Reason;
 use groundstate_api::view::Phase;
+use groundstate_api::{Reason, ReasonCode};
 
 /// How the next step begins where nobody has to do anything.
 pub const NO_ACTION: &str = "no action needed";
 
-/// Whether a node in this phase, with this reason, waits for hands or for a decision.
+/// Whether a node in this phase, with the reason that is shown of it ([`Node::reason_shown`](crate::Node::reason_shown)), waits
+/// for hands or for a decision. The page, `groundstate fleet` and `groundstate watch` all ask here.
 #[must_use]
 pub fn needs_person(phase: Phase, reason: Option<&Reason>) -> bool {
     let asks = reason.is_some_and(|reason| !reason.next_step.starts_with(NO_ACTION));
     match phase {
         // They are there for a person, whatever the reason says.
-        Phase::Held | Phase::Quarantined | Phase::InRepair => true,
+        Phase::Quarantined | Phase::InRepair => true,
+        // One that is ordered again by itself within moments says so.
+        Phase::Held => asks || reason.is_none(),
+        // Its shell is there for who asked for it; but a machine that nobody can switch on waits for hands.
+        Phase::Rescue => reason.is_some_and(|reason| reason.code == ReasonCode::PowerNeeded),
         Phase::Ordered
         | Phase::Booting
         | Phase::Checking
@@ -27,7 +32,7 @@ pub fn needs_person(phase: Phase, reason: Option<&Reason>) -> bool {
         | Phase::Suspect
         | Phase::Draining => asks,
         // Nothing is under way. What a Ready node's reason says is for reading.
-        Phase::Enrolled | Phase::Ready | Phase::Rescue | Phase::Retired => false,
+        Phase::Enrolled | Phase::Ready | Phase::Retired => false,
     }
 }
 
@@ -48,7 +53,6 @@ pub const fn urgency(phase: Phase) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use groundstate_api::ReasonCode;
 
     #[test]
     fn who_takes_care_by_itself_needs_nobody() {
@@ -58,6 +62,10 @@ mod tests {
         assert!(needs_person(Phase::Ordered, Some(&power)));
         assert!(!needs_person(Phase::Ready, Some(&power)));
         assert!(needs_person(Phase::Held, None));
+        assert!(!needs_person(Phase::Held, Some(&waits)));
+        assert!(needs_person(Phase::Quarantined, Some(&waits)));
+        assert!(!needs_person(Phase::Rescue, Some(&waits)));
+        assert!(needs_person(Phase::Rescue, Some(&power)));
         assert!(!needs_person(Phase::Checking, None));
         assert!(urgency(Phase::Held) < urgency(Phase::Ordered));
     }

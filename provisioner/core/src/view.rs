@@ -31,7 +31,7 @@ impl Node {
             mac: self.site.mac,
             phase: self.phase,
             since: self.since,
-            reason: self.reason_now().map(|reason| named(reason, self.id())),
+            reason: self.reason_shown(),
             run: self.run.as_ref().map(|run| run.id.clone()),
             step: self.step_now(),
             boot: self
@@ -43,6 +43,13 @@ impl Node {
             last_heard: self.live.heard,
             version: self.version,
         }
+    }
+
+    /// Why the node waits or is held, as people and programs see it: with what has come to be known since, and with its own name
+    /// in the commands.
+    #[must_use]
+    pub fn reason_shown(&self) -> Option<Reason> {
+        self.reason_now().map(|reason| named(reason, self.id()))
     }
 
     /// The node in full.

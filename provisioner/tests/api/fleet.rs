@@ -87,6 +87,22 @@ fn the_fleet_says_who_is_where_and_who_needs_a_person() {
 }
 
 #[test]
+fn who_needs_a_person_is_told_by_the_reason_that_is_shown() {
+    let world = held();
+    let order = world
+        .operator()
+        .post("/v1/nodes/node-2/provision", &json!({}));
+    order.ok();
+    let view = looked_at_again(&world, |view| view.needs.len() == 2);
+    for need in &view.needs {
+        let reason = world.ours.view(&need.node).unwrap().reason.unwrap();
+        assert_eq!(need.next_step, reason.next_step);
+        assert_eq!((need.code, &need.what), (reason.code, &reason.what));
+    }
+    assert_eq!(view.needs[1].code, ReasonCode::PowerNeeded);
+}
+
+#[test]
 fn a_ticket_is_json_for_programs_and_a_sheet_for_people() {
     let world = held();
     let ticket: Ticket = world.operator().get("/v1/nodes/node-1/ticket").read();

@@ -154,7 +154,9 @@ fn racks(view: &FleetView, paper: Paper) -> String {
                 .filter(|phase| Tone::of(**phase) == tone)
                 .count()
         };
-        let need = count(Tone::Bad);
+        let in_rack = |node: &str| rack.slots.iter().any(|slot| slot.name == node);
+        let needs = view.needs.iter();
+        let need = needs.filter(|need| in_rack(need.node.as_str())).count();
         let tone = if need > 0 { Tone::Bad } else { Tone::Plain };
         table.row([
             rack.name.as_str().into(),
@@ -281,4 +283,29 @@ fn stands(value: &Value) -> String {
         }
     }
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::racks;
+    use crate::client::paper::Paper;
+    use groundstate_api::fleet::FleetView;
+    use serde_json::json;
+
+    #[test]
+    fn a_rack_counts_those_whom_the_fleet_names_whatever_their_phase() {
+        let slot = |unit: u16, name: &str, phase: &str| json!({"unit": unit, "height": 1, "name": name, "kind": "node", "phase": phase, "why": null});
+        let fleet = json!({
+            "site": "lab", "site_version": 1, "phases": {}, "machines": 0, "newest": 1, "measures": [], "etas": [],
+            "brake": {"on": false, "since": null, "by": null, "reason": null}, "leader": null,
+            "racks": [{"name": "r1", "fault_domain": "f1", "place": "", "units": 42,
+                "slots": [slot(1, "n1", "ordered"), slot(2, "n2", "ordered"), slot(3, "n3", "held")]}],
+            "needs": (["n1", "n2"].map(|node| json!({"node": node, "rack": "r1", "unit": 1, "phase": "ordered", "since": 0,
+                "code": "power-needed", "what": "off", "next_step": "switch it on"}))),
+        });
+        let view: FleetView = serde_json::from_value(fleet).unwrap();
+        let table = racks(&view, Paper::plain(None));
+        let row: Vec<&str> = table.lines().last().unwrap().split_whitespace().collect();
+        assert_eq!(row, ["r1", "f1", "3", "0", "2"], "{table}");
+    }
 }

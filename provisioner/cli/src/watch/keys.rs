@@ -2,9 +2,10 @@
 //! What each key does to the screen. None of them orders anything.
 
 use super::model::{Page, State};
-use crate::client::paper::Tone;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use groundstate_api::NodeId;
 use groundstate_api::text::printable;
+use std::collections::HashSet;
 
 /// The longest text that is searched for.
 const SEARCH_MAX: usize = 64;
@@ -112,5 +113,7 @@ fn on_site(state: &mut State, key: KeyCode) -> After {
 }
 
 fn needy(state: &mut State) {
-    state.choose_next(|row| Tone::of(row.view.phase) == Tone::Bad);
+    let needs = state.fleet.needs.iter();
+    let names: HashSet<NodeId> = needs.map(|need| need.node.clone()).collect();
+    state.choose_next(|row| names.contains(&row.view.node));
 }

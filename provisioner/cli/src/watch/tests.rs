@@ -8,7 +8,7 @@ use super::theme::Theme;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use expect_test::expect;
 use groundstate_api::event::{Event, Happened};
-use groundstate_api::fleet::{Eta, EtaFrom, FleetView, RackView, SlotView};
+use groundstate_api::fleet::{Eta, EtaFrom, FleetView, Need, RackView, SlotView};
 use groundstate_api::plan::Step;
 use groundstate_api::run::StepState;
 use groundstate_api::text::printable;
@@ -54,6 +54,19 @@ fn view(name: &str, phase: Phase, version: u64) -> NodeView {
         boot: None,
         last_heard: None,
         version,
+    }
+}
+
+fn need(name: &str, phase: Phase) -> Need {
+    Need {
+        node: name.parse().unwrap(),
+        rack: None,
+        unit: None,
+        phase,
+        since: Millis(NOON),
+        code: ReasonCode::PowerNeeded,
+        what: "waiting for the machine to boot".into(),
+        next_step: "switch the machine on".into(),
     }
 }
 
@@ -104,6 +117,10 @@ fn site(racks: u16, nodes: u16) -> State {
             slots,
         });
     }
+    let held = views.iter().filter(|view| view.phase == Phase::Held);
+    fleet.needs = held
+        .map(|view| need(view.node.as_str(), view.phase))
+        .collect();
     let under_way = views
         .iter()
         .filter(|view| view.phase == Phase::Provisioning);
@@ -283,6 +300,23 @@ fn a_node_alone() {
     .assert_eq(&text(&mut state, 80, 24));
     key(&mut state, KeyCode::Esc);
     assert_eq!(state.page, Page::Site);
+}
+
+#[test]
+fn the_next_that_needs_a_person_is_one_that_the_fleet_names() {
+    let mut state = site(2, 6);
+    let before = state.chosen_name().map(str::to_owned);
+    let mut fleet = state.fleet.clone();
+    fleet.needs.clear();
+    state.take(News::Fleet(Box::new(fleet)));
+    keys(&mut state, "n");
+    assert_eq!(state.chosen_name(), before.as_deref(), "nobody is named");
+    // An ordered machine that nobody can switch on; held ones that are ordered again by themselves are not named.
+    let mut fleet = state.fleet.clone();
+    fleet.needs = vec![need("r2-5", Phase::Ordered)];
+    state.take(News::Fleet(Box::new(fleet)));
+    keys(&mut state, "n");
+    assert_eq!(state.chosen_name(), Some("r2-5"));
 }
 
 #[test]
