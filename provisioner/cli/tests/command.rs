@@ -309,6 +309,15 @@ fn a_preview_of_a_node_that_never_reported_says_what_to_do() {
     );
     check(
         &world.run(&["node", "rebuild-disk", "node-1", "S-1"]),
+        1,
+        &[
+            "WIPED  S-1  not in the node's last report",
+            "its host restarts",
+            "--yes orders without asking",
+        ],
+    );
+    check(
+        &world.run(&["node", "rebuild-disk", "node-1", "S-1", "--yes"]),
         3,
         &["has no host"],
     );

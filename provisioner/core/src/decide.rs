@@ -423,7 +423,7 @@ impl Node {
         let refusal = if hostless {
             Some(reasons::no_host_to_rebuild(self.id()))
         } else {
-            refusal
+            refusal.or_else(|| self.names_unknown_disk(&terms))
         };
         if let Some(reason) = refusal {
             out.push(Wish::Reply(Reply::Conflict(reason)));

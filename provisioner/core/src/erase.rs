@@ -6,13 +6,14 @@ use crate::decide::{Reply, Wish};
 use crate::kept::KeptPlan;
 use crate::node::{Node, Run};
 use crate::reasons;
+use crate::reasons_life::unknown_disk;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use groundstate_api::erase::SignedErase;
 use groundstate_api::event::Happened;
 use groundstate_api::inventory::Inventory;
-use groundstate_api::plan::{DiskAction, DiskPlan, Plan};
+use groundstate_api::plan::{DiskAction, DiskPlan, OrderTerms, Plan};
 use groundstate_api::view::Phase;
 use groundstate_api::{Millis, Reason, RunId};
 
@@ -23,6 +24,42 @@ pub(crate) fn erased_by(plan: &Plan) -> impl Iterator<Item = &DiskPlan> {
 }
 
 impl Node {
+    /// Why an order is refused whose disk nobody knows: it would restart a running host for a mistyped serial number. A disk is
+    /// known by the node's last report, its host's plan, the site file, or from quarantine. A disk to rebuild may be newer than
+    /// all of them: who confirms it by the order means it.
+    pub(crate) fn names_unknown_disk(&self, terms: &OrderTerms) -> Option<Reason> {
+        let host = self.host.as_ref()?;
+        let run = self.run.as_ref().and_then(|run| run.inventory.as_ref());
+        let seen = run.or(self.last_good.as_ref())?.get();
+        let plan = host.plan.as_ref().map(KeptPlan::get);
+        let planned = plan.as_deref().map_or(&[][..], |plan| &plan.disks);
+        let site = &self.site;
+        let expected = site.hardware.as_ref().map_or(&[][..], |all| &all.disks);
+        let is_known = |serial: &String| {
+            seen.disks.iter().any(|disk| disk.serial == *serial)
+                || planned.iter().any(|disk| disk.serial == *serial)
+                || expected.iter().any(|disk| disk.serial == *serial)
+                || site.os_disk.as_ref() == Some(serial)
+                || site.keep.contains(serial)
+                || self.quarantine.contains_key(serial)
+        };
+        let rebuilt = terms.rebuild.iter();
+        let rebuilt = rebuilt.filter(|serial| !terms.confirm_wipe.contains(serial));
+        let erased = terms.erase.iter().flat_map(|erase| &erase.serials);
+        // A report without a disk says nothing of disks.
+        let tells = !seen.disks.is_empty();
+        let mut named = rebuilt.chain(erased);
+        let unknown = named.find(|serial| tells && !is_known(serial))?;
+        let there = seen.disks.iter().map(|disk| disk.serial.as_str());
+        let is_rebuild = terms.rebuild.is_some();
+        Some(unknown_disk(
+            self.id(),
+            unknown,
+            &there.collect::<Vec<_>>(),
+            is_rebuild,
+        ))
+    }
+
     /// A disk's certificate arrived. One more of the same disk changes nothing: the first one counts.
     pub(crate) fn disk_done(
         &self,

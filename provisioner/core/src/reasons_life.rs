@@ -369,6 +369,28 @@ pub fn policy_thinks(mut reason: Reason, view: &MeasureView) -> Reason {
     reason
 }
 
+/// An order names a disk that neither the node's last report nor its plan nor the site file has.
+#[must_use]
+pub fn unknown_disk(node: &NodeId, serial: &str, there: &[&str], is_rebuild: bool) -> Reason {
+    let new = "if the disk is new, write its serial number into the site file and apply it (groundstate apply)";
+    let next = if is_rebuild {
+        format!(
+            "look at the number; {new}, or say that you mean it: groundstate node rebuild-disk {node} {serial} --confirm"
+        )
+    } else {
+        format!("look at the number; {new}")
+    };
+    Reason::new(
+        ReasonCode::PlanRefused,
+        format!(
+            "no disk {serial} is known in {node}: not from its last report, its plan or the site file"
+        ),
+        next,
+    )
+    .seen(format!("its last report has {}", there.join(", ")))
+    .then("nothing was ordered, and its host goes on")
+}
+
 /// A measure where none is possible.
 #[must_use]
 pub fn no_measure(node: &NodeId, phase: Phase) -> Reason {

@@ -84,7 +84,7 @@ impl Operator {
     /// # Errors
     /// As [`Self::run`].
     pub fn rebuild_disk(&self, node: &str, serial: &str) -> Result<()> {
-        self.run(&["node", "rebuild-disk", node, serial, "--confirm"])
+        self.run(&["node", "rebuild-disk", node, serial, "--confirm", "--yes"])
             .map(|_| ())
     }
 

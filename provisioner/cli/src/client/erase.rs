@@ -2,7 +2,9 @@
 //! `groundstate node erase` and `groundstate node certificates`. The order always names each disk by its serial number; "all" is
 //! spelled out here, from the node's last report, and shown before it is sent.
 
-use super::{Client, Connect, node_path, show};
+use super::list::view_page;
+use super::paper::Paper;
+use super::{Client, Connect, node_path};
 use crate::End;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
@@ -86,10 +88,18 @@ pub(crate) fn erase(args: &EraseArgs) -> Result<End> {
     let text = if args.json {
         serde_json::to_string_pretty(&view)?
     } else {
-        show::view_line(&view)
+        view_page(&[view], Paper::of_terminal())
     };
     writeln!(std::io::stdout().lock(), "{text}")?;
     Ok(End::Done)
+}
+
+/// A disk of the node's last report, in words.
+pub(super) fn words_of(disk: Option<&Disk>) -> String {
+    disk.map_or_else(
+        || "not in the node's last report".to_owned(),
+        |disk| format!("{}, {}, {}", disk.size, disk.model, disk.slot),
+    )
 }
 
 /// Shows what goes, and asks.
@@ -98,11 +108,7 @@ fn agreed(args: &EraseArgs, known: &[Disk], serials: &[String]) -> Result<bool> 
     writeln!(err, "Everything on these disks of {} goes:", args.node)?;
     for serial in serials {
         let disk = known.iter().find(|disk| disk.serial == *serial);
-        let words = disk.map_or_else(
-            || "not in the node's last report".to_owned(),
-            |disk| format!("{}, {}, {}", disk.size, disk.model, disk.slot),
-        );
-        writeln!(err, "  ERASED {serial}  {words}")?;
+        writeln!(err, "  ERASED {serial}  {}", words_of(disk))?;
     }
     if !std::io::stdin().is_terminal() {
         bail!("this is not a terminal to ask on; --yes orders without asking");

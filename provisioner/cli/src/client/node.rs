@@ -44,7 +44,7 @@ pub(crate) enum NodeCommand {
   groundstate node reprovision r1-07
   groundstate node reprovision --phase held --yes")]
     Reprovision(OrderArgs),
-    /// Order a run that makes one data disk anew, a replaced one for example, and touches no other.
+    /// Order a run that makes one data disk anew, a replaced one for example, and touches no other. Asks first.
     RebuildDisk(super::plan::RebuildArgs),
     /// Order a run that erases disks, proves it, and does nothing else. Asks first.
     Erase(super::erase::EraseArgs),

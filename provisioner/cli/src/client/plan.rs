@@ -2,7 +2,8 @@
 //! `groundstate plan preview`, and the order to rebuild one disk. The preview of a node asks the provisioner; with a site
 //! file and an inventory it needs none.
 
-use super::{Client, Connect, node_path, show};
+use super::orders::{Ask, How, Order, carry_out};
+use super::{Client, Connect, node_path};
 use crate::End;
 use crate::site::PlanSiteArgs;
 use crate::up::site_file;
@@ -11,7 +12,8 @@ use clap::{Args, Subcommand};
 use groundstate_api::image::ImageRef;
 use groundstate_api::inventory::Inventory;
 use groundstate_api::plan::PlanPreview;
-use groundstate_api::view::{NodeReport, NodeView, RebuildOrder};
+use groundstate_api::text::inert;
+use groundstate_api::view::{NodeReport, RebuildOrder};
 use groundstate_api::{Bytes, Digest, NodeId, paths};
 use mos_core::plan::{Look, preview_page};
 use std::io::{IsTerminal as _, Write as _};
@@ -79,14 +81,12 @@ pub(crate) struct RebuildArgs {
     node: NodeId,
     /// The disk's serial number.
     serial: String,
-    /// The disk may be wiped although it holds something that is not this node's.
+    /// The disk may be wiped although it holds something that is not this node's, or neither the node's last report nor its plan
+    /// nor the site file has its number.
     #[arg(long)]
     confirm: bool,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    connect: Connect,
+    how: How,
 }
 
 pub(crate) fn run(args: &PlanArgs) -> Result<End> {
@@ -209,19 +209,36 @@ pub(super) fn escaped(text: &str) -> String {
 }
 
 pub(crate) fn rebuild(args: &RebuildArgs) -> Result<End> {
-    let order = RebuildOrder {
-        serial: args.serial.clone(),
-        confirm_wipe: args.confirm,
+    let client = Client::new(&args.how.connect)?;
+    let report: NodeReport = client.get(&node_path(paths::NODE, &args.node))?;
+    if !args.how.yes && !args.how.dry_run {
+        let known = report.inventory.map(|seen| seen.disks).unwrap_or_default();
+        let disk = known.iter().find(|disk| disk.serial == args.serial);
+        super::said::tell(&format!(
+            "Everything on this disk of {} goes; its other disks stay:\n  WIPED  {}  {}",
+            args.node,
+            inert(&args.serial),
+            inert(&super::erase::words_of(disk))
+        ));
+    }
+    let order = Order {
+        node: args.node.clone(),
+        phase: report.view.phase,
+        version: report.view.version,
+        path: node_path(paths::REBUILD_DISK, &args.node),
+        body: serde_json::to_value(RebuildOrder {
+            serial: args.serial.clone(),
+            confirm_wipe: args.confirm,
+        })?,
+        follows: "ordered: its host restarts into the maintenance OS; then ready".to_owned(),
     };
-    let path = node_path(paths::REBUILD_DISK, &args.node);
-    let view: NodeView = Client::new(&args.connect)?.post(&path, &order)?;
-    let text = if args.json {
-        serde_json::to_string_pretty(&view)?
-    } else {
-        show::view_line(&view)
-    };
-    writeln!(std::io::stdout().lock(), "{text}")?;
-    Ok(End::Done)
+    carry_out(
+        &client,
+        "rebuild the disk",
+        &[order],
+        &args.how,
+        Ask::Always,
+    )
 }
 
 #[cfg(test)]
