@@ -156,6 +156,14 @@ impl Doing {
         self.is_open() && (self.measure().is_none() || self.started.is_some())
     }
 
+    /// Why it failed, where it did.
+    pub(crate) const fn failed(&self) -> Option<&Reason> {
+        match &self.ended {
+            Some((_, Outcome::Failed { reason })) => Some(reason),
+            Some((_, Outcome::Done { .. } | Outcome::Vetoed { .. })) | None => None,
+        }
+    }
+
     /// As people and programs see it.
     #[must_use]
     pub fn view(&self) -> ActionView {
@@ -262,13 +270,13 @@ impl Node {
                 .site
                 .bmc
                 .is_none()
-                .then(|| words::needs_hands(self.id(), act)),
+                .then(|| words::needs_hands(&self.site, act)),
             Slot::Host if matches!(act, Act::HostBootNext { .. }) => {
                 (!self.host_boots_next(now)).then(|| words::host_sets_no_boot(self.id()))
             }
             Slot::Host if self.host_calls(now) => None,
             Slot::Host if matches!(act, Act::RebootHost) => Some(words::needs_hands(
-                self.id(),
+                &self.site,
                 &Act::Power { to: PowerTo::Cycle },
             )),
             Slot::Host => Some(words::host_does_not_call(self.id(), act)),
@@ -361,6 +369,7 @@ impl Node {
             let _begun = self.begin(now, Act::Power { to: PowerTo::Cycle }, by, because, out);
             return;
         }
+        let outcome = self.with_next_ask(now, action, outcome);
         self.end(action.id, outcome, out);
         if let (Some(reason), Slot::Power) = (failed, slot(&action.act)) {
             self.power_failed(action, reason, out);

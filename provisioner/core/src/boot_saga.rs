@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! How a machine comes to boot from the network where nobody who runs on it can bring it there: its BMC is asked, up to three
-//! times in a window, each time by another way. A node without a BMC asks a person.
+//! times in a window, each time by another way. Where it could not be asked for a cause that may pass (it does not answer, its
+//! credential is not there), the same is asked again after a pause that grows, while the window is open; a credential that was
+//! refused, and whatever else only a person changes, ends it. A node without a BMC asks a person.
 //!
 //! It is a function of the node's actions, so that a restart of ours forgets nothing and does nothing twice.
 
@@ -9,10 +11,13 @@ use crate::decide::Wish;
 use crate::node::Node;
 use crate::reasons::Comes;
 use crate::reasons_action as words;
+use crate::reasons_power;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use groundstate_api::action::{Act, NextBoot, Outcome, PowerTo};
+use groundstate_api::action::{Act, Action, NextBoot, Outcome, PowerTo};
 use groundstate_api::boot::Firmware;
+use groundstate_api::limits::ENROLMENT_WINDOW_MAX;
 use groundstate_api::view::Phase;
 use groundstate_api::{Millis, Reason, ReasonCode};
 
@@ -22,8 +27,12 @@ const HOST_GOES_MAX: Millis = Millis::secs(6 * 60);
 const CALLS_AGAIN_MAX: Millis = Millis::secs(60);
 /// How long firmware may take from power to its first question on the network: servers with much memory take four minutes.
 const FIRMWARE_MAX: Millis = Millis::secs(5 * 60);
-/// How often the BMC is asked in one run.
+/// How many ways are tried in one run.
 const TRIES_MAX: u32 = 3;
+/// The first pause before the same is asked again: a file was put there, a BMC has closed a session.
+const AGAIN_FIRST: Millis = Millis::secs(30);
+/// The longest: each is twice the one before, and nine fit into an enrolment window. A BMC that restarts takes about as long.
+const AGAIN_LONGEST: Millis = Millis::secs(2 * 60);
 
 impl Node {
     /// When its BMC is asked to do the next thing, and what that is.
@@ -40,10 +49,13 @@ impl Node {
         };
         let (ended, outcome) = last.ended.as_ref()?;
         let attempt = last.action.attempt;
-        if let Outcome::Failed { reason } = outcome
-            && is_final(reason.code)
-        {
-            return None;
+        if let Outcome::Failed { reason } = outcome {
+            if is_final(reason.code) {
+                return None;
+            }
+            if may_pass(reason.code) {
+                return self.again(&last.action, *ended, reason.code);
+            }
         }
         match last.action.act {
             Act::BootNext { .. } => {
@@ -73,6 +85,64 @@ impl Node {
             | Act::Drain
             | Act::Heal { .. } => None,
         }
+    }
+
+    /// What is asked next, and when, where this could not be asked at `ended` for a cause that may pass; nothing once the time
+    /// for it is over.
+    fn again(
+        &self,
+        action: &Action,
+        ended: Millis,
+        code: ReasonCode,
+    ) -> Option<(Millis, Act, u32)> {
+        let cycle = Act::Power { to: PowerTo::Cycle };
+        let (pause, act, attempt) = if action.act == cycle && code == ReasonCode::BmcUnreachable {
+            // It may have been restarted, with the answer lost: it has its time to come before anything else is done.
+            let next = action.attempt.saturating_add(1).min(TRIES_MAX);
+            let to = self.network(next);
+            (FIRMWARE_MAX, Act::BootNext { to }, next)
+        } else {
+            let pause = pause(self.failed_before(action));
+            (pause, action.act.clone(), action.attempt)
+        };
+        let due = ended.plus(pause);
+        (due < self.asked_until()).then_some((due, act, attempt))
+    }
+
+    /// How often in a row the same could not be asked before this, for a cause that may pass.
+    fn failed_before(&self, action: &Action) -> u32 {
+        let in_vain = |doing: &&Doing| {
+            let same = doing.action.act == action.act && doing.action.attempt == action.attempt;
+            same && doing.failed().is_some_and(|reason| may_pass(reason.code))
+        };
+        let before = self
+            .boot_doings()
+            .filter(|doing| doing.action.id < action.id);
+        u32::try_from(before.take_while(in_vain).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Until when a BMC that could not be asked is asked again: while the run waits for its machine, and as long for a rescue,
+    /// which has no window.
+    fn asked_until(&self) -> Millis {
+        let run = self.run.as_ref().filter(|_| self.phase == Phase::Ordered);
+        run.map_or(self.since.plus(ENROLMENT_WINDOW_MAX), |run| {
+            run.window_closes
+        })
+    }
+
+    /// How an action ended, with what follows by itself where its BMC could not be asked.
+    pub(crate) fn with_next_ask(&self, now: Millis, action: &Action, outcome: Outcome) -> Outcome {
+        let Outcome::Failed { reason } = outcome else {
+            return outcome;
+        };
+        let ours = action.by == BY_RUN && action.began >= self.since && self.waits_for_boot();
+        let reason = if ours && may_pass(reason.code) {
+            let next = self.again(action, now, reason.code);
+            words::asked_again(reason, next.map(|(due, ..)| due))
+        } else {
+            reason
+        };
+        Outcome::Failed { reason }
     }
 
     /// Whether it is to boot our maintenance OS, and was not yet seen to.
@@ -134,34 +204,68 @@ impl Node {
 
     /// What its BMC was asked in this run, a line each.
     pub(crate) fn boot_tries(&self) -> Vec<String> {
-        let mut lines: Vec<String> = self.boot_doings().map(words::tried_line).collect();
-        lines.reverse();
-        lines
+        let mut lines: Vec<(String, u32)> = Vec::new();
+        let mut doings: Vec<&Doing> = self.boot_doings().collect();
+        doings.reverse();
+        for line in doings.into_iter().map(words::tried_line) {
+            match lines.last_mut() {
+                Some((same, times)) if *same == line => *times = times.saturating_add(1),
+                Some(_) | None => lines.push((line, 1)),
+            }
+        }
+        let told = |(line, times)| match times {
+            1 => line,
+            times => format!("{line}, {times} times"),
+        };
+        lines.into_iter().map(told).collect()
     }
 
     /// What a machine that is to boot waits for, as far as its BMC has come.
     pub(crate) fn boot_waits(&self, reason: Reason) -> Reason {
-        if self.site.bmc.is_none() || !self.waits_for_boot() {
+        if !self.waits_for_boot() {
             return reason;
         }
-        let failed = self
-            .boot_doings()
-            .next()
-            .and_then(|doing| match &doing.ended {
-                Some((_, Outcome::Failed { reason })) if is_final(reason.code) => Some(reason),
-                Some(_) | None => None,
-            });
-        words::boot_waits(reason, failed, self.boot_tries())
+        let place = reasons_power::stands(&self.site);
+        if self.site.bmc.is_none() {
+            return words::stands_at(reason, &place);
+        }
+        let mut reason = reason;
+        reason.evidence.extend(self.boot_tries());
+        let is_open = self.boot_doings().next().is_some_and(Doing::is_open);
+        let last = self.boot_doings().find(|doing| !doing.is_open());
+        match last.and_then(Doing::failed) {
+            Some(failed) if is_final(failed.code) => words::bmc_gives_up(reason, failed, &place),
+            Some(failed) if may_pass(failed.code) => {
+                let next = self.boot_act().map(|(due, ..)| due);
+                if is_open || next.is_some() {
+                    words::bmc_asked_again(reason, failed, next)
+                } else {
+                    words::bmc_gives_up(reason, failed, &place)
+                }
+            }
+            Some(_) | None => reason,
+        }
     }
+}
+
+/// The pause after so many failures before the last one.
+fn pause(before: u32) -> Millis {
+    let factor = 1_u64.checked_shl(before).unwrap_or(u64::MAX);
+    Millis(AGAIN_FIRST.0.saturating_mul(factor).min(AGAIN_LONGEST.0))
+}
+
+/// Whether the BMC was not asked at all, or did not answer, for a cause that may pass while the run waits.
+fn may_pass(code: ReasonCode) -> bool {
+    matches!(
+        code,
+        ReasonCode::BmcUnreachable | ReasonCode::CredentialMissing
+    )
 }
 
 /// Whether asking the same BMC again is of no use in this run.
 fn is_final(code: ReasonCode) -> bool {
     matches!(
         code,
-        ReasonCode::BmcRefused
-            | ReasonCode::BmcCertificate
-            | ReasonCode::CredentialMissing
-            | ReasonCode::PowerNeeded
+        ReasonCode::BmcRefused | ReasonCode::BmcCertificate | ReasonCode::PowerNeeded
     )
 }

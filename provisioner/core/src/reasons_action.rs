@@ -3,13 +3,14 @@
 
 use crate::action::Doing;
 use crate::reasons::cut;
+use crate::reasons_power;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use groundstate_api::action::{Act, Action, ActionId, Outcome};
 use groundstate_api::headline::ordinal;
 use groundstate_api::healing::Measure;
-use groundstate_api::{Millis, NodeId, Reason, ReasonCode};
+use groundstate_api::{Millis, NodeId, Reason, ReasonCode, site};
 
 /// The most lines that a host says of an action.
 const LINES_MAX: usize = 16;
@@ -48,27 +49,32 @@ pub fn under_way(node: &NodeId, action: &Action) -> Reason {
 
 /// A person's hands are needed.
 #[must_use]
-pub fn needs_hands(node: &NodeId, act: &Act) -> Reason {
+pub fn needs_hands(site: &site::Node, act: &Act) -> Reason {
+    let place = reasons_power::stands(site);
     let step = match act {
         Act::Power { .. } => {
-            "go to the machine and use its power button; or enter its BMC in the site file"
+            format!(
+                "go to the machine ({place}) and use its power button; or enter its BMC in the site file"
+            )
         }
         Act::BootNext { .. } => {
-            "nothing, where a run is ordered: the boot service answers by that; else choose it in the firmware's boot menu"
+            format!(
+                "nothing, where a run is ordered: the boot service answers by that; else choose it in the firmware's boot menu ({place})"
+            )
         }
         Act::Identify { .. } => {
-            "find the machine by its rack and unit (groundstate node explain NODE); or enter its BMC in the site file"
+            format!("find the machine ({place}); or enter its BMC in the site file")
         }
         Act::HostBootNext { .. }
         | Act::RestartServices
         | Act::CollectDiagnostics
         | Act::RebootHost
         | Act::Drain
-        | Act::Heal { .. } => "go to the machine",
+        | Act::Heal { .. } => format!("go to the machine ({place})"),
     };
     Reason::new(
         ReasonCode::PowerNeeded,
-        format!("{node} has no BMC that could do it: {}", act.says()),
+        format!("{} has no BMC that could do it: {}", site.name, act.says()),
         step,
     )
 }
@@ -175,16 +181,50 @@ pub fn tried_line(doing: &Doing) -> String {
     }
 }
 
-/// What a machine waits for that its BMC is to restart, and what the BMC has done so far.
+/// Its BMC could not be asked, and is asked again at this time; never where there is none.
 #[must_use]
-pub fn boot_waits(mut reason: Reason, failed: Option<&Reason>, tried: Vec<String>) -> Reason {
-    reason.evidence.extend(tried);
-    if let Some(failed) = failed {
-        reason.code = ReasonCode::PowerNeeded;
-        reason.next_step = format!(
-            "power the machine on, or restart it, and let it boot from the network; for its BMC: {}",
-            failed.next_step
-        );
-    }
+pub fn asked_again(mut reason: Reason, at: Option<Millis>) -> Reason {
+    reason.deadline = at;
+    reason.then(match at {
+        Some(_) => {
+            "its BMC is asked again at the deadline, and its credential read anew, if the machine is not there by then"
+        }
+        None => "nothing more by its BMC: the time in which it is asked again is over",
+    })
+}
+
+/// The same in what the machine waits for: with the time of the next try; without one it is under way.
+#[must_use]
+pub fn bmc_asked_again(mut reason: Reason, failed: &Reason, at: Option<Millis>) -> Reason {
+    reason.code = failed.code;
+    reason.next_step.clone_from(&failed.next_step);
+    let again = match at {
+        Some(_) => "its BMC is asked again at the deadline, and its credential read anew",
+        None => "its BMC is being asked again",
+    };
+    reason.next_automatic = format!("{again}; {}", reason.next_automatic);
+    reason.deadline = at.or(reason.deadline);
     reason
+}
+
+/// Its BMC is not asked any more for the machine that is waited for.
+#[must_use]
+pub fn bmc_gives_up(mut reason: Reason, failed: &Reason, place: &str) -> Reason {
+    reason.code = ReasonCode::PowerNeeded;
+    reason.next_step = format!(
+        "power the machine on, or restart it, and let it boot from the network ({place}); for its BMC: {}",
+        failed.next_step
+    );
+    reason
+}
+
+/// Where the machine is that a person is to power on.
+#[must_use]
+pub fn stands_at(mut reason: Reason, place: &str) -> Reason {
+    if reason.code == ReasonCode::PowerNeeded {
+        reason.next_step = format!("{} ({place})", reason.next_step);
+        reason
+    } else {
+        reason.seen(format!("the machine: {place}"))
+    }
 }

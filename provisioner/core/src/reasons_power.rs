@@ -2,13 +2,30 @@
 //! Words about power, BMCs and credentials. Each says what is wrong and the one next step for a person.
 
 use alloc::format;
+use alloc::string::String;
 use groundstate_api::action::{Act, NextBoot, PowerTo};
-use groundstate_api::{NodeId, Part, Reason, ReasonCode};
+use groundstate_api::{NodeId, Part, Reason, ReasonCode, site};
 
 fn field(node: &NodeId) -> Part {
     Part::Field {
         path: format!("bmc of node {node}"),
     }
+}
+
+/// Where a person finds a node's machine, as far as the site file says: `rack r1, unit 7, bay 2, serial number SN-7`.
+#[must_use]
+pub fn stands(site: &site::Node) -> String {
+    let serial = format!("serial number {}", site.serial);
+    let Some(slot) = &site.slot else {
+        return serial;
+    };
+    let bay = slot.bay.map(|bay| format!(", bay {bay}"));
+    format!(
+        "rack {}, unit {}{}, {serial}",
+        slot.rack,
+        slot.unit,
+        bay.unwrap_or_default()
+    )
 }
 
 /// A credential that the site file names cannot be used.
@@ -21,7 +38,7 @@ pub fn credential_missing(name: &str, why: &str) -> Reason {
             "put `user:password` into the file {name} of the credentials directory (STATE_DIR/credentials), owned by the provisioner's user, mode 0600"
         ),
     )
-    .then("it is read again at the next try")
+    .then("nothing: it is read anew at each use")
 }
 
 /// A host is to get what opens a BMC or signs for a webhook.
@@ -64,7 +81,8 @@ pub fn bmc_address(node: &NodeId, why: &str) -> Reason {
 
 /// A person is asked to do what a BMC would do.
 #[must_use]
-pub fn power_needed(node: &NodeId, serial: &str, act: &Act) -> Reason {
+pub fn power_needed(site: &site::Node, act: &Act) -> Reason {
+    let node = &site.name;
     let hands = match act {
         Act::Power { to: PowerTo::On } => "switch the machine on",
         Act::Power { to: PowerTo::Off } => {
@@ -88,7 +106,7 @@ pub fn power_needed(node: &NodeId, serial: &str, act: &Act) -> Reason {
         } => {
             "put the boot image on a USB stick (`groundstate boot-image --output FILE.iso`) and start the machine from it"
         }
-        Act::Identify { .. } => "find the machine by its serial number: nothing can light its LED",
+        Act::Identify { .. } => "find the machine: nothing can light its LED",
         Act::HostBootNext { .. }
         | Act::RestartServices
         | Act::CollectDiagnostics
@@ -99,7 +117,7 @@ pub fn power_needed(node: &NodeId, serial: &str, act: &Act) -> Reason {
     Reason::new(
         ReasonCode::PowerNeeded,
         format!("{node} has no BMC that could: {}", act.says()),
-        format!("{hands} ({node}, serial number {serial})"),
+        format!("{hands} ({node}, {})", stands(site)),
     )
     .then("the boot service notices when the machine starts")
 }
@@ -132,23 +150,39 @@ pub fn bmc_busy(node: &NodeId, address: &str, waited_secs: u64) -> Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec;
+    use groundstate_api::site_parts::Slot;
 
     #[test]
-    fn a_person_is_told_what_to_do_with_which_machine() {
-        let node: NodeId = "node-7".parse().unwrap();
-        for act in [
-            Act::Power { to: PowerTo::Cycle },
-            Act::BootNext {
-                to: NextBoot::HttpBoot,
-            },
-            Act::Identify { on: true },
+    fn a_person_is_told_what_to_do_with_which_machine_and_where() {
+        let mac = groundstate_api::MacAddr([2, 0, 0, 0, 0, 7]);
+        let uuid = "564d1234-5678-9abc-def0-123456789abc".parse().unwrap();
+        let mut node = site::Node::new("node-7".parse().unwrap(), mac, uuid, "SN-7");
+        for place in [
+            "serial number SN-7",
+            "rack r1, unit 7, bay 2, serial number SN-7",
         ] {
-            let reason = power_needed(&node, "SN-7", &act);
-            assert_eq!(reason.code, ReasonCode::PowerNeeded);
-            assert!(
-                reason.next_step.contains("SN-7") && reason.next_step.contains("node-7"),
-                "{reason}"
-            );
+            assert_eq!(stands(&node), place);
+            for act in [
+                Act::Power { to: PowerTo::Cycle },
+                Act::BootNext {
+                    to: NextBoot::HttpBoot,
+                },
+                Act::Identify { on: true },
+            ] {
+                let reason = power_needed(&node, &act);
+                assert_eq!(reason.code, ReasonCode::PowerNeeded);
+                let told = format!("(node-7, {place})");
+                assert!(reason.next_step.contains(&told), "{reason}");
+            }
+            node.slot = Some(Slot {
+                rack: "r1".into(),
+                unit: 7,
+                height: 1,
+                bay: Some(2),
+                power: vec![],
+                port: None,
+            });
         }
     }
 }

@@ -24,11 +24,11 @@ impl Provisioner {
 
     /// The same for an act: without a BMC a person is asked to do it.
     pub(super) async fn target_for(&self, node: &NodeId, act: &Act) -> Result<Target, Reason> {
-        let read = self.with_node(node, |n| (n.site.bmc.clone(), n.site.serial.clone()));
-        let Some((site, serial)) = read else {
-            return Err(reasons_power::no_bmc(node));
-        };
-        let site = site.ok_or_else(|| reasons_power::power_needed(node, &serial, act))?;
+        let read = self.with_node(node, |node| {
+            let bmc = node.site.bmc.clone();
+            bmc.ok_or_else(|| reasons_power::power_needed(&node.site, act))
+        });
+        let site = read.unwrap_or_else(|| Err(reasons_power::no_bmc(node)))?;
         self.target_of(node, site).await
     }
 

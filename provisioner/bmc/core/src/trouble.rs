@@ -204,12 +204,12 @@ impl Trouble {
             Self::Unreachable { .. }
             | Self::TimedOut { .. }
             | Self::Tls { .. }
+            | Self::SessionLimit { .. }
             | Self::Busy { .. }
             | Self::LeftAlone { .. } => ReasonCode::BmcUnreachable,
             Self::Certificate { .. } => ReasonCode::BmcCertificate,
             Self::CredentialRefused { .. }
             | Self::CredentialUnfit { .. }
-            | Self::SessionLimit { .. }
             | Self::Refused { .. }
             | Self::NotOffered { .. }
             | Self::Odd { .. }
@@ -222,7 +222,7 @@ impl Trouble {
         }
     }
 
-    /// The reason as every screen shows it; `address` is the BMC's.
+    /// The reason as every screen shows it; `address` is the BMC's. Whether it is asked again, who asks says.
     #[must_use]
     pub fn reason(&self, address: &str) -> Reason {
         let reason = Reason::new(
@@ -231,12 +231,7 @@ impl Trouble {
             self.step(),
         );
         let evidence = self.evidence();
-        let reason = evidence.into_iter().fold(reason, Reason::seen);
-        if self.may_pass() {
-            reason.then("it is asked again, with a growing pause")
-        } else {
-            reason
-        }
+        evidence.into_iter().fold(reason, Reason::seen)
     }
 
     fn evidence(&self) -> Vec<String> {

@@ -151,7 +151,7 @@ impl Node {
             let _begun = self.begin(now, cycle, by, doing.action.because.clone(), out);
             None
         } else {
-            Some(reasons_action::needs_hands(self.id(), &cycle))
+            Some(reasons_action::needs_hands(&self.site, &cycle))
         }
     }
 

@@ -122,9 +122,19 @@ fn life_or_action(kind: u8, number: u64, flag: bool, world: &World) -> Input {
         _ => Input::ActionEnded {
             id: an_action(world, number),
             outcome: Outcome::Failed {
-                reason: Reason::new(ReasonCode::BmcIgnored, "w", "n"),
+                reason: Reason::new(a_failure(number), "w", "n"),
             },
         },
+    }
+}
+
+/// A cause that lets the next way be tried, two that let the same be asked again, and one that ends it.
+fn a_failure(number: u64) -> ReasonCode {
+    match number % 4 {
+        0 => ReasonCode::BmcIgnored,
+        1 => ReasonCode::CredentialMissing,
+        2 => ReasonCode::BmcUnreachable,
+        _ => ReasonCode::BmcRefused,
     }
 }
 

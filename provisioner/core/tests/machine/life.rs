@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A node's life beside its runs, actions, runs that are tried again, machines that their BMC brings to boot.
+//! A node's life beside its runs, actions, runs that are tried again.
 
 use crate::world::*;
 use groundstate_api::host::{HostAct, HostActed};
@@ -7,7 +7,7 @@ use groundstate_api::plan::OrderTerms;
 use groundstate_api::site_parts::BmcSite;
 
 /// The site with a BMC, and this many retries.
-fn site_with_bmc(retries: u32) -> site::Site {
+pub(crate) fn site_with_bmc(retries: u32) -> site::Site {
     let mut site = site();
     site.policy.retries = retries;
     site.nodes[0].bmc = Some(BmcSite {
@@ -20,14 +20,14 @@ fn site_with_bmc(retries: u32) -> site::Site {
     site
 }
 
-fn done() -> Outcome {
+pub(crate) fn done() -> Outcome {
     Outcome::Done {
         by: "redfish-once".into(),
         facts: vec![],
     }
 }
 
-fn failed(code: ReasonCode) -> Outcome {
+pub(crate) fn failed(code: ReasonCode) -> Outcome {
     Outcome::Failed {
         reason: Reason::new(code, "it did not work", "look at it"),
     }
@@ -35,12 +35,12 @@ fn failed(code: ReasonCode) -> Outcome {
 
 impl World {
     /// The last action that the shell was to carry out.
-    fn last_carried(&self) -> (ActionId, Act) {
+    pub(crate) fn last_carried(&self) -> (ActionId, Act) {
         let action = self.carried.last().unwrap();
         (action.id, action.act.clone())
     }
 
-    fn ends(&mut self, id: ActionId, outcome: Outcome) {
+    pub(crate) fn ends(&mut self, id: ActionId, outcome: Outcome) {
         self.put(Input::ActionEnded { id, outcome });
     }
 
@@ -377,96 +377,6 @@ fn what_a_person_must_decide_is_never_tried_again() {
     );
     world.later(Millis::secs(1_000_000));
     assert_eq!((world.phase(), world.node().runs), (Phase::Held, 1));
-}
-
-#[test]
-fn a_machine_with_a_bmc_is_brought_to_boot_and_without_one_a_person_is_asked() {
-    let mut world = World::new();
-    world.put(ordered(1, false));
-    assert_eq!(world.code(), Some(ReasonCode::PowerNeeded));
-
-    let mut world = World::of(site_with_bmc(0));
-    world.put(ordered(1, false));
-    assert_eq!(world.code(), Some(ReasonCode::UnderWay));
-    let mut acts = Vec::new();
-    for _ in 0..7 {
-        world.later(Millis(0));
-        let (id, act) = world.last_carried();
-        acts.push(act.says());
-        // The same again after a restart of ours, by the same number; nothing beside it.
-        let before = world.carried.len();
-        world.put(Input::Restarted);
-        assert_eq!(world.carried.len(), before + 1);
-        assert_eq!(world.carried.last().unwrap().id, id);
-        world.later(Millis(0));
-        assert_eq!(world.carried.len(), before + 1, "never two at a time");
-        world.ends(id, done());
-        world.ends(id, done());
-        if matches!(
-            act,
-            Act::Power {
-                to: PowerTo::Cycle | PowerTo::On
-            }
-        ) {
-            world.later(Millis::secs(5 * 60));
-        }
-    }
-    assert_eq!(
-        acts,
-        [
-            "boot from the network once",
-            "power cycle",
-            "boot from the network once",
-            "power off at once",
-            "power on",
-            "boot from the network once",
-            "power cycle",
-        ]
-    );
-    assert_eq!(world.phase(), Phase::Held);
-    assert_eq!(world.code(), Some(ReasonCode::EnrolmentExpired));
-    assert!(
-        world
-            .reason()
-            .evidence
-            .iter()
-            .any(|line| line.contains("3rd try: power cycle: done by"))
-    );
-    world.check_replay();
-}
-
-#[test]
-fn a_bmc_that_refuses_is_not_hammered_and_a_person_hears_of_it() {
-    let mut world = World::of(site_with_bmc(0));
-    world.put(ordered(1, false));
-    world.later(Millis(0));
-    let (id, _) = world.last_carried();
-    world.ends(id, failed(ReasonCode::BmcRefused));
-    world.later(Millis::secs(6 * 60));
-    assert_eq!(world.carried.len(), 1);
-    let reason = world.node().view().reason.unwrap();
-    assert_eq!(reason.code, ReasonCode::PowerNeeded);
-    assert!(
-        reason
-            .evidence
-            .iter()
-            .any(|line| line.contains("bmc-refused")),
-        "{reason}"
-    );
-    // It enrols all the same, by hand.
-    world.put(enrol(BOOT_A, "key-1"));
-    assert_eq!(world.phase(), Phase::Checking);
-}
-
-#[test]
-fn a_window_without_boot_is_tried_again_where_a_bmc_can_do_something() {
-    let mut world = World::of(site_with_bmc(1));
-    world.put(ordered(1, false));
-    world.later(ENROLMENT_WINDOW_MAX);
-    for _ in 0..2 {
-        world.later(Millis::secs(60));
-    }
-    assert_eq!((world.phase(), world.node().runs), (Phase::Ordered, 2));
 }
 
 #[test]
