@@ -249,6 +249,19 @@ fn orders_are_taken_and_stand_in_the_history() {
         0,
         &["r1-03  in-repair", "r1-04  in-repair"],
     );
+    // As the next step prints it, without a word why.
+    world.check(&["node", "release", "r1-03", "--yes"], 0, &["r1-03"]);
+    world.check(&["node", "history", "r1-03"], 0, &["in-repair -> enrolled"]);
+    world.check(
+        &["node", "quarantine", "r1-03", "--yes"],
+        0,
+        &["quarantined"],
+    );
+    world.check(
+        &["node", "explain", "r1-03"],
+        0,
+        &["is quarantined", "no reason given"],
+    );
     world.check(
         &[
             "node",
@@ -330,11 +343,7 @@ fn the_site_at_a_glance_the_brake_and_what_is_done() {
         &["brake ON", "switch work"],
     );
     world.check(&["brake", "show"], 0, &["brake ON", "by admin:local"]);
-    world.check(
-        &["brake", "release", "--why", "done", "--yes"],
-        0,
-        &["brake off"],
-    );
+    world.check(&["brake", "release", "--yes"], 0, &["brake off"]);
     world.check(&["action", "ls"], 0, &[]);
     world.check(
         &["action", "show", "999999"],
