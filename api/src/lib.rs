@@ -39,6 +39,7 @@ pub mod order_terms;
 pub mod paths;
 pub mod plan;
 mod plan_preview;
+mod plan_vhd;
 pub mod ready;
 pub mod reason;
 pub mod run;

@@ -369,19 +369,7 @@ impl Shop {
         let whole = ratios(&ours[1], &ours[0]);
         let back = Figure::new("deploy with read-back / without", "", "ours", whole)
             .note("two runs one after the other; every byte was read back past the page cache");
-        let one_after_the_other: Vec<f64> = read
-            .iter()
-            .zip(&ours[0])
-            .map(|(read, without)| read + without)
-            .collect();
-        let of = ratios(&ours[1], &one_after_the_other);
-        let floor = "dd reads the disk past the page cache, after it";
-        let beside = Figure::new("deploy with read-back", "ms", "ours", ours[1].clone()).against(
-            floor,
-            one_after_the_other,
-            "ours / both one after the other",
-            of,
-        );
+        let beside = beside(&ours[1], &ours[0], &read);
         let held = Figure::new("deploy: memory of the node", "MiB", "ours", vec![memory]);
         figures.push(both);
         figures.push(back.goal(Goal::AtMost(1.6)));
@@ -411,6 +399,19 @@ impl Shop {
             "floors: dd of zeros alone {write:.0} ms, zstd -d on two cores {unpack:.0} ms"
         ))
     }
+}
+
+/// A deploy with its read-back, against one without it and reading the disk once after it.
+fn beside(with: &[f64], without: &[f64], reading: &[f64]) -> Figure {
+    let parts = reading.iter().zip(without);
+    let after: Vec<f64> = parts.map(|(reading, without)| reading + without).collect();
+    let of = ratios(with, &after);
+    Figure::new("deploy with read-back", "ms", "ours", with.to_vec()).against(
+        "without, and dd that reads the disk past the page cache after it",
+        after,
+        "ours / both one after the other",
+        of,
+    )
 }
 
 impl Drop for Shop {

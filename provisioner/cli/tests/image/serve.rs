@@ -183,3 +183,36 @@ fn a_channel_is_followed_on_another_machine_by_the_root_that_it_has_pinned() {
         assert!(!world.path("late.img").exists());
     }
 }
+
+/// A provisioner answers so who does not say who asks, or may not.
+#[test]
+fn who_is_given_nothing_hears_how_to_say_who_asks() {
+    let world = World::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut lines = BufReader::new(&stream).lines();
+            while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+            let answer =
+                b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            std::io::Write::write_all(&mut &stream, answer).unwrap();
+        }
+    });
+    let digest = groundstate_api::Digest::of(b"no image");
+    let line = format!("write {digest} lab.img --size 100MiB --allow-unsigned --from {url}");
+    has(
+        &world.refused(&line, 3),
+        &[
+            "who does not say who asks",
+            "status 403",
+            "do now:",
+            "--from-credential DIR",
+        ],
+    );
+    has(
+        &world.refused(&format!("{line} --from-credential me"), 3),
+        &["whom --from-credential names", "groundstate access"],
+    );
+    assert!(!world.path("lab.img").exists());
+}

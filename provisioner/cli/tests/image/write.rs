@@ -119,7 +119,14 @@ fn what_cannot_stand_there_is_refused_before_anything_is_written() {
     }
     assert!(!world.path("none.img").exists());
     assert!(is_blank());
-    // Nor is a file made, or made longer, for what is refused.
+}
+
+#[test]
+fn no_file_is_made_or_made_longer_for_what_is_refused() {
+    let world = World::new();
+    world.import_disk("d", "1");
+    let blank = world.blank("lab.img", 128);
+    world.blank("small.img", 64);
     for line in [
         "write d new.img --size 64MiB --allow-unsigned",
         "write d new.img --size 128MiB",
@@ -139,7 +146,7 @@ fn what_cannot_stand_there_is_refused_before_anything_is_written() {
         &world.refused("write h lab.img --allow-unsigned", 3),
         &["hybrid MBR", "nothing was written"],
     );
-    assert!(is_blank());
+    assert!(fs::read(&blank).unwrap().iter().all(|byte| *byte == 0));
 }
 
 #[test]
