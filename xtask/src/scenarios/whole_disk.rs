@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! An image of a whole disk is deployed, starts by its own boot loader, and is deployed again over itself: other tools accept
-//! the disk, its GUIDs are its own, and nobody is asked the second time.
+//! the disk, its GUIDs are its own, its last partition has the rest of the disk, and nobody is asked the second time.
 
+use super::moved::over_the_image_before;
 use super::{RUN, on, plan_of, ready, stage_plan};
 use crate::command::{command, run, text};
 use crate::demo;
@@ -31,7 +32,7 @@ pub(super) fn twice(layout: &Layout) -> Result<()> {
         Stage::set_with(
             plan,
             |index| NodeSpec::demo(index, Firmware::UefiPxe),
-            |_| (),
+            |site| site.policy.disks.grow_image = Some(true),
         )
     };
     on(plan, set, |stage| {
@@ -52,12 +53,14 @@ pub(super) fn twice(layout: &Layout) -> Result<()> {
             second.view.reason
         );
         let plan = plan_of(&second)?;
+        over_the_image_before(&second, &first, &plan)?;
         let host = second.host.context("a Ready node has a host")?;
         ensure!(host.plan == plan.id, "the host is of plan {}", host.plan);
         stage.nodes[0].power_off();
         let disk = os_disk(stage, &plan)?;
         let said = text(command("sgdisk", ["-v"]).arg(&disk))?;
         ensure!(said.contains("No problems found"), "sgdisk -v: {said}");
+        is_grown(&disk)?;
         let new = table_of(&disk)?;
         let planned = plan.disks.iter().find_map(|disk| disk.whole_disk());
         let (table, ..) = planned.context("a disk of the plan takes the image whole")?;
@@ -78,6 +81,21 @@ fn os_disk(stage: &Stage, plan: &Plan) -> Result<PathBuf> {
         .context("the node has the planned disk")?
         .path()
         .to_path_buf())
+}
+
+/// The root partition reaches to the last whole MiB that a table has for partitions.
+fn is_grown(disk: &Path) -> Result<()> {
+    let sectors = fs::metadata(disk)?.len() / 512;
+    let said = text(command("sgdisk", ["-i", "2"]).arg(disk))?;
+    let last = said
+        .lines()
+        .find_map(|line| line.strip_prefix("Last sector: "));
+    let last = last.and_then(|rest| rest.split(' ').next()?.parse::<u64>().ok());
+    let last = last.with_context(|| format!("sgdisk -i 2: {said}"))?;
+    // The backup of a table takes 33 sectors.
+    let end = (sectors - 33) * 512 / MIB * (MIB / 512);
+    ensure!(last + 1 == end, "the root ends at {last}, not before {end}");
+    Ok(())
 }
 
 /// The disk's GUID and those of its two partitions, as sgdisk tells them.
