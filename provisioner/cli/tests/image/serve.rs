@@ -52,9 +52,7 @@ fn an_image_is_written_from_a_server_by_its_digest() {
     let world = World::new();
     world.import_disk("d", "1");
     let digest = world.json("ls")[0]["manifest"].as_str().unwrap().to_owned();
-    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
-    std::fs::write(world.path("server.crt"), made.cert.pem()).unwrap();
-    std::fs::write(world.path("server.key"), made.signing_key.serialize_pem()).unwrap();
+    self_signed(&world, "server", "127.0.0.1");
     for tls in [false, true] {
         let (serve, ca) = if tls {
             (
@@ -93,13 +91,18 @@ fn an_image_is_written_from_a_server_by_its_digest() {
     }
 }
 
+/// A certificate for this name that is its own authority, with its key: `FILE.crt` and `FILE.key`.
+fn self_signed(world: &World, file: &str, name: &str) {
+    let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+    let key = made.signing_key.serialize_pem();
+    std::fs::write(world.path(&format!("{file}.crt")), made.cert.pem()).unwrap();
+    std::fs::write(world.path(&format!("{file}.key")), key).unwrap();
+}
+
 /// A certificate of its own authority, in the folder's files as a client has them.
 fn credential(world: &World, authority: &str) {
-    let made = rcgen::generate_simple_self_signed(vec!["operator".to_owned()]).unwrap();
     std::fs::create_dir(world.path("me")).unwrap();
-    std::fs::write(world.path("me/operator.crt"), made.cert.pem()).unwrap();
-    let key = made.signing_key.serialize_pem();
-    std::fs::write(world.path("me/operator.key"), key).unwrap();
+    self_signed(world, "me/operator", "operator");
     std::fs::copy(world.path(authority), world.path("me/ca.crt")).unwrap();
 }
 
@@ -108,9 +111,7 @@ fn a_server_that_asks_who_calls_gives_documents_and_chunks_to_the_credential() {
     let world = World::new();
     world.import_disk("d", "1");
     let digest = world.json("ls")[0]["manifest"].as_str().unwrap().to_owned();
-    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
-    std::fs::write(world.path("server.crt"), made.cert.pem()).unwrap();
-    std::fs::write(world.path("server.key"), made.signing_key.serialize_pem()).unwrap();
+    self_signed(&world, "server", "127.0.0.1");
     credential(&world, "server.crt");
     let server = Server::new(
         &world,
