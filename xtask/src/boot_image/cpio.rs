@@ -153,7 +153,8 @@ mod tests {
             .stdout(Stdio::piped())
             .spawn()
         else {
-            eprintln!("cpio is not installed: its opinion was not asked");
+            assert!(std::env::var_os("CI").is_none(), "cpio is not installed");
+            eprintln!("skipped: cpio is not installed");
             return;
         };
         let mut input = cpio.stdin.take().unwrap();

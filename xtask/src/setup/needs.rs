@@ -113,6 +113,7 @@ pub(super) const NEEDS: &[Need] = &[
         "file systems, on the node and in the host image",
     ),
     need(&["zstd"], "zstd", "packs the initramfs"),
+    need(&["cpio"], "cpio", "reads initramfs archives in tests"),
     need(
         &["bzip2"],
         "bzip2",
@@ -125,6 +126,18 @@ pub(super) const NEEDS: &[Need] = &[
         &["unshare"],
         "util-linux",
         "the virtual rack's network namespace",
+    ),
+    need(
+        &["losetup"],
+        "mount",
+        "block devices made of files in tests and benches",
+    ),
+    need(&["man"], "man-db", "reads our manual pages in tests"),
+    need(&["objcopy"], "binutils", "sections of PE files in tests"),
+    need(
+        &["systemd-analyze"],
+        "systemd",
+        "checks units and passes sockets in tests",
     ),
     need(&["tcpdump"], "tcpdump", "packet capture of a demo"),
     need(&["curl"], "curl", "HTTP peer in tests"),
@@ -229,3 +242,88 @@ pub(super) const NEEDS: &[Need] = &[
         "a real terminal for `groundstate watch` in tests",
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::Layout;
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    /// What comes with a package of [`NEEDS`] beside the program that it is looked for by, with Debian's essential
+    /// packages, or with a bench, which says itself what it misses.
+    const BESIDE: &[&str] = &[
+        "apt-get",
+        "bash",
+        "bzcat",
+        "cp",
+        "dd",
+        "debugfs",
+        "dpkg-deb",
+        "dumpe2fs",
+        "e2fsck",
+        "gzip",
+        "kill",
+        "ldd",
+        "mkfifo",
+        "mkfs.ext4",
+        "mmd",
+        "mount",
+        "nginx",
+        "nice",
+        "nsenter",
+        "qemu-io",
+        "renice",
+        "setsid",
+        "sh",
+        "ssh-keygen",
+        "systemctl",
+        "systemd-socket-activate",
+        "tar",
+        "true",
+        "xfs_db",
+        "yes",
+    ];
+    /// Made up: there to be missing, or made by the test that starts them.
+    const NOBODYS: &[&str] = &["nonexistent", "no-such-program", "python3"];
+
+    fn sources(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if path.is_dir() && name != "target" && !name.starts_with('.') {
+                sources(&path, found);
+            } else if name.ends_with(".rs") {
+                found.push(path);
+            }
+        }
+    }
+
+    #[test]
+    fn what_tests_start_by_name_is_installed_by_set_up() {
+        let mut files = Vec::new();
+        sources(&Layout::find().unwrap().source(""), &mut files);
+        assert!(files.len() > 500, "{} sources", files.len());
+        let known: BTreeSet<&str> = NEEDS
+            .iter()
+            .flat_map(|need| need.any_of)
+            .chain(BESIDE)
+            .chain(NOBODYS)
+            .map(|name| name.rsplit('/').next().unwrap_or(name))
+            .collect();
+        let mut missed = BTreeSet::new();
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap();
+            for start in ["Command::new(\"", " command(\""] {
+                for after in text.split(start).skip(1) {
+                    let program = after.split('"').next().unwrap_or_default();
+                    let name = program.rsplit('/').next().unwrap_or(program);
+                    if !name.is_empty() && !known.contains(name) {
+                        missed.insert(format!("{name}, by {}", file.display()));
+                    }
+                }
+            }
+        }
+        assert!(missed.is_empty(), "no package in NEEDS: {missed:#?}");
+    }
+}
