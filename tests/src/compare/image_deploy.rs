@@ -197,7 +197,7 @@ impl Shop {
     fn again(&self, ground: &Ground) -> Result<Vec<Figure>> {
         let [first, second] = &self.versions;
         let (mut ours, mut peer, mut same) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut fetched, mut written) = (0, 0);
+        let (mut fetched, mut written, mut read) = (0, 0, Vec::new());
         for round in 0..ROUNDS {
             ground.say(&format!(
                 "the second version over the first, {round} of {ROUNDS}"
@@ -211,6 +211,7 @@ impl Shop {
             let told = self.ours(1, "both", false)?;
             ensure!(told.chunks_fetched == 0 && told.written == 0, "{told:?}");
             same.push(told.milliseconds);
+            read.push(self.reading()?);
             // casync is slow enough for one run.
             if round == 0 {
                 self.disk.spoil(second)?;
@@ -222,6 +223,7 @@ impl Shop {
         let peer = vec![theirs; ours.len()];
         let of = ratios(&peer, &ours);
         let what = "every kept chunk proved";
+        let floor = ratios(&same, &read);
         let redeploy = Figure::new("deploy the second version over the first", "ms", what, ours)
             .against("casync extract --seed, one run", peer, "peer / ours", of)
             .goal(Goal::AtLeast(15.0))
@@ -238,6 +240,12 @@ impl Shop {
             vec![ratio],
         );
         let again = Figure::new("deploy the same image again", "ms", what, same)
+            .against(
+                "dd that reads the disk past the page cache",
+                read,
+                "ours / dd",
+                floor,
+            )
             .note("each run: no chunk was fetched and no byte written");
         let bytes = self.casync_bytes()?;
         let fetches = Figure::new(
