@@ -70,6 +70,26 @@ pub enum RepoError {
         /// The file's length.
         found: Bytes,
     },
+    /// A file that is to boot the image is something else.
+    #[error("{path}: {source}", path = .path.display())]
+    BootFile {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        source: image_core::boot_file::BootFileError,
+    },
+    /// Kernel and boot loader are for different machines.
+    #[error("{loader} is a boot loader for {of_loader}, and the kernel {kernel} is for {of_kernel}: give the loader of the kernel's machine", loader = .loader.display(), kernel = .kernel.display())]
+    BootMachines {
+        /// The kernel.
+        kernel: PathBuf,
+        /// What it is for.
+        of_kernel: image_core::facts::Machine,
+        /// The boot loader.
+        loader: PathBuf,
+        /// What it is for.
+        of_loader: image_core::facts::Machine,
+    },
     /// A blob that is larger than a reader takes.
     #[error("{path} is larger than {max} bytes", path = .path.display(), max = .max.0)]
     BlobTooLarge {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Imports a content: read once, in chunks, holes skipped; what the repository has already is not stored again.
 
+mod boot_files;
+
 use crate::content::Content;
 use crate::describe::{Description, describe};
 use crate::error::RepoError;
@@ -10,25 +12,19 @@ use crate::pack::{Known, Packing};
 use crate::pipeline::{Made, make};
 use crate::repository::Repository;
 use crate::store::{Importing, Kind};
+use groundstate_api::Bytes;
 use groundstate_api::image::{
-    Architecture, Blob, BootEntry, BootFiles, Chunk, ImageFormat, ImageKind, ImageRef,
-    MANIFEST_SCHEMA, Manifest,
+    Architecture, BootEntry, BootFiles, Chunk, ImageFormat, ImageKind, ImageRef, MANIFEST_SCHEMA,
+    Manifest,
 };
-use groundstate_api::{Bytes, Digest};
 use image_core::facts::ImageFacts;
-use image_core::limits::{BLOB_MAX, LEVEL, LEVEL_MAX, LEVEL_MIN, chunk_size_of};
+use image_core::limits::{LEVEL, LEVEL_MAX, LEVEL_MIN, chunk_size_of};
 use image_core::manifest::{
     canonical, check, check_chunk_size, check_cmdline, check_name, reference,
 };
 use image_core::{ManifestError, merkle};
 use serde::Serialize;
-use sha2::Digest as _;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
-
-/// What is read of a blob at once.
-const PIECE: usize = 1 << 20;
 
 /// What to import. The paths are files of the one who imports; they are only read.
 #[derive(Clone, Copy, Debug)]
@@ -143,7 +139,7 @@ impl Repository {
         let importing = self.store.importing()?;
         let boot = request
             .boot
-            .map(|boot| self.import_boot(&importing, &boot))
+            .map(|boot| self.import_boot(&importing, &boot, options.architecture))
             .transpose()?;
         let packing = Packing {
             repository: self,
@@ -200,55 +196,6 @@ impl Repository {
         Ok(Known {
             forms: manifest.chunks.iter().map(form).collect(),
             is_proven: self.is_proven(&image.manifest, &manifest),
-        })
-    }
-
-    fn import_boot(
-        &self,
-        importing: &Importing,
-        boot: &BootPaths<'_>,
-    ) -> Result<BootFiles, RepoError> {
-        Ok(BootFiles {
-            kernel: self.import_blob(importing, boot.kernel)?,
-            initrd: self.import_blob(importing, boot.initrd)?,
-            boot_loader: self.import_blob(importing, boot.boot_loader)?,
-            cmdline: boot.cmdline.into(),
-        })
-    }
-
-    fn import_blob(&self, importing: &Importing, path: &Path) -> Result<Blob, RepoError> {
-        let mut from = File::open(path).map_err(RepoError::file("opened", path))?;
-        let mut draft = importing.draft()?;
-        let mut hash = sha2::Sha256::new();
-        let mut piece = vec![0; PIECE];
-        let mut length = 0u64;
-        loop {
-            let count = from
-                .read(&mut piece)
-                .map_err(RepoError::file("read", path))?;
-            if count == 0 {
-                break;
-            }
-            length += count as u64;
-            if length > BLOB_MAX.0 {
-                return Err(RepoError::BlobTooLarge {
-                    path: path.to_path_buf(),
-                    max: BLOB_MAX,
-                });
-            }
-            hash.update(&piece[..count]);
-            draft.write(&piece[..count])?;
-        }
-        let digest = Digest(hash.finalize().into());
-        let place = self.store.path(Kind::Blob, &digest);
-        // One that is there and right stays: an image that was proved with it stays proved.
-        let there = crate::verify::hash(&place, Bytes(length));
-        if !there.is_ok_and(|found| found == (Bytes(length), digest)) {
-            draft.replace(&place)?;
-        }
-        Ok(Blob {
-            length: Bytes(length),
-            digest,
         })
     }
 }

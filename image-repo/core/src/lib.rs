@@ -9,6 +9,7 @@ extern crate alloc;
 
 pub mod admission;
 pub mod answer;
+pub mod boot_file;
 pub mod deploy;
 pub mod disk_file;
 pub mod facts;

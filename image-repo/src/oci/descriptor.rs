@@ -4,6 +4,8 @@
 use super::layout::Layout;
 use super::named;
 use crate::roots::{PrepareOptions, RootsError, shown};
+use groundstate_api::image::Architecture;
+use image_core::facts::Machine;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -15,6 +17,8 @@ const DEPTH_MAX: usize = 4;
 const INDEXES_MAX: usize = 32;
 /// The annotation that names a manifest of an index.
 const REFERENCE: &str = "org.opencontainers.image.ref.name";
+/// The annotation by which BuildKit says what a manifest is that is no image.
+const DOCKER_KIND: &str = "vnd.docker.reference.type";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
@@ -36,6 +40,22 @@ pub(super) struct Descriptor {
 impl Descriptor {
     pub(super) fn annotation(&self, key: &str) -> Option<&str> {
         self.annotations.as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// Whether it is beside an image and none itself: what a build says of how it was made (BuildKit, "Image attestation
+    /// storage").
+    fn is_attestation(&self) -> bool {
+        self.annotation(DOCKER_KIND) == Some("attestation-manifest")
+    }
+
+    /// Whether it is for that architecture, or does not say what it is for.
+    fn is_for(&self, architecture: Architecture) -> bool {
+        let word = match architecture {
+            Architecture::X86_64 => "amd64",
+            Architecture::Aarch64 => "arm64",
+        };
+        let platform = self.platform.as_ref();
+        platform.is_none_or(|platform| platform.architecture == word)
     }
 
     fn is_index(&self) -> bool {
@@ -64,31 +84,31 @@ pub(super) struct Manifest {
     pub(super) layers: Vec<Descriptor>,
 }
 
-/// The manifest that is meant: the one of that tag, or the only one.
+/// The manifest that is meant: the one of that tag and that architecture, or the only one.
 pub(super) fn choose(layout: &Layout, options: &PrepareOptions) -> Result<Manifest, RootsError> {
     let index: Index = parse("index.json", &layout.index()?)?;
     let mut found = Vec::new();
     let mut read = 0;
     gather(layout, index, 0, None, &mut read, &mut found)?;
-    let is_wanted = |(tag, _): &&(Option<String>, Descriptor)| {
-        options.tag.is_none() || tag.as_deref() == options.tag.as_deref()
+    found.retain(|(_, descriptor)| !descriptor.is_attestation());
+    let is_wanted = |(tag, descriptor): &&(Option<String>, Descriptor)| {
+        let is_tagged = options.tag.is_none() || tag.as_deref() == options.tag.as_deref();
+        is_tagged
+            && options
+                .architecture
+                .is_none_or(|wanted| descriptor.is_for(wanted))
     };
     let wanted: Vec<_> = found.iter().filter(is_wanted).collect();
     match wanted.as_slice() {
         [(_, descriptor)] => parse(&named(descriptor), &layout.document(descriptor)?),
         [] => Err(RootsError::OciNone {
-            wanted: options.tag.clone().map_or_else(
-                || "at all".into(),
-                |tag| format!("with the tag {}", shown(tag.as_bytes())),
-            ),
+            wanted: wish(options),
+            there: titles(found.iter()),
         }),
         several => Err(RootsError::OciSeveral {
             count: several.len(),
-            names: several
-                .iter()
-                .map(|one| title(one))
-                .collect::<Vec<_>>()
-                .join(", "),
+            names: titles(several.iter().copied()),
+            how: which(several),
         }),
     }
 }
@@ -115,6 +135,39 @@ fn gather(
         }
     }
     Ok(())
+}
+
+fn titles<'a>(all: impl Iterator<Item = &'a (Option<String>, Descriptor)>) -> String {
+    all.map(title).collect::<Vec<_>>().join(", ")
+}
+
+/// What was asked for.
+fn wish(options: &PrepareOptions) -> String {
+    let tag = options.tag.as_ref();
+    let tag = tag.map(|tag| format!(" with the tag {}", shown(tag.as_bytes())));
+    let architecture = options.architecture.map(Machine::from);
+    let architecture = architecture.map(|machine| format!(" for {machine}"));
+    [tag, architecture].into_iter().flatten().collect()
+}
+
+/// Which option tells several apart.
+fn which(several: &[&(Option<String>, Descriptor)]) -> &'static str {
+    let differ = |by: fn(&(Option<String>, Descriptor)) -> Option<&str>| {
+        several.windows(2).any(|pair| match pair {
+            [one, other] => by(one) != by(other),
+            _ => false,
+        })
+    };
+    let by_platform = differ(|(_, of)| of.platform.as_ref().map(|of| of.architecture.as_str()));
+    let by_tag = differ(|(tag, _)| tag.as_deref());
+    match (by_tag, by_platform) {
+        (true, false) => "--tag NAME takes one",
+        (false, true) => "--arch x86_64 or aarch64 takes one",
+        (true, true) => "--tag NAME and --arch x86_64 or aarch64 take one",
+        (false, false) => {
+            "nothing tells them apart; copy the one that is meant into a layout of its own"
+        }
+    }
 }
 
 fn title((tag, descriptor): &(Option<String>, Descriptor)) -> String {

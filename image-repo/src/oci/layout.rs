@@ -9,7 +9,7 @@ use crate::tar::{Allowance, files};
 use serde::Deserialize;
 use sha2::Digest as _;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// What is read at once, in bytes.
@@ -146,7 +146,10 @@ impl Layout {
             )
         })?;
         let path = self.folder.join("blobs/sha256").join(digits);
-        let found = fs::symlink_metadata(&path).map_err(RootsError::file("found", &path))?;
+        let found = fs::symlink_metadata(&path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => blob(descriptor, "is not in the layout; copy the layout whole"),
+            _ => RootsError::file("found", &path)(error),
+        })?;
         if found.is_file() {
             Ok(path)
         } else {
@@ -160,6 +163,13 @@ impl Layout {
             .map_err(|error| self.not(&format!("{name} could not be found: {error}")))?;
         if !found.is_file() {
             return Err(self.not(&format!("{name} is no plain file")));
+        }
+        if found.len() > DOCUMENT_MAX {
+            let why = format!(
+                "{name} has {} bytes, and {DOCUMENT_MAX} are read",
+                found.len()
+            );
+            return Err(self.not(&why));
         }
         read(&path, DOCUMENT_MAX)
     }

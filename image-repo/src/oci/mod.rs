@@ -56,8 +56,8 @@ pub(crate) fn prepare(
     if is_container {
         let mut applying = |at: Bytes, total: Option<Bytes>| {
             progress(
-                Bytes(read.0 + at.0),
-                total.map(|total| Bytes(read.0 + total.0)),
+                Bytes(read.0.saturating_add(at.0)),
+                total.map(|total| Bytes(read.0.saturating_add(total.0))),
             );
         };
         return container(
@@ -107,7 +107,11 @@ fn container(
     let mut tree = Tree::default();
     let mut spool = Spool::new(scratch.join("contents"))?;
     let mut left_out = LeftOut::default();
-    let total = manifest.layers.iter().map(|layer| layer.size).sum();
+    // What a descriptor claims is compared with its blob only later.
+    let total = manifest
+        .layers
+        .iter()
+        .fold(0u64, |sum, layer| sum.saturating_add(layer.size));
     let mut done = 0;
     for layer in &manifest.layers {
         let path = layout.blob(layer)?;
@@ -123,6 +127,7 @@ fn container(
         done += layer.size;
         left_out.lists += found.lists;
         left_out.sockets += found.sockets;
+        left_out.times += found.times;
     }
     let mut prepared = from_tree(&tree, spool, options, left_out, scratch)?;
     prepared.lines.insert(

@@ -3,7 +3,8 @@
 
 use groundstate_api::Bytes;
 use groundstate_api::image::ImageFormat;
-use image_core::facts::FactsError;
+use image_core::boot_file::BootFileError;
+use image_core::facts::{FactsError, Machine};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -34,11 +35,11 @@ pub enum RootsError {
     NotClean { said: String },
 
     // Archives.
-    #[error("the archive cannot be read after {at} bytes: {source}", at = .at.0)]
+    #[error("the archive cannot be read after {at} bytes: {source}; fetch or pack it again", at = .at.0)]
     Archive { at: Bytes, source: io::Error },
-    #[error("the archive ends without its end mark after {at} bytes: it is cut off", at = .at.0)]
+    #[error("the archive ends without its end mark after {at} bytes: it is cut off; fetch or pack it again", at = .at.0)]
     CutOff { at: Bytes },
-    #[error("something follows the archive's end mark after {at} bytes", at = .at.0)]
+    #[error("something follows the archive's end mark after {at} bytes; cut it off, or make one archive of several (tar --concatenate)", at = .at.0)]
     Trailing { at: Bytes },
     #[error("the archive holds nothing")]
     Empty,
@@ -62,6 +63,18 @@ pub enum RootsError {
     Field { name: String, what: &'static str },
     #[error("the archive has more than {max} names")]
     TooMany { max: usize },
+    #[error(
+        "names, symbolic links and extended attributes of the archive take more than {max} bytes"
+    )]
+    TooMuchText { max: usize },
+    #[error(
+        "{name} has extended attributes of {length} bytes, and the file system that is made keeps {max} of a file; pack the archive without them"
+    )]
+    Attributes {
+        name: String,
+        length: usize,
+        max: usize,
+    },
     #[error("the input unpacks to more than {max} bytes; --max-size SIZE takes it", max = .max.0)]
     TooLarge { max: Bytes },
     #[error("the input unpacks to {data} bytes that are not zero out of {consumed}, more than {ratio} times as many: a bomb; --max-size SIZE takes it", data = .data.0, consumed = .consumed.0)]
@@ -84,8 +97,16 @@ pub enum RootsError {
         "the tree has no systemd-boot for its kernel in /usr/lib/systemd/boot/efi; give one with --boot-loader FILE"
     )]
     NoBootLoader,
-    #[error("{path} is no UEFI program for {machine}", path = .path.display())]
-    OtherBootLoader { path: PathBuf, machine: String },
+    #[error("{name}: {source}")]
+    BootFile { name: String, source: BootFileError },
+    #[error(
+        "{name} is a boot loader for {of_loader}, and the kernel is for {machine}; give the kernel's with --boot-loader FILE"
+    )]
+    OtherBootLoader {
+        name: String,
+        of_loader: Machine,
+        machine: Machine,
+    },
 
     // Sizes.
     #[error("{stated} bytes were asked for, the tree takes {needed}", stated = .stated.0, needed = .needed.0)]
@@ -102,10 +123,14 @@ pub enum RootsError {
     OciDocument { digest: String, said: String },
     #[error("the OCI index leads through more than {max} indexes")]
     OciDepth { max: usize },
-    #[error("the OCI index has {count} manifests ({names}); --tag NAME takes one")]
-    OciSeveral { count: usize, names: String },
-    #[error("the OCI index has no manifest {wanted}")]
-    OciNone { wanted: String },
+    #[error("the OCI index has {count} manifests ({names}); {how}")]
+    OciSeveral {
+        count: usize,
+        names: String,
+        how: &'static str,
+    },
+    #[error("the OCI index has no image{wanted}; it has {}", if .there.is_empty() { "none at all" } else { .there })]
+    OciNone { wanted: String, there: String },
     #[error("the OCI layer's media type {media_type} does not say what it is; --inner FORMAT does")]
     OciInner { media_type: String },
     #[error("the OCI layer says it is {found}, and {stated} was stated")]

@@ -3,7 +3,7 @@
 
 use crate::import::BootPaths;
 use groundstate_api::Bytes;
-use groundstate_api::image::{ImageFormat, ImageKind};
+use groundstate_api::image::{Architecture, ImageFormat, ImageKind};
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -50,6 +50,8 @@ pub struct PrepareOptions {
     pub inner: Option<ImageFormat>,
     /// The tag of an OCI index's manifest (`org.opencontainers.image.ref.name`), where there are several.
     pub tag: Option<String>,
+    /// What the image is for, where an OCI index has images for several.
+    pub architecture: Option<Architecture>,
     /// The number of the image in a WIM file, from 1, where there are several.
     pub wim_image: Option<u32>,
 }
@@ -75,6 +77,7 @@ impl Default for PrepareOptions {
             cmdline: "console=tty0".into(),
             inner: None,
             tag: None,
+            architecture: None,
             wim_image: None,
         }
     }

@@ -283,6 +283,12 @@ fn lines(tree: &Tree, boot: &BootFound, left_out: LeftOut) -> Vec<String> {
             left_out.lists
         ));
     }
+    if left_out.times > 0 {
+        lines.push(format!(
+            "{} names have a time before 1970 or after 2038-01-19 and got the nearest that is kept",
+            left_out.times
+        ));
+    }
     if left_out.sockets > 0 {
         lines.push(format!("{} sockets were left out", left_out.sockets));
     }

@@ -25,6 +25,9 @@ pub(crate) struct Allowance {
     total: u64,
     data: u64,
     looked_at: u64,
+    /// What was read of the inputs before this one, and of this one so far.
+    before: u64,
+    consumed: u64,
     folder: PathBuf,
 }
 
@@ -36,8 +39,17 @@ impl Allowance {
             total: 0,
             data: 0,
             looked_at: 0,
+            before: 0,
+            consumed: 0,
             folder: folder.to_path_buf(),
         }
+    }
+
+    /// Another input begins: a container has several layers, and all that was read of them is held against all that came
+    /// out.
+    pub(crate) fn begin(&mut self) {
+        self.before += self.consumed;
+        self.consumed = 0;
     }
 
     /// How much more it may unpack to, in bytes.
@@ -57,6 +69,8 @@ impl Allowance {
         if self.total > self.max.0 {
             return Err(RootsError::TooLarge { max: self.max });
         }
+        self.consumed = consumed;
+        let consumed = self.before + consumed;
         let is_bomb = self.data > RATIO_FROM && self.data / RATIO_MAX > consumed;
         if is_bomb && !self.is_stated {
             return Err(RootsError::Bomb {
@@ -96,6 +110,14 @@ mod tests {
         allowance.take(1000, 1000, RATIO_FROM / 100).unwrap();
         let large = allowance.take(4 * GIB, 0, 1);
         assert!(matches!(large, Err(RootsError::TooLarge { .. })));
+        // A small layer upon a large one is no bomb.
+        let mut layers = Allowance::new(Bytes::gib(8), false, &folder);
+        layers.take(GIB, GIB, GIB / 4).unwrap();
+        layers.begin();
+        layers.take(10, 10, 100).unwrap();
+        layers.begin();
+        let bomb = layers.take(GIB, GIB * 60, 1000);
+        assert!(matches!(bomb, Err(RootsError::Bomb { .. })), "{bomb:?}");
         let mut stated = Allowance::new(Bytes::gib(8), true, &folder);
         stated.take(GIB, GIB, 1).unwrap();
     }

@@ -4,6 +4,7 @@
 use super::spool::Spool;
 use super::tree::{Kind, Tree};
 use crate::roots::{PrepareOptions, RootsError, newest, shown};
+use image_core::boot_file::{BootFile, HEAD};
 use image_core::facts::Machine;
 use std::fs::File;
 use std::io::Read as _;
@@ -11,8 +12,6 @@ use std::path::{Path, PathBuf};
 
 /// How the files of kernels begin in /boot.
 const KERNELS: [&str; 4] = ["vmlinuz-", "vmlinux-", "Image-", "kernel-"];
-/// How much of a program is read for its header, in bytes.
-const HEAD: u64 = 4096;
 
 /// What boots a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,39 +30,36 @@ pub(crate) fn find(
     spool: &Spool,
     options: &PrepareOptions,
 ) -> Result<BootFound, RootsError> {
-    let (kernel, release) = match &options.kernel {
-        Some(path) => (path.clone(), file_name(path)),
+    let (kernel, named, release) = match &options.kernel {
+        Some(path) => (path.clone(), stated(path), file_name(path)),
         None => {
             let (file, release) = kernel(tree).ok_or(RootsError::NoKernel)?;
-            (
-                kept(tree, spool, &file).ok_or(RootsError::NoKernel)?,
-                release,
-            )
+            let path = kept(tree, spool, &file).ok_or(RootsError::NoKernel)?;
+            (path, in_tree(&file), release)
         }
     };
-    let initrd = match &options.initrd {
-        Some(path) => path.clone(),
+    let machine = look(BootFile::Kernel, &kernel, &named)?;
+    let (initrd, named) = match &options.initrd {
+        Some(path) => (path.clone(), stated(path)),
         None => initrd(tree, &release)
-            .and_then(|file| kept(tree, spool, &file))
+            .and_then(|file| Some((kept(tree, spool, &file)?, in_tree(&file))))
             .ok_or_else(|| RootsError::NoInitrd {
                 release: release.clone(),
             })?,
     };
-    let machine = machine(&kernel)?;
-    let boot_loader = match &options.boot_loader {
-        Some(path) => path.clone(),
+    look(BootFile::Initrd, &initrd, &named)?;
+    let (boot_loader, named) = match &options.boot_loader {
+        Some(path) => (path.clone(), stated(path)),
         None => loader(tree, spool, machine).ok_or(RootsError::NoBootLoader)?,
     };
-    let of_loader = self::machine(&boot_loader)?;
-    let fits = match (machine, of_loader) {
-        (Some(machine), Some(of_loader)) => machine == of_loader,
-        (None, Some(_)) => true,
-        (_, None) => false,
-    };
-    if !fits {
+    let of_loader = look(BootFile::BootLoader, &boot_loader, &named)?;
+    if let (Some(machine), Some(of_loader)) = (machine, of_loader)
+        && machine != of_loader
+    {
         return Err(RootsError::OtherBootLoader {
-            path: boot_loader,
-            machine: machine.map_or_else(|| "any machine".into(), |machine| machine.to_string()),
+            name: named,
+            of_loader,
+            machine,
         });
     }
     Ok(BootFound {
@@ -106,7 +102,7 @@ fn initrd(tree: &Tree, release: &str) -> Option<String> {
     places.into_iter().find(|file| is_file(tree, file))
 }
 
-fn loader(tree: &Tree, spool: &Spool, machine: Option<Machine>) -> Option<PathBuf> {
+fn loader(tree: &Tree, spool: &Spool, machine: Option<Machine>) -> Option<(PathBuf, String)> {
     let all = [
         (Machine::X86_64, "systemd-bootx64.efi"),
         (Machine::Aarch64, "systemd-bootaa64.efi"),
@@ -115,7 +111,7 @@ fn loader(tree: &Tree, spool: &Spool, machine: Option<Machine>) -> Option<PathBu
         .filter(|(of, _)| machine.is_none_or(|machine| machine == *of))
         .find_map(|(_, file)| {
             let path = format!("/usr/lib/systemd/boot/efi/{file}");
-            kept(tree, spool, &path)
+            Some((kept(tree, spool, &path)?, in_tree(&path)))
         })
 }
 
@@ -139,13 +135,28 @@ fn kept(tree: &Tree, spool: &Spool, path: &str) -> Option<PathBuf> {
     }
 }
 
-fn machine(path: &Path) -> Result<Option<Machine>, RootsError> {
-    let file = File::open(path).map_err(RootsError::file("opened", path))?;
+/// Sees that a file is what it is to be. What it is for, where it tells.
+fn look(file: BootFile, path: &Path, named: &str) -> Result<Option<Machine>, RootsError> {
     let mut head = Vec::new();
-    file.take(HEAD)
+    File::open(path)
+        .map_err(RootsError::file("opened", path))?
+        .take(HEAD as u64)
         .read_to_end(&mut head)
         .map_err(RootsError::file("read", path))?;
-    Ok(Machine::of(&head))
+    file.check(&head).map_err(|source| RootsError::BootFile {
+        name: named.into(),
+        source,
+    })
+}
+
+/// A stated file, for messages.
+fn stated(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// A file of the tree, for messages.
+fn in_tree(file: &str) -> String {
+    format!("the tree's {}", shown(file.as_bytes()))
 }
 
 fn file_name(path: &Path) -> String {

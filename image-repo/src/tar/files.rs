@@ -22,6 +22,7 @@ pub(crate) fn files(
     place: &dyn Fn(&str) -> Option<PathBuf>,
 ) -> Result<(), RootsError> {
     let (mut plain, count) = packed::open(input)?;
+    allowance.begin();
     let mut archive = Archive::new(&mut *plain);
     let mut piece = vec![0; PIECE];
     while let Some(entry) = archive.next()? {

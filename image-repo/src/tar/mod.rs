@@ -10,6 +10,7 @@ mod boot;
 mod ext4;
 mod files;
 mod header;
+mod layer;
 mod packed;
 mod pax;
 mod reader;

@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 
 /// The records, the last of a key before the others. A key without a value is taken away again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Pax(BTreeMap<Vec<u8>, Vec<u8>>);
+pub(super) struct Pax {
+    records: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// The bytes of all headers that were taken, whether their records were replaced or not.
+    taken: usize,
+}
 
 /// How a file's extended attributes are named.
 const ATTRIBUTE: &[u8] = b"SCHILY.xattr.";
@@ -13,6 +17,7 @@ const ATTRIBUTE: &[u8] = b"SCHILY.xattr.";
 impl Pax {
     /// Takes a header's records over those that were before; `None` where they make no sense.
     pub(super) fn extend(&mut self, mut bytes: &[u8]) -> Option<()> {
+        self.taken = self.taken.saturating_add(bytes.len());
         while !bytes.is_empty() {
             let space = bytes.iter().position(|byte| *byte == b' ')?;
             let length: usize = std::str::from_utf8(bytes.get(..space)?)
@@ -23,17 +28,22 @@ impl Pax {
             let equals = record.iter().position(|byte| *byte == b'=')?;
             let (key, value) = (record.get(..equals)?, record.get(equals + 1..)?);
             if value.is_empty() && !key.starts_with(ATTRIBUTE) {
-                self.0.remove(key);
+                self.records.remove(key);
             } else {
-                self.0.insert(key.to_vec(), value.to_vec());
+                self.records.insert(key.to_vec(), value.to_vec());
             }
             bytes = bytes.get(length..)?;
         }
         Some(())
     }
 
+    /// How many bytes of headers came before one entry.
+    pub(super) const fn taken(&self) -> usize {
+        self.taken
+    }
+
     pub(super) fn value(&self, key: &str) -> Option<&[u8]> {
-        self.0.get(key.as_bytes()).map(Vec::as_slice)
+        self.records.get(key.as_bytes()).map(Vec::as_slice)
     }
 
     /// A number of whole units; what stands behind its point is left out. `None`: it is there and is none.
@@ -46,14 +56,16 @@ impl Pax {
 
     /// The extended attributes.
     pub(super) fn attributes(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.0
+        self.records
             .iter()
             .filter_map(|(key, value)| Some((key.strip_prefix(ATTRIBUTE)?, value.as_slice())))
     }
 
     /// Whether there are access control lists as text, which are not kept.
     pub(super) fn has_lists(&self) -> bool {
-        self.0.keys().any(|key| key.starts_with(b"SCHILY.acl."))
+        self.records
+            .keys()
+            .any(|key| key.starts_with(b"SCHILY.acl."))
     }
 }
 

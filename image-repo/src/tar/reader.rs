@@ -6,10 +6,15 @@ use super::header::{BLOCK, Block, Header, number, parse};
 use super::pax::Pax;
 use crate::roots::RootsError;
 use groundstate_api::Bytes;
+use std::collections::VecDeque;
 use std::io::{self, Read};
 
 /// The longest name or extended header, in bytes: attributes are up to 64 KiB, names 4 KiB.
 const META_MAX: u64 = 1 << 20;
+/// The most bytes of extended headers before one entry, however many there are: room for two full ones.
+const HEADERS_MAX: usize = 2 << 20;
+/// The most bytes of global extended headers: they count for each entry. Git writes 52 bytes.
+const GLOBAL_MAX: usize = 64 << 10;
 /// The most pieces of a sparse file: a file system's own limit is far above, an archive's map of them 2 MiB here.
 const PIECES_MAX: usize = 65_536;
 /// The most zeros behind the end mark, in bytes: tapes have records of up to 4 MiB.
@@ -34,7 +39,7 @@ pub(super) struct Archive<'a> {
     left: u64,
     padding: u64,
     /// The content's pieces (where, how long) that are left, and how far it was read.
-    pieces: Vec<(u64, u64)>,
+    pieces: VecDeque<(u64, u64)>,
     position: u64,
     length: u64,
     needs_mark: bool,
@@ -48,7 +53,7 @@ impl<'a> Archive<'a> {
             global: Pax::default(),
             left: 0,
             padding: 0,
-            pieces: Vec::new(),
+            pieces: VecDeque::new(),
             position: 0,
             length: 0,
             needs_mark: true,
@@ -92,11 +97,19 @@ impl<'a> Archive<'a> {
                     let bytes = self.meta(&header)?;
                     let done = pax.extend(&bytes);
                     done.ok_or_else(|| self.nonsense(b"an entry", "its extended header"))?;
+                    if pax.taken() > HEADERS_MAX {
+                        let what = "the length of its extended headers";
+                        return Err(self.nonsense(b"an entry", what));
+                    }
                 }
                 b'g' => {
                     let bytes = self.meta(&header)?;
                     let done = self.global.extend(&bytes);
                     done.ok_or_else(|| self.nonsense(b"the archive", "its extended header"))?;
+                    if self.global.taken() > GLOBAL_MAX {
+                        let what = "the length of its global extended headers";
+                        return Err(self.nonsense(b"the archive", what));
+                    }
                     pax = self.global.clone();
                 }
                 // A volume's label is no file.
@@ -148,13 +161,15 @@ impl<'a> Archive<'a> {
         self.padding = size.next_multiple_of(BLOCK as u64) - size;
         self.length = header.size;
         self.position = 0;
-        self.pieces = vec![(0, size)];
+        self.pieces = VecDeque::from([(0, size)]);
     }
 
     /// The map of an old GNU sparse file: four pieces in the head, 21 in each block behind it.
     fn gnu_pieces(&mut self, header: &Header, block: &Block) -> Result<(), RootsError> {
         let mut pieces = Vec::new();
-        let mut take = |bytes: &[u8]| {
+        // Whether there were pieces, or none where none need be, and not too many.
+        let mut take = |bytes: &[u8], may_be_empty: bool| {
+            let before = pieces.len();
             for pair in bytes.chunks_exact(24) {
                 let (Some(at), Some(length)) = (number(&pair[..12]), number(&pair[12..])) else {
                     return false;
@@ -166,13 +181,14 @@ impl<'a> Archive<'a> {
                     ));
                 }
             }
-            pieces.len() <= PIECES_MAX
+            (may_be_empty || pieces.len() > before) && pieces.len() <= PIECES_MAX
         };
-        let mut is_sane = take(&block[386..482]);
+        let mut is_sane = take(&block[386..482], true);
         let mut goes_on = block[482] != 0;
         while is_sane && goes_on {
             let more = self.block()?;
-            is_sane = take(&more[..504]);
+            // A block of the map without a piece could be followed by others without end.
+            is_sane = take(&more[..504], false);
             goes_on = more[504] != 0;
         }
         let length = number(&block[483..495]).and_then(|length| u64::try_from(length).ok());
@@ -244,7 +260,7 @@ impl<'a> Archive<'a> {
         });
         match length {
             Some(length) if is_sane && end <= length && stored == self.left => {
-                self.pieces = pieces;
+                self.pieces = pieces.into();
                 self.length = length;
                 Ok(())
             }
@@ -276,7 +292,13 @@ impl<'a> Archive<'a> {
         let mut piece = vec![0; 1 << 16];
         let mut passed = 0u64;
         loop {
-            let count = read(self.input, &mut piece).map_err(|source| self.failed(source))?;
+            // The archive is whole; what is not is what follows it.
+            let count = read(self.input, &mut piece).map_err(|source| match source.kind() {
+                io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::InvalidData
+                | io::ErrorKind::InvalidInput => RootsError::Trailing { at: self.at() },
+                _ => self.failed(source),
+            })?;
             if count == 0 {
                 return Ok(None);
             }
@@ -353,10 +375,10 @@ impl<'a> Archive<'a> {
 /// The entry's content: what no piece covers is zero.
 impl Read for Archive<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.pieces.first().is_some_and(|(_, length)| *length == 0) {
-            self.pieces.remove(0);
+        while self.pieces.front().is_some_and(|(_, length)| *length == 0) {
+            self.pieces.pop_front();
         }
-        let next = self.pieces.first().copied();
+        let next = self.pieces.front().copied();
         let until = next.map_or(self.length, |(at, _)| at);
         let (count, is_hole) = if until > self.position {
             (until - self.position, true)
@@ -377,7 +399,7 @@ impl Read for Archive<'_> {
             }
             self.at += count as u64;
             self.left -= count as u64;
-            if let Some((at, length)) = self.pieces.first_mut() {
+            if let Some((at, length)) = self.pieces.front_mut() {
                 *at += count as u64;
                 *length -= count as u64;
             }
@@ -427,4 +449,108 @@ fn amend(
         header.mtime = mtime.ok_or("its extended header")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An entry's head, its content, and the filling behind it.
+    fn entry(kind: u8, name: &str, content: &[u8]) -> Vec<u8> {
+        let mut block = [0u8; BLOCK];
+        block[..name.len()].copy_from_slice(name.as_bytes());
+        block[100..107].copy_from_slice(b"0000644");
+        block[124..135].copy_from_slice(format!("{:011o}", content.len()).as_bytes());
+        block[156] = kind;
+        block[257..263].copy_from_slice(b"ustar\0");
+        finish(block, content)
+    }
+
+    fn finish(mut block: Block, content: &[u8]) -> Vec<u8> {
+        block[148..156].copy_from_slice(b"        ");
+        let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+        block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+        let mut bytes = block.to_vec();
+        bytes.extend_from_slice(content);
+        bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
+        bytes
+    }
+
+    fn record(key: &str, length: usize) -> Vec<u8> {
+        let mut record = format!("{:07} {key}=", 8 + key.len() + 1 + length + 1).into_bytes();
+        record.resize(record.len() + length, b'x');
+        record.push(b'\n');
+        record
+    }
+
+    fn first(bytes: &[u8]) -> Result<Option<Entry>, RootsError> {
+        let mut input = bytes;
+        Archive::new(&mut input).next()
+    }
+
+    #[test]
+    fn extended_headers_have_a_limit_however_many_there_are() {
+        let mut bytes = Vec::new();
+        for number in 0..4 {
+            let records = record(&format!("comment{number}"), 700_000);
+            bytes.extend(entry(b'x', "headers", &records));
+        }
+        bytes.extend(entry(b'0', "a", b""));
+        let error = first(&bytes).unwrap_err().to_string();
+        assert!(error.contains("length of its extended headers"), "{error}");
+        // Two of them are taken, and those of one entry do not count for the next.
+        let empty = entry(b'0', "a", b"");
+        let two = &bytes[..(bytes.len() - empty.len()) / 2];
+        let once = [two, &empty].concat();
+        let mut input = &*[&once[..], &once, &[0; 1024]].concat();
+        let mut archive = Archive::new(&mut input);
+        assert!(archive.next().unwrap().is_some() && archive.next().unwrap().is_some());
+        assert!(archive.next().unwrap().is_none());
+        // What is said for all entries is kept beside each of them.
+        let global = entry(b'g', "global", &record("SCHILY.xattr.user.a", 70_000));
+        let error = first(&global).unwrap_err().to_string();
+        assert!(error.contains("global extended headers"), "{error}");
+    }
+
+    #[test]
+    fn a_sparse_map_without_end_is_refused_and_a_long_one_is_read_at_once() {
+        let mut block: Block = entry(b'S', "sparse", b"")[..BLOCK].try_into().unwrap();
+        block[482] = 1;
+        block[483..494].copy_from_slice(b"00000010000");
+        let mut more = [0u8; BLOCK];
+        more[504] = 1;
+        let bytes = [finish(block, b""), more.repeat(20)].concat();
+        let error = first(&bytes).unwrap_err().to_string();
+        assert!(error.contains("sparse map"), "{error}");
+        // 65,000 pieces of one byte, as pax has them.
+        let pieces = 65_000u32;
+        let mut map = format!("{pieces}\n");
+        for piece in 0..pieces {
+            map += &format!("{}\n1\n", u64::from(piece) * 8192);
+        }
+        let mut content = map.into_bytes();
+        content.resize(content.len().next_multiple_of(BLOCK), 0);
+        content.resize(content.len() + 65_000, b'x');
+        let length = u64::from(pieces) * 8192;
+        let real = length.to_string();
+        let mut records = b"22 GNU.sparse.major=1\n".to_vec();
+        let line = format!("GNU.sparse.realsize={real}\n");
+        records.extend(format!("{} {line}", line.len() + 3).bytes());
+        let bytes = [entry(b'x', "h", &records), entry(b'0', "s", &content)].concat();
+        let mut input = &bytes[..];
+        let mut archive = Archive::new(&mut input);
+        let entry = archive.next().unwrap().unwrap();
+        assert_eq!(entry.length, length);
+        let began = std::time::Instant::now();
+        let (mut piece, mut ones) = (vec![0; 1 << 20], 0);
+        loop {
+            let count = archive.read(&mut piece).unwrap();
+            if count == 0 {
+                break;
+            }
+            ones += piece[..count].iter().filter(|byte| **byte == b'x').count();
+        }
+        assert_eq!(ones, 65_000);
+        assert!(began.elapsed().as_secs() < 30, "{:?}", began.elapsed());
+    }
 }

@@ -13,6 +13,8 @@ pub(crate) const NAMES_MAX: usize = 2_000_000;
 const NAME_MAX: usize = 255;
 /// The longest path and symbolic link, in bytes: what Linux takes, less what the script of `debugfs` needs for it.
 pub(crate) const PATH_MAX: usize = 3800;
+/// The most bytes of names, symbolic links and extended attributes: two million names of 60 bytes, and labels on each.
+const TEXT_MAX: usize = 512 << 20;
 /// How many symbolic links are followed when a file is looked for.
 const LINKS_MAX: usize = 32;
 
@@ -49,6 +51,18 @@ impl Node {
             attributes: BTreeMap::new(),
         }
     }
+
+    /// How many bytes its link and its attributes take.
+    fn text(&self) -> usize {
+        let link = match &self.kind {
+            Kind::Link(target) => target.len(),
+            Kind::Folder(_) | Kind::File(_) | Kind::Char(..) | Kind::Block(..) | Kind::Fifo => 0,
+        };
+        let attributes = self.attributes.iter();
+        link + attributes
+            .map(|(key, value)| key.len() + value.len())
+            .sum::<usize>()
+    }
 }
 
 /// The tree. Its root is a folder.
@@ -56,6 +70,8 @@ impl Node {
 pub(crate) struct Tree {
     nodes: Vec<Node>,
     names: usize,
+    /// The bytes of all names, links and attributes that there ever were.
+    text: usize,
 }
 
 /// The root's index.
@@ -66,6 +82,7 @@ impl Default for Tree {
         Self {
             nodes: vec![Node::folder()],
             names: 0,
+            text: 0,
         }
     }
 }
@@ -88,7 +105,8 @@ impl Tree {
         children.map(|(name, child)| (name.as_slice(), *child))
     }
 
-    fn child(&self, folder: usize, name: &[u8]) -> Option<usize> {
+    /// What the name in the folder stands for.
+    pub(super) fn child(&self, folder: usize, name: &[u8]) -> Option<usize> {
         match &self.nodes[folder].kind {
             Kind::Folder(children) => children.get(name).copied(),
             Kind::File(_) | Kind::Link(_) | Kind::Char(..) | Kind::Block(..) | Kind::Fifo => None,
@@ -102,6 +120,7 @@ impl Tree {
         node: Node,
         replaces_folders: bool,
     ) -> Result<(), RootsError> {
+        self.count(node.text())?;
         let Some((name, parents)) = path.split_last() else {
             return self.put_root(node);
         };
@@ -157,34 +176,25 @@ impl Tree {
         self.name(parent, name, node)
     }
 
-    /// Takes away what is at the path; whether there was something.
-    pub(crate) fn remove(&mut self, path: &[Vec<u8>]) -> bool {
-        let Some((name, parents)) = path.split_last() else {
-            return false;
-        };
-        let mut folder = ROOT;
-        for part in parents {
-            match self.child(folder, part) {
-                Some(next) => folder = next,
-                None => return false,
-            }
-        }
+    /// Takes a name away from the folder; whether it was there.
+    pub(super) fn take(&mut self, folder: usize, name: &[u8]) -> bool {
         match &mut self.nodes[folder].kind {
             Kind::Folder(children) => children.remove(name).is_some(),
             Kind::File(_) | Kind::Link(_) | Kind::Char(..) | Kind::Block(..) | Kind::Fifo => false,
         }
     }
 
+    /// What is at the path; no symbolic link is followed.
+    pub(super) fn index(&self, path: &[Vec<u8>]) -> Option<usize> {
+        path.iter()
+            .try_fold(ROOT, |folder, part| self.child(folder, part))
+    }
+
     /// What the names in the folder at the path are; empty where there is none.
     pub(crate) fn names_in(&self, path: &[Vec<u8>]) -> Vec<Vec<u8>> {
-        let mut folder = ROOT;
-        for part in path {
-            match self.child(folder, part) {
-                Some(next) => folder = next,
-                None => return Vec::new(),
-            }
-        }
-        self.children(folder)
+        let folder = self.index(path).into_iter();
+        folder
+            .flat_map(|folder| self.children(folder))
             .map(|(name, _)| name.to_vec())
             .collect()
     }
@@ -194,8 +204,18 @@ impl Tree {
         if self.names > NAMES_MAX {
             return Err(RootsError::TooMany { max: NAMES_MAX });
         }
+        self.count(name.len())?;
         if let Kind::Folder(children) = &mut self.nodes[parent].kind {
             children.insert(name.to_vec(), node);
+        }
+        Ok(())
+    }
+
+    /// Counts what is kept in memory of an archive's texts.
+    fn count(&mut self, length: usize) -> Result<(), RootsError> {
+        self.text = self.text.saturating_add(length);
+        if self.text > TEXT_MAX {
+            return Err(RootsError::TooMuchText { max: TEXT_MAX });
         }
         Ok(())
     }
@@ -419,7 +439,8 @@ mod tests {
         assert_eq!(tree.find("/out").unwrap().kind, Kind::Fifo);
         assert_eq!(tree.find("/circle"), None);
         let before = tree.digest();
-        assert!(tree.remove(&path(b"usr/lib").unwrap()));
+        let usr = tree.index(&path(b"usr").unwrap()).unwrap();
+        assert!(tree.take(usr, b"lib") && !tree.take(usr, b"lib"));
         assert_ne!(tree.digest(), before);
     }
 }

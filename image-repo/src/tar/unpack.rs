@@ -2,6 +2,7 @@
 //! Puts an archive's entries into the tree, in order.
 
 use super::bomb::Allowance;
+use super::layer::Layer;
 use super::packed::{self, Count};
 use super::reader::{Archive, Entry};
 use super::spool::Spool;
@@ -9,12 +10,20 @@ use super::tree::{Kind, Node, PATH_MAX, Tree, layer_path, path};
 use crate::roots::{Progress, RootsError, shown};
 use groundstate_api::Bytes;
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{self, Read};
 
 /// The largest time that the file system that is made keeps without a trick, in seconds since 1970.
 const TIME_MAX: i64 = 0x7fff_ffff;
+/// The largest numbers of a device: Linux has twelve bits of a major one, and debugfs writes sixteen of a minor one.
+const MAJOR_MAX: u32 = 4095;
+const MINOR_MAX: u32 = 65_535;
 /// The longest name of an extended attribute, in bytes (Linux, `XATTR_NAME_MAX`).
 const ATTRIBUTE_NAME_MAX: usize = 255;
+
+/// What ext4 keeps of a file's extended attributes without an inode of their own, in bytes: a block, and what an inode of 256
+/// bytes has left; each takes an entry beside its value (Linux, Documentation/filesystems/ext4/attributes.rst).
+const ATTRIBUTES_MAX: usize = 4096 + 96;
+const ATTRIBUTE_HEAD: usize = 16;
 
 /// Whether names of a kind take others away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +50,8 @@ pub(crate) struct LeftOut {
     pub(crate) lists: u64,
     /// Sockets, which no program finds useful in an archive.
     pub(crate) sockets: u64,
+    /// Entries of a time before 1970 or after 2038-01-19, which get the nearest one that is kept.
+    pub(crate) times: u64,
 }
 
 /// Puts the archive into the tree. `total` is the input's length, where it is known.
@@ -53,47 +64,35 @@ pub(crate) fn unpack(
     progress: Progress<'_>,
 ) -> Result<LeftOut, RootsError> {
     let (mut plain, count) = packed::open(input)?;
+    allowance.begin();
     let mut archive = Archive::new(&mut *plain);
     if whiteouts == Whiteouts::Oci {
         archive = archive.without_mark();
     }
     let mut left_out = LeftOut::default();
     let mut entries = 0u64;
-    // Names that this layer itself brought: a whiteout in it does not mean them.
-    let mut own = std::collections::BTreeSet::new();
+    let mut layer = (whiteouts == Whiteouts::Oci).then(Layer::default);
     while let Some(entry) = archive.next()? {
         entries += 1;
         left_out.lists += u64::from(entry.has_lists);
         let path = whiteouts.path(&entry.header.name)?;
-        if whiteouts == Whiteouts::Oci {
-            if let Some(gone) = whiteout(&path) {
-                match gone {
-                    Gone::Name(gone) => {
-                        tree.remove(&gone);
-                    }
-                    Gone::AllIn(folder) => {
-                        for name in tree.names_in(&folder) {
-                            let mut gone = folder.clone();
-                            gone.push(name);
-                            if !own.contains(&gone) {
-                                tree.remove(&gone);
-                            }
-                        }
-                    }
-                }
-                continue;
-            }
-            own.insert(path.clone());
+        let is_whiteout = layer
+            .as_mut()
+            .is_some_and(|layer| layer.takes_away(tree, &path));
+        if is_whiteout {
+            continue;
         }
-        let is_layer = whiteouts == Whiteouts::Oci;
         place(
             &mut archive,
             entry,
             &path,
-            (&mut *tree, &mut *spool, is_layer),
+            (&mut *tree, &mut *spool, layer.is_some()),
             (&mut *allowance, &count),
             &mut left_out,
         )?;
+        if let Some(layer) = &mut layer {
+            layer.brings(tree, &path);
+        }
         progress(Bytes(count.value()), total);
     }
     if entries == 0 && whiteouts == Whiteouts::No {
@@ -111,9 +110,11 @@ fn place(
     left_out: &mut LeftOut,
 ) -> Result<(), RootsError> {
     let header = &entry.header;
+    left_out.times += u64::from(!(0..=TIME_MAX).contains(&header.mtime));
     let name = || shown(&header.name);
-    let device = |number: u64| {
-        u32::try_from(number).map_err(|_| RootsError::Field {
+    let device = |number: u64, max: u32| {
+        let number = u32::try_from(number).ok().filter(|number| *number <= max);
+        number.ok_or_else(|| RootsError::Field {
             name: name(),
             what: "the device number",
         })
@@ -128,7 +129,10 @@ fn place(
                 return Err(allowance.too_large());
             }
             let at = archive.at();
-            let failed = |source| RootsError::Archive { at, source };
+            let failed = |source: io::Error| match source.kind() {
+                io::ErrorKind::UnexpectedEof => RootsError::CutOff { at },
+                _ => RootsError::Archive { at, source },
+            };
             Kind::File(spool.keep(archive, &failed, &mut |total, data| {
                 allowance.take(total, data, count.value())
             })?)
@@ -136,8 +140,14 @@ fn place(
         b'1' if is_layer => return tree.link(path, &layer_path(&header.link)?),
         b'1' => return tree.link(path, &self::path(&header.link)?),
         b'2' => Kind::Link(target(&header.name, &header.link)?),
-        b'3' => Kind::Char(device(header.major)?, device(header.minor)?),
-        b'4' => Kind::Block(device(header.major)?, device(header.minor)?),
+        b'3' => Kind::Char(
+            device(header.major, MAJOR_MAX)?,
+            device(header.minor, MINOR_MAX)?,
+        ),
+        b'4' => Kind::Block(
+            device(header.major, MAJOR_MAX)?,
+            device(header.minor, MINOR_MAX)?,
+        ),
         b'6' => Kind::Fifo,
         b's' => {
             left_out.sockets += 1;
@@ -175,6 +185,17 @@ fn node(entry: Entry, kind: Kind) -> Result<Node, RootsError> {
         }
         attributes.insert(key, value);
     }
+    let length = attributes
+        .values()
+        .map(|value| value.len() + ATTRIBUTE_HEAD)
+        .sum();
+    if length > ATTRIBUTES_MAX {
+        return Err(RootsError::Attributes {
+            name: shown(&header.name),
+            length,
+            max: ATTRIBUTES_MAX,
+        });
+    }
     Ok(Node {
         kind,
         mode: field(header.mode & 0o7777, "the mode")?,
@@ -196,22 +217,4 @@ fn target(name: &[u8], target: &[u8]) -> Result<Vec<u8>, RootsError> {
             what: "the target of the symbolic link",
         })
     }
-}
-
-enum Gone {
-    Name(Vec<Vec<u8>>),
-    AllIn(Vec<Vec<u8>>),
-}
-
-fn whiteout(path: &[Vec<u8>]) -> Option<Gone> {
-    const PREFIX: &[u8] = b".wh.";
-    const OPAQUE: &[u8] = b".wh..wh..opq";
-    let (name, folder) = path.split_last()?;
-    if name == OPAQUE {
-        return Some(Gone::AllIn(folder.to_vec()));
-    }
-    let gone = name.strip_prefix(PREFIX)?;
-    let mut path = folder.to_vec();
-    path.push(gone.to_vec());
-    Some(Gone::Name(path))
 }

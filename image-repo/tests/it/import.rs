@@ -154,9 +154,33 @@ fn what_makes_no_image_is_refused_and_leaves_none() {
         field(bench.import("1", |r| r.sector_size = 520)),
         "sector_size"
     );
-    assert_eq!(
-        field(bench.import("1", |r| r.boot.as_mut().unwrap().initrd = &empty)),
-        "boot.initrd.length"
+    let wrong = |result: Result<_, RepoError>| match result {
+        Err(error @ (RepoError::BootFile { .. } | RepoError::BootMachines { .. })) => {
+            error.to_string()
+        }
+        other => panic!("{other:?}"),
+    };
+    let said = wrong(bench.import("1", |r| r.boot.as_mut().unwrap().initrd = &empty));
+    assert!(
+        said.contains("empty: it is no initial RAM file system: it is empty"),
+        "{said}"
+    );
+    // Two that were mixed up, and a text.
+    let (kernel, initrd) = (&bench.kernel, &bench.initrd);
+    let said = wrong(bench.import("1", |r| r.boot.as_mut().unwrap().initrd = kernel));
+    assert!(said.contains("it is a Linux kernel"), "{said}");
+    let said = wrong(bench.import("1", |r| r.boot.as_mut().unwrap().kernel = initrd));
+    assert!(said.contains("it is a cpio archive"), "{said}");
+    let said = wrong(bench.import("1", |r| r.boot.as_mut().unwrap().boot_loader = &noise_file));
+    assert!(said.contains("no mark that is known"), "{said}");
+    let arm = other.path().join("arm.efi");
+    let mut bytes = std::fs::read(&bench.boot_loader).unwrap();
+    bytes[0x84..0x86].copy_from_slice(&[0x64, 0xaa]);
+    std::fs::write(&arm, bytes).unwrap();
+    let said = wrong(bench.import("1", |r| r.boot.as_mut().unwrap().boot_loader = &arm));
+    assert!(
+        said.contains("for aarch64") && said.contains("is for x86_64"),
+        "{said}"
     );
     assert!(matches!(
         bench.import_of(&noise_file),

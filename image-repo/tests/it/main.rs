@@ -35,7 +35,8 @@ impl Bench {
         std::fs::write(at("tree/noise"), noise(1, 5 << 20)).unwrap();
         std::fs::write(at("tree/words"), "plain words\n".repeat(500_000)).unwrap();
         for (seed, name) in (2u64..).zip(["vmlinuz", "initrd", "boot"]) {
-            std::fs::write(at(name), noise(seed, 300_000)).unwrap();
+            let bytes = boot_file(name, noise(seed, 300_000));
+            std::fs::write(at(name), bytes).unwrap();
         }
         let root_fs = at("root.ext4");
         make_ext4(&at("tree"), &root_fs, "38M");
@@ -125,5 +126,23 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
         bytes.extend_from_slice(&(z ^ (z >> 31)).to_le_bytes());
     }
     bytes.truncate(length);
+    bytes
+}
+
+/// The bytes with the marks by which a kernel, an initial RAM file system and a boot loader are known.
+fn boot_file(name: &str, mut bytes: Vec<u8>) -> Vec<u8> {
+    let marks: &[(usize, &[u8])] = match name {
+        "vmlinuz" => &[(0, b"\0"), (0x1fe, b"\x55\xaa\0\0HdrS"), (0x236, b"\x01")],
+        "initrd" => &[(0, b"070701")],
+        _ => &[
+            (0, b"MZ"),
+            (0x3c, b"\x80\0\0\0"),
+            (0x80, b"PE\0\0\x64\x86"),
+            (0x80 + 24 + 68, b"\x0a\0"),
+        ],
+    };
+    for (at, mark) in marks {
+        bytes[*at..at + mark.len()].copy_from_slice(mark);
+    }
     bytes
 }

@@ -65,7 +65,7 @@ fn linux(at: &Path) -> PathBuf {
         cp {PROGRAM} {t}/usr/lib/systemd/boot/efi/
         cp /usr/lib/systemd/boot/efi/linuxx64.efi.stub {t}/boot/vmlinuz-6.1.0-44-amd64
         cp /usr/lib/systemd/boot/efi/linuxx64.efi.stub {t}/boot/vmlinuz-6.1.0-9-amd64
-        head -c 300000 /dev/urandom > {t}/boot/initrd.img-6.1.0-44-amd64
+        {{ printf 070701; head -c 300000 /dev/urandom; }} > {t}/boot/initrd.img-6.1.0-44-amd64
         cp /bin/true {t}/usr/bin/init
         ln -s init {t}/usr/bin/sh
         echo one > "{t}/a folder/it's \"quoted\" here"

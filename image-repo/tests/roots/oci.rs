@@ -3,7 +3,7 @@
 
 use crate::{folder, has, linux, made, sh, text};
 use groundstate_api::Bytes;
-use groundstate_api::image::{ImageFormat, ImageKind};
+use groundstate_api::image::{Architecture, ImageFormat, ImageKind};
 use image_repo::roots::{PrepareOptions, RootsError};
 use std::path::Path;
 
@@ -113,7 +113,11 @@ fn layouts_that_lie_are_refused() {
     std::fs::write(&path, [7; 5001]).unwrap();
     assert!(matches!(refused(&layout), RootsError::OciBlob { .. }));
     std::fs::remove_file(&path).unwrap();
-    assert!(matches!(refused(&layout), RootsError::File { .. }));
+    let missing = refused(&layout);
+    assert!(
+        missing.to_string().contains("is not in the layout"),
+        "{missing}"
+    );
     std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
     assert!(matches!(refused(&layout), RootsError::OciBlob { .. }));
     for digest in [
@@ -155,6 +159,74 @@ fn layouts_that_lie_are_refused() {
         text(at.path())
     ));
     assert!(matches!(refused(&tar), RootsError::Name { .. }));
+}
+
+/// A descriptor of a manifest without layers, or with one that claims a length.
+fn manifest(layout: &Path, claims: Option<u64>, more: &str) -> String {
+    let layer = claims.map_or_else(String::new, |size| {
+        let (digest, _) = blob(layout, b"layer");
+        let one = format!(
+            r#"{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:{digest}","size":{size}}}"#
+        );
+        format!("{one},{one}")
+    });
+    let (digest, length) = blob(layout, format!(r#"{{"layers":[{layer}]}}"#).as_bytes());
+    format!(
+        r#"{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:{digest}","size":{length}{more}}}"#
+    )
+}
+
+#[test]
+fn what_tells_manifests_apart_is_named_and_attestations_are_none() {
+    let at = folder();
+    let layout = at.path().join("layout");
+    artefact(&layout, b"x", "text/plain", "");
+    let number = std::cell::Cell::new(0);
+    let refused = |options: &PrepareOptions| {
+        number.set(number.get() + 1);
+        let name = format!("s{}", number.get());
+        let error = made(ImageFormat::Oci, &layout, options, at.path(), &name).unwrap_err();
+        error.to_string()
+    };
+    let of = |word: &str| format!(r#","platform":{{"os":"linux","architecture":"{word}"}}"#);
+    let amd = manifest(&layout, Some(u64::MAX), &of("amd64"));
+    let arm = manifest(&layout, None, &of("arm64"));
+    let attestation = manifest(
+        &layout,
+        None,
+        r#","annotations":{"vnd.docker.reference.type":"attestation-manifest"}"#,
+    );
+    index(&layout, &format!("{amd},{arm},{attestation}"));
+    let said = refused(&options());
+    assert!(
+        said.contains("has 2 manifests") && said.contains("--arch x86_64 or aarch64"),
+        "{said}"
+    );
+    let on = |architecture| PrepareOptions {
+        architecture: Some(architecture),
+        ..options()
+    };
+    // A length that is a lie is found where the blob is compared, and nothing overflows before.
+    let said = refused(&on(Architecture::X86_64));
+    assert!(
+        said.contains("its descriptor says 18446744073709551615"),
+        "{said}"
+    );
+    let said = refused(&on(Architecture::Aarch64));
+    assert!(said.contains("0 layers"), "{said}");
+    index(&layout, &format!("{amd},{attestation}"));
+    let said = refused(&on(Architecture::Aarch64));
+    assert!(
+        said.contains("no image for aarch64") && said.contains("linux/amd64"),
+        "{said}"
+    );
+    let same = manifest(&layout, None, "");
+    index(&layout, &format!("{same},{same}"));
+    let said = refused(&options());
+    assert!(said.contains("a layout of its own"), "{said}");
+    std::fs::write(layout.join("index.json"), " ".repeat(5 << 20)).unwrap();
+    let said = refused(&options());
+    assert!(said.contains("index.json has 5242880 bytes"), "{said}");
 }
 
 #[test]

@@ -53,9 +53,13 @@ impl Rig {
         std::fs::write(at("tree/usr/random"), random(1, 9 * MIB)).unwrap();
         let words = "in words that a technician understands\n".repeat(200_000);
         std::fs::write(at("tree/words"), words).unwrap();
-        std::fs::write(at("vmlinuz"), random(2, 3 * MIB)).unwrap();
-        std::fs::write(at("initrd"), random(3, 5 * MIB)).unwrap();
-        std::fs::write(at("boot"), random(4, 100_000)).unwrap();
+        for (seed, name, length) in [
+            (2, "vmlinuz", 3 * MIB),
+            (3, "initrd", 5 * MIB),
+            (4, "boot", 100_000),
+        ] {
+            std::fs::write(at(name), boot_file(name, random(seed, length))).unwrap();
+        }
         let root_fs = at("root.ext4");
         let made = Command::new("mkfs.ext4")
             .args(["-q", "-F", "-L", "GS", "-d"])
@@ -227,4 +231,22 @@ pub(crate) fn says(reason: &Reason, words: &[&str]) {
     for word in words {
         assert!(text.contains(word), "{word:?} is not in:\n{text}");
     }
+}
+
+/// The bytes with the marks by which a kernel, an initial RAM file system and a boot loader are known.
+fn boot_file(name: &str, mut bytes: Vec<u8>) -> Vec<u8> {
+    let marks: &[(usize, &[u8])] = match name {
+        "vmlinuz" => &[(0, b"\0"), (0x1fe, b"\x55\xaa\0\0HdrS"), (0x236, b"\x01")],
+        "initrd" => &[(0, b"070701")],
+        _ => &[
+            (0, b"MZ"),
+            (0x3c, b"\x80\0\0\0"),
+            (0x80, b"PE\0\0\x64\x86"),
+            (0x80 + 24 + 68, b"\x0a\0"),
+        ],
+    };
+    for (at, mark) in marks {
+        bytes[*at..at + mark.len()].copy_from_slice(mark);
+    }
+    bytes
 }

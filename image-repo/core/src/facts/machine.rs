@@ -81,6 +81,15 @@ impl Machine {
     }
 }
 
+impl From<Architecture> for Machine {
+    fn from(architecture: Architecture) -> Self {
+        match architecture {
+            Architecture::X86_64 => Self::X86_64,
+            Architecture::Aarch64 => Self::Aarch64,
+        }
+    }
+}
+
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

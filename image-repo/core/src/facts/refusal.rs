@@ -51,10 +51,7 @@ impl ImageFacts {
         if let (Some(stated), Some(found)) = (stated.architecture, self.machine)
             && found.architecture() != Some(stated)
         {
-            let stated = match stated {
-                Architecture::X86_64 => Machine::X86_64,
-                Architecture::Aarch64 => Machine::Aarch64,
-            };
+            let stated = Machine::from(stated);
             return Err(FactsError::Architecture { stated, found });
         }
         Ok(())

@@ -55,9 +55,9 @@ pub(crate) struct ImportArgs {
     /// The logical sector size in bytes that the image is for: 512 or 4096.
     #[arg(long, value_name = "BYTES", default_value_t = 512)]
     pub(super) sector_size: u32,
-    /// What the image is for, where it does not tell itself.
+    /// What the image is for, where it does not tell itself; which one of an OCI layout with images for several.
     #[arg(long, value_enum)]
-    arch: Option<ArchArg>,
+    pub(super) arch: Option<ArchArg>,
     /// How much a chunk holds before compression: a power of two from 64KiB to 16MiB. Without it, chosen by the size.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     chunk_size: Option<Bytes>,

@@ -97,6 +97,7 @@ impl ImportArgs {
             cmdline: self.boot.cmdline.clone().unwrap_or(usual.cmdline),
             inner: self.made.inner.map(ImageFormat::from),
             tag: self.made.tag.clone(),
+            architecture: self.arch.map(Into::into),
             wim_image: self.made.wim_image,
         }
     }

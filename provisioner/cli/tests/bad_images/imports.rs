@@ -70,9 +70,18 @@ fn raw(bench: &Bench) {
 
 fn ext4(bench: &Bench) {
     bench.tool("mkfs.ext4", &["-q", "-F", "x.ext4", "16M"]);
-    for name in ["vmlinuz", "initrd", "boot"] {
-        bench.write(name, name);
+    let mut program = vec![0; 512];
+    for (at, mark) in [
+        (0, &b"MZ"[..]),
+        (0x3c, b"\x80"),
+        (0x80, b"PE\0\0\x64\x86"),
+        (0x80 + 24 + 68, b"\x0a"),
+    ] {
+        program[at..at + mark.len()].copy_from_slice(mark);
     }
+    bench.write("vmlinuz", &program);
+    bench.write("boot", &program);
+    bench.write("initrd", "070701");
 }
 
 const ROOT_FS: &[&str] = &[
@@ -416,6 +425,36 @@ const CLASSES: &[Class] = &[
                 .open(bench.at("x.ext4"))
                 .unwrap();
             file.set_len(9 << 20).unwrap();
+        },
+    ),
+    class(
+        "a kernel that is a text",
+        "x.ext4",
+        ROOT_FS,
+        &["vmlinuz", "no Linux kernel", "a script"],
+        |bench| {
+            ext4(bench);
+            bench.write("vmlinuz", "#!/bin/sh");
+        },
+    ),
+    class(
+        "an initial RAM file system that is a kernel",
+        "x.ext4",
+        ROOT_FS,
+        &["initrd", "no initial RAM file system", "a UEFI program"],
+        |bench| {
+            ext4(bench);
+            bench.shell("cp vmlinuz initrd");
+        },
+    ),
+    class(
+        "a boot loader for another processor",
+        "x.ext4",
+        ROOT_FS,
+        &["boot is a boot loader for aarch64", "for x86_64"],
+        |bench| {
+            ext4(bench);
+            bench.patch("boot", 0x84, &[0x64, 0xaa]);
         },
     ),
     class(

@@ -175,9 +175,7 @@ fn a_format_is_stated_or_confirmed_and_never_guessed() {
 fn a_root_file_system_needs_what_boots_it() {
     let world = World::new();
     world.disk("disk.raw");
-    for name in ["vmlinuz", "initrd", "loader.efi"] {
-        fs::write(world.path(name), name).unwrap();
-    }
+    world.boot_files();
     let files = "--kernel vmlinuz --initrd initrd --boot-loader loader.efi";
     has(
         &world.refused(
@@ -206,6 +204,38 @@ fn a_root_file_system_needs_what_boots_it() {
         "import root.ext4 --format raw --name r --version 1 {files} --cmdline quiet"
     ));
     assert!(image["image"].get("kind").is_none(), "{image}");
+    // Files that are something else are refused by name, and nothing of them is kept.
+    let before = world.done("ls");
+    for (wrong, what) in [
+        (
+            "--kernel initrd",
+            "initrd: it is no Linux kernel: it is a cpio archive",
+        ),
+        (
+            "--initrd loader.efi",
+            "it is no initial RAM file system: it is a UEFI program",
+        ),
+        ("--boot-loader initrd", "it is no UEFI boot loader"),
+        (
+            "--kernel root.ext4",
+            "it is an ext2, ext3 or ext4 file system",
+        ),
+    ] {
+        let (option, _) = wrong.split_once(' ').unwrap();
+        let words: Vec<&str> = files.split(' ').collect();
+        let kept: Vec<&str> = words
+            .chunks(2)
+            .filter(|pair| pair[0] != option)
+            .flatten()
+            .copied()
+            .collect();
+        let line = format!(
+            "import root.ext4 --format raw --name r --version 2 {} {wrong}",
+            kept.join(" ")
+        );
+        has(&world.refused(&line, 1), &[what]);
+    }
+    assert_eq!(world.done("ls"), before);
     has(&world.done("show r"), &["root-fs", "command line    quiet"]);
 }
 
@@ -233,7 +263,7 @@ fn an_archive_of_a_root_file_system_becomes_a_disk_that_boots() {
     .unwrap();
     // The boot loader is a UEFI application, as a kernel with a stub is.
     fs::copy(loader, world.path("t/boot/vmlinuz-6.1.0-1-amd64")).unwrap();
-    fs::write(world.path("t/boot/initrd.img-6.1.0-1-amd64"), "initrd").unwrap();
+    fs::write(world.path("t/boot/initrd.img-6.1.0-1-amd64"), "070701").unwrap();
     world.tool("tar", "-C t -czf t.tar.gz .");
     has(
         &world.refused("import t.tar.gz --name t --version 1", 1),

@@ -74,6 +74,22 @@ impl World {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// `vmlinuz`, `initrd` and `loader.efi`: the marks by which such files are known, and nothing else.
+    pub(crate) fn boot_files(&self) {
+        let mut program = vec![0; 512];
+        for (at, mark) in [
+            (0, &b"MZ"[..]),
+            (0x3c, b"\x80"),
+            (0x80, b"PE\0\0\x64\x86"),
+            (0x80 + 24 + 68, b"\x0a"),
+        ] {
+            program[at..at + mark.len()].copy_from_slice(mark);
+        }
+        fs::write(self.path("vmlinuz"), &program).unwrap();
+        fs::write(self.path("loader.efi"), &program).unwrap();
+        fs::write(self.path("initrd"), "070701 initrd").unwrap();
+    }
+
     pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         fs::read(self.path(name)).unwrap()
     }

@@ -174,9 +174,7 @@ fn what_holds_something_is_only_overwritten_where_it_is_said() {
 fn a_root_file_system_goes_into_a_file_or_a_partition_and_onto_no_disk() {
     let world = World::new();
     world.disk("made.raw");
-    for name in ["vmlinuz", "initrd", "loader.efi"] {
-        fs::write(world.path(name), name).unwrap();
-    }
+    world.boot_files();
     world.done(
         "import root.ext4 --format raw --name r --version 1 --kernel vmlinuz --initrd initrd --boot-loader loader.efi",
     );

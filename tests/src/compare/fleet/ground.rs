@@ -67,9 +67,27 @@ impl Site {
         let small: Vec<u8> = (0..65_536)
             .map(|_| u8::try_from(noise.below(256)).unwrap_or_default())
             .collect();
-        let blob = ground.path("blob");
-        fs::write(&blob, small)?;
-        let (state, blob) = (text(&self.state)?, text(&blob)?);
+        // The marks by which a UEFI program and an initial RAM file system are known.
+        let (program, initrd) = (ground.path("program"), ground.path("initrd"));
+        for (path, marks) in [
+            (
+                &program,
+                &[
+                    (0, &b"MZ"[..]),
+                    (0x3c, b"\x80\0\0\0"),
+                    (0x80, b"PE\0\0\x64\x86"),
+                    (0x80 + 24 + 68, b"\x0a\0"),
+                ][..],
+            ),
+            (&initrd, &[(0, &b"070701"[..])]),
+        ] {
+            let mut bytes = small.clone();
+            for (at, mark) in marks {
+                bytes[*at..at + mark.len()].copy_from_slice(mark);
+            }
+            fs::write(path, bytes)?;
+        }
+        let (state, program, initrd) = (text(&self.state)?, text(&program)?, text(&initrd)?);
         run(
             &self.program,
             &[
@@ -86,11 +104,11 @@ impl Site {
                 "--version",
                 "1",
                 "--kernel",
-                blob,
+                program,
                 "--initrd",
-                blob,
+                initrd,
                 "--boot-loader",
-                blob,
+                program,
                 "--cmdline",
                 "quiet",
                 text(&root)?,
