@@ -138,7 +138,7 @@ pub enum RepoError {
         path: PathBuf,
     },
     /// A name's entry cannot be read.
-    #[error("{path} is not an entry of this repository: {said}", path = .path.display())]
+    #[error("{path} is not an entry of this repository: {said}; groundstate image fsck --heal takes it out of the way", path = .path.display())]
     Entry {
         /// The file.
         path: PathBuf,

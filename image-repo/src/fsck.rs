@@ -7,7 +7,7 @@
 
 use crate::error::RepoError;
 use crate::fsck_files::{Look, Seen};
-use crate::repository::Repository;
+use crate::repository::{Entry, Repository};
 use crate::store::{Kind, children, digest_of, sync_dir};
 use groundstate_api::image::Manifest;
 use groundstate_api::{Bytes, Digest};
@@ -31,7 +31,7 @@ pub enum Fault {
     Missing,
     /// Its plain bytes are right, but the stored ones are not those that an image states: stored again by another zstd.
     OtherForm,
-    /// A name that cannot be read.
+    /// It lies among the names and is none.
     Entry,
     /// No manifest names it: what an import that did not end has left. No fault; gc removes it.
     Orphan,
@@ -282,28 +282,27 @@ impl Run<'_> {
     }
 
     fn names(&mut self) -> Result<(), RepoError> {
-        for dir in children(&self.repository.store.names())? {
-            for path in children(&dir)? {
-                match crate::repository::read_entry(&path) {
-                    Ok(Some(entry)) => {
-                        let manifest = self.repository.manifest(&entry.manifest);
-                        if manifest.is_err() {
-                            let path = self.repository.store.path(Kind::Manifest, &entry.manifest);
-                            let image = format!("{} {}", entry.name, entry.version);
-                            let at = self.report.findings.iter().position(|f| f.path == path);
-                            if at.is_none() {
-                                self.found(Fault::Missing, &path, None)?;
-                            }
-                            let at = at.unwrap_or(self.report.findings.len() - 1);
-                            self.report.findings[at].images.push(image);
-                        }
-                    }
-                    Ok(None) => {}
-                    Err(RepoError::Entry { .. }) => self.found(Fault::Entry, &path, None)?,
-                    Err(error) => return Err(error),
-                }
-            }
+        let repository = self.repository;
+        repository.walk(&mut |path, entry| match entry {
+            Ok(entry) => self.named(&entry),
+            Err(RepoError::Entry { .. }) => self.found(Fault::Entry, path, None),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// Whether the manifest that a name asks for is there and right.
+    fn named(&mut self, entry: &Entry) -> Result<(), RepoError> {
+        if self.repository.manifest(&entry.manifest).is_ok() {
+            return Ok(());
         }
+        let path = self.repository.store.path(Kind::Manifest, &entry.manifest);
+        let at = self.report.findings.iter().position(|f| f.path == path);
+        if at.is_none() {
+            self.found(Fault::Missing, &path, None)?;
+        }
+        let at = at.unwrap_or(self.report.findings.len() - 1);
+        let image = format!("{} {}", entry.name, entry.version);
+        self.report.findings[at].images.push(image);
         Ok(())
     }
 

@@ -68,6 +68,21 @@ impl Repository {
     }
 }
 
+/// A chunk's plain bytes from its stored ones, wherever these come from: proved as they are stored, and as they are.
+///
+/// # Errors
+/// How they differ from what the manifest says. Nothing is decompressed into more bytes than it says.
+pub fn unpacked(chunk: &Chunk, stored: &[u8]) -> Result<Vec<u8>, Corrupt> {
+    proof::stored(chunk, stored)?;
+    let length = usize::try_from(chunk.length.0).unwrap_or(usize::MAX);
+    let plain = zstd::bulk::decompress(stored, length).map_err(|error| Corrupt::Decompress {
+        length: chunk.length,
+        said: error.to_string(),
+    })?;
+    proof::plain(chunk, &plain)?;
+    Ok(plain)
+}
+
 impl Unpacker {
     pub(crate) fn new(repository: &Repository) -> Result<Self, RepoError> {
         let decompress =

@@ -11,7 +11,7 @@ use image_core::manifest::{check_name, parse_as, reference};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -39,6 +39,24 @@ pub(crate) struct Entry {
     pub(crate) version: String,
     pub(crate) manifest: Digest,
     sequence: u64,
+}
+
+/// The images of a repository, and what lies among their names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// By name and then by import, the newest last.
+    pub images: Vec<ImageRef>,
+    /// What is no image, by path.
+    pub junk: Vec<Junk>,
+}
+
+/// What lies under `names/` and names no image that can be read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Junk {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub said: String,
 }
 
 /// The longest entry in bytes: three fields.
@@ -83,7 +101,7 @@ impl Repository {
     /// All images, by name and then by import, the newest last.
     ///
     /// # Errors
-    /// An entry or a manifest cannot be read.
+    /// An entry or a manifest cannot be read; [`Repository::listing`] goes on beside it.
     pub fn list(&self) -> Result<Vec<ImageRef>, RepoError> {
         let mut images = Vec::new();
         for entry in self.entries()? {
@@ -92,15 +110,47 @@ impl Repository {
         Ok(images)
     }
 
+    /// All images that can be read, and what lies among their names and cannot.
+    ///
+    /// # Errors
+    /// A folder cannot be listed, or the disk cannot be read.
+    pub fn listing(&self) -> Result<Listing, RepoError> {
+        let (entries, mut junk) = self.looked_through()?;
+        let mut images = Vec::new();
+        for entry in entries {
+            match self.manifest(&entry.manifest) {
+                Ok(manifest) => images.push(reference(&manifest)),
+                Err(error @ (RepoError::NoSuchManifest { .. } | RepoError::Manifest(_))) => {
+                    junk.push(Junk {
+                        path: self.store.names().join(&entry.name).join(&entry.version),
+                        said: error.to_string(),
+                    });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        junk.sort();
+        Ok(Listing { images, junk })
+    }
+
     /// The newest import of that name.
     ///
     /// # Errors
-    /// The name is none, or an entry or a manifest cannot be read.
+    /// The name is none, or an entry of that name or a manifest cannot be read.
     pub fn newest(&self, name: &str) -> Result<Option<ImageRef>, RepoError> {
         check_name("name", name)?;
-        self.entries()?
-            .into_iter()
-            .rfind(|entry| entry.name == name)
+        let mut newest: Option<Entry> = None;
+        walk_name(&self.store.names().join(name), &mut |_, entry| {
+            let entry = entry?;
+            if newest
+                .as_ref()
+                .is_none_or(|other| other.sequence < entry.sequence)
+            {
+                newest = Some(entry);
+            }
+            Ok(())
+        })?;
+        newest
             .map(|entry| Ok(reference(&self.manifest(&entry.manifest)?)))
             .transpose()
     }
@@ -108,22 +158,22 @@ impl Repository {
     /// The image of that name and version; without a version the newest.
     ///
     /// # Errors
-    /// [`RepoError::NoSuchImage`], or a manifest that cannot be read.
+    /// [`RepoError::NoSuchImage`], or an entry or a manifest that cannot be read.
     pub fn find(&self, name: &str, version: Option<&str>) -> Result<ImageRef, RepoError> {
         check_name("name", name)?;
-        if let Some(version) = version {
-            check_name("version", version)?;
-        }
-        let entry = self.entries()?.into_iter().rfind(|entry| {
-            entry.name == name && version.is_none_or(|version| entry.version == version)
-        });
-        match entry {
-            Some(entry) => Ok(reference(&self.manifest(&entry.manifest)?)),
-            None => Err(RepoError::NoSuchImage {
-                name: name.into(),
-                version: version.unwrap_or_default().into(),
-            }),
-        }
+        let found = match version {
+            None => self.newest(name)?,
+            Some(version) => {
+                check_name("version", version)?;
+                read_entry(&self.store.names().join(name).join(version))?
+                    .map(|entry| Ok::<_, RepoError>(reference(&self.manifest(&entry.manifest)?)))
+                    .transpose()?
+            }
+        };
+        found.ok_or_else(|| RepoError::NoSuchImage {
+            name: name.into(),
+            version: version.unwrap_or_default().into(),
+        })
     }
 
     /// Takes the name away from an image. Its bytes stay until [`Repository::gc`] finds them unused for a while, so that a
@@ -207,7 +257,9 @@ impl Repository {
             }
             self.unused_from_now(&there.manifest)?;
         }
-        let newest = self.entries()?.into_iter().map(|entry| entry.sequence);
+        // What cannot be read is newer than nothing.
+        let (entries, _) = self.looked_through()?;
+        let newest = entries.into_iter().map(|entry| entry.sequence);
         let entry = Document {
             schema: SCHEMA,
             manifest: image.manifest,
@@ -218,27 +270,84 @@ impl Repository {
     }
 
     /// Every entry, by name and then by import.
+    ///
+    /// # Errors
+    /// What lies there and is none: for who has to know all of them.
     pub(crate) fn entries(&self) -> Result<Vec<Entry>, RepoError> {
         let mut entries = Vec::new();
-        for dir in children(&self.store.names())? {
-            for path in children(&dir)? {
-                // One that is removed in this moment is none.
-                entries.extend(read_entry(&path)?);
-            }
-        }
-        entries.sort_by(|a, b| (&a.name, a.sequence).cmp(&(&b.name, b.sequence)));
+        self.walk(&mut |_, entry| {
+            entries.push(entry?);
+            Ok(())
+        })?;
+        sort(&mut entries);
         Ok(entries)
+    }
+
+    /// Every entry, by name and then by import, and what lies there and is none.
+    pub(crate) fn looked_through(&self) -> Result<(Vec<Entry>, Vec<Junk>), RepoError> {
+        let (mut entries, mut junk) = (Vec::new(), Vec::new());
+        self.walk(&mut |path, entry| {
+            match entry {
+                Ok(entry) => entries.push(entry),
+                Err(RepoError::Entry { said, .. }) => junk.push(Junk {
+                    path: path.to_path_buf(),
+                    said,
+                }),
+                Err(error) => return Err(error),
+            }
+            Ok(())
+        })?;
+        sort(&mut entries);
+        Ok((entries, junk))
+    }
+
+    /// Everything under `names/`: an entry, or [`RepoError::Entry`].
+    pub(crate) fn walk(&self, each: &mut Each<'_>) -> Result<(), RepoError> {
+        for dir in children(&self.store.names())? {
+            walk_name(&dir, each)?;
+        }
+        Ok(())
     }
 }
 
+/// Hears of a path and what it is.
+pub(crate) type Each<'a> = dyn FnMut(&Path, Result<Entry, RepoError>) -> Result<(), RepoError> + 'a;
+
+/// Everything of one name.
+fn walk_name(dir: &Path, each: &mut Each<'_>) -> Result<(), RepoError> {
+    if fs::metadata(dir).is_ok_and(|about| !about.is_dir()) {
+        let said = "a name is a folder with a file for each version".to_owned();
+        let path = dir.to_path_buf();
+        return each(dir, Err(RepoError::Entry { path, said }));
+    }
+    for path in children(dir)? {
+        match read_entry(&path) {
+            // One that is removed in this moment is none.
+            Ok(None) => {}
+            Ok(Some(entry)) => each(&path, Ok(entry))?,
+            Err(error) => each(&path, Err(error))?,
+        }
+    }
+    Ok(())
+}
+
+fn sort(entries: &mut [Entry]) {
+    entries.sort_by(|a, b| (&a.name, a.sequence).cmp(&(&b.name, b.sequence)));
+}
+
 pub(crate) fn read_entry(path: &Path) -> Result<Option<Entry>, RepoError> {
-    let text = match read(path, ENTRY_MAX) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other.map_err(RepoError::file("read", path))?,
-    };
     let odd = |said: &str| RepoError::Entry {
         path: path.to_path_buf(),
         said: said.into(),
+    };
+    // Neither a folder nor a pipe that nobody writes to is read.
+    let is_file = fs::metadata(path).map(|about| about.is_file());
+    let text = match is_file.and_then(|is_file| is_file.then(|| read(path, ENTRY_MAX)).transpose())
+    {
+        Ok(Some(text)) => text,
+        Ok(None) => return Err(odd("it is no plain file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(RepoError::file("read", path)(error)),
     };
     let document: Document =
         serde_json::from_slice(&text).map_err(|error| odd(&error.to_string()))?;

@@ -110,7 +110,8 @@ impl Repository {
         let mut blobs: BTreeMap<Digest, u64> = blobs(manifest).into_iter().collect();
         let mut others = Vec::new();
         let mut seen = BTreeSet::from([*digest]);
-        for entry in self.entries()? {
+        // What lies among the names and is none shares nothing.
+        for entry in self.looked_through()?.0 {
             if !seen.insert(entry.manifest) {
                 continue;
             }

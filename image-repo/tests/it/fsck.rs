@@ -147,3 +147,80 @@ fn flip(path: &Path) {
     bytes[at] ^= 0x10;
     fs::write(path, bytes).unwrap();
 }
+
+/// What somebody has put among the names, and a pipe that nobody writes to: named, and in nobody's way.
+#[test]
+fn what_lies_among_the_names_stops_nobody_who_does_not_need_it() {
+    let dir = folder();
+    let repository = Repository::open(dir.path()).unwrap();
+    let one = import(&repository, "1", &disk(&[1])).image;
+    let names = dir.path().join("names");
+    fs::write(names.join("README"), "mine").unwrap();
+    fs::create_dir_all(names.join("other/folder")).unwrap();
+    fs::write(names.join("other/1~"), "{").unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        names.join("other/pipe"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .unwrap();
+    let listing = repository.listing().unwrap();
+    assert_eq!(listing.images, std::slice::from_ref(&one));
+    let junk: Vec<_> = listing
+        .junk
+        .iter()
+        .map(|junk| junk.path.strip_prefix(&names).unwrap().to_str().unwrap())
+        .collect();
+    assert_eq!(junk, ["README", "other/1~", "other/folder", "other/pipe"]);
+    assert!(repository.list().is_err());
+    // Other names are found, shown and imported.
+    assert_eq!(repository.newest("disk").unwrap(), Some(one.clone()));
+    assert_eq!(repository.find("disk", Some("1")).unwrap(), one);
+    repository.show(&one).unwrap();
+    import(&repository, "2", &disk(&[2]));
+    assert_eq!(repository.newest("disk").unwrap().unwrap().version, "2");
+    // Which of a name is the newest is not guessed.
+    fs::write(names.join("disk/3"), "half").unwrap();
+    let said = repository.newest("disk").unwrap_err().to_string();
+    assert!(
+        said.contains("names/disk/3") && said.contains("fsck --heal"),
+        "{said}"
+    );
+    assert_eq!(repository.find("disk", Some("2")).unwrap().version, "2");
+    // Clearing up must know every name.
+    let rules = image_repo::GcRules::default();
+    assert!(repository.gc(&rules).is_err());
+
+    let report = check(&repository);
+    assert_eq!(report.verdict, FsckVerdict::Hurt);
+    assert_eq!(faults(&report), [(Fault::Entry, 0); 5]);
+    assert_eq!(
+        repository.fsck(true, &mut |_| {}).unwrap().verdict,
+        FsckVerdict::Healed
+    );
+    assert!(dir.path().join("damaged/folder").is_dir());
+    assert_eq!(repository.listing().unwrap().junk, []);
+    assert_eq!(repository.list().unwrap().len(), 2);
+    repository.gc(&rules).unwrap();
+}
+
+/// A name whose manifest is gone is not listed, and is named.
+#[test]
+fn a_name_without_its_manifest_is_listed_as_what_it_is() {
+    let dir = folder();
+    let repository = Repository::open(dir.path()).unwrap();
+    let one = import(&repository, "1", &disk(&[1])).image;
+    let two = import(&repository, "2", &disk(&[2])).image;
+    fs::remove_file(dir.path().join("manifests").join(one.manifest.hex())).unwrap();
+    let listing = repository.listing().unwrap();
+    assert_eq!(listing.images, [two]);
+    let [junk] = &listing.junk[..] else {
+        panic!("{:?}", listing.junk);
+    };
+    assert!(
+        junk.path.ends_with("names/disk/1") && junk.said.contains(&one.manifest.hex()),
+        "{junk:?}"
+    );
+}

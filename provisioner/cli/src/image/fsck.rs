@@ -82,6 +82,9 @@ fn text(report: &FsckReport) -> String {
         match report.verdict {
             FsckVerdict::Clean => "nothing is wrong",
             FsckVerdict::Healed => "what was wrong is out of the way, and no image is hurt",
+            FsckVerdict::Hurt if report.findings.iter().all(|one| one.images.is_empty()) => {
+                "no image is hurt; `groundstate image fsck --heal` takes what is wrong out of the way"
+            }
             FsckVerdict::Hurt => {
                 "an image is hurt: import it again from its file, with --heal run before; `groundstate image rm` drops it"
             }
@@ -98,7 +101,7 @@ const fn word(fault: Fault) -> &'static str {
         Fault::Misnamed => "its name is no digest, or it is in the wrong folder",
         Fault::Missing => "missing",
         Fault::OtherForm => "stored in another form than an image states",
-        Fault::Entry => "a name that cannot be read",
+        Fault::Entry => "no image's name: it lies among the names and is none",
         Fault::Orphan => "no image names it",
     }
 }

@@ -11,9 +11,13 @@ use clap::Args;
 use groundstate_api::Bytes;
 use groundstate_api::image::{ImageFormat, ImageRef, RequiredFirmware};
 use groundstate_api::trust::SignedStatus;
-use image_repo::formats;
 use image_repo::trust::{Pin, status};
+use image_repo::{Junk, Listing, formats};
 use serde::Serialize;
+
+pub(super) const EXIT: &str = "\
+Exit status: 0 all is listed, 1 something lies among the names that is no image: the rest is listed, and standard error names
+it with what to do; or an error.";
 
 #[derive(Args)]
 pub(crate) struct LsArgs {
@@ -38,10 +42,10 @@ struct Row {
 
 pub(super) fn run(args: &LsArgs) -> Result<End> {
     let folder = args.state.folder();
-    let rows = if folder.is_dir() {
+    let (rows, junk) = if folder.is_dir() {
         rows(&args.state)?
     } else {
-        Vec::new()
+        (Vec::new(), Vec::new())
     };
     if args.json {
         println!("{}", serde_json::to_string_pretty(&rows)?);
@@ -53,28 +57,35 @@ pub(super) fn run(args: &LsArgs) -> Result<End> {
     } else {
         println!("{}", table(&rows));
     }
-    Ok(End::Done)
+    for one in &junk {
+        eprintln!("no image: {}: {}", one.path.display(), one.said);
+    }
+    if junk.is_empty() {
+        return Ok(End::Done);
+    }
+    eprintln!(
+        "do now: groundstate image fsck says what is hurt by it, and with --heal takes it out of the way"
+    );
+    Ok(End::Faults)
 }
 
-fn rows(state: &StateArgs) -> Result<Vec<Row>> {
+fn rows(state: &StateArgs) -> Result<(Vec<Row>, Vec<Junk>)> {
     let repository = state.find()?;
     let pin = Pin::of_state(&state.state_dir);
     let now = now();
-    repository
-        .list()?
-        .into_iter()
-        .map(|image| {
-            let manifest = repository.manifest(&image.manifest)?;
-            let stored = manifest.chunks.iter().map(|one| one.stored_length.0).sum();
-            Ok(Row {
-                stored: Bytes(stored),
-                format: manifest.format,
-                firmware: manifest.firmware,
-                signed: status(&repository, &image, &pin, now),
-                image,
-            })
+    let Listing { images, junk } = repository.listing()?;
+    let rows = images.into_iter().map(|image| {
+        let manifest = repository.manifest(&image.manifest)?;
+        let stored = manifest.chunks.iter().map(|one| one.stored_length.0).sum();
+        Ok(Row {
+            stored: Bytes(stored),
+            format: manifest.format,
+            firmware: manifest.firmware,
+            signed: status(&repository, &image, &pin, now),
+            image,
         })
-        .collect()
+    });
+    Ok((rows.collect::<Result<_>>()?, junk))
 }
 
 fn table(rows: &[Row]) -> String {

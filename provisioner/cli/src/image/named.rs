@@ -7,9 +7,10 @@ use anyhow::{Result, bail};
 use groundstate_api::image::ImageRef;
 use groundstate_api::trust::ImageChoice;
 use groundstate_api::{Digest, Millis};
+use image_core::ManifestError;
 use image_core::manifest::reference;
-use image_repo::Repository;
 use image_repo::trust::{Pin, resolve};
+use image_repo::{RepoError, Repository};
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -124,15 +125,16 @@ impl Named {
         if let Some(digest) = self.digest() {
             return Ok(reference(&repository.manifest(&digest)?));
         }
-        let images = repository.list()?;
-        let found = images.iter().rfind(|image| match &self.version {
-            Some(version) => image.name == self.name && image.version == *version,
-            None => image.name == self.name,
-        });
-        if let Some(image) = found {
-            return Ok(image.clone());
+        // What lies under other names is in nobody's way.
+        match repository.find(&self.name, self.version.as_deref()) {
+            Err(
+                RepoError::NoSuchImage { .. } | RepoError::Manifest(ManifestError::Name { .. }),
+            ) => {}
+            other => return Ok(other?),
         }
-        let versions: Vec<_> = images
+        let listing = repository.listing()?;
+        let versions: Vec<_> = listing
+            .images
             .iter()
             .filter(|image| image.name == self.name)
             .map(|image| image.version.as_str())

@@ -94,7 +94,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<End> {
             .with_context(|| format!("{} cannot be listened on", args.listen))?;
         let at = listener.local_addr()?;
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let count = repository.list()?.len();
+        let count = repository.listing()?.images.len();
         eprintln!(
             "serving {count} images of {} at {scheme}://{at}; numbers at /metrics; Ctrl-C ends it",
             args.state.folder().display()

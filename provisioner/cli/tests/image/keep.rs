@@ -148,3 +148,47 @@ fn walk(dir: &std::path::Path) -> Option<std::path::PathBuf> {
         }
     })
 }
+
+#[test]
+fn what_lies_among_the_names_is_named_and_the_rest_is_listed() {
+    let world = World::new();
+    world.import_disk("d", "1");
+    std::fs::write(world.path("state/images/names/notes.txt"), "mine").unwrap();
+    std::fs::write(world.path("state/images/names/d/1.bak"), "half").unwrap();
+    let output = world.run("ls");
+    assert_eq!(output.status.code(), Some(1));
+    let (listed, said) = (
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    );
+    has(&listed, &["NAME", "whole-disk"]);
+    has(
+        &said,
+        &[
+            "names/notes.txt: ",
+            "names/d/1.bak: ",
+            "do now: groundstate image fsck",
+        ],
+    );
+    let output = world.run("ls --json");
+    let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (output.status.code(), rows.as_array().unwrap().len()),
+        (Some(1), 1)
+    );
+    world.done("show d:1");
+    has(
+        &world.refused("show d", 1),
+        &["names/d/1.bak", "fsck --heal"],
+    );
+    has(
+        &world.refused("fsck", 1),
+        &["lies among the names", "no image is hurt", "fsck --heal"],
+    );
+    has(
+        &world.done("fsck --heal"),
+        &["taken out of the way", "no image is hurt"],
+    );
+    world.done("ls");
+    world.done("show d");
+}
