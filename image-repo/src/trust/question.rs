@@ -8,7 +8,10 @@ use groundstate_api::image::ImageRef;
 use groundstate_api::trust::{Catalogue, ImageChoice, SignedStatus, TrustRoot};
 use groundstate_api::{Digest, Millis};
 use image_core::manifest::reference;
-use image_core::trust::{Trusted, Verified, advance, catalogue_of, newest_root, parse, trusted};
+use image_core::trust::{
+    TrustError, Trusted, Verified, advance, catalogue_of, newest_root, parse, statement_of,
+    trusted, without_catalogue,
+};
 
 /// The newest trust root that this machine believes.
 ///
@@ -30,7 +33,13 @@ pub fn peek(repository: &Repository, pin: &Pin, now: Millis) -> Result<Trusted, 
     let roots = files.roots_after(pinned.version)?;
     let catalogue = files.catalogue()?;
     let seen = pin.seen()?;
-    Ok(trusted(&pinned, &roots, catalogue.as_ref(), &seen, now)?)
+    match trusted(&pinned, &roots, catalogue.as_ref(), &seen, now) {
+        Err(TrustError::NoCatalogue { seen, .. }) => {
+            let waits = files.pending().catalogue()?.is_some();
+            Err(TrustError::NoCatalogue { seen, waits }.into())
+        }
+        other => Ok(other?),
+    }
 }
 
 /// Root and catalogue that are believed now; how far this machine has come is durable before they are given out.
@@ -102,9 +111,15 @@ pub fn verify(
     pin: &Pin,
     now: Millis,
 ) -> Result<Verified, TrustFault> {
-    let trusted = peek(repository, pin, now)?;
     let statement = repository.trust().statement(&image.manifest)?;
-    Ok(trusted.image(image, statement.as_ref())?)
+    match peek(repository, pin, now) {
+        Ok(trusted) => Ok(trusted.image(image, statement.as_ref())?),
+        Err(TrustFault::Refused(TrustError::NoCatalogue { seen: 0, waits })) => {
+            let root = root(repository, pin, now)?;
+            Err(without_catalogue(&root, image, statement.as_ref(), waits, now).into())
+        }
+        Err(fault) => Err(fault),
+    }
 }
 
 /// What is known of an image's signatures, for lists. It never fails: what cannot be read is a reason too.
@@ -122,13 +137,22 @@ pub fn status(repository: &Repository, image: &ImageRef, pin: &Pin, now: Millis)
         Ok(Some(statement)) => statement,
         Err(fault) => return refused(&fault),
     };
-    let answer = peek(repository, pin, now).and_then(|trusted| {
-        let verified = trusted.image(image, Some(&statement))?;
-        let rows = trusted.catalogue().channels.iter();
-        let of_image = rows.filter(|row| row.manifest == image.manifest);
-        let channels = of_image.map(|row| row.channel.clone()).collect();
-        Ok((verified, channels))
-    });
+    let answer = match peek(repository, pin, now) {
+        // Signed, and not promoted yet: that is no fault of it.
+        Err(TrustFault::Refused(TrustError::NoCatalogue { seen: 0, .. })) => {
+            root(repository, pin, now).and_then(|root| {
+                let verified = statement_of(&root, &[], image, &statement, now)?;
+                Ok((verified, Vec::new()))
+            })
+        }
+        trusted => trusted.and_then(|trusted| {
+            let verified = trusted.image(image, Some(&statement))?;
+            let rows = trusted.catalogue().channels.iter();
+            let of_image = rows.filter(|row| row.manifest == image.manifest);
+            let channels = of_image.map(|row| row.channel.clone()).collect();
+            Ok((verified, channels))
+        }),
+    };
     match answer {
         Ok((verified, channels)) => SignedStatus::Signed {
             signers: verified.signers,

@@ -105,7 +105,6 @@ fn one_person_signs_promotes_and_revokes() {
     );
     here.done("sign debian 1 --key a.key");
     here.done("promote debian 1 --channel stable --key a.key --expires 7d");
-
     let said = here.done("verify debian@stable");
     for wants in [
         "every byte",
@@ -123,9 +122,41 @@ fn one_person_signs_promotes_and_revokes() {
         said.contains("is not signed; 1 signature is needed"),
         "{said}"
     );
-    assert!(said.contains("image sign NAME VERSION --key"), "{said}");
+    assert!(said.contains("image sign debian 2 --key"), "{said}");
     assert!(!said.contains("deployed"), "{said}");
     here.done("verify debian 2 --allow-unsigned");
+}
+
+/// What is there, what is missing, and the command.
+#[test]
+fn an_image_that_is_signed_and_not_promoted_says_so_with_the_next_command() {
+    let here = Machine::new();
+    here.import_both();
+    here.done("trust init --key a.pub");
+    here.done("sign debian 1 --key a.key");
+    for line in ["verify debian 1", "write debian 1 x.img --size 100MiB"] {
+        let said = here.fails(line);
+        for wants in [
+            "debian 1 is signed (by 0000000000000A01)",
+            "nothing was promoted yet",
+            "do now:    groundstate image promote debian 1 --channel stable --key SECRET",
+        ] {
+            assert!(said.contains(wants), "{wants}: {said}");
+        }
+    }
+    let said = here.fails("verify debian@beta");
+    assert!(
+        said.contains("image promote debian VERSION --channel beta --key SECRET"),
+        "{said}"
+    );
+    assert_eq!(here.json("ls")[0]["signed"]["state"], "signed");
+    here.done("promote debian 1 --channel stable --key a.key --expires 7d");
+    let said = here.fails("verify debian@beta");
+    assert!(
+        said.contains("channels: debian@stable")
+            && said.contains("image promote debian VERSION --channel beta"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -203,10 +234,15 @@ fn two_of_three_sign_each_on_their_own_machine() {
     );
     // The same command typed by the second person signs the same bytes.
     here.done("promote debian 1 --channel stable --key a.key --out catalogue.json");
-    assert!(
-        here.fails("verify debian@stable")
-            .contains("no signed catalogue")
-    );
+    for line in ["verify debian@stable", "verify debian 1"] {
+        let said = here.fails(line);
+        for wants in [
+            "the first one waits for signatures",
+            "do now:    groundstate image trust show",
+        ] {
+            assert!(said.contains(wants), "{wants}: {said}");
+        }
+    }
     let said = here.fails("revoke --key-id A03 --why lost --key a.key");
     assert!(said.contains("waits for signatures already"), "{said}");
     here.done("promote debian 1 --channel stable --key c.key");

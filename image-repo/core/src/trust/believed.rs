@@ -99,6 +99,7 @@ pub fn trusted(
     let root = newest_root(pinned, roots, seen, now)?;
     let signed = catalogue.ok_or(TrustError::NoCatalogue {
         seen: seen.sequence,
+        waits: false,
     })?;
     let (catalogue, signers) = catalogue_of(&root, signed)?;
     let digest = Digest::of(signed.document.as_bytes());
@@ -256,6 +257,29 @@ pub fn statement_of(
         signed_at: stated.signed_at,
         expires: stated.expires,
     })
+}
+
+/// What is said of an image where nothing was promoted yet: that it is signed and what is missing, or why its signature does not
+/// hold. It is not believed either way: without a catalogue nobody can tell what was revoked. `waits`: there is one that has
+/// not enough signatures yet.
+#[must_use]
+pub fn without_catalogue(
+    root: &TrustRoot,
+    image: &ImageRef,
+    statement: Option<&Signed>,
+    waits: bool,
+    now: Millis,
+) -> TrustError {
+    let empty = Signed::default();
+    match statement_of(root, &[], image, statement.unwrap_or(&empty), now) {
+        Ok(verified) => TrustError::NotPromoted {
+            name: image.name.clone(),
+            version: image.version.clone(),
+            signers: verified.signers,
+            waits,
+        },
+        Err(error) => error,
+    }
 }
 
 /// Whether the statement is about this very image.

@@ -18,7 +18,9 @@ mod refusal;
 mod root;
 pub mod version;
 
-pub use believed::{Trusted, Verified, catalogue_of, newest_root, statement_of, trusted};
+pub use believed::{
+    Trusted, Verified, catalogue_of, newest_root, statement_of, trusted, without_catalogue,
+};
 pub use count::{Ignored, IgnoredWhy, signers};
 pub use document::{Document, canonical, parse};
 pub use moment::moment;

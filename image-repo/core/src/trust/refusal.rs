@@ -170,10 +170,28 @@ pub enum TrustError {
         now: Millis,
     },
     /// No catalogue.
-    #[error("the repository has no signed catalogue{}", if *.seen > 0 { format!(", but catalogue {seen} was believed before") } else { String::new() })]
+    #[error("the repository has no signed catalogue{}", if *.seen > 0 { format!(", but catalogue {seen} was believed before") } else if *.waits { ": the first one waits for signatures".to_string() } else { String::new() })]
     NoCatalogue {
         /// What was seen.
         seen: u64,
+        /// Whether one waits for signatures.
+        waits: bool,
+    },
+    /// Signed, and never promoted: no catalogue says what is revoked.
+    #[error(
+        "{name} {version} is signed (by {}), and no catalogue is: {}, and without a catalogue nobody can tell what was revoked",
+        .signers.iter().map(alloc::string::ToString::to_string).collect::<Vec<_>>().join(", "),
+        if *.waits { "the first one waits for signatures" } else { "nothing was promoted yet" }
+    )]
+    NotPromoted {
+        /// The image's name.
+        name: String,
+        /// Its version.
+        version: String,
+        /// Who signed it.
+        signers: Vec<KeyId>,
+        /// Whether a catalogue waits for signatures.
+        waits: bool,
     },
     /// A catalogue that means nothing.
     #[error("catalogue {sequence}: {field}: {should}")]
@@ -300,7 +318,7 @@ pub enum TrustError {
 }
 
 const SIGN: &str = "have it signed by those who may: groundstate image trust show names them; groundstate image sign --add-signature FILE adds a signature that was made elsewhere";
-const SIGN_FIRST: &str = "sign it: groundstate image sign NAME VERSION --key SECRET, with a key that may (groundstate image trust show names them)";
+const WAITS: &str = "groundstate image trust show says where it waits; have it signed there (minisign -S -m FILE), then add each signature: groundstate image trust add-signature FILE.minisig";
 const LOOK: &str = "do not deploy from it; find out who changed the repository, and bring back what its signers signed";
 const RENEW: &str = "if the signers stand by it, renew it: groundstate image promote NAME VERSION --channel CHANNEL; if they did already, this repository is held back: copy theirs";
 const BEHIND: &str = "bring the repository up to date from the one that has the newest; if the newest is lost, promote every channel once more, and revoke again what it revoked";
@@ -346,6 +364,7 @@ impl TrustError {
             | Self::RootRollback { .. }
             | Self::RootExpired { .. }
             | Self::NoCatalogue { .. }
+            | Self::NotPromoted { .. }
             | Self::CatalogueInvalid { .. }
             | Self::CatalogueExpired { .. }
             | Self::CatalogueRollback { .. }
@@ -363,16 +382,17 @@ impl TrustError {
     /// The same for people: what `image` (`NAME@CHANNEL`, or name and version) is refused for and what to do.
     #[must_use]
     pub fn reason(&self, image: &str) -> Reason {
-        let reason = Reason::new(
-            self.code(),
-            format!("{image} is not believed: {self}"),
-            self.next_step(),
-        )
-        .about(Part::Image {
-            image: image.to_string(),
-            digest: None,
-        })
-        .then("nothing: no disk is touched");
+        let what = if matches!(self.cause(), Self::NotPromoted { .. }) {
+            self.to_string()
+        } else {
+            format!("{image} is not believed: {self}")
+        };
+        let reason = Reason::new(self.code(), what, self.next_step_for(image))
+            .about(Part::Image {
+                image: image.to_string(),
+                digest: None,
+            })
+            .then("nothing: no disk is touched");
         self.evidence().into_iter().fold(reason, Reason::seen)
     }
 
@@ -408,6 +428,7 @@ impl TrustError {
             | Self::RootRollback { .. }
             | Self::RootExpired { .. }
             | Self::NoCatalogue { .. }
+            | Self::NotPromoted { .. }
             | Self::CatalogueInvalid { .. }
             | Self::CatalogueExpired { .. }
             | Self::CatalogueRollback { .. }
@@ -422,13 +443,43 @@ impl TrustError {
         }
     }
 
+    /// The next step with the names of the image that is asked for, where they are known.
+    fn next_step_for(&self, image: &str) -> String {
+        let title = if let Self::Of { image, .. } = self {
+            image
+        } else {
+            "NAME VERSION"
+        };
+        let channel = image.split_once('@');
+        match (self.cause(), channel) {
+            (Self::NotPromoted { waits: true, .. } | Self::NoCatalogue { waits: true, .. }, _) => {
+                WAITS.to_string()
+            }
+            (
+                Self::Unsigned {
+                    subject: DocumentType::Image,
+                    ..
+                },
+                _,
+            ) => format!(
+                "sign it: groundstate image sign {title} --key SECRET, with a key that may (groundstate image trust show names them)"
+            ),
+            (Self::NotPromoted { name, version, .. }, _) => format!(
+                "groundstate image promote {name} {version} --channel stable --key SECRET, with a key that may sign the catalogue (groundstate image trust show names them); then try again"
+            ),
+            (Self::NoCatalogue { seen: 0, .. }, Some((name, channel))) => format!(
+                "make the first one: groundstate image promote {name} VERSION --channel {channel} --key SECRET; groundstate image ls has the versions, and who signed them"
+            ),
+            (Self::NoChannel { .. }, Some((name, channel))) => format!(
+                "groundstate image channels lists those that are there; groundstate image promote {name} VERSION --channel {channel} --key SECRET makes this one"
+            ),
+            _ => self.next_step().to_string(),
+        }
+    }
+
     fn next_step(&self) -> &'static str {
         match self.cause() {
             Self::Of { .. } => LOOK,
-            Self::Unsigned {
-                subject: DocumentType::Image,
-                ..
-            } => SIGN_FIRST,
             Self::Unsigned { .. } | Self::TooFew { .. } => SIGN,
             Self::OtherKey { .. } => {
                 "have it signed by those who may (groundstate image trust show); if this key should, rotate the trust root: groundstate image trust rotate"
@@ -455,7 +506,7 @@ impl TrustError {
             }
             Self::CatalogueExpired { .. } => RENEW,
             Self::RootRollback { .. } | Self::CatalogueRollback { .. } => BEHIND,
-            Self::NoCatalogue { .. } => {
+            Self::NoCatalogue { .. } | Self::NotPromoted { .. } => {
                 "make the first one: groundstate image promote NAME VERSION --channel CHANNEL; where one was, bring it back"
             }
             Self::FromTheFuture { .. } | Self::ClockBack { .. } => CLOCKS,
