@@ -1,16 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One bucket: whether an object is there, its bytes, and putting it there.
+//!
+//! An object's name is its path on a server of images ([`groundstate_api::paths`]), so that whatever gives a bucket out by
+//! HTTP, a content delivery network for example, is such a server.
 
 use super::config::{BucketConfig, ConfigError, Credentials};
 use super::wire::Wire;
 use crate::error::RepoError;
 use crate::store::Kind;
+use crate::trust::{Subject, TrustFault};
 use futures_util::StreamExt as _;
-use groundstate_api::{Bytes, Digest};
+use groundstate_api::trust::Signed;
+use groundstate_api::{Bytes, Digest, paths};
 use hyper::body::Bytes as Piece;
+use image_core::trust::limits::SIGNED_MAX;
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path as Key;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, WriteMultipart};
+use object_store::{
+    Attribute, Attributes, ObjectStore, ObjectStoreExt as _, PutMode, PutMultipartOptions,
+    PutOptions, PutPayload, UpdateVersion, WriteMultipart,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +29,11 @@ const STALLED: Duration = Duration::from_secs(30);
 pub(super) const PART: usize = 8 << 20;
 /// Parts on their way at once.
 const PARTS_AT_ONCE: usize = 2;
+
+/// What caches in front of the bucket are told (RFC 9111, RFC 8246): what lies under a digest or a number never changes; what
+/// may be followed by a newer one is asked for each time.
+const FOR_EVER: &str = "max-age=31536000, immutable";
+const ASK_AGAIN: &str = "no-cache";
 
 /// A bucket, or whatever `object_store` knows as one.
 #[derive(Clone, Debug)]
@@ -65,6 +79,33 @@ pub enum BucketError {
         /// The object.
         key: String,
     },
+    /// An object that should be a document with its signatures.
+    #[error("{key} is no document with its signatures: {why}")]
+    NoDocument {
+        /// The object.
+        key: String,
+        /// What the reader said.
+        why: serde_json::Error,
+    },
+    /// Another document of the same number.
+    #[error(
+        "{key} is another document than the one of the same number here: two repositories signed with the same keys; find out which one is meant"
+    )]
+    OtherDocument {
+        /// The object.
+        key: String,
+    },
+    /// It is changed each time that it is to be changed.
+    #[error(
+        "{key} was changed by somebody else each time; publish again when the other publication is done"
+    )]
+    Contended {
+        /// The object.
+        key: String,
+    },
+    /// Signatures of our own repository.
+    #[error(transparent)]
+    Trust(#[from] TrustFault),
     /// Something of our own repository or cache.
     #[error(transparent)]
     Repo(#[from] RepoError),
@@ -108,14 +149,18 @@ impl Bucket {
         }
     }
 
+    /// The object of that path of a server.
+    fn at(&self, path: &str) -> Key {
+        Key::from(format!("{}{}", self.prefix, path.trim_start_matches('/')))
+    }
+
     pub(super) fn key(&self, kind: Kind, digest: &Digest) -> Key {
-        let (prefix, hex) = (&self.prefix, digest.hex());
-        let two = hex.get(..2).unwrap_or_default();
-        Key::from(match kind {
-            Kind::Manifest => format!("{prefix}manifests/{hex}"),
-            Kind::Chunk => format!("{prefix}chunks/{two}/{hex}"),
-            Kind::Blob => format!("{prefix}blobs/{two}/{hex}"),
-        })
+        let path = match kind {
+            Kind::Manifest => paths::IMAGE_MANIFEST,
+            Kind::Chunk => paths::CHUNK,
+            Kind::Blob => paths::BLOB,
+        };
+        self.at(&path.replace("{digest}", &digest.hex()))
     }
 
     /// The length of what is there.
@@ -140,11 +185,15 @@ impl Bucket {
         bytes: Piece,
     ) -> Result<(), BucketError> {
         let key = self.key(kind, digest);
+        let attributes = Attributes::from_iter([(Attribute::CacheControl, FOR_EVER)]);
         if bytes.len() <= PART {
-            let put = self.store.put(&key, PutPayload::from_bytes(bytes)).await;
+            let options = PutOptions::from(attributes);
+            let payload = PutPayload::from_bytes(bytes);
+            let put = self.store.put_opts(&key, payload, options).await;
             return put.map(drop).map_err(failed("published", &key));
         }
-        let upload = self.store.put_multipart(&key).await;
+        let options = PutMultipartOptions::from(attributes);
+        let upload = self.store.put_multipart_opts(&key, options).await;
         let upload = upload.map_err(failed("published", &key))?;
         let mut parts = WriteMultipart::new_with_chunk_size(upload, PART);
         let mut rest = bytes;
@@ -166,17 +215,116 @@ impl Bucket {
         mut take: impl FnMut(&[u8]) -> Result<(), BucketError>,
     ) -> Result<bool, BucketError> {
         let key = self.key(kind, digest);
-        let found = match self.store.get(&key).await {
+        let found = self.pieces(&key, most, &mut take).await?;
+        Ok(found.is_some())
+    }
+
+    /// All of the object that has this path on a server of images; none where it is not there.
+    ///
+    /// # Errors
+    /// The store refused or did not answer, or the object has more than `most`.
+    pub async fn read(&self, path: &str, most: Bytes) -> Result<Option<Vec<u8>>, BucketError> {
+        Ok(self.whole(&self.at(path), most).await?.map(|found| found.0))
+    }
+
+    async fn whole(
+        &self,
+        key: &Key,
+        most: Bytes,
+    ) -> Result<Option<(Vec<u8>, UpdateVersion)>, BucketError> {
+        let mut bytes = Vec::new();
+        let mut take = |piece: &[u8]| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        };
+        let found = self.pieces(key, most, &mut take).await?;
+        Ok(found.map(|version| (bytes, version)))
+    }
+
+    /// A document with its signatures; none where it is not there.
+    pub(crate) async fn document(&self, subject: Subject) -> Result<Option<Signed>, BucketError> {
+        let key = self.at(&subject.path());
+        let Some((bytes, _)) = self.whole(&key, SIGNED_MAX).await? else {
+            return Ok(None);
+        };
+        let key = key.to_string();
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|why| BucketError::NoDocument { key, why })
+    }
+
+    /// The same, and which version of the object it is. What is no document counts as one without a text.
+    pub(super) async fn document_to_change(
+        &self,
+        subject: Subject,
+    ) -> Result<Option<(Signed, UpdateVersion)>, BucketError> {
+        let found = self.whole(&self.at(&subject.path()), SIGNED_MAX).await?;
+        Ok(found.map(|(bytes, version)| {
+            let signed = serde_json::from_slice(&bytes).unwrap_or_default();
+            (signed, version)
+        }))
+    }
+
+    /// Puts a document there, where there is none, or in place of the version that is named; false where something else is
+    /// there by now.
+    pub(super) async fn put_document(
+        &self,
+        subject: Subject,
+        signed: &Signed,
+        instead_of: Option<UpdateVersion>,
+    ) -> Result<bool, BucketError> {
+        let key = self.at(&subject.path());
+        let cache = if subject.is_for_ever() {
+            FOR_EVER
+        } else {
+            ASK_AGAIN
+        };
+        let options = PutOptions {
+            mode: instead_of.map_or(PutMode::Create, PutMode::Update),
+            attributes: Attributes::from_iter([
+                (Attribute::CacheControl, cache),
+                (Attribute::ContentType, "application/json"),
+            ]),
+            ..PutOptions::default()
+        };
+        let text = serde_json::to_vec(signed).expect("a document has string keys only");
+        match self.store.put_opts(&key, text.into(), options).await {
+            Ok(_) => Ok(true),
+            Err(
+                object_store::Error::AlreadyExists { .. }
+                | object_store::Error::Precondition { .. },
+            ) => Ok(false),
+            Err(source) => Err(failed("published", &key)(source)),
+        }
+    }
+
+    /// The object's name, for people.
+    pub(super) fn name(&self, subject: Subject) -> String {
+        self.at(&subject.path()).to_string()
+    }
+
+    /// Its bytes to `take`, and which version of the object they are.
+    async fn pieces(
+        &self,
+        key: &Key,
+        most: Bytes,
+        take: &mut impl FnMut(&[u8]) -> Result<(), BucketError>,
+    ) -> Result<Option<UpdateVersion>, BucketError> {
+        let found = match self.store.get(key).await {
             Ok(found) => found,
-            Err(object_store::Error::NotFound { .. }) => return Ok(false),
-            Err(source) => return Err(failed("read", &key)(source)),
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(source) => return Err(failed("read", key)(source)),
+        };
+        let version = UpdateVersion {
+            e_tag: found.meta.e_tag.clone(),
+            version: found.meta.version.clone(),
         };
         let (mut pieces, mut came) = (found.into_stream(), 0u64);
         loop {
             let next = tokio::time::timeout(STALLED, pieces.next()).await;
             let piece = match next {
-                Ok(Some(piece)) => piece.map_err(failed("read", &key))?,
-                Ok(None) => return Ok(true),
+                Ok(Some(piece)) => piece.map_err(failed("read", key))?,
+                Ok(None) => return Ok(Some(version)),
                 Err(_) => {
                     let (key, after) = (key.to_string(), Bytes(came));
                     return Err(BucketError::Stalled { key, after });

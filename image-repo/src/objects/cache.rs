@@ -94,6 +94,11 @@ impl ReadThrough {
         })
     }
 
+    /// The bucket itself.
+    pub(crate) const fn bucket(&self) -> &Bucket {
+        &self.bucket
+    }
+
     /// What is kept now.
     pub fn kept(&self) -> Bytes {
         Bytes(self.lock().bytes)

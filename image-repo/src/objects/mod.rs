@@ -2,14 +2,19 @@
 //! The repository in an S3-compatible object store: published to, and read through a cache on disk.
 //!
 //! ```text
-//! <prefix>chunks/ab/<64 hex digits>   <prefix>blobs/ab/<64 hex digits>   <prefix>manifests/<64 hex digits>
+//! <prefix>v1/chunks/<64 hex digits>   <prefix>v1/blobs/<64 hex digits>   <prefix>v1/images/<64 hex digits>
+//! <prefix>v1/trust/root/<version>     <prefix>v1/trust/images/<64 hex digits>   <prefix>v1/trust/catalogue
 //! ```
-//! The object store is not believed: what comes from it is taken only if it is what its digest says. It refuses to remove
+//! These are the paths of a server of images: whatever gives the bucket out by HTTP is one.
+//!
+//! The object store is not believed: what comes from it is taken only if it is what its digest says, and
+//! signed documents are judged by who reads them. It refuses to remove
 //! anything there; a bucket's own rules for old objects do that.
 
 mod bucket;
 mod cache;
 mod config;
+mod documents;
 mod proof;
 mod publish;
 mod wire;
@@ -17,4 +22,5 @@ mod wire;
 pub use bucket::{Bucket, BucketError};
 pub use cache::ReadThrough;
 pub use config::{BucketConfig, ConfigError};
+pub use documents::{Documents, Held};
 pub use publish::Published;

@@ -58,7 +58,8 @@ pub struct ServeOptions {
 
 /// Serves until `stop` is done. Its numbers are at `/metrics`.
 pub async fn run(listener: TcpListener, options: ServeOptions, stop: impl Future<Output = ()>) {
-    let signatures = crate::trust::trust_router(options.repository.clone());
+    let signatures =
+        crate::trust::trust_router_before(options.repository.clone(), options.behind.clone());
     let mut served = Served::new(options.repository, &options.config);
     served.behind = options.behind;
     let numbers = served.clone();

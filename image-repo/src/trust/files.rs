@@ -63,6 +63,21 @@ impl Repository {
     }
 }
 
+impl Repository {
+    /// The manifests that the channels of the newest catalogue stand for, each once. No signature is looked at.
+    ///
+    /// # Errors
+    /// The catalogue cannot be read.
+    pub fn channel_manifests(&self) -> Result<BTreeSet<Digest>, TrustFault> {
+        let Some(signed) = self.trust().catalogue()? else {
+            return Ok(BTreeSet::new());
+        };
+        let catalogue: Catalogue = image_core::trust::parse(&signed.document)?;
+        let rows = catalogue.channels.iter();
+        Ok(rows.map(|row| row.manifest).collect())
+    }
+}
+
 impl TrustFiles {
     /// The documents in this folder, which need not be there.
     #[must_use]
@@ -84,6 +99,11 @@ impl TrustFiles {
     /// A file cannot be read.
     pub fn root(&self, version: u64) -> Result<Option<Signed>, TrustFault> {
         self.get(Place::Root(version))
+    }
+
+    /// The versions of the trust roots that are here, ascending.
+    pub(crate) fn roots(&self) -> Result<Vec<u64>, TrustFault> {
+        numbers(&self.dir.join("root"))
     }
 
     /// The trust roots that follow that version without a gap; one more than is gone through at once, where there are so many.
@@ -152,11 +172,7 @@ impl TrustFiles {
     /// All documents that are here, by place.
     pub(super) fn places(&self) -> Result<Vec<Place>, TrustFault> {
         let mut places = Vec::new();
-        places.extend(
-            numbers(&self.dir.join("root"))?
-                .into_iter()
-                .map(Place::Root),
-        );
+        places.extend(self.roots()?.into_iter().map(Place::Root));
         let catalogues = numbers(&self.dir.join("catalogue"))?;
         places.extend(catalogues.into_iter().map(Place::Catalogue));
         for manifest in self.signed_images()? {

@@ -11,6 +11,7 @@ mod pin;
 mod question;
 mod secret_key;
 mod serve;
+mod subject;
 
 pub use error::TrustFault;
 pub use files::TrustFiles;
@@ -18,4 +19,5 @@ pub use offer::{Offer, Outcome, add_signature, offer};
 pub use pin::Pin;
 pub use question::{believed, catalogue_to_change, peek, resolve, root, status, verify};
 pub use secret_key::{SecretKey, SecretKeyError};
-pub use serve::trust_router;
+pub use serve::{trust_router, trust_router_before};
+pub(crate) use subject::Subject;

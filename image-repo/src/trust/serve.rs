@@ -2,7 +2,8 @@
 //! Serves the documents with their signatures over HTTP: GET and HEAD, a few kilobytes each. Who reads them believes nothing
 //! of the way they came.
 
-use super::error::TrustFault;
+use super::subject::Subject;
+use crate::objects::ReadThrough;
 use crate::repository::Repository;
 use axum::Router;
 use axum::body::Body;
@@ -23,47 +24,79 @@ const ASK_AGAIN: &str = "no-cache";
 /// The routes of [`paths::TRUST_ROOT`], [`paths::TRUST_CATALOGUE`] and [`paths::TRUST_IMAGE`]. They know neither TLS nor who
 /// may ask.
 pub fn trust_router(repository: Arc<Repository>) -> Router {
-    type Ours = State<Arc<Repository>>;
+    trust_router_before(repository, None)
+}
+
+/// The same with a bucket behind the repository: the newer one of two documents is given out. What the bucket has is asked for
+/// each time.
+pub fn trust_router_before(
+    repository: Arc<Repository>,
+    behind: Option<Arc<ReadThrough>>,
+) -> Router {
+    type Ours = State<Papers>;
     let root = |State(ours): Ours, Path(version): Path<String>, headers: HeaderMap| async move {
-        let Ok(version) = version.parse() else {
-            return missing("a trust root is asked for by its version, a number");
-        };
-        let wanted = move || ours.trust().root(version);
-        answer(wanted, "trust root", FOR_EVER, headers).await
+        match version.parse() {
+            Ok(version) => ours.answer(Subject::Root(version), headers).await,
+            Err(_) => missing("a trust root is asked for by its version, a number"),
+        }
     };
     let catalogue = |State(ours): Ours, headers: HeaderMap| async move {
-        let wanted = move || ours.trust().catalogue();
-        answer(wanted, "signed catalogue", ASK_AGAIN, headers).await
+        ours.answer(Subject::Catalogue, headers).await
     };
     let image = |State(ours): Ours, Path(digest): Path<String>, headers: HeaderMap| async move {
-        let Ok(digest) = digest.parse::<Digest>() else {
-            return missing(
+        match digest.parse::<Digest>() {
+            Ok(digest) => ours.answer(Subject::Statement(digest), headers).await,
+            Err(_) => missing(
                 "a statement is asked for by the 64 lower-case hexadecimal digits of its manifest",
-            );
-        };
-        let wanted = move || ours.trust().statement(&digest);
-        answer(wanted, "signature of that image", ASK_AGAIN, headers).await
+            ),
+        }
     };
     Router::new()
         .route(paths::TRUST_ROOT, get(root))
         .route(paths::TRUST_CATALOGUE, get(catalogue))
         .route(paths::TRUST_IMAGE, get(image))
-        .with_state(repository)
+        .with_state(Papers { repository, behind })
 }
 
-async fn answer(
-    wanted: impl FnOnce() -> Result<Option<Signed>, TrustFault> + Send + 'static,
-    what: &'static str,
-    cache: &'static str,
-    headers: HeaderMap,
-) -> Response {
-    match tokio::task::spawn_blocking(wanted).await {
-        Ok(Ok(Some(signed))) => give(&signed, cache, &headers),
-        Ok(Ok(None)) => missing(&format!("the repository has no such {what}")),
-        Ok(Err(error)) => broken(what, &error.to_string()),
-        Err(error) => broken(what, &error.to_string()),
+/// Where documents come from.
+#[derive(Clone)]
+struct Papers {
+    repository: Arc<Repository>,
+    behind: Option<Arc<ReadThrough>>,
+}
+
+impl Papers {
+    async fn answer(&self, subject: Subject, headers: HeaderMap) -> Response {
+        let repository = Arc::clone(&self.repository);
+        let ours = tokio::task::spawn_blocking(move || subject.of(&repository.trust())).await;
+        let ours = match ours {
+            Ok(Ok(ours)) => ours,
+            Ok(Err(error)) => return broken(subject, &error.to_string(), REPOSITORY),
+            Err(error) => return broken(subject, &error.to_string(), REPOSITORY),
+        };
+        let asks = !(subject.is_for_ever() && ours.is_some());
+        let found = match self.behind.as_ref().filter(|_| asks) {
+            None => ours,
+            Some(behind) => match behind.bucket().document(subject).await {
+                Ok(there) => subject.newer(ours, there),
+                Err(error) => return broken(subject, &error.to_string(), BUCKET),
+            },
+        };
+        let cache = if subject.is_for_ever() {
+            FOR_EVER
+        } else {
+            ASK_AGAIN
+        };
+        match found {
+            Some(signed) => give(&signed, cache, &headers),
+            None => missing(&format!("the repository has no such {}", subject.words())),
+        }
     }
 }
+
+/// What to look at where a document cannot be read.
+const REPOSITORY: &str = "check the repository's disk and the rights on its folder trust";
+const BUCKET: &str = "check the object store, its credentials, and what lies there; publish again: groundstate image publish --channels --s3 FILE";
 
 fn give(signed: &Signed, cache: &str, headers: &HeaderMap) -> Response {
     let text = serde_json::to_vec(signed).expect("a document has string keys only");
@@ -95,12 +128,13 @@ fn missing(what: &str) -> Response {
     )
 }
 
-fn broken(what: &str, error: &str) -> Response {
+fn broken(subject: Subject, error: &str, next: &str) -> Response {
+    let what = subject.words();
     tracing::error!(what, error, "cannot be read");
     let reason = Reason::new(
         ReasonCode::Internal,
         format!("the {what} cannot be read"),
-        "check the repository's disk and the rights on its folder trust",
+        next,
     );
     problem(StatusCode::INTERNAL_SERVER_ERROR, reason)
 }

@@ -114,7 +114,7 @@ fn what_is_not_what_its_digest_says_is_not_given_out() {
     let lies = [flipped, whole(0), whole(2)[..5000].to_vec(), Vec::new()];
     for (at, lie) in lies.into_iter().enumerate() {
         let hex = chunks[at].digest.hex();
-        let key = Key::from(format!("chunks/{}/{hex}", &hex[..2]));
+        let key = Key::from(format!("v1/chunks/{hex}"));
         runtime.block_on(store.put(&key, lie.into())).unwrap();
     }
     let (dir, empty) = (

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod attacks;
+mod bucket;
 mod flips;
 mod peer;
 mod pending;

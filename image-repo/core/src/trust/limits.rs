@@ -14,6 +14,9 @@ pub const STATEMENT_MAX: Bytes = Bytes(4 * 1024);
 pub const SIGNATURE_MAX: Bytes = Bytes(10 * 1024);
 /// The most signatures beside one document.
 pub const SIGNATURES_MAX: usize = 64;
+/// The longest a document with its signatures is where both stand in one JSON text: each byte of the document in a string may take
+/// two.
+pub const SIGNED_MAX: Bytes = Bytes(2 * CATALOGUE_MAX.0 + SIGNATURE_MAX.0 * SIGNATURES_MAX as u64);
 /// The most keys of a trust root.
 pub const KEYS_MAX: usize = 64;
 /// The most trust roots that are gone through at once: a root a week for a year and more.

@@ -4,6 +4,7 @@
 use anyhow::{Context as _, Result};
 use image_repo::objects::{Bucket, BucketConfig};
 use std::path::Path;
+use tokio::runtime::Runtime;
 
 /// Reads the file. No request is made.
 pub(super) fn open(path: &Path) -> Result<(Bucket, BucketConfig)> {
@@ -14,4 +15,13 @@ pub(super) fn open(path: &Path) -> Result<(Bucket, BucketConfig)> {
     let bucket =
         Bucket::open(&config).with_context(|| format!("the bucket of {}", path.display()))?;
     Ok((bucket, config))
+}
+
+/// What requests to it run on.
+pub(super) fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("the requests cannot be started")
 }

@@ -13,6 +13,7 @@ mod import;
 mod ls;
 mod made;
 mod named;
+mod origin;
 mod progress;
 mod promote;
 mod publish;
@@ -42,7 +43,7 @@ pub(crate) enum ImageCommand {
     #[command(after_long_help = import::EXAMPLES)]
     Import(Box<import::ImportArgs>),
     /// List the images.
-    #[command(visible_alias = "list")]
+    #[command(visible_alias = "list", after_long_help = ls::EXIT)]
     Ls(ls::LsArgs),
     /// Show what an image is: size, kind, boot, chunks, and what is on it.
     Show(show::ShowArgs),
@@ -54,7 +55,7 @@ pub(crate) enum ImageCommand {
     /// Write an image's bytes back into a file, each chunk proved on its way.
     #[command(after_long_help = export::EXAMPLES)]
     Export(export::ExportArgs),
-    /// Put an image into an S3-compatible store, out of which `image serve --s3` gives it.
+    /// Put an image and what is signed into an S3-compatible store.
     #[command(after_long_help = publish::EXAMPLES)]
     Publish(publish::PublishArgs),
     /// Give images out over HTTPS, without a provisioner.

@@ -4,12 +4,14 @@
 
 use super::finish::refused;
 use super::named::{Named, now};
+use super::origin::{Believed, Found, FromArgs, Origin, find, read_all};
 use super::state::StateArgs;
 use crate::End;
 use crate::client::Refused;
 use anyhow::Result;
 use groundstate_api::image::ImageRef;
 use groundstate_api::trust::{KeyId, TrustRoot};
+use image_core::manifest::reference;
 use image_core::trust::{Verified, moment};
 use image_repo::Repository;
 use image_repo::trust::{Pin, peek, verify};
@@ -23,6 +25,8 @@ pub(crate) struct Args {
     image: Named,
     /// Its version, as a word of its own.
     version: Option<String>,
+    #[command(flatten)]
+    from: FromArgs,
     /// Only the bytes: an image that nobody signed is in order too.
     #[arg(long)]
     allow_unsigned: bool,
@@ -31,29 +35,38 @@ pub(crate) struct Args {
     json: bool,
 }
 
+/// What was looked at.
+struct Looked {
+    image: ImageRef,
+    believed: Result<Believed>,
+}
+
 pub(crate) fn run(args: &Args) -> Result<End> {
-    let repository = args.state.find()?;
     let named = args.image.with(args.version.as_deref())?;
-    let image = named.any(&args.state, &repository)?;
-    bytes(&repository, &image)?;
-    let pin = Pin::of_state(&args.state.state_dir);
-    let title = format!("{} {}", image.name, image.version);
-    let verified = if args.allow_unsigned {
-        verify(&repository, &image, &pin, now()).ok()
-    } else {
-        Some(verify(&repository, &image, &pin, now()).map_err(refused(&title))?)
+    let looked = match args.from.origin()? {
+        None => here(args, &named)?,
+        Some(origin) => there(args, &named, origin.as_ref())?,
+    };
+    let image = &looked.image;
+    let believed = match looked.believed {
+        Ok(believed) => Some(believed),
+        Err(_) if args.allow_unsigned => None,
+        Err(error) => return Err(error),
     };
     if args.json {
-        println!("{}", in_json(&image, verified.as_ref())?);
+        let verified = believed.as_ref().map(|believed| &believed.verified);
+        println!("{}", in_json(image, verified)?);
         return Ok(End::Done);
     }
-    println!("{title}: every byte is what the manifest says");
+    println!(
+        "{} {}: every byte is what the manifest says",
+        image.name, image.version
+    );
     println!("  manifest   {}", image.manifest);
     println!("  size       {}", image.size);
-    match verified {
+    match believed {
         None => println!("  signed     not believed, or not at all"),
-        Some(verified) => {
-            let trusted = peek(&repository, &pin, now()).map_err(refused(&title))?;
+        Some(Believed { verified, trusted }) => {
             say(&verified, trusted.root());
             let rows = trusted.catalogue().channels.iter();
             let channels: Vec<String> = rows
@@ -71,6 +84,34 @@ pub(crate) fn run(args: &Args) -> Result<End> {
         }
     }
     Ok(End::Done)
+}
+
+/// In the repository on this machine.
+fn here(args: &Args, named: &Named) -> Result<Looked> {
+    let repository = args.state.find()?;
+    let image = named.any(&args.state, &repository)?;
+    bytes(&repository, &image)?;
+    let pin = Pin::of_state(&args.state.state_dir);
+    let title = format!("{} {}", image.name, image.version);
+    let believed = verify(&repository, &image, &pin, now()).and_then(|verified| {
+        let trusted = peek(&repository, &pin, now())?;
+        Ok(Believed { verified, trusted })
+    });
+    Ok(Looked {
+        image,
+        believed: believed.map_err(refused(&title)),
+    })
+}
+
+/// Behind a server, or in a bucket.
+fn there(args: &Args, named: &Named, origin: &dyn Origin) -> Result<Looked> {
+    let pin = Pin::of_state(&args.state.state_dir);
+    let Found { manifest, believed } = find(origin, &pin, named)?;
+    read_all(origin, &manifest)?;
+    Ok(Looked {
+        image: reference(&manifest),
+        believed,
+    })
 }
 
 /// Reads all that makes up the image now: every chunk as it is stored and as it is, and the boot files.

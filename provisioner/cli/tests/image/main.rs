@@ -7,6 +7,7 @@
     reason = "a test that unwraps what is not there has failed"
 )]
 
+mod bucket;
 mod customise;
 mod help;
 mod import;

@@ -7,13 +7,13 @@ use image_repo::trust::SecretKey;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 
-struct Server {
+pub(crate) struct Server {
     child: Child,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Server {
-    fn new(world: &World, arguments: &str) -> Self {
+    pub(crate) fn new(world: &World, arguments: &str) -> Self {
         let mut child = world
             .command(&format!("serve --listen 127.0.0.1:0 {arguments}"))
             .stderr(Stdio::piped())

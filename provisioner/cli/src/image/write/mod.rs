@@ -8,13 +8,13 @@ mod consent;
 mod head;
 mod onto;
 mod order;
-mod server;
 mod source;
 mod target;
 
 pub(crate) use order::volumes;
 
 use super::named::Named;
+use super::origin::FromArgs;
 use super::size::size;
 use super::state::StateArgs;
 use crate::End;
@@ -30,10 +30,12 @@ Examples:
   groundstate image write appliance@stable /dev/sdb --wipe 4C530001
   groundstate image write appliance 7 lab.img --size 16GiB --allow-unsigned
   groundstate image write appliance@stable /dev/sdb --from https://10.0.0.1:8443 --from-credential pki/operator
+  groundstate image write appliance@stable /dev/sdb --s3 bucket.toml
   groundstate image write sha256:… /dev/sdb --from https://10.0.0.2:8443 --ca ca.crt --allow-unsigned
   groundstate image write debian /dev/sdb --user-data user-data --credential token=token.txt
 
---from names a provisioner, which asks who calls (--from-credential), or `groundstate image serve`.
+--from names a provisioner, which asks who calls (--from-credential), or `groundstate image serve`, or whatever gives a
+bucket of `groundstate image publish` out by HTTP; --s3 reads the bucket itself.
 
 An image of a whole disk goes onto a disk or into a file; its partition table is then fitted to that disk, with
 GUIDs of its own. A root file system goes into a partition or a file.
@@ -52,7 +54,7 @@ pub(crate) struct WriteArgs {
     #[command(flatten)]
     state: StateArgs,
     #[command(flatten)]
-    from: source::FromArgs,
+    from: FromArgs,
     /// Make DEVICE a file of this size, or a file that is there this long.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     size: Option<Bytes>,
@@ -94,7 +96,7 @@ impl WriteArgs {
 
 pub(super) fn run(args: &WriteArgs) -> Result<End> {
     let (named, device) = args.words()?;
-    let given = args.from.open(&args.state, &named, args.allow_unsigned)?;
+    let given = source::open(&args.from, &args.state, &named, args.allow_unsigned)?;
     let order = args.order.read()?;
     let target = target::look(
         &device,

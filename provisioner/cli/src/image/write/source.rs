@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Where the image comes from: this machine's repository, or a server; and who signed it.
+//! Where the image comes from: this machine's repository, a server or a bucket; and who signed it.
 
 use super::refused;
-use super::server::Server;
+use crate::client::Refused;
 use crate::image::named::{Named, now};
+use crate::image::origin::{Found, FromArgs, Origin, find};
 use crate::image::state::StateArgs;
 use anyhow::Result;
-use clap::Args;
 use groundstate_api::image::{Chunk, Manifest};
 use groundstate_api::trust::ImageChoice;
 use groundstate_api::{Digest, Reason, ReasonCode};
@@ -15,27 +15,7 @@ use image_repo::Repository;
 use image_repo::trust::{Pin, resolve, verify};
 use maintenance_os::image::{ChunkSource, Fixed};
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
-
-#[derive(Args)]
-pub(crate) struct FromArgs {
-    /// Take the image from this server instead of the repository on this machine: https://HOST:PORT.
-    #[arg(long, value_name = "URL")]
-    from: Option<String>,
-    /// The certificate of the authority that the server's certificate is of. Without it, ca.crt of --from-credential.
-    #[arg(long, value_name = "FILE", requires = "from")]
-    ca: Option<PathBuf>,
-    /// Folder with ca.crt, operator.crt and operator.key: as whom the server of --from is asked. A provisioner gives images
-    /// to the roles operator, admin and fabric.
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "GROUNDSTATE_CREDENTIAL",
-        hide_env_values = true
-    )]
-    from_credential: Option<PathBuf>,
-}
 
 /// An image, and who gives its chunks.
 pub(super) struct Given {
@@ -59,22 +39,41 @@ impl ChunkSource for Local {
     }
 }
 
-impl FromArgs {
-    pub(super) fn open(
-        &self,
-        state: &StateArgs,
-        named: &Named,
-        allow_unsigned: bool,
-    ) -> Result<Given> {
-        match &self.from {
-            None => local(state, named, allow_unsigned),
-            Some(server) => {
-                let server =
-                    Server::new(server, self.ca.as_deref(), self.from_credential.as_deref())?;
-                server.open(&Pin::of_state(&state.state_dir), named, allow_unsigned)
-            }
+/// The image that is named, from where it is to come, if it may be taken.
+pub(super) fn open(
+    from: &FromArgs,
+    state: &StateArgs,
+    named: &Named,
+    allow_unsigned: bool,
+) -> Result<Given> {
+    match from.origin()? {
+        None => local(state, named, allow_unsigned),
+        Some(origin) => {
+            let pin = Pin::of_state(&state.state_dir);
+            remote(origin.as_ref(), &pin, named, allow_unsigned)
         }
     }
+}
+
+fn remote(origin: &dyn Origin, pin: &Pin, named: &Named, allow_unsigned: bool) -> Result<Given> {
+    let Found { manifest, believed } = find(origin, pin, named)?;
+    let signed = match believed {
+        Ok(believed) => signers(&believed.verified.signers),
+        Err(error) => match error.downcast::<Refused>() {
+            Ok(Refused { reason }) => taken_unsigned(reason, allow_unsigned)?,
+            // A server without signatures, an older one perhaps: only where none is asked for.
+            Err(error) if allow_unsigned => format!("no; taken by its digest ({error:#})"),
+            Err(error) => return Err(error),
+        },
+    };
+    Ok(Given {
+        digest: image_core::manifest::digest(&manifest),
+        from: origin.name().to_owned(),
+        signed,
+        sources: origin.sources(),
+        repository: None,
+        manifest,
+    })
 }
 
 fn local(state: &StateArgs, named: &Named, allow_unsigned: bool) -> Result<Given> {
@@ -117,20 +116,21 @@ fn local(state: &StateArgs, named: &Named, allow_unsigned: bool) -> Result<Given
 
 /// What is said of an image that is taken though its signatures do not hold. One that was revoked is never taken: it was
 /// signed, and those who signed it took that back.
-pub(super) fn taken_unsigned(mut reason: Reason, allow_unsigned: bool) -> Result<String> {
+fn taken_unsigned(mut reason: Reason, allow_unsigned: bool) -> Result<String> {
     if reason.code == ReasonCode::ImageRevoked {
         return Err(refused(reason));
     }
     if allow_unsigned {
         return Ok(format!("no; taken all the same ({})", reason.what));
     }
-    reason
-        .evidence
-        .push("--allow-unsigned takes an image that nobody signed".to_owned());
+    reason.evidence.push(
+        "--allow-unsigned takes an image that is not believed, but none that was revoked"
+            .to_owned(),
+    );
     Err(refused(reason))
 }
 
-pub(super) fn signers(keys: &[groundstate_api::trust::KeyId]) -> String {
+fn signers(keys: &[groundstate_api::trust::KeyId]) -> String {
     let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
     format!("by {}", keys.join(", "))
 }

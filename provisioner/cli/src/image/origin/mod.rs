@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A repository that is not on this machine, behind a server or in a bucket: its manifests by digest, its channels by what this
+//! machine has pinned. It is believed nothing: a manifest is proved by its digest, a channel by signatures, and what was seen
+//! once is never gone back behind.
+
+mod bucket;
+mod server;
+
+use super::finish::refused;
+use super::named::{Named, now};
+use super::progress::Progress;
+use crate::client::Refused;
+use anyhow::{Context as _, Result, bail};
+use bucket::InBucket;
+use clap::Args;
+use groundstate_api::image::Manifest;
+use groundstate_api::trust::{Seen, Signed, TrustRoot};
+use groundstate_api::{Bytes, Digest, Millis, Part, Reason, ReasonCode, paths};
+use image_core::limits::MANIFEST_NODE_MAX;
+use image_core::manifest::{parse_as, reference, title};
+use image_core::trust::limits::{ROOTS_MAX, SIGNED_MAX};
+use image_core::trust::{TrustError, Trusted, Verified, newest_root, trusted, without_catalogue};
+use image_repo::trust::{Pin, TrustFault};
+use maintenance_os::image::Fixed;
+use serde::de::DeserializeOwned;
+use server::Server;
+use std::path::PathBuf;
+
+#[derive(Args)]
+pub(crate) struct FromArgs {
+    /// Take the image from this server instead of the repository on this machine: https://HOST:PORT.
+    #[arg(long, value_name = "URL")]
+    from: Option<String>,
+    /// The certificate of the authority that the server's certificate is of; a file may have several. Without it, ca.crt of
+    /// --from-credential.
+    #[arg(long, value_name = "FILE", requires = "from")]
+    ca: Option<PathBuf>,
+    /// Folder with ca.crt, operator.crt and operator.key: as whom the server of --from is asked. A provisioner gives images
+    /// to the roles operator, admin and fabric.
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "GROUNDSTATE_CREDENTIAL",
+        hide_env_values = true
+    )]
+    from_credential: Option<PathBuf>,
+    /// Take the image out of an S3-compatible bucket, which this TOML file names (see `image publish --help`).
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
+    s3: Option<PathBuf>,
+}
+
+impl FromArgs {
+    /// Who is asked; `None`: the repository on this machine.
+    pub(super) fn origin(&self) -> Result<Option<Box<dyn Origin>>> {
+        if let Some(path) = &self.s3 {
+            return Ok(Some(Box::new(InBucket::open(path)?)));
+        }
+        let Some(url) = &self.from else {
+            return Ok(None);
+        };
+        let server = Server::new(url, self.ca.as_deref(), self.from_credential.as_deref())?;
+        Ok(Some(Box::new(server)))
+    }
+}
+
+/// Where images come from over a network.
+pub(super) trait Origin {
+    /// Its name, for people.
+    fn name(&self) -> &str;
+    /// What lies under a path of [`groundstate_api::paths`]; `None`: it is not there. At most `max` bytes and one more, which
+    /// whoever reads them then refuses, or an error.
+    fn get(&self, path: &str, max: u64) -> Result<Option<Vec<u8>>>;
+    /// Who gives its chunks.
+    fn sources(&self) -> Fixed;
+    /// What to do where bytes are not what their digest says.
+    fn mend(&self) -> &'static str;
+}
+
+/// An image, and what is believed of it.
+pub(super) struct Found {
+    pub(super) manifest: Manifest,
+    /// Why it is not believed: a [`Refused`], or what kept us from finding out.
+    pub(super) believed: Result<Believed>,
+}
+
+/// What is believed of an image, and by which root and catalogue.
+pub(super) struct Believed {
+    pub(super) verified: Verified,
+    pub(super) trusted: Trusted,
+}
+
+/// The image that is named, by channel or by digest. How far this machine has come with channels is written down.
+pub(super) fn find(origin: &dyn Origin, pin: &Pin, named: &Named) -> Result<Found> {
+    match (named.channel(), named.digest()) {
+        (Some(channel), _) => of_channel(origin, pin, named.name(), channel),
+        (None, Some(digest)) => of_digest(origin, pin, &digest),
+        (None, None) => bail!(
+            "from {}, an image is named NAME@CHANNEL, or by the digest of its manifest, sha256:…; `groundstate image show \
+             {named}` on the repository's machine tells it",
+            origin.name()
+        ),
+    }
+}
+
+fn of_channel(origin: &dyn Origin, pin: &Pin, name: &str, channel: &str) -> Result<Found> {
+    let choice = format!("{name}@{channel}");
+    let of_choice = || refused(&choice);
+    let trusted = Documents::of(origin, pin, &choice)?
+        .trusted()
+        .map_err(|error| of_choice()(error.into()))?;
+    pin.keep(trusted.seen()).map_err(of_choice())?;
+    let row = trusted
+        .channel(name, channel)
+        .map_err(|error| of_choice()(error.into()))?;
+    let manifest = manifest(origin, &row.manifest)?;
+    let statement = statement(origin, &row.manifest)?;
+    let verified = trusted
+        .image_of(row, &reference(&manifest), statement.as_ref())
+        .map_err(|error| of_choice()(error.into()))?;
+    Ok(Found {
+        manifest,
+        believed: Ok(Believed { verified, trusted }),
+    })
+}
+
+fn of_digest(origin: &dyn Origin, pin: &Pin, digest: &Digest) -> Result<Found> {
+    let manifest = manifest(origin, digest)?;
+    let believed = believed(origin, pin, digest, &manifest);
+    Ok(Found { manifest, believed })
+}
+
+fn believed(
+    origin: &dyn Origin,
+    pin: &Pin,
+    digest: &Digest,
+    manifest: &Manifest,
+) -> Result<Believed> {
+    let (title, image) = (title(manifest), reference(manifest));
+    let fault = |error: TrustError| refused(&title)(error.into());
+    let statement = statement(origin, digest)?;
+    let documents = Documents::of(origin, pin, &title)?;
+    let trusted = match documents.trusted() {
+        Err(TrustError::NoCatalogue { seen: 0, .. }) => {
+            let root = documents.root().map_err(fault)?;
+            let said = without_catalogue(&root, &image, statement.as_ref(), false, documents.now);
+            return Err(fault(said));
+        }
+        trusted => trusted.map_err(fault)?,
+    };
+    let verified = trusted.image(&image, statement.as_ref()).map_err(fault)?;
+    Ok(Believed { verified, trusted })
+}
+
+/// What an origin has of roots and catalogue, and what this machine knows.
+struct Documents {
+    pinned: TrustRoot,
+    roots: Vec<Signed>,
+    catalogue: Option<Signed>,
+    seen: Seen,
+    now: Millis,
+}
+
+impl Documents {
+    fn of(origin: &dyn Origin, pin: &Pin, title: &str) -> Result<Self> {
+        let fault = |fault: TrustFault| refused(title)(fault);
+        let pinned = pin.root().map_err(fault)?;
+        let mut roots: Vec<Signed> = Vec::new();
+        for version in (pinned.version + 1..).take(ROOTS_MAX) {
+            let path = paths::TRUST_ROOT.replace("{version}", &version.to_string());
+            match document(origin, &path)? {
+                Some(root) => roots.push(root),
+                None => break,
+            }
+        }
+        Ok(Self {
+            catalogue: document(origin, paths::TRUST_CATALOGUE)?,
+            seen: pin.seen().map_err(fault)?,
+            now: now(),
+            pinned,
+            roots,
+        })
+    }
+
+    /// Root and catalogue that this machine believes.
+    fn trusted(&self) -> Result<Trusted, TrustError> {
+        let catalogue = self.catalogue.as_ref();
+        trusted(&self.pinned, &self.roots, catalogue, &self.seen, self.now)
+    }
+
+    fn root(&self) -> Result<TrustRoot, TrustError> {
+        newest_root(&self.pinned, &self.roots, &self.seen, self.now)
+    }
+}
+
+fn statement(origin: &dyn Origin, digest: &Digest) -> Result<Option<Signed>> {
+    document(
+        origin,
+        &paths::TRUST_IMAGE.replace("{digest}", &digest.hex()),
+    )
+}
+
+fn manifest(origin: &dyn Origin, digest: &Digest) -> Result<Manifest> {
+    let path = paths::IMAGE_MANIFEST.replace("{digest}", &digest.hex());
+    let Some(bytes) = origin.get(&path, MANIFEST_NODE_MAX.0)? else {
+        let reason = Reason::new(
+            ReasonCode::ImageMissing,
+            format!("{} has no image with the manifest {digest}", origin.name()),
+            "look which images it has: `groundstate image ls` on the repository's machine",
+        );
+        return Err(Refused { reason }.into());
+    };
+    parse_as(&bytes, digest, MANIFEST_NODE_MAX)
+        .with_context(|| format!("the manifest {digest} from {}", origin.name()))
+}
+
+fn document<T: DeserializeOwned>(origin: &dyn Origin, path: &str) -> Result<Option<T>> {
+    let Some(bytes) = origin.get(path, SIGNED_MAX.0)? else {
+        return Ok(None);
+    };
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .with_context(|| format!("{path} of {} is not what it should be", origin.name()))
+}
+
+/// Reads all that makes up the image now, and compares it with the manifest: every chunk as it is stored and as it is, and the
+/// boot files.
+pub(super) fn read_all(origin: &dyn Origin, manifest: &Manifest) -> Result<()> {
+    let mut progress = Progress::new("verifying")?;
+    let title = title(manifest);
+    let total: u64 = manifest.chunks.iter().map(|one| one.stored_length.0).sum();
+    let mut done = 0;
+    let wrong = |path: &str, digest: &Digest, said: String| {
+        let reason = Reason::new(
+            ReasonCode::ChunkCorrupt,
+            format!(
+                "{path} of {} is not what the manifest of {title} says",
+                origin.name()
+            ),
+            origin.mend(),
+        );
+        let image = Part::Image {
+            image: title.clone(),
+            digest: Some(digest.to_string()),
+        };
+        anyhow::Error::from(Refused {
+            reason: reason.about(image).seen(said),
+        })
+    };
+    for chunk in &manifest.chunks {
+        let path = paths::CHUNK.replace("{digest}", &chunk.digest.hex());
+        let Some(stored) = origin.get(&path, chunk.stored_length.0)? else {
+            return Err(wrong(&path, &chunk.digest, "it is not there".to_owned()));
+        };
+        if let Err(corrupt) = image_repo::unpacked(chunk, &stored) {
+            return Err(wrong(&path, &chunk.digest, corrupt.to_string()));
+        }
+        done += chunk.stored_length.0;
+        progress.set(Bytes(done), Some(Bytes(total)));
+    }
+    progress.clear();
+    let files = manifest.boot_files();
+    let blobs = files.map(|files| [&files.kernel, &files.initrd, &files.boot_loader]);
+    for blob in blobs.into_iter().flatten() {
+        let path = paths::BLOB.replace("{digest}", &blob.digest.hex());
+        let found = origin.get(&path, blob.length.0)?;
+        if found.as_deref().map(Digest::of) != Some(blob.digest) {
+            let said = found.map_or("it is not there", |_| "it has other bytes");
+            return Err(wrong(&path, &blob.digest, said.to_owned()));
+        }
+    }
+    Ok(())
+}

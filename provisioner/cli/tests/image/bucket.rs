@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A repository in a bucket: channels are deployed out of it directly, through `image serve`, and from whatever gives its
+//! objects out by HTTP. The store is moto.
+
+use crate::serve::Server;
+use crate::world::{World, has};
+use groundstate_api::trust::KeyId;
+use image_repo::trust::SecretKey;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// moto on loopback with a bucket `images`, which everybody may use.
+struct Moto {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Moto {
+    /// None where it is not installed; in CI it must be.
+    fn start(world: &World) -> Option<Self> {
+        let found = Self::try_start(world);
+        assert!(
+            found.is_some() || std::env::var_os("CI").is_none(),
+            "no moto_server, which cargo xtask setup brings"
+        );
+        if found.is_none() {
+            eprintln!("skipped: no moto_server here (cargo xtask setup brings it)");
+        }
+        found
+    }
+
+    fn try_start(world: &World) -> Option<Self> {
+        let ours = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../target/groundstate/peers/python/bin/moto_server");
+        let program = if ours.exists() {
+            ours
+        } else {
+            PathBuf::from("moto_server")
+        };
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let child = Command::new(program)
+            .args(["-H", "127.0.0.1", "-p", &address.port().to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(world.path("moto.log")).unwrap())
+            // A group of its own: it may be a script that starts another program.
+            .process_group(0)
+            .spawn()
+            .ok()?;
+        let mut moto = Self { child, address };
+        for _ in 0..1_500 {
+            if moto.child.try_wait().unwrap().is_some() {
+                return None;
+            }
+            if TcpStream::connect(address).is_ok() {
+                moto.curl("images", &["-X", "PUT"]);
+                moto.configure(world);
+                return Some(moto);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        None
+    }
+
+    fn configure(&self, world: &World) {
+        let credentials = world.path("credentials");
+        fs::write(
+            &credentials,
+            "aws_access_key_id = a\naws_secret_access_key = b\n",
+        )
+        .unwrap();
+        fs::set_permissions(&credentials, fs::Permissions::from_mode(0o600)).unwrap();
+        let text = format!(
+            "endpoint = \"http://{}\"\nbucket = \"images\"\nprefix = \"site/\"\ncredentials = {credentials:?}\n",
+            self.address
+        );
+        fs::write(world.path("bucket.toml"), text).unwrap();
+    }
+
+    /// The status, and the bytes.
+    fn curl(&self, path: &str, options: &[&str]) -> (String, Vec<u8>) {
+        curl(self.address, path, options)
+    }
+}
+
+/// Names somebody: moto gives nothing to who names nobody, and checks no signature unless it is told to.
+const SOMEBODY: &str = "Authorization: AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=x";
+
+fn curl(address: SocketAddr, path: &str, options: &[&str]) -> (String, Vec<u8>) {
+    let output = Command::new("curl")
+        .args([
+            "-s",
+            "--noproxy",
+            "*",
+            "--max-time",
+            "60",
+            "-w",
+            "%{stderr}%{http_code}",
+        ])
+        .args(["-H", SOMEBODY])
+        .args(options)
+        .arg(format!("http://{address}/{path}"))
+        .output()
+        .unwrap();
+    (String::from_utf8(output.stderr).unwrap(), output.stdout)
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        let group = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
+        let _killed = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGTERM);
+        let _waited = self.child.wait();
+    }
+}
+
+/// As a content delivery network whose root is the bucket's prefix: it gives objects out, and knows nothing else.
+fn delivery(store: SocketAddr) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || deliver(&stream, store));
+        }
+    });
+    url
+}
+
+fn deliver(mut stream: &TcpStream, store: SocketAddr) {
+    let mut lines = BufReader::new(stream).lines();
+    while let Some(Ok(request)) = lines.next() {
+        let path = request.split(' ').nth(1).unwrap().to_owned();
+        while lines
+            .next()
+            .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
+        {}
+        let (status, body) = curl(store, &format!("images/site{path}"), &[]);
+        let head = format!(
+            "HTTP/1.1 {status} -\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let sent = stream.write_all(head.as_bytes());
+        if sent.and_then(|()| stream.write_all(&body)).is_err() {
+            return;
+        }
+    }
+}
+
+/// A repository with `d 1` and `d 2` signed, and `d@stable` for 1.
+fn signed() -> World {
+    let world = World::new();
+    let key = SecretKey::of(KeyId(0x0A01), &[1; 32]);
+    fs::write(world.path("a.key"), key.file_without_password()).unwrap();
+    fs::write(world.path("a.pub"), key.public_file()).unwrap();
+    world.import_disk("d", "1");
+    world.import_disk("d", "2");
+    world.done("trust init --key a.pub");
+    world.done("sign d 1 --key a.key");
+    world.done("sign d 2 --key a.key");
+    world.done("promote d 1 --channel stable --key a.key --expires 7d");
+    world
+}
+
+/// A machine with nothing but the pinned root, and the bucket's settings.
+fn other(of: &World) -> World {
+    let there = World::new();
+    fs::create_dir_all(there.path("state/trust")).unwrap();
+    fs::copy(
+        of.path("state/trust/root.json"),
+        there.path("state/trust/root.json"),
+    )
+    .unwrap();
+    fs::copy(of.path("bucket.toml"), there.path("bucket.toml")).unwrap();
+    there
+}
+
+#[test]
+fn a_channel_is_deployed_out_of_a_bucket_and_from_what_stands_before_it() {
+    let here = signed();
+    let Some(moto) = Moto::start(&here) else {
+        return;
+    };
+    // The newer version alone is no channel's: the catalogue waits for the image that it names.
+    has(
+        &here.refused("publish d 2 --s3 bucket.toml", 3),
+        &[
+            "d 2 is in the bucket images",
+            "NOT SENT: catalogue 1",
+            "d@stable stands for d 1, which is not in the bucket",
+            "do now: groundstate image publish --channels --s3 bucket.toml",
+        ],
+    );
+    has(
+        &here.done("publish --channels --s3 bucket.toml"),
+        &[
+            "d 1 is in the bucket images",
+            "catalogue 1 is in the bucket",
+        ],
+    );
+    let again = here.json("publish d 1 --s3 bucket.toml");
+    assert_eq!(again["images"][0]["sent"], 0, "{again}");
+    assert_eq!(again["documents"]["sent"], 0, "{again}");
+    assert_eq!(again["documents"]["held"], serde_json::json!([]));
+
+    let there = other(&here);
+    let server = Server::new(&there, "--s3 bucket.toml");
+    let network = delivery(moto.address);
+    let ways = [
+        "--s3 bucket.toml".to_owned(),
+        format!("--from {}", server.url),
+        format!("--from {network}"),
+    ];
+    for (at, way) in ways.iter().enumerate() {
+        let line = format!("write d@stable lab{at}.img --size 100MiB {way}");
+        has(&there.done(&line), &[&format!("d 1 stands on lab{at}.img")]);
+        has(
+            &there.done(&format!("verify d@stable {way}")),
+            &["d 1: every byte", "signed by  0000000000000A01", "d@stable"],
+        );
+    }
+    assert_eq!(
+        there.json("verify d@stable --s3 bucket.toml")["bytes"],
+        "verified"
+    );
+    has(
+        &there.refused("verify d --s3 bucket.toml", 1),
+        &["NAME@CHANNEL, or by the digest"],
+    );
+
+    is_revoked_everywhere(&here, &there, &ways);
+    is_damaged_and_mended(&here, &there, &moto);
+}
+
+/// Revoked at home: the bucket hears it with the next publication, and so does everybody who reads it.
+fn is_revoked_everywhere(here: &World, there: &World, ways: &[String]) {
+    here.done("promote d 2 --channel stable --key a.key");
+    here.done("revoke d 1 --why CVE-2026-1 --key a.key");
+    let digest = here.json("ls")[0]["manifest"].as_str().unwrap().to_owned();
+    has(
+        &here.done("publish --channels --s3 bucket.toml"),
+        &[
+            "d 2 is in the bucket images",
+            "catalogue 3 is in the bucket",
+        ],
+    );
+    for way in ways {
+        has(
+            &there.done(&format!("verify d@stable {way}")),
+            &["d 2: every byte"],
+        );
+        has(
+            &there.refused(
+                &format!("write {digest} late.img --size 100MiB {way} --allow-unsigned"),
+                3,
+            ),
+            &["CVE-2026-1"],
+        );
+    }
+}
+
+/// What was changed in the bucket is found, named, and mended by the words that are said.
+fn is_damaged_and_mended(here: &World, there: &World, moto: &Moto) {
+    let manifest = here.done("show d:2 --manifest");
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let chunk = manifest["chunks"][0][2].as_str().unwrap();
+    let hex = chunk.rsplit(':').next().unwrap();
+    let object = format!("images/site/v1/chunks/{hex}");
+    let (_, mut bytes) = moto.curl(&object, &[]);
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(here.path("chunk"), bytes).unwrap();
+    let file = format!("@{}", here.path("chunk").display());
+    moto.curl(&object, &["-X", "PUT", "--data-binary", &file]);
+    has(
+        &there.refused("verify d@stable --s3 bucket.toml", 3),
+        &[
+            hex,
+            "is not what the manifest of d 2 says",
+            "take that object away",
+        ],
+    );
+    moto.curl(&object, &["-X", "DELETE"]);
+    has(
+        &there.refused("verify d@stable --s3 bucket.toml", 3),
+        &[hex, "it is not there"],
+    );
+    here.done("publish --channels --s3 bucket.toml");
+    there.done("verify d@stable --s3 bucket.toml");
+}
+
+#[test]
+fn a_repository_without_a_catalogue_has_no_channels_to_publish() {
+    let world = World::new();
+    world.import_disk("d", "1");
+    fs::write(world.path("bucket.toml"), "").unwrap();
+    has(
+        &world.refused("publish --channels --s3 bucket.toml", 1),
+        &["no signed catalogue", "image promote NAME VERSION"],
+    );
+}
