@@ -69,10 +69,9 @@ pub(crate) fn run(args: &BootImageArgs) -> Result<End> {
     };
     written().with_context(|| format!("writing {}", args.output.display()))?;
     let bytes = Bytes(u64::try_from(iso.len())?);
-    writeln!(
-        std::io::stdout().lock(),
+    println!(
         "{}: {bytes}, boots UEFI machines as a CD, a BMC's virtual drive or a USB stick",
         args.output.display()
-    )?;
+    );
     Ok(End::Done)
 }

@@ -3,10 +3,9 @@
 //! shown last; no server is asked while somebody types.
 
 use crate::exit::End;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
-use std::io::Write as _;
 
 /// The variable by which a shell asks.
 pub(crate) const VARIABLE: &str = "GROUNDSTATE_COMPLETE";
@@ -40,8 +39,6 @@ pub(crate) fn run(args: &CompletionsArgs) -> Result<End> {
     };
     let mut script = Vec::new();
     shell.write_registration(VARIABLE, NAME, NAME, NAME, &mut script)?;
-    let mut out = std::io::stdout().lock();
-    out.write_all(&script)?;
-    out.flush().context("standard output")?;
+    crate::out::write(&script)?;
     Ok(End::Done)
 }

@@ -4,6 +4,15 @@
 //!
 //! Exit status: see `exit.rs`.
 
+/// A line on standard output: what could not be written is told at the end. See `out`.
+macro_rules! println {
+    ($($words:tt)*) => { $crate::out::line(format_args!($($words)*)) };
+}
+/// A line on standard error, whether somebody hears it or not.
+macro_rules! eprintln {
+    ($($words:tt)*) => { $crate::out::beside(format_args!($($words)*)) };
+}
+
 mod access;
 #[cfg(test)]
 mod advised;
@@ -13,16 +22,20 @@ mod completions;
 mod exit;
 mod image;
 mod man;
+mod out;
 mod pxe_server;
+mod refusal;
 mod remote;
 mod site;
 mod up;
 mod vhd;
 mod watch;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use anyhow::Result;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::CompleteEnv;
 use exit::End;
+use refusal::Asked;
 use std::process::ExitCode;
 
 /// Brings bare-metal servers to a known ground state: checked, laid out, imaged, handed over.
@@ -100,15 +113,23 @@ fn first_steps() -> String {
 }
 
 /// The command line. What is wrong with it is told by what was typed: an option that the environment gives was not.
-fn parsed() -> Cli {
-    let error = match Cli::try_parse() {
-        Ok(cli) => return cli,
+fn parsed() -> (Cli, Asked) {
+    let matches = Cli::command().try_get_matches();
+    let understood = matches.and_then(|matches| {
+        let cli = Cli::from_arg_matches(&matches);
+        let cli = cli.map_err(|error| error.format(&mut Cli::command()))?;
+        Ok((cli, Asked::of(&matches)))
+    });
+    let error = match understood {
+        Ok(understood) => return understood,
         Err(error) => error,
     };
     let typed = without_environment(Cli::command()).try_get_matches_from(std::env::args_os());
     match typed {
-        Err(typed) if error.use_stderr() && typed.kind() == error.kind() => typed.exit(),
-        Ok(_) | Err(_) => error.exit(),
+        Err(typed) if error.use_stderr() && typed.kind() == error.kind() => {
+            refusal::misunderstood(&typed)
+        }
+        Ok(_) | Err(_) => refusal::misunderstood(&error),
     }
 }
 
@@ -130,7 +151,16 @@ fn main() -> ExitCode {
         eprintln!("groundstate: a TLS provider is installed already");
         return ExitCode::from(exit::ERROR);
     }
-    let done = match parsed().command {
+    let (cli, asked) = parsed();
+    match out::ended(run(cli.command)) {
+        Ok(end) => end.into(),
+        Err(error) if error.is::<out::NobodyReads>() => ExitCode::from(exit::UNREAD),
+        Err(error) => asked.tell(&error),
+    }
+}
+
+fn run(command: Command) -> Result<End> {
+    match command {
         Command::Up(args) => up::run(&args),
         Command::PxeServer(args) => pxe_server::run(&args),
         Command::Image(command) => image::run(&command),
@@ -151,16 +181,5 @@ fn main() -> ExitCode {
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args, Cli::command()),
         Command::Site(command) => site::run(&command),
-    };
-    match done {
-        Ok(end) => end.into(),
-        Err(error) => {
-            if let Some(refused) = error.downcast_ref::<client::Refused>() {
-                client::said::tell(&refused.reason.to_string());
-                return ExitCode::from(exit::HELD);
-            }
-            client::said::tell(&format!("groundstate: {}", client::said::causes(&error)));
-            ExitCode::from(exit::ERROR)
-        }
     }
 }

@@ -3,20 +3,22 @@
 
 use super::because::Why;
 use super::explain::{moment, outcome};
-use super::orders::How;
+use super::orders::{How, would_be_sent};
 use super::paper::{Paper, Tone};
 use super::said::{document, say, tell};
 use super::table::{Cell, Table};
 use super::time::{now, span};
-use super::{Client, Connect, Terms, Verb, names};
+use super::{Client, Connect, Refused, Terms, Verb, names};
 use crate::End;
-use anyhow::{Context as _, Result, bail};
+use crate::refusal::Failed;
+use anyhow::Result;
 use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCompleter;
 use groundstate_api::action::{ActionList, ActionView, Outcome};
 use groundstate_api::healing::Because;
 use groundstate_api::text::inert;
-use groundstate_api::{NodeId, paths};
+use groundstate_api::{NodeId, Reason, ReasonCode, paths};
+use serde_json::json;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 #[derive(Subcommand)]
@@ -91,11 +93,14 @@ fn ls(args: &LsArgs) -> Result<End> {
         path = format!("{path}?{}", asks.join("&"));
     }
     let text = client.text(&path)?;
+    let list: ActionList = client.parse(&path, &text)?;
+    if let (Some(node), true) = (&args.node, list.actions.is_empty()) {
+        super::nodes::must_be(&client, node)?;
+    }
     if args.json {
         document(&text)?;
         return Ok(End::Done);
     }
-    let list: ActionList = client.parse(&path, &text)?;
     if list.actions.is_empty() {
         say("no actions")?;
     } else {
@@ -131,11 +136,16 @@ fn page(actions: &[ActionView], paper: Paper) -> String {
 fn one(client: &Client, id: u64) -> Result<ActionView> {
     let list: ActionList = client.get(paths::ACTIONS)?;
     let found = list.actions.into_iter().find(|view| view.action.id.0 == id);
-    found.with_context(|| {
-        format!(
-            "there is no action {id}, or it is too long ago; `groundstate action ls` lists them"
+    // As the API refuses an order for it.
+    let reason = || Refused {
+        reason: Reason::new(
+            ReasonCode::BadRequest,
+            format!("there is no action {id}, or it ended long ago"),
+            "groundstate action ls names them",
         )
-    })
+        .then("nothing: nothing was sent"),
+    };
+    Ok(found.ok_or_else(reason)?)
 }
 
 fn show(args: &ShowArgs) -> Result<End> {
@@ -201,6 +211,10 @@ fn decide(args: &DecideArgs, verb: &str, path: &str) -> Result<End> {
     let body = Because {
         why: args.why.told()?,
     };
+    if args.how.dry_run && args.how.json {
+        would_be_sent(&[json!({"method": "POST", "path": path, "body": body})])?;
+        return Ok(End::Done);
+    }
     if args.how.dry_run {
         say(&format!(
             "would be sent: POST {path} {}",
@@ -229,7 +243,7 @@ fn decide(args: &DecideArgs, verb: &str, path: &str) -> Result<End> {
 /// Asks on the terminal for a word.
 pub(crate) fn agreed(verb: &str, word: &str) -> Result<()> {
     if !std::io::stdin().is_terminal() {
-        bail!("this is not a terminal to ask on; --yes orders without asking");
+        return Err(Failed::nobody_to_ask().into());
     }
     let mut err = std::io::stderr().lock();
     write!(err, "Type {word} to {verb}: ")?;
@@ -239,6 +253,6 @@ pub(crate) fn agreed(verb: &str, word: &str) -> Result<()> {
     if typed.trim() == word {
         Ok(())
     } else {
-        bail!("nothing was ordered")
+        Err(Failed::not_agreed().into())
     }
 }

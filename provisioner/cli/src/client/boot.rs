@@ -99,14 +99,12 @@ impl Look {
                 picture(&boots, &Paper::of_terminal())
             };
             if before.as_ref() != Some(&text) {
-                let mut out = std::io::stdout().lock();
                 let clear = if self.watch && terminal && !self.json {
                     CLEAR
                 } else {
                     ""
                 };
-                writeln!(out, "{clear}{}", text.trim_end())?;
-                out.flush()?;
+                crate::out::write(format!("{clear}{}\n", text.trim_end()).as_bytes())?;
                 before = Some(text);
             }
             if !self.watch {

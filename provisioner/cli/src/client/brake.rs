@@ -4,7 +4,7 @@
 use super::action::agreed;
 use super::because::Why;
 use super::explain::moment;
-use super::orders::How;
+use super::orders::{How, would_be_sent};
 use super::said::{document, say};
 use super::time::now;
 use super::{Client, Connect, Terms, Verb};
@@ -14,6 +14,7 @@ use clap::{Args, Subcommand};
 use groundstate_api::healing::{BrakeOrder, BrakeView};
 use groundstate_api::text::inert;
 use groundstate_api::{explain, paths};
+use serde_json::json;
 
 #[derive(Subcommand)]
 pub(crate) enum BrakeCommand {
@@ -70,6 +71,13 @@ fn turn(args: &TurnArgs, on: bool) -> Result<End> {
     } else {
         "measures that are due begin again, as many at once as the site file says"
     };
+    if args.how.dry_run && args.how.json {
+        let path = paths::BRAKE;
+        would_be_sent(&[
+            json!({"method": "POST", "path": path, "body": order, "follows": follows}),
+        ])?;
+        return Ok(End::Done);
+    }
     if args.how.dry_run {
         let body = serde_json::to_string(&order)?;
         say(&format!(

@@ -7,14 +7,15 @@ use super::paper::Paper;
 use super::said::{document, say, tell};
 use super::table::Table;
 use super::time::span;
-use super::{Client, Connect, Terms, Verb, names, node_path};
+use super::{Client, Connect, Refused, Terms, Verb, names, node_path};
 use crate::End;
+use crate::refusal::{Failed, TIME_OVER};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use flate2::read::GzDecoder;
 use groundstate_api::action::{Act, ActionList, ActionView, Outcome};
-use groundstate_api::{Bytes, NodeId, paths};
+use groundstate_api::{Bytes, NodeId, Reason, ReasonCode, paths};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -57,10 +58,7 @@ pub(crate) struct DiagnosticsArgs {
 pub(crate) fn run(args: &DiagnosticsArgs) -> Result<End> {
     let client = Client::new(&args.connect)?;
     if args.collect {
-        match collect(&client, &args.node, Duration::from_secs(args.wait))? {
-            End::Done => {}
-            other => return Ok(other),
-        }
+        collect(&client, &args.node, Duration::from_secs(args.wait))?;
     }
     let (package, sent) = client.bytes(&node_path(paths::NODE_DIAGNOSTICS, &args.node))?;
     if let Some(file) = &args.output {
@@ -81,7 +79,7 @@ pub(crate) fn run(args: &DiagnosticsArgs) -> Result<End> {
 }
 
 /// Has the host pack new ones, and says meanwhile what is waited for.
-fn collect(client: &Client, node: &NodeId, most: Duration) -> Result<End> {
+fn collect(client: &Client, node: &NodeId, most: Duration) -> Result<()> {
     let path = node_path(paths::NODE_ACTIONS, node);
     let act = Act::CollectDiagnostics;
     let text = client.order(Verb::Post, &path, Some(&act), &Terms::fresh())?;
@@ -94,12 +92,17 @@ fn collect(client: &Client, node: &NodeId, most: Duration) -> Result<End> {
     let list = format!("{}?node={node}", paths::ACTIONS);
     while view.outcome.is_none() {
         if Instant::now() >= until {
-            tell(&format!(
-                "{node}: not there after {} s; the host has until its action's deadline. Once it has ended (groundstate action ls \
-                 --node {node}): groundstate node diagnostics {node}",
-                most.as_secs()
-            ));
-            return Ok(End::TimeOver);
+            let late = Failed::new(
+                TIME_OVER,
+                format!(
+                    "{node}: not there after {} s; the host has until its action's deadline",
+                    most.as_secs()
+                ),
+                format!(
+                    "once it has ended, which groundstate action ls --node {node} shows: groundstate node diagnostics {node}"
+                ),
+            );
+            return Err(late.into());
         }
         std::thread::sleep(LOOK_EVERY);
         let all: ActionList = client.get(&list)?;
@@ -109,16 +112,26 @@ fn collect(client: &Client, node: &NodeId, most: Duration) -> Result<End> {
             .with_context(|| format!("action {} of {node} is no longer shown", view.action.id))?;
     }
     match &view.outcome {
-        Some(Outcome::Done { .. }) | None => Ok(End::Done),
-        Some(Outcome::Failed { reason }) => {
-            tell(&format!("{node}: {reason}"));
-            Ok(End::Held)
+        Some(Outcome::Done { .. }) | None => Ok(()),
+        Some(Outcome::Failed { reason }) => Err(Refused {
+            reason: reason.clone(),
         }
-        Some(Outcome::Vetoed { .. }) => {
-            tell(&format!("{node}: {}", outcome(view.outcome.as_ref())));
-            Ok(End::Held)
+        .into()),
+        Some(Outcome::Vetoed { .. }) => Err(Refused {
+            reason: vetoed(node, &view),
         }
+        .into()),
     }
+}
+
+/// Somebody forbade that its host is asked.
+fn vetoed(node: &NodeId, view: &ActionView) -> Reason {
+    Reason::new(
+        ReasonCode::Vetoed,
+        format!("{node}: {}", outcome(view.outcome.as_ref())),
+        format!("ask who forbade it; then groundstate node diagnostics {node} --collect"),
+    )
+    .then("nothing: its host is not asked")
 }
 
 /// A file of the package.

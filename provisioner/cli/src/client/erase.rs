@@ -4,8 +4,10 @@
 
 use super::list::view_page;
 use super::paper::Paper;
+use super::said::{document, say};
 use super::{Client, Connect, node_path};
 use crate::End;
+use crate::refusal::Failed;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use groundstate_api::erase::{
@@ -81,16 +83,15 @@ pub(crate) fn erase(args: &EraseArgs) -> Result<End> {
         Level::Purge => EraseClass::Purge,
     };
     if !args.yes && !agreed(args, &known, &serials)? {
-        bail!("nothing was ordered");
+        return Err(Failed::not_agreed().into());
     }
     let order = EraseOrder { level, serials };
     let view: NodeView = client.post(&node_path(paths::ERASE, &args.node), &order)?;
-    let text = if args.json {
-        serde_json::to_string_pretty(&view)?
+    if args.json {
+        document(&serde_json::to_string(&view)?)?;
     } else {
-        view_page(&[view], Paper::of_terminal())
-    };
-    writeln!(std::io::stdout().lock(), "{text}")?;
+        say(&view_page(&[view], Paper::of_terminal()))?;
+    }
     Ok(End::Done)
 }
 
@@ -111,7 +112,7 @@ fn agreed(args: &EraseArgs, known: &[Disk], serials: &[String]) -> Result<bool> 
         writeln!(err, "  ERASED {serial}  {}", words_of(disk))?;
     }
     if !std::io::stdin().is_terminal() {
-        bail!("this is not a terminal to ask on; --yes orders without asking");
+        return Err(Failed::nobody_to_ask().into());
     }
     write!(err, "Type the node's name to order: ")?;
     err.flush()?;
@@ -135,12 +136,14 @@ pub(crate) fn certificates(args: &CertificatesArgs) -> Result<End> {
         quarantine |= !certificate.is_erased();
         lines(&certificate, args.verify, &mut text)?;
     }
-    if args.json {
-        text = serde_json::to_string_pretty(&all)? + "\n";
-    } else if all.certificates.is_empty() {
+    if all.certificates.is_empty() {
         writeln!(text, "nothing was erased in {}", args.node)?;
     }
-    write!(std::io::stdout().lock(), "{text}")?;
+    if args.json {
+        document(&serde_json::to_string(&all)?)?;
+    } else {
+        say(&text)?;
+    }
     Ok(if quarantine { End::Held } else { End::Done })
 }
 

@@ -42,6 +42,9 @@ pub(crate) struct EventsArgs {
 pub(crate) fn run(args: &EventsArgs) -> Result<End> {
     let client = Client::new(&args.connect)?;
     let mut after = args.after;
+    if let Some(node) = &args.node {
+        super::history::must_be_known(&client, node)?;
+    }
     loop {
         let wait = if args.follow { WAIT_MS } else { 0 };
         let node = args

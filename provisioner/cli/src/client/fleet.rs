@@ -19,7 +19,7 @@ use groundstate_api::event::Happened;
 use groundstate_api::fleet::FleetView;
 use groundstate_api::text::{counted, inert};
 use groundstate_api::view::{EventPage, Phase};
-use groundstate_api::{Millis, paths};
+use groundstate_api::{Millis, NodeId, paths};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -54,7 +54,7 @@ pub(crate) struct AuditArgs {
     by: Option<String>,
     /// Only orders about this node.
     #[arg(long, value_name = "NODE", add = ArgValueCompleter::new(super::names::complete))]
-    node: Option<String>,
+    node: Option<NodeId>,
     /// Also what only asked what would come of it: plans and dry runs.
     #[arg(long)]
     all: bool,
@@ -209,6 +209,9 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<End> {
             ]);
         }
     }
+    if let (Some(node), 0) = (&args.node, rows) {
+        super::nodes::must_be(&client, node)?;
+    }
     if !args.json {
         say(&if rows == 0 {
             "nobody ordered anything".to_owned()
@@ -225,9 +228,10 @@ fn wanted(args: &AuditArgs, since: Option<Millis>) -> String {
         Some(value) => format!("&{name}={}", escaped(value)),
         None => String::new(),
     };
+    let node = args.node.as_ref().map(NodeId::to_string);
     let since = since.map(|at| at.0.to_string());
     let dry_runs = if args.all { "" } else { "&dry_runs=false" };
-    named("by", &args.by) + &named("node", &args.node) + &named("since", &since) + dry_runs
+    named("by", &args.by) + &named("node", &node) + &named("since", &since) + dry_runs
 }
 
 /// What was ordered, as the table has it.

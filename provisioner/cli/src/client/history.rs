@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate node history`: a node's events as a time line, with how long each phase took and where nothing was heard.
 
+use super::nodes::must_be;
 use super::paper::{Paper, Tone};
 use super::said::{document_line, say};
 use super::show::moment;
@@ -54,7 +55,20 @@ pub(crate) fn run(args: &HistoryArgs) -> Result<End> {
     Ok(End::Done)
 }
 
+/// Refuses a name that is no node's and has no events: one that is out of the site has its events still.
+pub(crate) fn must_be_known(client: &Client, node: &NodeId) -> Result<()> {
+    let first = format!("{}?after=0&node={node}&limit=1", paths::EVENTS);
+    let page: EventPage = client.get(&first)?;
+    if page.events.is_empty() {
+        must_be(client, node)?;
+    }
+    Ok(())
+}
+
 /// Every event of a node.
+///
+/// # Errors
+/// As of [`must_be_known`], or nobody answers.
 pub(crate) fn events_of(client: &Client, node: &NodeId) -> Result<Vec<Event>> {
     let mut events = Vec::new();
     let mut after = 0;
@@ -62,6 +76,9 @@ pub(crate) fn events_of(client: &Client, node: &NodeId) -> Result<Vec<Event>> {
         let page: EventPage =
             client.get(&format!("{}?after={after}&node={node}", paths::EVENTS))?;
         if page.events.is_empty() {
+            if events.is_empty() {
+                must_be(client, node)?;
+            }
             return Ok(events);
         }
         events.extend(page.events);

@@ -3,7 +3,8 @@
 //! provisioner knows it again, so an order whose answer was lost is sent again without being carried out twice.
 
 use super::said::{causes, tell};
-use super::{Connect, Refused, read};
+use super::{Connect, Refused, Unwell, read};
+use crate::refusal::Failed;
 use anyhow::{Context as _, Result, anyhow, bail};
 use groundstate_api::ReasonCode;
 use groundstate_api::ready::{Addresses, HOPS_MAX, LEADER_HEADER, PROVISIONERS_HEADER, Then};
@@ -371,7 +372,11 @@ impl Client {
                 reason: problem.reason,
             }
             .into(),
-            Ok(problem) => anyhow!("{} failed: {}", self.server(), problem.reason),
+            Ok(problem) => Unwell {
+                server: self.server(),
+                reason: problem.reason,
+            }
+            .into(),
             Err(_) => anyhow!(
                 "{} answered {status} and no reason; is it a provisioner, and of this version?",
                 self.server()
@@ -397,8 +402,12 @@ impl Client {
                 "is the provisioner running there? --server or GROUNDSTATE_SERVER names another one"
             }
         };
-        let error = anyhow::Error::from(error)
-            .context(format!("{} does not answer ({advice})", self.server()));
+        let code = match &error {
+            ureq::Error::Rustls(_) | ureq::Error::Tls(_) => ReasonCode::TlsRefused,
+            _ => ReasonCode::ProvisionerUnreachable,
+        };
+        let what = format!("{} does not answer", self.server());
+        let error = anyhow::Error::from(error).context(Failed::new(code.as_str(), what, advice));
         if broken {
             Failure::Broken(error)
         } else {

@@ -65,17 +65,17 @@ pub(crate) fn phase(text: &str) -> Result<Phase, String> {
 }
 
 pub(crate) fn run(args: &ListArgs) -> Result<End> {
-    let all = nodes::all(&Client::new(&args.connect)?)?;
     let filter = Filter {
         phases: args.phase.clone(),
         racks: args.rack.clone(),
     };
-    let mut shown: Vec<&Listed> = all.iter().filter(|node| filter.takes(node)).collect();
+    let (all, count) = nodes::filtered(&Client::new(&args.connect)?, &filter)?;
+    let mut shown: Vec<&Listed> = all.iter().collect();
     shown.sort_by(|a, b| order(args.sort, a, b));
     if args.json {
         document(&nodes::document(&shown))?;
     } else if shown.is_empty() && !filter.is_empty() {
-        say(&format!("none of the {} is so", counted(all.len(), "node")))?;
+        say(&format!("none of the {} is so", counted(count, "node")))?;
     } else if shown.is_empty() {
         say("the site has no nodes; machines that wait to become some: groundstate machine ls")?;
     } else {

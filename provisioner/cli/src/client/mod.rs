@@ -32,9 +32,10 @@ pub(crate) mod time;
 pub(crate) mod wait;
 pub(crate) mod which;
 
+use crate::refusal::Failed;
 use anyhow::{Context as _, Result};
 use clap::Args;
-use groundstate_api::Reason;
+use groundstate_api::{Reason, ReasonCode};
 use std::path::{Path, PathBuf};
 
 pub(crate) use http::{ANSWER_BYTES_MAX, Client, Fetched, Terms, Verb};
@@ -95,11 +96,27 @@ impl std::fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
+/// The provisioner took the request and could not do it, and said why.
+#[derive(Debug)]
+pub(crate) struct Unwell {
+    pub(crate) server: String,
+    pub(crate) reason: Reason,
+}
+
+impl std::fmt::Display for Unwell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} failed: {}", self.server, self.reason)
+    }
+}
+
+impl std::error::Error for Unwell {}
+
 fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| {
-        format!(
-            "{} cannot be read; --credential names the folder pki/operator in the state directory of groundstate up",
-            path.display()
+        Failed::new(
+            ReasonCode::CredentialMissing.as_str(),
+            format!("{} cannot be read", path.display()),
+            "--credential names the folder pki/operator in the state directory of groundstate up",
         )
     })
 }

@@ -16,7 +16,6 @@ use groundstate_api::plan::{DiskAction, HandOver, Plan};
 use groundstate_api::view::{NodeReport, Order};
 use groundstate_api::{NodeId, paths};
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 #[derive(Subcommand)]
 pub(crate) enum NodeCommand {
@@ -254,6 +253,6 @@ fn log(args: &LogArgs) -> Result<End> {
         .unwrap_or_default();
     let text = Client::new(&args.connect)?
         .text(&format!("{}{run}", node_path(paths::NODE_LOG, &args.node)))?;
-    write!(std::io::stdout().lock(), "{}", super::said::harmless(&text))?;
+    super::said::print(&text)?;
     Ok(End::Done)
 }

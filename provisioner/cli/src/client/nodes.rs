@@ -2,15 +2,18 @@
 //! The nodes of the site with where they stand: the list, joined with the racks.
 
 use super::said::tell;
-use super::{Client, Refused, names};
-use anyhow::Result;
+use super::{Client, Refused, names, node_path};
+use anyhow::{Result, bail};
 use groundstate_api::fleet::{Eta, FleetView};
-use groundstate_api::paths;
 use groundstate_api::view::{NodeView, Phase};
+use groundstate_api::{NodeId, Part, Reason, ReasonCode, paths};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::cmp::Ordering;
 use std::collections::HashMap;
+
+/// What stands for no rack.
+const NO_RACK: &str = "-";
 
 /// The list as it travels: each node untouched, so that what this program does not know gets through.
 #[derive(Deserialize)]
@@ -47,16 +50,65 @@ impl Filter {
         self.phases.is_empty() && self.racks.is_empty()
     }
 
+    /// Refuses a rack that the site does not have.
+    fn check(&self, fleet: &FleetView) -> Result<()> {
+        let is_there =
+            |name: &str| name == NO_RACK || fleet.racks.iter().any(|rack| rack.name == name);
+        let Some(missing) = self.racks.iter().find(|name| !is_there(name)) else {
+            return Ok(());
+        };
+        let mut names: Vec<&str> = fleet.racks.iter().map(|rack| rack.name.as_str()).collect();
+        names.sort_by(|a, b| natural(a, b));
+        let seen = match names.as_slice() {
+            [] => "the site has no racks".to_owned(),
+            names => format!("racks: {}", names.join(", ")),
+        };
+        let reason = Reason::new(
+            ReasonCode::BadRequest,
+            format!("the site has no rack {missing:?}"),
+            "name one of the site's racks; groundstate fleet shows them",
+        )
+        .about(Part::Field {
+            path: "rack".to_owned(),
+        })
+        .seen(seen)
+        .then("nothing: nothing was sent");
+        Err(Refused { reason }.into())
+    }
+
     pub(crate) fn takes(&self, node: &Listed) -> bool {
         let phase = self.phases.is_empty() || self.phases.contains(&node.view.phase);
-        let rack = node.place.as_ref().map_or("-", |place| &place.rack);
+        let rack = node.place.as_ref().map_or(NO_RACK, |place| &place.rack);
         phase && (self.racks.is_empty() || self.racks.iter().any(|name| name == rack))
     }
 }
 
-/// Every node.
-pub(crate) fn all(client: &Client) -> Result<Vec<Listed>> {
-    let fleet = fleet(client)?;
+/// Refuses a name that is no node's, in the provisioner's own words: whatever is asked of a node, one that is not there is told
+/// in this way and ends with the same status.
+///
+/// # Errors
+/// [`Refused`], or nobody answers.
+pub(crate) fn must_be(client: &Client, node: &NodeId) -> Result<()> {
+    client.text(&node_path(paths::NODE, node)).map(drop)
+}
+
+/// The nodes that the filter takes, and how many there are in all. A rack that is not there is refused.
+pub(crate) fn filtered(client: &Client, filter: &Filter) -> Result<(Vec<Listed>, usize)> {
+    let (mut nodes, fleet) = all(client)?;
+    if let Some(fleet) = &fleet {
+        filter.check(fleet)?;
+    } else if let Some(rack) = filter.racks.first() {
+        bail!("--rack {rack}: the racks are not shown to this certificate; name the nodes");
+    }
+    let count = nodes.len();
+    nodes.retain(|node| filter.takes(node));
+    Ok((nodes, count))
+}
+
+/// Every node; and the site at a glance, unless the provisioner refuses that.
+pub(crate) fn all(client: &Client) -> Result<(Vec<Listed>, Option<FleetView>)> {
+    let seen = fleet_or_none(client)?;
+    let fleet = seen.clone().unwrap_or_default();
     let mut places = places(&fleet);
     let mut etas: HashMap<_, _> = fleet
         .etas
@@ -77,7 +129,7 @@ pub(crate) fn all(client: &Client) -> Result<Vec<Listed>> {
     }
     let views: Vec<NodeView> = nodes.iter().map(|node| node.view.clone()).collect();
     names::keep(&views);
-    Ok(nodes)
+    Ok((nodes, seen))
 }
 
 /// Every node, without where it stands.
@@ -88,12 +140,16 @@ pub(crate) fn views(client: &Client) -> Result<Vec<NodeView>> {
 
 /// The site at a glance. Where the provisioner refuses it that is said, and what it would tell is left out.
 pub(crate) fn fleet(client: &Client) -> Result<FleetView> {
+    Ok(fleet_or_none(client)?.unwrap_or_default())
+}
+
+fn fleet_or_none(client: &Client) -> Result<Option<FleetView>> {
     match client.get(paths::FLEET) {
         Err(error) if error.is::<Refused>() => {
             tell(&format!("Racks and expected times are left out: {error}"));
-            Ok(FleetView::default())
+            Ok(None)
         }
-        other => other,
+        other => other.map(Some),
     }
 }
 

@@ -8,11 +8,12 @@ use super::said::{causes, document, document_line, say, tell};
 use super::table::{Cell, Table};
 use super::{Client, Connect, Refused, Terms, Verb};
 use crate::End;
+use crate::refusal::{self, Failed};
 use anyhow::{Result, bail};
 use clap::Args;
 use groundstate_api::NodeId;
 use groundstate_api::view::{NodeView, Phase};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 /// How orders are made.
@@ -71,19 +72,49 @@ pub(crate) fn carry_out(
         );
     }
     if how.dry_run {
-        say(&page(orders, true, Paper::of_terminal()))?;
+        if how.json {
+            would_be_sent(&orders.iter().map(Order::document).collect::<Vec<_>>())?;
+        } else {
+            say(&page(orders, true, Paper::of_terminal()))?;
+        }
         return Ok(End::Done);
     }
     let asked = !how.yes && (ask == Ask::Always || orders.len() > 1);
     if asked {
         tell(&page(orders, false, Paper::of_terminal()));
         if !agreed(verb, orders)? {
-            bail!("nothing was ordered");
+            return Err(Failed::not_agreed().into());
         }
     }
-    let mut end = End::Done;
-    let mut failed = None;
-    let mut views: Vec<NodeView> = Vec::new();
+    let came = send(client, orders, how, asked);
+    if !came.views.is_empty() {
+        say(&view_page(&came.views, Paper::of_terminal()))?;
+    }
+    let end = came.ended?;
+    match came.unanswered {
+        None => Ok(end),
+        // Its line has told it already.
+        Some(_) if how.json => Ok(End::Faults),
+        Some(node) => bail!("not every order was answered, {node}'s for example"),
+    }
+}
+
+/// What came of the orders.
+struct Came {
+    views: Vec<NodeView>,
+    /// How it ended; an error where an answer could not be printed.
+    ended: Result<End>,
+    /// One of several that nobody answered.
+    unanswered: Option<NodeId>,
+}
+
+/// Sends each one: neither one that is refused nor a reader that has gone keeps the others back.
+fn send(client: &Client, orders: &[Order], how: &How, asked: bool) -> Came {
+    let mut came = Came {
+        views: Vec::new(),
+        ended: Ok(End::Done),
+        unanswered: None,
+    };
     for order in orders {
         let mut terms = Terms::fresh();
         if let Some(key) = &how.idempotency_key {
@@ -91,34 +122,69 @@ pub(crate) fn carry_out(
         }
         // Who decided on what was shown decided on that, and on nothing that came after.
         terms.if_match = asked.then(|| format!("\"{}\"", order.version));
-        match client.order(Verb::Post, &order.path, Some(&order.body), &terms) {
-            Ok(text) if how.json && orders.len() == 1 => document(&text)?,
-            Ok(text) if how.json => document_line(&text)?,
-            Ok(text) if text.trim().is_empty() => say(&format!("{}: done", order.node))?,
-            Ok(text) => match serde_json::from_str::<NodeView>(&text) {
-                Ok(view) => views.push(view),
-                Err(_) => document(&text)?,
-            },
-            Err(error) if orders.len() == 1 => return Err(error),
-            Err(error) => match error.downcast_ref::<Refused>() {
-                Some(refused) => {
-                    tell(&format!("{}: {}", order.node, refused.reason));
-                    end = End::Held;
-                }
-                None => {
-                    tell(&format!("{}: {}", order.node, causes(&error)));
-                    failed = Some(order.node.clone());
-                }
-            },
+        let answer = client.order(Verb::Post, &order.path, Some(&order.body), &terms);
+        if let Err(error) = came.take(order, answer, how.json, orders.len() == 1) {
+            came.ended = Err(error);
         }
     }
-    if !views.is_empty() {
-        say(&view_page(&views, Paper::of_terminal()))?;
+    came
+}
+
+impl Came {
+    /// Says what came of one order, or keeps it for the table at the end.
+    fn take(
+        &mut self,
+        order: &Order,
+        answer: Result<String>,
+        json: bool,
+        alone: bool,
+    ) -> Result<()> {
+        let error = match answer {
+            Ok(text) if json && alone => return document(&text),
+            Ok(text) if json => return document_line(&text),
+            Ok(text) if text.trim().is_empty() => return say(&format!("{}: done", order.node)),
+            Ok(text) => match serde_json::from_str::<NodeView>(&text) {
+                Ok(view) => {
+                    self.views.push(view);
+                    return Ok(());
+                }
+                Err(_) => return document(&text),
+            },
+            Err(error) if alone => return Err(error),
+            Err(error) => error,
+        };
+        if json {
+            document_line(&refusal::document(&error, Some(&order.node)).to_string())?;
+        }
+        match error.downcast_ref::<Refused>() {
+            Some(refused) => {
+                tell(&format!("{}: {}", order.node, refused.reason));
+                if matches!(self.ended, Ok(End::Done)) {
+                    self.ended = Ok(End::Held);
+                }
+            }
+            None => {
+                tell(&format!("{}: {}", order.node, causes(&error)));
+                self.unanswered = Some(order.node.clone());
+            }
+        }
+        Ok(())
     }
-    match failed {
-        Some(node) => bail!("not every order was answered, {node}'s for example"),
-        None => Ok(end),
+}
+
+impl Order {
+    /// What would be sent, for a program.
+    fn document(&self) -> Value {
+        json!({
+            "node": self.node, "phase": self.phase, "method": "POST", "path": self.path, "body": self.body,
+            "follows": self.follows,
+        })
     }
+}
+
+/// Prints what would be sent as the one document of a dry run.
+pub(crate) fn would_be_sent(orders: &[Value]) -> Result<()> {
+    document(&json!({"dry_run": true, "orders": orders}).to_string())
 }
 
 /// What will happen.
@@ -145,7 +211,7 @@ pub(crate) fn page(orders: &[Order], with_request: bool, paper: Paper) -> String
 /// One node is typed by its name, several by how many they are: a habit of typing `y` agrees to nothing.
 fn agreed(verb: &str, orders: &[Order]) -> Result<bool> {
     if !std::io::stdin().is_terminal() {
-        bail!("this is not a terminal to ask on; --yes orders without asking");
+        return Err(Failed::nobody_to_ask().into());
     }
     let (wanted, words) = match orders {
         [one] => (one.node.to_string(), "the node's name".to_owned()),

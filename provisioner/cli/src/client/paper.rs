@@ -76,18 +76,16 @@ impl Paper {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let said = std::env::var("COLUMNS").ok();
-        let said = said
-            .and_then(|text| text.parse().ok())
-            .filter(|columns| *columns > 0);
-        let seen = || {
-            crossterm::terminal::size()
-                .ok()
-                .map(|(columns, _)| usize::from(columns))
-        };
+        let seen = terminal.then(terminal_columns).flatten();
         Self {
             colour: terminal && !dumb && !set("NO_COLOR"),
-            columns: said.or_else(|| seen().filter(|_| terminal)),
+            columns: said.as_deref().and_then(columns).or(seen),
         }
+    }
+
+    /// Whether it has colours.
+    pub(crate) const fn is_coloured(self) -> bool {
+        self.colour
     }
 
     /// Without colours, and this wide.
@@ -139,6 +137,17 @@ impl Paper {
     }
 }
 
+/// What somebody says of a width; nothing where it is no number, or none at all.
+fn columns(said: &str) -> Option<usize> {
+    said.trim().parse().ok().filter(|columns| *columns > 0)
+}
+
+/// How wide the terminal is; nothing where it does not know: a serial console says 0.
+pub(crate) fn terminal_columns() -> Option<usize> {
+    let (columns, _) = crossterm::terminal::size().ok()?;
+    Some(usize::from(columns)).filter(|columns| *columns > 0)
+}
+
 /// Whether this is one of the sequences that [`Paper::paint`] writes: no other one reaches a terminal. Its length.
 pub(crate) fn own_sequence(text: &str) -> Option<usize> {
     let codes = Tone::ALL.iter().map(|tone| tone.code());
@@ -152,6 +161,14 @@ pub(crate) fn own_sequence(text: &str) -> Option<usize> {
 mod tests {
     use super::*;
     use expect_test::expect;
+
+    #[test]
+    fn a_width_of_nothing_is_no_width() {
+        assert_eq!(columns("60"), Some(60));
+        for said in ["0", "", "-1", "wide", "60x"] {
+            assert_eq!(columns(said), None, "{said}");
+        }
+    }
 
     #[test]
     fn a_text_is_folded_between_words_and_loses_none() {

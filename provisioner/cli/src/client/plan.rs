@@ -3,8 +3,11 @@
 //! file and an inventory it needs none.
 
 use super::orders::{Ask, How, Order, carry_out};
+use super::paper::Paper;
+use super::said::document;
 use super::{Client, Connect, node_path};
 use crate::End;
+use crate::out;
 use crate::site::PlanSiteArgs;
 use crate::up::site_file;
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -16,7 +19,6 @@ use groundstate_api::text::inert;
 use groundstate_api::view::{NodeReport, RebuildOrder};
 use groundstate_api::{Bytes, Digest, NodeId, paths};
 use mos_core::plan::{Look, preview_page};
-use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Columns where nobody says how many there are.
@@ -108,12 +110,11 @@ fn preview(args: &PreviewArgs) -> Result<End> {
         (Some(site), Some(inventory)) => offline(args, site, inventory)?,
         (Some(_) | None, _) => online(args)?,
     };
-    let text = if args.json {
-        serde_json::to_string_pretty(&preview)? + "\n"
+    if args.json {
+        document(&serde_json::to_string(&preview)?)?;
     } else {
-        preview_page(&preview, look())
-    };
-    write!(std::io::stdout().lock(), "{text}")?;
+        out::write(preview_page(&preview, look()).as_bytes())?;
+    }
     // An order as it is would be refused: a script sees it by the exit status.
     Ok(
         if preview.needs_confirm.is_empty() && preview.refused.is_none() {
@@ -181,16 +182,12 @@ fn read_inventory(path: &Path) -> Result<Inventory> {
     })
 }
 
-/// Colours and width of the terminal; plain where there is none, or `NO_COLOR` is set.
+/// Colours and width of the terminal; plain where there is none, and then as wide as `COLUMNS` says.
 fn look() -> Look {
-    let terminal = std::io::stdout().is_terminal();
-    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let columns = std::env::var("COLUMNS")
-        .ok()
-        .and_then(|text| text.parse().ok());
+    let paper = Paper::of_terminal();
     Look {
-        colour: terminal && !plain,
-        columns: columns.unwrap_or(COLUMNS),
+        colour: paper.is_coloured(),
+        columns: paper.columns().unwrap_or(COLUMNS),
     }
 }
 

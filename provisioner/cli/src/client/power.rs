@@ -8,7 +8,8 @@ use super::said::{document, harmless, say, tell};
 use super::table::Table;
 use super::{Client, Connect, Terms, Verb, names, node_path};
 use crate::End;
-use anyhow::{Context as _, Result, bail};
+use crate::refusal::Failed;
+use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 use groundstate_api::action::{Act, ActionList, ActionView, NextBoot, Outcome, PowerTo};
@@ -155,15 +156,19 @@ fn power(args: &PowerArgs) -> Result<End> {
         PowerArg::Cycle => PowerTo::Cycle,
     };
     let act_wanted = Act::Power { to };
-    if to != PowerTo::On && !args.yes && !agreed(&args.node, &act_wanted)? {
-        bail!("nothing was ordered");
+    if to != PowerTo::On && !args.yes {
+        // Nobody is asked about a node that is not there.
+        super::nodes::must_be(&Client::new(&args.doing.connect)?, &args.node)?;
+        if !agreed(&args.node, &act_wanted)? {
+            return Err(Failed::not_agreed().into());
+        }
     }
     act(&args.node, &act_wanted, &args.doing)
 }
 
 fn agreed(node: &NodeId, act: &Act) -> Result<bool> {
     if !std::io::stdin().is_terminal() {
-        bail!("this is not a terminal to ask on; --yes orders without asking");
+        return Err(Failed::nobody_to_ask().into());
     }
     let mut err = std::io::stderr().lock();
     writeln!(err, "{node}: {}. What runs on it ends.", act.says())?;

@@ -8,7 +8,7 @@ use super::said::{document, say, tell};
 use super::time::{moment_of, now};
 use super::{Client, Connect, names, node_path, show};
 use crate::End;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use groundstate_api::event::{Event, Happened};
@@ -19,7 +19,7 @@ use groundstate_api::{NodeId, paths};
 use std::io::{BufRead as _, IsTerminal as _};
 
 #[derive(Args)]
-#[command(after_help = "Examples:
+#[command(group = clap::ArgGroup::new("moment").args(["at", "event"]), after_help = "Examples:
   groundstate replay r1-07                       step through what moved it, from the first event
   groundstate replay r1-07 --at 2h               as it was two hours ago
   groundstate replay r1-07 --event 1234 --json   as it was after event 1234")]
@@ -36,8 +36,8 @@ pub(crate) struct ReplayArgs {
     /// Step through every event, not only those that moved it to another phase.
     #[arg(long, conflicts_with_all = ["at", "event"])]
     all: bool,
-    /// Print JSON: the node's report as it was. With --at or --event.
-    #[arg(long)]
+    /// Print JSON: the node's report as it was. With --at or --event; `groundstate node history --json` prints the events.
+    #[arg(long, requires = "moment")]
     json: bool,
     #[command(flatten)]
     connect: Connect,
@@ -53,11 +53,6 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<End> {
             let last = events.iter().rfind(|event| event.at <= at);
             last.with_context(|| format!("{} has no event before {}", args.node, show::moment(at)))?
                 .number
-        }
-        (None, None) if args.json => {
-            bail!(
-                "--json needs --at or --event; `groundstate node history --json` prints the events"
-            )
         }
         (None, None) => return step(&client, args),
     };

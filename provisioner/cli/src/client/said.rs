@@ -2,16 +2,20 @@
 //! The only way of the client to a terminal: whatever a server said, nothing but text, line ends and our own colours get out.
 
 use super::paper::own_sequence;
-use anyhow::{Context as _, Result};
+use crate::out;
+use anyhow::Result;
 use groundstate_api::text::{REPLACED, printable};
 use std::fmt::Write as _;
 use std::io::Write as _;
 
 /// Prints a page of text, which ends with one line end.
 pub(crate) fn say(text: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", harmless(text.trim_end_matches('\n')))?;
-    out.flush().context("standard output")
+    print(&format!("{}\n", text.trim_end_matches('\n')))
+}
+
+/// The same with its line ends as they are.
+pub(crate) fn print(text: &str) -> Result<()> {
+    out::write(harmless(text).as_bytes())
 }
 
 /// The same, beside the answer.
@@ -37,16 +41,13 @@ pub(crate) fn causes(error: &anyhow::Error) -> String {
 
 /// Prints a server's JSON document as it is: only set out in lines, and with what a terminal might obey written as `\u....`.
 pub(crate) fn document(json: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", set_out(json))?;
-    out.flush().context("standard output")
+    out::write(format!("{}\n", set_out(json)).as_bytes())
 }
 
 /// The same in one line: one document of several.
 pub(crate) fn document_line(json: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", escaped(&json.replace(['\n', '\r'], "")))?;
-    out.flush().context("standard output")
+    let line = escaped(&json.replace(['\n', '\r'], ""));
+    out::write(format!("{line}\n").as_bytes())
 }
 
 /// The text with everything replaced that is neither printable, a tab, a line end nor a colour of ours.

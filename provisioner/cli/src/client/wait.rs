@@ -251,7 +251,7 @@ impl LiveLine {
             goal.says(),
             waits_for(first)
         );
-        let columns = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
+        let columns = super::paper::terminal_columns().unwrap_or(80);
         let text = super::said::harmless(&cut(&text, columns.saturating_sub(1)));
         let mut err = std::io::stderr().lock();
         // Back to the line's begin, and the rest of it clear; where nobody sees it nothing is lost.

@@ -3,7 +3,7 @@
 
 use super::nodes::{self, Filter, Listed, natural};
 use super::{Client, names};
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use groundstate_api::NodeId;
@@ -24,21 +24,21 @@ pub(crate) struct Which {
 }
 
 impl Which {
-    /// Those nodes, by name. A name that is no node's is an error before anything is sent.
+    /// Those nodes, by name. A name that is no node's is refused before anything is sent.
     pub(crate) fn of(&self, client: &Client) -> Result<Vec<Listed>> {
-        let mut all = nodes::all(client)?;
         if self.nodes.is_empty() {
             let filter = Filter {
                 phases: self.phase.clone(),
                 racks: self.rack.clone(),
             };
-            all.retain(|node| filter.takes(node));
-            all.sort_by(|a, b| natural(a.view.node.as_str(), b.view.node.as_str()));
-            if all.is_empty() {
+            let (mut taken, _) = nodes::filtered(client, &filter)?;
+            taken.sort_by(|a, b| natural(a.view.node.as_str(), b.view.node.as_str()));
+            if taken.is_empty() {
                 bail!("no node is of that rack and in that phase; groundstate node list shows all");
             }
-            return Ok(all);
+            return Ok(taken);
         }
+        let (mut all, _) = nodes::all(client)?;
         let mut wanted = Vec::new();
         for name in &self.nodes {
             let at = all.iter().position(|node| node.view.node == *name);
@@ -46,25 +46,14 @@ impl Which {
             match at {
                 Some(at) => wanted.push(all.swap_remove(at)),
                 None if twice() => {}
-                None => return Err(unknown(name, &all)),
+                None => {
+                    nodes::must_be(client, name)?;
+                    bail!(
+                        "{name} came into the site at this moment, and nothing was sent; run it again"
+                    );
+                }
             }
         }
         Ok(wanted)
     }
-}
-
-fn unknown(name: &NodeId, all: &[Listed]) -> anyhow::Error {
-    let mut names: Vec<&str> = all.iter().map(|node| node.view.node.as_str()).collect();
-    names.sort_by(|a, b| natural(a, b));
-    let more = names.len().saturating_sub(8);
-    names.truncate(8);
-    let more = if more > 0 {
-        format!(" and {more} more")
-    } else {
-        String::new()
-    };
-    anyhow!(
-        "{name} is no node of this site; nodes: {}{more}. Nothing was sent",
-        names.join(", ")
-    )
 }

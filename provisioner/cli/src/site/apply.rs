@@ -7,6 +7,7 @@ use crate::End;
 use crate::client::paper::Paper;
 use crate::client::said::{document, say, tell};
 use crate::client::{Client, Connect, Fetched, Terms, Verb};
+use crate::refusal::{Failed, NOT_AGREED};
 use anyhow::{Result, bail};
 use groundstate_api::paths;
 use groundstate_api::site::Site;
@@ -34,7 +35,12 @@ pub(super) fn apply(args: &ApplyArgs) -> Result<End> {
     if !args.yes {
         tell(&page::plan(plan, Paper::of_terminal()));
         if !agreed()? {
-            bail!("nothing was applied");
+            return Err(Failed::new(
+                NOT_AGREED,
+                "nothing was applied",
+                "y or yes applies it; run it again to be asked again",
+            )
+            .into());
         }
     }
     let terms = Terms {
@@ -106,9 +112,12 @@ fn end_of(plan: &SitePlan) -> End {
 
 fn agreed() -> Result<bool> {
     if !std::io::stdin().is_terminal() {
-        bail!(
-            "nobody is there to be asked; --yes applies without asking, --dry-run applies nothing"
-        );
+        return Err(Failed::new(
+            NOT_AGREED,
+            "nobody is there to be asked",
+            "--yes applies without asking, --dry-run applies nothing",
+        )
+        .into());
     }
     let mut out = std::io::stderr().lock();
     write!(out, "Apply this? [y/N] ")?;

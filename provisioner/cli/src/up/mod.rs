@@ -232,7 +232,7 @@ async fn wait(mut servers: JoinSet<Result<()>>, stop_now: watch::Sender<bool>) -
     }
     match early {
         None => {
-            println!("groundstate has stopped");
+            say("groundstate has stopped");
             Ok(())
         }
         Some(ended) => {

@@ -30,7 +30,7 @@ fn lists_are_tables_that_filter_and_sort() {
     let first = racks.lines().nth(1).unwrap();
     assert!(first.starts_with("r1-08  r1    16"), "{first}");
     world.check(
-        &["node", "list", "--rack", "r9"],
+        &["node", "list", "--rack", "r1", "--phase", "draining"],
         0,
         &["none of the 16 nodes is so"],
     );
@@ -193,8 +193,8 @@ fn orders_show_first_and_are_made_once() {
     world.check(&["node", "quarantine", "--why", "x"], 2, &["<NODE"]);
     world.check(
         &["node", "drain", "r9-99", "--why", "x", "--yes"],
-        1,
-        &["r9-99 is no node of this site", "Nothing was sent"],
+        3,
+        &["the site has no node \"r9-99\""],
     );
     world.check(
         &[
@@ -347,7 +347,7 @@ fn the_site_at_a_glance_the_brake_and_what_is_done() {
     world.check(&["action", "ls"], 0, &[]);
     world.check(
         &["action", "show", "999999"],
-        1,
+        3,
         &["there is no action 999999"],
     );
     world.check(

@@ -10,6 +10,7 @@
 
 mod ask;
 mod commands;
+mod refused;
 mod shells;
 mod tmux;
 mod watch;

@@ -4,7 +4,7 @@
 use crate::End;
 use crate::client::action::agreed;
 use crate::client::said::{document, say, tell};
-use crate::client::{Client, Connect, Terms, Verb, names, node_path};
+use crate::client::{Client, Connect, Terms, Verb, names, node_path, nodes};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
@@ -179,6 +179,7 @@ fn keep(file: &Path, token: &str) -> Result<()> {
 pub(super) fn unadopt(args: &UnadoptArgs) -> Result<End> {
     let client = Client::new(&args.connect)?;
     if !args.yes {
+        nodes::must_be(&client, &args.node)?;
         tell(&format!(
             "{}: its adopted host is let go. What runs on it goes on; its agent is believed no more.",
             args.node
