@@ -24,7 +24,7 @@ Exit status: 0 done, 1 an error, 2 wrong usage.";
 /// folder is served by TFTP and HTTP under its relative name. The ports 67, 69 and 80 need root, CAP_NET_BIND_SERVICE and
 /// CAP_NET_RAW, or socket activation.
 #[derive(Args, Clone, Debug, Default)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, group = clap::ArgGroup::new("asked").args(["check", "explain"]))]
 pub(crate) struct PxeServerArgs {
     /// The interface to serve, for example eth1; its own IPv4 address and prefix are the subnet.
     #[arg(long, value_name = "IF")]
@@ -45,7 +45,7 @@ pub(crate) struct PxeServerArgs {
     /// A configuration in TOML; what is also on the command line counts from there. Read again on SIGHUP.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Check configuration and folder, and do nothing else.
+    /// Check configuration and folder, tell every fault at once, and do nothing else.
     #[arg(long)]
     pub(crate) check: bool,
     /// The default gateway that clients are told.
@@ -75,8 +75,8 @@ pub(crate) struct PxeServerArgs {
     /// Explain it for a machine behind the relay agent with this address; of IPv6, for one on this link, by DHCPv6.
     #[arg(long, value_name = "ADDRESS", requires = "explain")]
     pub(crate) relay: Option<IpAddr>,
-    /// Print JSON.
-    #[arg(long)]
+    /// Print JSON; with --check or --explain.
+    #[arg(long, requires = "asked")]
     pub(crate) json: bool,
     /// Ask this provisioner what machines boot, in place of rules; the folder then holds the boot image.
     #[arg(long, value_name = "URL", requires = "credential")]

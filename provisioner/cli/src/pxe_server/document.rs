@@ -11,6 +11,7 @@ use pxe_core::names;
 use pxe_core::recipe::Recipe;
 use pxe_core::rules::{Asker, Offer, Rule, Then};
 pub(super) use six::Six;
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use toml::de::DeTable;
@@ -72,25 +73,48 @@ pub(super) struct Capture {
 }
 
 impl Document {
-    /// Reads it, or tells every fault.
-    pub(super) fn read(text: &str) -> Result<Self, Vec<Fault>> {
-        let faults = Faults::of(text);
+    /// Reads it as far as it can be read. What is no TOML in one place hides no fault of another line.
+    pub(super) fn look(text: &str) -> Seen {
         let (table, errors) = DeTable::parse_recoverable(text);
-        for error in &errors {
-            let line = error.span().map_or(1, |span| faults.line(span.start));
-            faults.add(line, error.message());
-        }
-        if !errors.is_empty() {
-            return Err(faults.all());
-        }
+        let faults = Faults::of(text, !errors.is_empty());
+        let mut all: Vec<Fault> = errors
+            .iter()
+            .map(|error| Fault {
+                line: error.span().map_or(1, |span| faults.line(span.start)),
+                what: error.message().to_owned(),
+            })
+            .collect();
+        let told: BTreeSet<usize> = all.iter().map(|fault| fault.line).collect();
         let document = read(&faults, Section::document(&faults, table.get_ref()));
-        let all = faults.all();
-        if all.is_empty() {
-            Ok(document)
-        } else {
-            Err(all)
+        let more = faults.all().into_iter();
+        all.extend(more.filter(|fault| !told.contains(&fault.line)));
+        all.sort();
+        Seen {
+            document,
+            faults: all,
+            broken: !errors.is_empty(),
         }
     }
+
+    /// Reads it, or tells every fault.
+    #[cfg(test)]
+    pub(super) fn read(text: &str) -> Result<Self, Vec<Fault>> {
+        let seen = Self::look(text);
+        if seen.faults.is_empty() {
+            Ok(seen.document)
+        } else {
+            Err(seen.faults)
+        }
+    }
+}
+
+/// A file as far as it can be read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen {
+    pub(super) document: Document,
+    pub(super) faults: Vec<Fault>,
+    /// It is no TOML in some place, so that nobody knows what is missing.
+    pub(super) broken: bool,
 }
 
 fn read(faults: &Faults<'_>, top: Section<'_, '_>) -> Document {
@@ -129,7 +153,7 @@ fn read(faults: &Faults<'_>, top: Section<'_, '_>) -> Document {
         rules: top
             .tables("machine")
             .into_iter()
-            .filter_map(|machine| rule(machine, &offers))
+            .filter_map(|machine| rule(machine, &offers, faults.is_broken()))
             .collect(),
     };
     if let Some(boot) = boot {
@@ -354,7 +378,7 @@ fn recipes(faults: &Faults<'_>, top: &Section<'_, '_>) -> Vec<Offer> {
     offers
 }
 
-fn rule(section: Section<'_, '_>, offers: &[Offer]) -> Option<Rule> {
+fn rule(section: Section<'_, '_>, offers: &[Offer], broken: bool) -> Option<Rule> {
     let named = text(&section, "name");
     let rule = Rule {
         name: named.unwrap_or_else(|| format!("line {}", section.line)),
@@ -365,7 +389,11 @@ fn rule(section: Section<'_, '_>, offers: &[Offer]) -> Option<Rule> {
         then: Then::Files,
     };
     let drive = section.number("drive", 0..256).map(|at| at.value);
-    let read = |text: &str| then(text, drive, offers);
+    let read = |text: &str| match then(text, drive, offers) {
+        // Its recipe may stand where the text is broken.
+        Err(_) if broken => Ok(Then::Files),
+        then => then,
+    };
     let then = section.by("boot", read).map(|at| at.value);
     let known = section.by("boot", |text| Ok::<_, String>(text.to_owned()));
     if known.is_none() {

@@ -5,6 +5,7 @@
 
 mod args;
 mod banner;
+mod changes;
 mod document;
 mod explain;
 mod handed_over;
@@ -20,6 +21,7 @@ pub(crate) use banner::hidden;
 
 use crate::End;
 use crate::client::Connect;
+use crate::client::said::document as document_of;
 use crate::remote::Remote;
 use crate::up::say;
 use anyhow::{Context as _, Result, bail};
@@ -37,6 +39,7 @@ use pxe_server::{
     FolderPolicy, Https, Sightings, Sockets6,
 };
 use reload::Running;
+use serde_json::json;
 use settings::Settings;
 use std::net::UdpSocket;
 use std::path::Path;
@@ -64,9 +67,9 @@ pub(crate) fn run(args: &PxeServerArgs) -> Result<End> {
     if let Some(mac) = args.explain {
         return explain::run(args, mac);
     }
-    let settings = Settings::read(args)?;
+    let settings = Settings::read_with_files(args)?;
     if args.check {
-        return check(&settings);
+        return check(&settings, args.json);
     }
     tracing_subscriber::fmt()
         .with_env_filter(
@@ -82,24 +85,31 @@ pub(crate) fn run(args: &PxeServerArgs) -> Result<End> {
     Ok(End::Done)
 }
 
-fn check(settings: &Settings) -> Result<End> {
+/// Says what would be served; every fault was told before.
+fn check(settings: &Settings, json: bool) -> Result<End> {
     let folder = Arc::new(BootDir::open(&settings.boot_dir)?);
-    settings.https()?;
+    let policy = FolderPolicy::new(settings.rules.clone(), Arc::clone(&folder));
+    let mut told = banner::hidden(&folder.hidden());
+    told.extend(banner::for_whom(&policy, &folder, &settings.rules.files));
+    let (addresses, reservations) = (settings.addresses(), settings.dhcp.reservations.len());
+    let (files, rules) = (folder.names().len(), settings.rules.rules.len());
+    if json {
+        let document = json!({
+            "interface": settings.interface, "addresses": addresses, "reservations": reservations, "files": files,
+            "rules": rules, "told": told,
+        });
+        document_of(&document.to_string())?;
+        return Ok(End::Done);
+    }
     say(&format!(
         "in order: {} on {}, {}, {}, {}",
-        counted(settings.addresses(), "address"),
+        counted(addresses, "address"),
         settings.interface,
-        counted(settings.dhcp.reservations.len(), "reservation"),
-        counted(folder.names().len(), "file"),
-        counted(settings.rules.rules.len(), "rule")
+        counted(reservations, "reservation"),
+        counted(files, "file"),
+        counted(rules, "rule")
     ));
-    banner::hidden(&folder.hidden())
-        .iter()
-        .for_each(|line| say(line));
-    let policy = FolderPolicy::new(settings.rules.clone(), Arc::clone(&folder));
-    for line in banner::for_whom(&policy, &folder, &settings.rules.files) {
-        say(&line);
-    }
+    told.iter().for_each(|line| say(line));
     Ok(End::Done)
 }
 

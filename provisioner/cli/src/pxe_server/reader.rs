@@ -23,15 +23,23 @@ pub(super) struct Fault {
 #[derive(Debug)]
 pub(super) struct Faults<'t> {
     text: &'t str,
+    broken: bool,
     found: RefCell<Vec<Fault>>,
 }
 
 impl<'t> Faults<'t> {
-    pub(super) const fn of(text: &'t str) -> Self {
+    /// Of this text; `broken` where it is no TOML in some place: what seems to be missing may only be hidden by that.
+    pub(super) const fn of(text: &'t str, broken: bool) -> Self {
         Self {
             text,
+            broken,
             found: RefCell::new(Vec::new()),
         }
+    }
+
+    /// Whether the text is no TOML in some place.
+    pub(super) const fn is_broken(&self) -> bool {
+        self.broken
     }
 
     /// The line that a byte is in.
@@ -194,8 +202,11 @@ impl<'r, 't> Section<'r, 't> {
             .collect()
     }
 
-    /// A fault of this table as a whole.
+    /// Something that this table lacks, or has in too many ways; not said of a text that is broken elsewhere.
     pub(super) fn fault(&self, what: &str) {
+        if self.faults.is_broken() {
+            return;
+        }
         let path = if self.path.is_empty() {
             "the file"
         } else {

@@ -3,8 +3,8 @@
 
 use super::args::PxeServerArgs;
 use super::banner::NAMES_MAX;
+use super::changes::{IN_FORCE, differences};
 use super::settings::Settings;
-use pxe_core::dhcp::{Reservation, SubnetConfig};
 use pxe_server::{BootDir, FolderPolicy, Reloader};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -49,6 +49,9 @@ impl Running {
         }
         self.policy.replace(new.rules.clone());
         let mut said = differences(&self.settings, &new);
+        if !said.is_empty() {
+            said.push(IN_FORCE.to_owned());
+        }
         let told: BTreeSet<String> = self.folder.hidden().into_iter().collect();
         match self.folder.look_again() {
             Ok(changes) => {
@@ -96,65 +99,6 @@ fn names(what: &str, names: &[String]) -> Option<String> {
             all - NAMES_MAX
         )),
     }
-}
-
-fn differences(old: &Settings, new: &Settings) -> Vec<String> {
-    let mut said = Vec::new();
-    let name = |subnet: &SubnetConfig| format!("{}/{}", subnet.network, subnet.prefix);
-    for subnet in &new.dhcp.subnets {
-        match old
-            .dhcp
-            .subnets
-            .iter()
-            .find(|other| name(other) == name(subnet))
-        {
-            None => said.push(format!("subnet {} is new", name(subnet))),
-            Some(other) if other != subnet => said.push(format!("subnet {} changed", name(subnet))),
-            Some(_) => {}
-        }
-    }
-    for subnet in &old.dhcp.subnets {
-        if !new
-            .dhcp
-            .subnets
-            .iter()
-            .any(|other| name(other) == name(subnet))
-        {
-            said.push(format!(
-                "subnet {} is gone; its leases run out",
-                name(subnet)
-            ));
-        }
-    }
-    let lacks = |all: &[Reservation], one: &Reservation| !all.contains(one);
-    for one in &new.dhcp.reservations {
-        if lacks(&old.dhcp.reservations, one) {
-            said.push(format!("{} is reserved", one.address));
-        }
-    }
-    for one in &old.dhcp.reservations {
-        if lacks(&new.dhcp.reservations, one) {
-            said.push(format!("{} is not reserved as it was", one.address));
-        }
-    }
-    if old.rules.rules != new.rules.rules {
-        said.push(match new.rules.rules.len() {
-            1 => "there is 1 rule".to_owned(),
-            count => format!("there are {count} rules"),
-        });
-    }
-    if old.rules.files != new.rules.files {
-        said.push("the boot files by firmware changed".to_owned());
-    }
-    if old.rules.command_line != new.rules.command_line {
-        said.push(format!("the command line is {:?}", new.rules.command_line));
-    }
-    if let (Some(was), Some(is)) = (&old.dhcp6, &new.dhcp6)
-        && was != is
-    {
-        said.push("DHCPv6 changed; its leases stay".to_owned());
-    }
-    said
 }
 
 /// What makes it another service: the one that runs goes on as it is until it is started again.
@@ -325,42 +269,93 @@ mod tests {
         assert_eq!(another_service(&proxy, &old).as_deref(), Some(says));
     }
 
+    fn tells(cases: &[(&str, &str, &str)]) {
+        for (old, new, says) in cases {
+            let of = |more: &str| settings(&format!("{POOL}{more}"));
+            let (old, new) = (of(old), of(new));
+            assert_eq!(differences(&old, &new).join("; "), *says);
+            assert_eq!(needs_restart(&old, &new), None, "{says}");
+        }
+    }
+
     #[test]
-    fn each_thing_that_a_reload_changes_is_told() {
+    fn each_part_of_the_addresses_that_a_reload_changes_is_told() {
         let subnet = "[[subnet]]\nnetwork = \"10.9.0.0/24\"\npools = \"10.9.0.5-9\"\n";
         let reserved = "[[reservation]]\nmac = \"52:54:00:00:00:01\"\naddress = \"127.0.0.9\"\n";
-        let rule = "[[machine]]\nboot = \"nothing\"\n";
-        let two = [rule, rule].concat();
-        for (old, new, says) in [
+        tells(&[
             ("", "", ""),
             ("", subnet, "subnet 10.9.0.0/24 is new"),
             (subnet, "", "subnet 10.9.0.0/24 is gone; its leases run out"),
-            ("", "lease_secs = 600\n", "subnet 127.0.0.1/8 changed"),
-            ("", reserved, "127.0.0.9 is reserved"),
-            (reserved, "", "127.0.0.9 is not reserved as it was"),
-            ("", rule, "there is 1 rule"),
-            (rule, two.as_str(), "there are 2 rules"),
+            (
+                "",
+                "lease_secs = 600\nrouter = \"127.0.0.9\"\ndns = \"127.0.0.8\"\n",
+                "subnet 127.0.0.1/8 changed: router is 127.0.0.9 (was nothing); dns is 127.0.0.8 (was nothing); lease_secs is 600 (was 3600)",
+            ),
+            (
+                subnet,
+                "[[subnet]]\nnetwork = \"10.9.0.0/24\"\npools = \"10.9.0.5-99\"\nroutes = \"10.7.0.0/16 via 10.9.0.1\"\n",
+                "subnet 10.9.0.0/24 changed: pools is 10.9.0.5-10.9.0.99 (was 10.9.0.5-10.9.0.9); routes is 10.7.0.0/16 via 10.9.0.1 (was nothing)",
+            ),
+            ("", reserved, "127.0.0.9 is reserved for 52:54:00:00:00:01"),
+            (
+                reserved,
+                "",
+                "127.0.0.9 is not reserved for 52:54:00:00:00:01 as it was",
+            ),
+            ("", "probe = true\n", "the conflict probe is on (was off)"),
+            (
+                "",
+                "[limits]\nleases = 99\n",
+                "limits.leases is 99 (was nothing)",
+            ),
+            (
+                "dhcp6 = true\n",
+                "[dhcp6]\nlease_secs = 600\ndns = \"fd77::1\"\n",
+                "DHCPv6 changed: dns is fd77::1 (was nothing); lease_secs is 600 (was nothing)",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn each_part_of_what_is_booted_that_a_reload_changes_is_told() {
+        let rule = "[[machine]]\nboot = \"nothing\"\n";
+        let named = "[[machine]]\nname = \"a\"\nboot = \"exit\"\n";
+        let two = [rule, rule].concat();
+        let moved = ["\n\n", rule].concat();
+        tells(&[
+            (
+                "",
+                rule,
+                "rule \"line 2\" is new; the number of rules is 1 (was 0)",
+            ),
+            (
+                rule,
+                two.as_str(),
+                "the rules stand in another order, or one more or fewer times; the number of rules is 2 (was 1)",
+            ),
+            // Only its line is another one.
+            (rule, moved.as_str(), ""),
+            (
+                named,
+                "[[machine]]\nname = \"a\"\nboot = \"nothing\"\n",
+                "rule \"a\" changed",
+            ),
+            (
+                named,
+                "[[machine]]\nname = \"b\"\nboot = \"exit\"\n",
+                "rule \"b\" is new; rule \"a\" is gone",
+            ),
             (
                 "",
                 "[boot]\nbios = \"x\"\n",
-                "the boot files by firmware changed",
+                "the boot file of bios is x (was the usual one)",
             ),
             (
                 "",
                 "[boot]\ncommand_line = \"quiet\"\n",
                 "the command line is \"quiet\"",
             ),
-            (
-                "dhcp6 = true\n",
-                "[dhcp6]\nlease_secs = 600\n",
-                "DHCPv6 changed; its leases stay",
-            ),
-        ] {
-            let of = |more: &str| settings(&format!("{POOL}{more}"));
-            let (old, new) = (of(old), of(new));
-            assert_eq!(differences(&old, &new).join("; "), says);
-            assert_eq!(needs_restart(&old, &new), None, "{says}");
-        }
+        ]);
     }
 
     #[test]

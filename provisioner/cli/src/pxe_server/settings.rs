@@ -2,15 +2,16 @@
 //! Everything that the service is told: the command line over the configuration, checked as a whole.
 
 use super::args::PxeServerArgs;
-use super::document::{Bounds, Capture, Document, Six, Tls};
+use super::document::{Bounds, Capture, Document, Seen, Six, Tls};
 use super::interface::{self, Own};
 use super::reader::{At, Fault};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use pxe_core::dhcp::{BootNames, Reservation, Server, ServerConfig, SubnetConfig};
 use pxe_core::names::HttpBase;
 use pxe_core::rules::{Asker, Rules};
 use pxe_core::script::CommandLine;
-use pxe_server::AdminAddress;
+use pxe_server::{AdminAddress, BootDir, Https};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 /// How long a lease lasts where nobody says, in seconds: an hour.
@@ -36,68 +37,183 @@ pub(super) struct Settings {
 
 impl Settings {
     /// Reads the configuration, where there is one, and the interface's address.
+    ///
+    /// # Errors
+    /// Every fault of both at once, those of the file with their lines.
     pub(super) fn read(args: &PxeServerArgs) -> Result<Self> {
-        let document = match &args.config {
-            None => Document::default(),
+        let mut looked = Looked::at(args)?;
+        let settings = looked.settings();
+        looked.told(settings)
+    }
+
+    /// The same, and looks whether folder, certificate and DHCPv6 can be served; for who begins to serve.
+    ///
+    /// # Errors
+    /// Every fault of all at once.
+    pub(super) fn read_with_files(args: &PxeServerArgs) -> Result<Self> {
+        let mut looked = Looked::at(args)?;
+        let settings = looked.settings();
+        looked.files(settings.as_ref());
+        looked.told(settings)
+    }
+}
+
+/// What was read, and everything that is wrong with it.
+struct Looked<'a> {
+    args: &'a PxeServerArgs,
+    document: Document,
+    faults: Vec<Fault>,
+    broken: bool,
+}
+
+impl<'a> Looked<'a> {
+    fn at(args: &'a PxeServerArgs) -> Result<Self> {
+        let seen = match &args.config {
+            None => Seen::default(),
             Some(path) => {
                 let text = std::fs::read_to_string(path).with_context(|| {
                     format!("the configuration {} cannot be read", path.display())
                 })?;
-                Document::read(&text).map_err(|faults| told(path, &faults))?
+                Document::look(&text)
             }
         };
-        let settings = Self::of(args, document)?;
-        let addresses = settings.addresses();
-        match settings.bounds.leases {
-            Some(most) if addresses > most => bail!(
-                "limits.leases is {most}, and the pools have {addresses} addresses: make the pools smaller, or the limit larger"
-            ),
-            Some(_) | None => Ok(settings),
+        Ok(Self {
+            args,
+            document: seen.document,
+            faults: seen.faults,
+            broken: seen.broken,
+        })
+    }
+
+    /// The value, or its error among the faults.
+    fn take<T>(&mut self, read: Result<T>) -> Option<T> {
+        read.map_err(|error| self.fault(0, format!("{error:#}")))
+            .ok()
+    }
+
+    fn fault(&mut self, line: usize, what: impl Into<String>) {
+        let what = what.into();
+        self.faults.push(Fault { line, what });
+    }
+
+    /// Whether something is wrong with what stands at one of these paths.
+    fn is_faulty(&self, paths: &[&str]) -> bool {
+        let at = |fault: &Fault, path: &str| {
+            let rest = fault.what.strip_prefix(path);
+            rest.is_some_and(|rest| rest.starts_with([':', '[', '.']))
+        };
+        let mut faults = self.faults.iter();
+        self.broken || faults.any(|fault| paths.iter().any(|path| at(fault, path)))
+    }
+
+    /// Tells what is missing, unless it is there and something is wrong with it.
+    fn missing(&mut self, option: &str, paths: &[&str]) {
+        if !self.is_faulty(paths) {
+            self.fault(
+                0,
+                format!("{option} is missing, on the command line or in --config"),
+            );
         }
     }
 
-    fn of(args: &PxeServerArgs, document: Document) -> Result<Self> {
-        let missing = |what: &str| format!("{what} is missing, on the command line or in --config");
+    fn boot_dir(&self) -> Option<PathBuf> {
+        let given = self.args.boot_dir.clone();
+        given.or_else(|| self.document.boot_dir.clone())
+    }
+
+    /// Everything together, as far as it can be made; what is wrong stands among the faults.
+    fn settings(&mut self) -> Option<Settings> {
+        let (args, document) = (self.args, self.document.clone());
         let interface = args.interface.clone().or(document.interface.clone());
-        let interface = interface.with_context(|| missing("--interface"))?;
-        let boot_dir = args.boot_dir.clone().or(document.boot_dir.clone());
-        let boot_dir = boot_dir.with_context(|| missing("--boot-dir"))?;
+        if interface.is_none() {
+            self.missing("--interface", &["interface"]);
+        }
+        let boot_dir = self.boot_dir();
+        if boot_dir.is_none() {
+            self.missing("--boot-dir", &["boot_dir"]);
+        }
         let own = own_network(args, &document);
         let proxy = args.proxy || document.proxy.unwrap_or(false);
         let first = own.pools.first().map(|pool| pool.0);
         if first.is_none() && document.subnets.is_empty() && !proxy {
-            bail!(missing("--pool"));
+            self.missing("--pool", &["pools", "subnet"]);
         }
-        let address = interface::own_address(&interface, first)?;
+        let at = interface
+            .as_deref()
+            .map(|name| interface::own_address(name, first));
+        let at = at.and_then(|found| self.take(found));
         let admin = args.admin.clone().or(document.admin.clone());
         let admin = admin.map(|text| {
             text.parse()
                 .map_err(|error| anyhow::anyhow!("admin: {error}"))
         });
-        let dhcp = dhcp(args, &document, own, &address)?;
-        Ok(Self {
+        let admin = admin.map(|read| self.take(read));
+        let line = command_line(args, document.command_line.clone(), boot_dir.as_deref());
+        let line = self.take(line);
+        let dhcp = self.dhcp(own, at.as_ref());
+        let settings = Settings {
             rules: Rules {
                 rules: document.rules,
                 files: files(&args.boot_file, document.files),
-                command_line: command_line(args, document.command_line, &boot_dir)?,
+                command_line: line?,
             },
-            interface,
-            boot_dir,
+            interface: interface?,
+            boot_dir: boot_dir?,
             state_dir: args.state_dir.clone().or(document.state_dir),
-            dhcp,
+            dhcp: dhcp?,
             proxy,
             dhcp6: document.dhcp6.or_else(|| args.dhcp6.then(Six::default)),
             tls: document.tls,
-            admin: admin.transpose()?,
+            admin: admin.flatten(),
             capture: document.capture,
             bounds: document.bounds,
-        })
+        };
+        let addresses = settings.addresses();
+        if let Some(most) = settings.bounds.leases.filter(|most| addresses > *most) {
+            self.fault(
+                0,
+                format!(
+                    "limits.leases is {most}, and the pools have {addresses} addresses: make the pools smaller, or the limit larger"
+                ),
+            );
+        }
+        Some(settings)
+    }
+
+    /// Looks at the files that are served, and at what DHCPv6 is told.
+    fn files(&mut self, settings: Option<&Settings>) {
+        if let Some(boot_dir) = self.boot_dir()
+            && let Err(error) = BootDir::open(&boot_dir)
+        {
+            self.fault(0, error.to_string());
+        }
+        if let Some(tls) = self.document.tls.clone()
+            && let Err(error) = Https::read(tls.port, &tls.certificate, &tls.key)
+        {
+            self.fault(0, error.to_string());
+        }
+        if let Some(settings) = settings
+            && let Err(error) = settings.dhcp6_config()
+        {
+            self.fault(0, error.to_string());
+        }
+    }
+
+    /// What can be served, or every fault as a person reads it.
+    fn told(self, settings: Option<Settings>) -> Result<Settings> {
+        match settings {
+            Some(settings) if self.faults.is_empty() => Ok(settings),
+            Some(_) | None => Err(told(self.args.config.as_deref(), &self.faults)),
+        }
     }
 }
 
-/// The faults of a file as a person reads them.
-fn told(path: &Path, faults: &[Fault]) -> anyhow::Error {
+/// The faults as a person reads them. One that stands in no file is told alone.
+fn told(config: Option<&Path>, faults: &[Fault]) -> anyhow::Error {
     let word = if faults.len() == 1 { "fault" } else { "faults" };
+    let mut faults = faults.to_vec();
+    // In the order of the file, and then what stands in none.
+    faults.sort_by_key(|fault| fault.line.checked_sub(1).unwrap_or(usize::MAX));
     let lines: Vec<_> = faults
         .iter()
         .map(|fault| match fault.line {
@@ -105,12 +221,15 @@ fn told(path: &Path, faults: &[Fault]) -> anyhow::Error {
             line => format!("  line {line}: {}", fault.what),
         })
         .collect();
-    anyhow::anyhow!(
-        "the configuration {} has {} {word}:\n{}",
-        path.display(),
-        faults.len(),
-        lines.join("\n")
-    )
+    let (count, lines) = (faults.len(), lines.join("\n"));
+    match (faults.as_slice(), config) {
+        ([Fault { line: 0, what }], _) => anyhow::anyhow!("{what}"),
+        (_, Some(path)) => anyhow::anyhow!(
+            "the configuration {} has {count} {word}:\n{lines}",
+            path.display()
+        ),
+        (_, None) => anyhow::anyhow!("there are {count} {word}:\n{lines}"),
+    }
 }
 
 /// What was named on the command line counts before what the file names.
@@ -132,81 +251,84 @@ fn own_network(args: &PxeServerArgs, document: &Document) -> SubnetConfig {
     if !args.dns.is_empty() {
         own.dns.clone_from(&args.dns);
     }
-    own.subnet(std::net::Ipv4Addr::UNSPECIFIED, 0, LEASE_SECS)
+    own.subnet(Ipv4Addr::UNSPECIFIED, 0, LEASE_SECS)
 }
 
-/// What the DHCP server is told. Each subnet and reservation is tried by itself first, so that every fault is told.
-fn dhcp(
-    args: &PxeServerArgs,
-    document: &Document,
-    own: SubnetConfig,
-    at: &Own,
-) -> Result<ServerConfig> {
-    let port = args.http_port.or(document.http_port).unwrap_or(80);
-    let address = at.address;
-    let own = SubnetConfig {
-        network: address,
-        prefix: at.prefix,
-        ..own
-    };
-    let with = |subnets: Vec<SubnetConfig>, reservations: Vec<Reservation>| ServerConfig {
-        address,
-        http: HttpBase {
-            address: address.into(),
-            port,
-        },
-        subnets,
-        reservations,
-        boot: names(&files(&args.boot_file, document.files.clone())),
-        probe: document.probe.unwrap_or(false),
-    };
-    let mut faults = Vec::new();
-    let mut fault = |line, what| faults.push(Fault { line, what });
-    let try_it = |config| Server::new(config, []).err().map(|error| error.to_string());
-    if let Some(what) = try_it(with(vec![own.clone()], Vec::new())) {
-        fault(0, what);
-    }
-    for each in &document.subnets {
-        if let Some(what) = try_it(with(vec![each.value.clone()], Vec::new())) {
-            fault(each.line, what);
+/// An address that is nobody's (RFC 5737), and a subnet of nobody: for looking at other subnets where our own is not known.
+const NOBODYS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+impl Looked<'_> {
+    /// What the DHCP server is told. Each subnet and reservation is tried by itself first, so that every fault is told; without an
+    /// address of our own, those behind relay agents.
+    fn dhcp(&mut self, own: SubnetConfig, at: Option<&Own>) -> Option<ServerConfig> {
+        let (args, document) = (self.args, self.document.clone());
+        let port = args.http_port.or(document.http_port).unwrap_or(80);
+        let address = at.map_or(NOBODYS, |at| at.address);
+        let with = |subnets: Vec<SubnetConfig>, reservations: Vec<Reservation>| ServerConfig {
+            address,
+            http: HttpBase {
+                address: address.into(),
+                port,
+            },
+            subnets,
+            reservations,
+            boot: names(&files(&args.boot_file, document.files.clone())),
+            probe: document.probe.unwrap_or(false),
+        };
+        let try_it = |config| Server::new(config, []).err().map(|error| error.to_string());
+        let before = self.faults.len();
+        let own = at.map(|at| SubnetConfig {
+            network: at.address,
+            prefix: at.prefix,
+            ..own
+        });
+        // What a reservation is compared with: where one of these is not known, nothing is said of what may lie in it.
+        let mut good = Vec::new();
+        let mut is_whole = at.is_some() && !self.is_faulty(&["subnet", "pools"]);
+        let all = match (&own, at) {
+            (Some(own), Some(at)) => subnets(own.clone(), &document, at),
+            (Some(_) | None, _) => document.subnets.iter().map(|at| at.value.clone()).collect(),
+        };
+        if let Some(what) = own.and_then(|own| try_it(with(vec![own], Vec::new()))) {
+            self.fault(0, what);
+            is_whole = false;
         }
-    }
-    let all = subnets(own, document, at);
-    let reservations: Vec<_> = document
-        .reservations
-        .iter()
-        .map(|at| at.value.clone())
-        .collect();
-    if faults.is_empty() {
-        for each in &document.reservations {
-            if let Some(what) = try_it(with(all.clone(), vec![each.value.clone()])) {
-                faults.push(Fault {
-                    line: each.line,
-                    what,
-                });
+        for each in &document.subnets {
+            match try_it(with(vec![each.value.clone()], Vec::new())) {
+                None => good.push(each.value.clone()),
+                Some(what) => {
+                    self.fault(each.line, what);
+                    is_whole = false;
+                }
             }
         }
+        for each in &document.reservations {
+            let within = if is_whole { &all } else { &good };
+            let lies = |subnet: &SubnetConfig| holds(subnet, each.value.address);
+            if !is_whole && !within.iter().any(lies) {
+                continue;
+            }
+            if let Some(what) = try_it(with(within.clone(), vec![each.value.clone()])) {
+                self.fault(each.line, what);
+            }
+        }
+        let reservations = document.reservations.iter().map(|at| at.value.clone());
+        let whole = with(all, reservations.collect());
+        if self.faults.len() == before
+            && is_whole
+            && let Some(what) = try_it(whole.clone())
+        {
+            self.fault(0, what);
+        }
+        at.is_some().then_some(whole)
     }
-    let whole = with(all, reservations);
-    if faults.is_empty()
-        && let Some(what) = try_it(whole.clone())
-    {
-        faults.push(Fault { line: 0, what });
-    }
-    if faults.is_empty() {
-        return Ok(whole);
-    }
-    match &args.config {
-        Some(path) => Err(told(path, &faults)),
-        None => bail!(
-            "{}",
-            faults
-                .into_iter()
-                .map(|f| f.what)
-                .collect::<Vec<_>>()
-                .join("\n")
-        ),
-    }
+}
+
+/// Whether the address lies in this subnet.
+fn holds(subnet: &SubnetConfig, address: Ipv4Addr) -> bool {
+    let bits = 32_u32.saturating_sub(subnet.prefix.into());
+    let mask = u32::MAX.checked_shl(bits).unwrap_or(0);
+    u32::from(subnet.network) & mask == u32::from(address) & mask
 }
 
 /// The interface's own subnet first, as the file tells it where the file tells it by its network; then the others.
@@ -236,11 +358,16 @@ fn names(files: &[(Asker, String)]) -> BootNames {
     names
 }
 
-fn command_line(args: &PxeServerArgs, file: Option<String>, boot_dir: &Path) -> Result<String> {
-    let (from, text) = match (&args.command_line, file) {
-        (Some(given), _) => ("--command-line".to_owned(), given.clone()),
-        (None, Some(checked)) => return Ok(checked),
-        (None, None) => {
+fn command_line(
+    args: &PxeServerArgs,
+    file: Option<String>,
+    boot_dir: Option<&Path>,
+) -> Result<String> {
+    let (from, text) = match (&args.command_line, file, boot_dir) {
+        (Some(given), _, _) => ("--command-line".to_owned(), given.clone()),
+        (None, Some(checked), _) => return Ok(checked),
+        (None, None, None) => return Ok(String::new()),
+        (None, None, Some(boot_dir)) => {
             let path = boot_dir.join(COMMAND_LINE_FILE);
             let text = match std::fs::read_to_string(&path) {
                 // Where the folder is none, that is told when it is opened.
@@ -305,6 +432,77 @@ address = \"127.0.0.1\"
             error.contains("line 2: ") && error.contains("line 5: "),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_fault_in_one_place_hides_none_in_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pxe.toml");
+        let text = "interface = \"nonesuch0\"
+boot_dir = \"/nowhere\"
+pools = [\"127.0.1.1-127.0.1.9\"]
+mtu = 20
+admin = \"here\"
+[boot]
+command_line = \"a\\u0007b\"
+[[subnet]]
+network = \"10.7.0.0/31\"
+[[subnet]]
+network = \"10.9.0.0/24\"
+[[reservation]]
+mac = \"52:54:00:00:00:01\"
+address = \"10.9.0.255\"
+[[reservation]]
+mac = \"52:54:00:00:00:02\"
+address = \"127.0.0.9\"
+[tls]
+certificate = \"/nowhere/cert\"
+key = \"/nowhere/key\"
+";
+        std::fs::write(&path, text).unwrap();
+        let args = PxeServerArgs {
+            config: Some(path.clone()),
+            ..PxeServerArgs::default()
+        };
+        let error = Settings::read_with_files(&args).unwrap_err().to_string();
+        for said in [
+            "has 8 faults",
+            "line 4: mtu: should be",
+            "line 7: boot.command_line: ",
+            "line 8: subnet 10.7.0.0/31: prefix is 31",
+            "line 12: reservation of 10.9.0.255: ",
+            "  --interface nonesuch0: this machine has no such interface",
+            "  admin: ",
+            "  cannot read the boot folder /nowhere",
+            "  cannot read a certificate from /nowhere/cert",
+        ] {
+            assert!(error.contains(said), "{said:?} is not in {error}");
+        }
+        // Nobody knows where the second reservation lies, and nothing that is there is called missing.
+        assert!(
+            !error.contains("127.0.0.9") && !error.contains("is missing"),
+            "{error}"
+        );
+        std::fs::write(&path, text.replace("mtu = 20", "mtu = = 20\ncolour = 1")).unwrap();
+        let error = Settings::read_with_files(&args).unwrap_err().to_string();
+        for said in [
+            "line 4: ",
+            "line 5: colour: there is no such key",
+            "line 9: subnet",
+        ] {
+            assert!(error.contains(said), "{said:?} is not in {error}");
+        }
+        std::fs::write(&path, "pools = 5\n").unwrap();
+        let error = Settings::read(&args).unwrap_err().to_string();
+        for said in [
+            "has 3 faults",
+            "line 1: pools",
+            "--interface is missing",
+            "--boot-dir is missing",
+        ] {
+            assert!(error.contains(said), "{said:?} is not in {error}");
+        }
+        assert!(!error.contains("--pool is missing"), "{error}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! DHCPv6 in the configuration: `dhcp6 = true` for what the interface's own address says, or a table `[dhcp6]`.
 
 use super::{reservation_bytes, text, values};
+use crate::pxe_server::changes::{all, moved, on, one};
 use crate::pxe_server::reader::Section;
 use groundstate_api::{MacAddr, SystemUuid};
 use pxe_core::dhcp6::{Dhcp6Config, Reservation6, Subnet6, Who6};
@@ -46,6 +47,47 @@ impl Six {
         };
         section.end();
         six
+    }
+
+    /// What is said in another way than in `was`, part by part.
+    pub(in crate::pxe_server) fn changes(&self, was: &Self) -> Vec<String> {
+        let subnets = |six: &Self| {
+            let each = six.subnets.iter();
+            all(each.map(|one| format!("{} with {}-{}", one.prefix, one.first, one.last)))
+        };
+        let flag = |said: Option<bool>| one(said.map(on));
+        let mut parts: Vec<String> = [
+            moved("subnet", &subnets(was), &subnets(self)),
+            moved("dns", &all(&was.dns), &all(&self.dns)),
+            moved(
+                "domain",
+                &one(was.domain.as_ref()),
+                &one(self.domain.as_ref()),
+            ),
+            moved("lease_secs", &one(was.lease_secs), &one(self.lease_secs)),
+            moved(
+                "rapid_commit",
+                &flag(was.rapid_commit),
+                &flag(self.rapid_commit),
+            ),
+            moved("preference", &one(was.preference), &one(self.preference)),
+            moved("parameters", &all(&was.parameters), &all(&self.parameters)),
+            moved("strangers", &flag(was.strangers), &flag(self.strangers)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let came = self
+            .reservations
+            .iter()
+            .filter(|one| !was.reservations.contains(one));
+        parts.extend(came.map(|one| format!("{} is reserved", one.address)));
+        let went = was
+            .reservations
+            .iter()
+            .filter(|one| !self.reservations.contains(one));
+        parts.extend(went.map(|one| format!("{} is not reserved as it was", one.address)));
+        parts
     }
 
     /// The interface's own configuration with what was said over it.
