@@ -361,10 +361,12 @@ impl Provisioner {
         if after >= *self.inner.newest.borrow() {
             return Ok(Vec::new());
         }
-        match self.inner.recent.read(after, limit, node) {
-            Some(events) => Ok(events),
-            None => self.reader().read(after, limit, node),
-        }
+        let mut events = match self.inner.recent.read(after, limit, node) {
+            Some(events) => events,
+            None => self.reader().read(after, limit, node)?,
+        };
+        events.iter_mut().for_each(prov_core::named::event);
+        Ok(events)
     }
 
     /// The newest events, at most `limit`, the oldest of them first. Blocks.
@@ -372,7 +374,9 @@ impl Provisioner {
     /// # Errors
     /// Where the journal cannot be read.
     pub fn latest(&self, limit: usize, node: Option<&NodeId>) -> Result<Vec<Event>, JournalError> {
-        self.reader().latest(limit, node)
+        let mut events = self.reader().latest(limit, node)?;
+        events.iter_mut().for_each(prov_core::named::event);
+        Ok(events)
     }
 
     /// A run's log. Blocks.

@@ -8,6 +8,8 @@ mod lax;
 mod machines;
 mod read;
 
+pub(crate) use read::words;
+
 pub use credentials::unusable as unusable_credentials;
 pub use images::unusable as unusable_image;
 pub use read::{FAULTS_MAX, Kinds, read};

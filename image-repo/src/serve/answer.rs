@@ -25,7 +25,7 @@ impl Served {
         self.metrics.asked(kind);
         let Ok(digest) = text.parse::<Digest>() else {
             self.metrics.missing(kind);
-            return missing(kind, None);
+            return no_digest(kind);
         };
         let extensions = &request.extensions;
         let client = extensions.get::<Client>().cloned().unwrap_or_default();
@@ -41,7 +41,7 @@ impl Served {
         given.unwrap_or_else(|error| {
             if error.kind() == io::ErrorKind::NotFound {
                 self.metrics.missing(kind);
-                return missing(kind, Some(&digest));
+                return missing(kind, &digest);
             }
             tracing::error!(%digest, %error, "cannot be read");
             let reason = Reason::new(
@@ -49,7 +49,7 @@ impl Served {
                 format!("the {} cannot be read", word(kind)),
                 "check the repository's disk and the rights on its directory",
             )
-            .about(part(kind, Some(&digest)));
+            .about(part(kind, &digest));
             problem(StatusCode::INTERNAL_SERVER_ERROR, reason, &[])
         })
     }
@@ -130,7 +130,7 @@ fn beyond(kind: Kind, digest: &Digest, length: u64) -> Response {
         format!("the {} has only {length} bytes", word(kind)),
         "ask for bytes that are there; if the manifest says that they are, import the image again",
     )
-    .about(part(kind, Some(digest)));
+    .about(part(kind, digest));
     let range = (header::CONTENT_RANGE, format!("bytes */{length}"));
     problem(StatusCode::RANGE_NOT_SATISFIABLE, reason, &[range])
 }
@@ -175,23 +175,33 @@ const fn media_type(kind: Kind) -> &'static str {
     }
 }
 
-fn part(kind: Kind, digest: Option<&Digest>) -> Part {
+fn part(kind: Kind, digest: &Digest) -> Part {
     Part::Image {
         image: word(kind).into(),
-        digest: digest.map(Digest::to_string),
+        digest: Some(digest.to_string()),
     }
 }
 
-fn missing(kind: Kind, digest: Option<&Digest>) -> Response {
-    let what = match digest {
-        Some(_) => format!("the {} is not in the repository", word(kind)),
-        None => format!(
-            "a {} is asked for by 64 lower-case hexadecimal digits",
-            word(kind)
-        ),
-    };
+fn missing(kind: Kind, digest: &Digest) -> Response {
+    let what = format!("the {} is not in the repository", word(kind));
     let reason = Reason::new(ReasonCode::ImageMissing, what, "import the image again")
         .about(part(kind, digest));
+    problem(StatusCode::NOT_FOUND, reason, &[])
+}
+
+/// What stands in the path is no digest.
+fn no_digest(kind: Kind) -> Response {
+    let what = format!(
+        "digest: a {} is asked for by 64 lower-case hexadecimal digits",
+        word(kind)
+    );
+    let next = format!(
+        "send the request again with the SHA-256 as the manifest or groundstate image show has it, for example {}",
+        Digest::of(b"").hex()
+    );
+    let reason = Reason::new(ReasonCode::ImageMissing, what, next).about(Part::Field {
+        path: "digest".to_owned(),
+    });
     problem(StatusCode::NOT_FOUND, reason, &[])
 }
 

@@ -94,14 +94,15 @@ impl Answer {
             self.fields
         );
     }
-    fn problem(&self, status: u16, code: &str) {
+    fn problem(&self, status: u16, code: &str) -> Problem {
         assert_eq!(self.status, status);
         self.is("content-type", "application/problem+json");
         let problem: Problem = serde_json::from_slice(&self.body).unwrap();
         assert_eq!(
-            (problem.status, problem.kind),
-            (status, format!("urn:groundstate:reason:{code}"))
+            (problem.status, problem.kind.as_str()),
+            (status, format!("urn:groundstate:reason:{code}").as_str())
         );
+        problem
     }
 }
 
@@ -239,6 +240,11 @@ fn what_is_not_there_is_a_problem_and_no_path_gets_out() {
                 .curl(&format!("/v1/{kind}/{name}"), &[])
                 .problem(404, "image-missing");
         }
+        // What is no digest is told with what one looks like, and not sent to import something.
+        let said = server.curl(&format!("/v1/{kind}/00"), &[]);
+        let said = said.problem(404, "image-missing");
+        assert!(said.title.starts_with("digest: "), "{said:?}");
+        assert!(said.reason.next_step.contains("for example"), "{said:?}");
         assert_eq!(
             server
                 .curl(&format!("/v1/{kind}/../../names/debian-host/1"), &[])

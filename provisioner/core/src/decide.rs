@@ -280,8 +280,15 @@ pub enum Reply {
 
 impl Node {
     /// Decides on one input. Looks only; the wishes say what changes.
-    #[allow(clippy::too_many_lines, reason = "one arm for each kind of input")]
     pub fn decide(&self, now: Millis, input: Input, out: &mut Vec<Wish>) {
+        let before = out.len();
+        self.decided(now, input, out);
+        let own = out.get_mut(before..).unwrap_or_default();
+        crate::named::replies(own, self.id());
+    }
+
+    #[allow(clippy::too_many_lines, reason = "one arm for each kind of input")]
+    fn decided(&self, now: Millis, input: Input, out: &mut Vec<Wish>) {
         match input {
             Input::Added if self.version > 0 => {} // It is in the journal.
             Input::Added => out.push(Wish::Append(Happened::NodeAdded)),

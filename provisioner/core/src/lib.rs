@@ -37,6 +37,7 @@ mod index;
 mod kept;
 pub mod life;
 pub mod needs;
+pub mod named;
 mod node;
 mod note;
 mod parts_check;

@@ -1,24 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What people and programs see of a node: a function of its state.
 
+use crate::named;
 use crate::node::Node;
-use alloc::format;
 use alloc::vec::Vec;
+use groundstate_api::Reason;
 use groundstate_api::plan::Step;
 use groundstate_api::run::StepState;
 use groundstate_api::view::{NodeReport, NodeView, Phase};
-use groundstate_api::{NodeId, Reason};
-
-/// What stands for a node's name in the commands of a next step.
-const SOME_NODE: &str = " NODE";
-
-/// The reason with the node's own name in the commands that it advises: they can be typed as they stand.
-fn named(mut reason: Reason, node: &NodeId) -> Reason {
-    if reason.next_step.contains(SOME_NODE) {
-        reason.next_step = reason.next_step.replace(SOME_NODE, &format!(" {node}"));
-    }
-    reason
-}
 
 impl Node {
     /// The node in a list.
@@ -49,14 +38,15 @@ impl Node {
     /// in the commands.
     #[must_use]
     pub fn reason_shown(&self) -> Option<Reason> {
-        self.reason_now().map(|reason| named(reason, self.id()))
+        self.reason_now()
+            .map(|reason| named::reason(reason, self.id()))
     }
 
     /// The node in full.
     #[must_use]
     pub fn report(&self) -> NodeReport {
         let run = self.run.as_ref();
-        NodeReport {
+        let mut report = NodeReport {
             view: self.view(),
             firmware: self.firmware,
             hand_over: run.map(|run| run.hand_over),
@@ -80,7 +70,9 @@ impl Node {
             troubles: self.trouble_views(),
             actions: self.action_views(),
             measures: self.live.measure.as_deref().cloned().into_iter().collect(),
-        }
+        };
+        named::report(&mut report);
+        report
     }
 
     /// A step that waits says why; that is then the node's reason.

@@ -10,6 +10,7 @@ use super::paging::{PageQuery, next_page};
 use super::problem::Refusal;
 use super::routes::{Routes, routes};
 use super::scope::Scope;
+use super::wrong;
 use crate::provisioner::Provisioner;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -83,7 +84,7 @@ async fn list(
     uri: Uri,
     query: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let Query(query) = query.map_err(|error| Refusal::field("query", error.body_text()))?;
+    let Query(query) = query.map_err(|error| wrong::query(&error))?;
     let node = match query.node {
         Some(name) => {
             scope.check_name(&name)?;

@@ -12,6 +12,7 @@ use super::operator::{known, unknown};
 use super::problem::Refusal;
 use super::routes::{Routes, routes};
 use super::text;
+use super::wrong;
 use crate::pki::ProvenKey;
 use crate::provisioner::Provisioner;
 use axum::body::Body;
@@ -177,8 +178,8 @@ async fn request(body: Body) -> Result<AdoptRequest, Refusal> {
     if let (Some(request), Some(place)) = (request, value.get_mut("csr_pem")) {
         *place = request;
     }
-    let request: AdoptRequest = serde_path_to_error::deserialize(value)
-        .map_err(|error| Refusal::field(&error.path().to_string(), error.inner().to_string()))?;
+    let request: AdoptRequest =
+        serde_path_to_error::deserialize(value).map_err(|error| wrong::body(&error))?;
     check_schema("schema", request.schema)?;
     if request.macs.len() > MACS_MAX {
         let what = format!("{MACS_MAX} MAC addresses are the most of one machine");

@@ -3,6 +3,7 @@
 
 use super::paging::{PAGE_MAX, PageQuery, link};
 use super::problem::Refusal;
+use super::wrong;
 use crate::journal::{Audited, Orders};
 use crate::provisioner::Provisioner;
 use axum::Json;
@@ -45,7 +46,7 @@ pub(crate) async fn audit(
     uri: Uri,
     query: Result<Query<AuditQuery>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let Query(query) = query.map_err(|error| Refusal::field("query", error.body_text()))?;
+    let Query(query) = query.map_err(|error| wrong::query(&error))?;
     let AuditQuery {
         after,
         by,

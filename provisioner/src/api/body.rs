@@ -3,6 +3,7 @@
 
 use super::problem::Refusal;
 use super::text;
+use super::wrong;
 use axum::body::{Body, BodyDataStream};
 use axum::http::StatusCode;
 use futures_util::StreamExt as _;
@@ -31,8 +32,7 @@ pub(crate) async fn said<T: DeserializeOwned>(body: Body, max: Bytes) -> Result<
     let bytes = read(body, max).await?;
     let mut value: serde_json::Value = parse(&bytes)?;
     text::clean(&mut value);
-    serde_path_to_error::deserialize(value)
-        .map_err(|error| Refusal::field(&error.path().to_string(), error.inner().to_string()))
+    serde_path_to_error::deserialize(value).map_err(|error| wrong::body(&error))
 }
 
 /// Reads the body as `T`, or as its default where it is empty.
@@ -120,13 +120,11 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
         .first()
         .is_some_and(|first| *first != b'{')
     {
-        return Err(Refusal::field(".", "the body should be a JSON object"));
+        return Err(wrong::no_object());
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader)
-        .map_err(|error| Refusal::field(&error.path().to_string(), error.inner().to_string()))?;
-    reader
-        .end()
-        .map_err(|error| Refusal::field(".", error.to_string()))?;
+    let value =
+        serde_path_to_error::deserialize(&mut reader).map_err(|error| wrong::body(&error))?;
+    reader.end().map_err(|error| wrong::no_json(&error))?;
     Ok(value)
 }

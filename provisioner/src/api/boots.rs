@@ -4,6 +4,7 @@
 use super::paging::{PageQuery, next_page};
 use super::problem::Refusal;
 use super::scope::Scope;
+use super::wrong;
 use super::{body, conditional};
 use crate::provisioner::Provisioner;
 use axum::body::Body;
@@ -45,7 +46,7 @@ pub(crate) async fn boots(
     uri: Uri,
     query: Result<Query<BootsQuery>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let Query(query) = query.map_err(|error| Refusal::field("query", error.body_text()))?;
+    let Query(query) = query.map_err(|error| wrong::query(&error))?;
     let BootsQuery {
         mac,
         rack,
@@ -113,7 +114,7 @@ pub(crate) async fn answers(
     headers: HeaderMap,
     query: Result<Query<AnswersQuery>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let Query(query) = query.map_err(|error| Refusal::field("query", error.body_text()))?;
+    let Query(query) = query.map_err(|error| wrong::query(&error))?;
     let known = headers.get(header::IF_NONE_MATCH);
     let deadline = Instant::now() + Duration::from_millis(query.wait_ms).min(WAIT_MAX);
     let mut news = ours.follow();

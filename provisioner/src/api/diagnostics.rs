@@ -5,6 +5,7 @@
 use super::operator::known;
 use super::problem::Refusal;
 use super::routes::{Routes, routes};
+use super::wrong;
 use crate::provisioner::Provisioner;
 use axum::Extension;
 use axum::body::Body;
@@ -45,8 +46,7 @@ async fn keep(
     query: Result<Query<OfAction>, QueryRejection>,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
-    let Query(OfAction { action }) =
-        query.map_err(|error| Refusal::field("action", error.body_text()))?;
+    let Query(OfAction { action }) = query.map_err(|error| wrong::query(&error))?;
     let Peer::Host { node, plan, key } = &peer else {
         return Err(Refusal::not_allowed(
             "a host sends its own diagnostics",

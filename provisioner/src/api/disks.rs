@@ -5,6 +5,7 @@ use super::body::{self, SMALL};
 use super::only_if::Ours;
 use super::operator::{known, order_run};
 use super::problem::Refusal;
+use super::wrong;
 use crate::provisioner::Provisioner;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -14,7 +15,7 @@ use axum::{Extension, Json};
 use groundstate_api::plan::{OrderTerms, PlanPreview};
 use groundstate_api::view::{NodeView, RebuildOrder};
 use groundstate_api::{Reason, ReasonCode};
-use prov_core::Peer;
+use prov_core::{Peer, named};
 use serde::Deserialize;
 
 /// The most disks that one order confirms: no machine has more.
@@ -38,7 +39,7 @@ pub(crate) async fn plan_preview(
     Path(name): Path<String>,
     query: Result<Query<PreviewQuery>, QueryRejection>,
 ) -> Result<Json<PlanPreview>, Refusal> {
-    let Query(query) = query.map_err(|error| Refusal::field("query", error.body_text()))?;
+    let Query(query) = query.map_err(|error| wrong::query(&error))?;
     let node = known(&ours, &name)?;
     let confirm = query.confirm.unwrap_or_default();
     let confirm = confirm.split(',').filter(|serial| !serial.is_empty());
@@ -56,16 +57,21 @@ pub(crate) async fn plan_preview(
         tokio::task::spawn_blocking(look).await?
     };
     match made {
-        (Some(Ok(preview)), refused) => Ok(Json(PlanPreview { refused, ..preview })),
+        (Some(Ok(preview)), refused) => {
+            let refused = refused.map(|reason| named::reason(reason, &node));
+            Ok(Json(PlanPreview { refused, ..preview }))
+        }
         // There is nothing to be shown, and the order would be refused for this.
         (Some(Err(_)) | None, Some(reason)) | (Some(Err(reason)), None) => {
-            Err(Refusal::conflict(reason))
+            Err(Refusal::conflict(named::reason(reason, &node)))
         }
         (None, None) => {
             let reason = Reason::new(
                 ReasonCode::NothingOrdered,
                 format!("{node} has not reported its hardware yet"),
-                "order a run: the maintenance OS reports before anything is written; or preview from a file: groundstate plan preview NODE --site FILE --inventory FILE",
+                format!(
+                    "order a run: the maintenance OS reports before anything is written; or preview from a file: groundstate plan preview {node} --site FILE --inventory FILE"
+                ),
             );
             Err(Refusal::new(StatusCode::NOT_FOUND, reason))
         }

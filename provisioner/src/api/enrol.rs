@@ -122,7 +122,7 @@ fn boot_local(node: NodeId, plan: &Plan) -> EnrolReply {
         reason: Reason::new(
             ReasonCode::Internal,
             what,
-            "order again: groundstate node reprovision NODE",
+            format!("order again: groundstate node reprovision {node}"),
         ),
         retry_ms: Millis::secs(30).0,
     };

@@ -7,6 +7,7 @@ use super::paging::{PageQuery, link};
 use super::problem::Refusal;
 use super::scope::{Scope, SiteScopes};
 use super::sse;
+use super::wrong;
 use crate::provisioner::Provisioner;
 use crate::serve::Bell;
 use axum::extract::rejection::QueryRejection;
@@ -60,7 +61,7 @@ pub(crate) async fn events(
     uri: Uri,
     query: Result<Query<EventsQuery>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let Query(query) = query.map_err(|error| Refusal::field("query", error.body_text()))?;
+    let Query(query) = query.map_err(|error| wrong::query(&error))?;
     let limit = PageQuery {
         limit: query.limit,
         cursor: None,

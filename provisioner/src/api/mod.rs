@@ -39,6 +39,7 @@ mod site;
 mod sse;
 mod text;
 mod ticket;
+mod wrong;
 
 pub use problem::Refusal;
 

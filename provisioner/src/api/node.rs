@@ -15,7 +15,7 @@ use groundstate_api::run::{
     HostCredential, HostCredentialRequest, Instruction, InventoryReport, LogChunk, Progress,
 };
 use groundstate_api::{Part, Reason, ReasonCode, RunId};
-use prov_core::{Input, Peer, Reply};
+use prov_core::{Input, Peer, Reply, named};
 
 /// The node, run and key of the caller's certificate; the site must still have the node.
 pub(crate) fn me(ours: &Provisioner, peer: &Peer) -> Result<Speaker, Refusal> {
@@ -56,8 +56,17 @@ async fn instruct(
 }
 
 fn instruction_of(ours: &Provisioner, me: &Speaker) -> Result<Instruction, Refusal> {
-    ours.with_node(&me.node, |state| state.instruction(&me.run))
-        .ok_or_else(|| Refusal::internal(format!("node {} has vanished", me.node)))
+    let found = ours.with_node(&me.node, |state| state.instruction(&me.run));
+    let gone = || Refusal::internal(format!("node {} has vanished", me.node));
+    Ok(match found.ok_or_else(gone)? {
+        Instruction::Wait { reason } => Instruction::Wait {
+            reason: named::reason(reason, &me.node),
+        },
+        Instruction::Hold { reason } => Instruction::Hold {
+            reason: named::reason(reason, &me.node),
+        },
+        other => other,
+    })
 }
 
 pub(crate) async fn instruction(

@@ -5,6 +5,7 @@ use super::conditional::{self, Moving};
 use super::paging::{PageQuery, next_page};
 use super::problem::Refusal;
 use super::scope::Scope;
+use super::wrong;
 use crate::provisioner::Provisioner;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -31,7 +32,7 @@ pub(crate) async fn nodes(
     uri: Uri,
     query: Result<Query<NodesQuery>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let Query(query) = query.map_err(|error| Refusal::field("query", error.body_text()))?;
+    let Query(query) = query.map_err(|error| wrong::query(&error))?;
     let NodesQuery {
         phase,
         rack,

@@ -6,6 +6,7 @@ use super::conditional::{self, Moving};
 use super::disks;
 use super::only_if::Ours;
 use super::problem::Refusal;
+use super::wrong;
 use crate::provisioner::Provisioner;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -132,7 +133,7 @@ pub(crate) async fn log(
     Path(name): Path<String>,
     query: Result<Query<LogQuery>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let Query(query) = query.map_err(|error| Refusal::field("query", error.body_text()))?;
+    let Query(query) = query.map_err(|error| wrong::query(&error))?;
     let node = known(&ours, &name)?;
     let run = match query.run {
         Some(text) => Some(

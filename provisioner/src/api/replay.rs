@@ -3,6 +3,7 @@
 
 use super::operator::{self, known};
 use super::problem::Refusal;
+use super::wrong;
 use crate::journal::JournalError;
 use crate::provisioner::Provisioner;
 use axum::Json;
@@ -28,8 +29,7 @@ pub(crate) async fn node(
     Path(name): Path<String>,
     query: Result<Query<AsOf>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let Query(AsOf { at_event }) =
-        query.map_err(|error| Refusal::field("at_event", error.body_text()))?;
+    let Query(AsOf { at_event }) = query.map_err(|error| wrong::query(&error))?;
     let Some(number) = at_event else {
         return operator::node(State(ours), Path(name)).await;
     };

@@ -4,6 +4,7 @@
 use super::problem::Refusal;
 use super::routes::{Routes, routes};
 use super::scope::Scope;
+use super::wrong;
 use super::{body, conditional};
 use crate::provisioner::Provisioner;
 use crate::site::{Kinds, read};
@@ -63,7 +64,7 @@ async fn put(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let Query(query) = query.map_err(|error| Refusal::field("query", error.body_text()))?;
+    let Query(query) = query.map_err(|error| wrong::query(&error))?;
     let expected = headers.get(header::IF_MATCH).cloned();
     if expected.is_none() && !query.dry_run {
         return Err(no_condition());

@@ -4,7 +4,7 @@
 //! A fault of one node does not hide those of another. What is missing or wrong is told once; in its place something stands
 //! that is right, so that the rest can be looked at. A site with a fault is never given out.
 
-mod words;
+pub(crate) mod words;
 
 use super::lax::Lax;
 use groundstate_api::site::{Node, Site};

@@ -25,7 +25,19 @@ fn what_is_no_route_is_a_problem_too() {
         .operator()
         .get("/v1/nodes/node-1/log?run=a&run=b")
         .problem(400);
-    assert!(format!("{:?}", problem.reason.part).contains("query"));
+    assert_eq!(problem.title, "run: it stands there twice");
+    for (ask, says) in [
+        ("nodes?limit=many", "limit: should be a whole number"),
+        ("nodes?limt=1", "limt: there is no such field (is limit meant?)"),
+        ("nodes?phase=hold", "phase: \"hold\" is not known; there are: enrolled"),
+        ("events?wait_ms=-1", "wait_ms: should be a whole number"),
+    ] {
+        let problem = world.operator().get(&format!("/v1/{ask}")).problem(400);
+        assert!(problem.title.starts_with(says), "{ask}: {}", problem.title);
+        let name = ask.split_once('?').unwrap().1.split_once('=').unwrap().0;
+        let part = serde_json::to_value(&problem.reason.part).unwrap();
+        assert_eq!(part["path"], name, "{ask}");
+    }
     // A name that is no text: what reads requests for the handlers refuses it, in our words.
     world.operator().get("/v1/nodes/%ff").problem(400);
 }

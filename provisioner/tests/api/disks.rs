@@ -70,7 +70,7 @@ fn a_preview_orders_nothing_and_is_the_plan_of_the_next_order() {
     assert!(
         reason
             .next_step
-            .contains("groundstate plan preview NODE --site"),
+            .contains("groundstate plan preview node-1 --site"),
         "{reason}"
     );
     {

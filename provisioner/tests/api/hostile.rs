@@ -109,6 +109,17 @@ fn judge(what: &str, answer: &Answer) {
         let said = serde_json::to_value(&problem).unwrap();
         is_inert(what, &said);
         assert!(!problem.reason.next_step.is_empty(), "{what}");
+        // The API's words, and none of what reads its requests.
+        for words in [
+            "missing field `",
+            "unknown field `",
+            "unknown variant",
+            "invalid type",
+            "deserialize",
+            " at line ",
+        ] {
+            assert!(!problem.title.contains(words), "{what}: {}", problem.title);
+        }
     }
 }
 

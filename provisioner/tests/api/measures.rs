@@ -241,7 +241,7 @@ fn the_brake_is_set_and_let_go_by_hand_and_says_by_whom() {
         .read();
     assert!(!off.on && off.reason.is_none(), "{off:?}");
     for (body, field) in [
-        (json!({}), "."),
+        (json!({}), "on"),
         (json!({"on": "yes"}), "on"),
         (json!({"on": true, "why": "a\u{1b}[2Jb"}), "why"),
         (json!({"on": true, "because": "x"}), "because"),

@@ -5,7 +5,7 @@
 const SLIPS_MAX: usize = 2;
 
 /// The sentence for a person; the reader's own where it is one already.
-pub(super) fn plain(message: &str) -> String {
+pub(crate) fn plain(message: &str) -> String {
     if let Some(rest) = strip(message, &["invalid type: ", "invalid value: "])
         && let Some((found, wanted)) = rest.rsplit_once(", expected ")
     {
@@ -30,7 +30,7 @@ pub(super) fn plain(message: &str) -> String {
 }
 
 /// That there is no such key, with those that there are, and the one that was meant where it is near.
-pub(super) fn no_such_key(name: &str, known: &str) -> String {
+pub(crate) fn no_such_key(name: &str, known: &str) -> String {
     let meant = known
         .split(", ")
         .map(|key| (slips(name, key), key))
