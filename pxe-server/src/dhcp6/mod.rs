@@ -12,6 +12,7 @@ pub(crate) use interface::{addresses, mac, server_id};
 pub(crate) use leases::LeaseLog6;
 pub use leases::{Dhcp6LeaseError, kept_leases6};
 pub(crate) use socket::Dhcp6Socket;
+use socket::Datagram;
 
 use crate::ServeError;
 use crate::front::Front;
@@ -67,9 +68,9 @@ pub(crate) async fn serve(
             };
         }
         let (mut keep, mut later) = (Vec::new(), Vec::new());
-        for (bytes, from) in socket.received(BATCH_MAX) {
+        for datagram in socket.received(BATCH_MAX) {
             let kept = keep.len();
-            let answers = decide(&*front, &dhcp6, &bytes, from, &mut keep);
+            let answers = decide(&*front, &dhcp6, &datagram, &mut keep);
             if keep.len() > kept {
                 later.extend(answers);
             } else {
@@ -86,13 +87,14 @@ pub(crate) async fn serve(
 fn decide(
     front: &dyn Front,
     dhcp6: &Dhcp6,
-    bytes: &[u8],
-    from: SocketAddrV6,
+    datagram: &Datagram,
     keep: &mut Vec<Lease6>,
 ) -> Vec<Answer> {
+    let Datagram { bytes, from, to } = datagram;
+    let from = *from;
     front.count(Metric::Dhcp6Received, 1);
     let request = match Request6::parse(bytes, *from.ip()) {
-        Ok(request) => Box::new(request),
+        Ok(request) => Box::new(request.sent_to(*to)),
         Err(why) => {
             front.count(Metric::Dhcp6Malformed, 1);
             tracing::trace!(%from, %why, bytes = bytes.len(), "DHCPv6: no request");

@@ -3,9 +3,13 @@
 
 use crate::ServeError;
 use crate::port_holder::{Protocol as Over, advice};
+use nix::libc;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn6, recvmsg, setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::os::fd::AsRawFd;
+use tokio::io::Interest;
 
 const PORT: u16 = 547;
 /// All DHCP relay agents and servers: whom clients ask (RFC 8415 section 7.1).
@@ -16,6 +20,15 @@ const SERVERS: Ipv6Addr = Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 1, 3);
 const DATAGRAM_MAX: usize = 1_500;
 /// Bytes that the kernel keeps of datagrams not read yet: about 1,000 requests while leases are being written.
 const RECEIVE_BUFFER: usize = 2 << 20;
+
+/// A datagram on the port.
+#[derive(Clone, Debug)]
+pub(crate) struct Datagram {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) from: SocketAddrV6,
+    /// A group, or one address of ours.
+    pub(crate) to: Ipv6Addr,
+}
 
 /// The socket.
 #[derive(Debug)]
@@ -41,6 +54,7 @@ impl Dhcp6Socket {
                 for group in [ALL, SERVERS] {
                     socket.join_multicast_v6(&group, index)?;
                 }
+                setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
                 socket.set_nonblocking(true)?;
                 tokio::net::UdpSocket::from_std(socket)
             })
@@ -58,15 +72,13 @@ impl Dhcp6Socket {
     }
 
     /// What can be read without waiting, at most so many.
-    pub(crate) fn received(&self, most: usize) -> Vec<(Vec<u8>, SocketAddrV6)> {
+    pub(crate) fn received(&self, most: usize) -> Vec<Datagram> {
         let mut buffer = [0; DATAGRAM_MAX];
         let mut all = Vec::new();
         while all.len() < most {
-            match self.socket.try_recv_from(&mut buffer) {
-                Ok((length, SocketAddr::V6(from))) => {
-                    all.push((buffer.get(..length).unwrap_or_default().to_vec(), from));
-                }
-                Ok((_, SocketAddr::V4(_))) => {}
+            let read = || receive(&self.socket, &mut buffer);
+            match self.socket.try_io(Interest::READABLE, read) {
+                Ok(datagram) => all.extend(datagram),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // An error that an earlier answer met (port unreachable); it says nothing about the next datagram.
                 Err(error) => tracing::debug!(%error, "DHCPv6: receive"),
@@ -81,6 +93,26 @@ impl Dhcp6Socket {
             .await
             .map(drop)
     }
+}
+
+/// The next datagram; nothing where it is none of IPv6, or does not say where it was sent to.
+fn receive(socket: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<Option<Datagram>> {
+    let mut slices = [IoSliceMut::new(buffer)];
+    let mut control = nix::cmsg_space!(libc::in6_pktinfo);
+    let message = recvmsg::<SockaddrIn6>(
+        socket.as_raw_fd(),
+        &mut slices,
+        Some(&mut control),
+        MsgFlags::empty(),
+    )?;
+    let from = message.address.map(SocketAddrV6::from);
+    let to = message.cmsgs()?.find_map(|control| match control {
+        ControlMessageOwned::Ipv6PacketInfo(info) => Some(Ipv6Addr::from(info.ipi6_addr.s6_addr)),
+        _ => None,
+    });
+    let length = message.bytes;
+    let bytes = buffer.get(..length).unwrap_or_default().to_vec();
+    Ok(from.zip(to).map(|(from, to)| Datagram { bytes, from, to }))
 }
 
 fn bind(address: SocketAddrV6, interface: &str) -> io::Result<UdpSocket> {

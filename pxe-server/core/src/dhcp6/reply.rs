@@ -71,6 +71,20 @@ impl<'a> Reply<'a> {
         server: &Duid,
         request: &'a Request6,
     ) -> Self {
+        let mut reply = Self::bare(kind, config, server, request);
+        if let (Kind::Advertise, Some(preference)) = (kind, config.preference) {
+            reply.message.plain(code::PREFERENCE, &[preference]);
+        }
+        reply
+    }
+
+    /// The same and no other option.
+    pub(super) fn bare(
+        kind: Kind,
+        config: &'a Dhcp6Config,
+        server: &Duid,
+        request: &'a Request6,
+    ) -> Self {
         let mut message = Writer::default();
         message.bytes(&[match kind {
             Kind::Advertise => 2,
@@ -81,9 +95,6 @@ impl<'a> Reply<'a> {
             message.plain(code::CLIENT_ID, duid.bytes());
         }
         message.plain(code::SERVER_ID, server.bytes());
-        if let (Kind::Advertise, Some(preference)) = (kind, config.preference) {
-            message.plain(code::PREFERENCE, &[preference]);
-        }
         Self {
             config,
             request,

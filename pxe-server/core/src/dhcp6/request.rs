@@ -153,6 +153,9 @@ pub struct Request6 {
     pub ias: Vec<Ia>,
     /// Whether it would take its address with the first exchange.
     pub rapid_commit: bool,
+    /// Whether the client itself sent it to one address of ours. It may not: no reply of ours has the option Server Unicast
+    /// (RFC 8415 section 18.4).
+    pub unicast: bool,
     pub(super) transaction: [u8; 3],
     pub(super) server: Option<Vec<u8>>,
     pub(super) wanted: Vec<u16>,
@@ -207,6 +210,7 @@ impl Request6 {
             duid: body.duid,
             ias: body.ias,
             rapid_commit: body.rapid_commit,
+            unicast: false,
             transaction: [a, b, c],
             server: body.server,
             wanted: body.wanted,
@@ -214,10 +218,20 @@ impl Request6 {
         })
     }
 
+    /// The same message, that was sent to this address. What a relay agent passes on may come to any.
+    #[must_use]
+    pub fn sent_to(mut self, address: Ipv6Addr) -> Self {
+        self.unicast = !address.is_multicast() && !self.is_relayed();
+        self
+    }
+
     /// The boot policy's question for this client, where its MAC address is known. Who gives an address back asks nothing:
-    /// EDK2 does not even say what it is there.
+    /// EDK2 does not even say what it is there. Who may not ask in this way is told that alone.
     #[must_use]
     pub fn question(&self) -> Option<BootQuestion> {
+        if self.unicast {
+            return None;
+        }
         match self.message {
             Message6::Release | Message6::Decline => return None,
             Message6::Solicit

@@ -184,6 +184,9 @@ impl Server6 {
         {
             return Err(Dropped6::OtherServer);
         }
+        if request.unicast {
+            return self.use_multicast(request, out);
+        }
         let subnet = self.subnet(request)?;
         if request.message == Message6::Solicit {
             step(
@@ -237,6 +240,27 @@ impl Server6 {
             }
             Message6::Release | Message6::Decline => Ok(()),
         }
+    }
+
+    /// What came to one address of ours is discarded, and its client told where to ask: we send nobody the option Server Unicast
+    /// (section 18.4).
+    fn use_multicast(&self, request: &Request6, out: &mut Vec<Action6>) -> Result<(), Dropped6> {
+        let kind = match request.message {
+            Message6::Solicit => Kind::Advertise,
+            Message6::Request
+            | Message6::Confirm
+            | Message6::Renew
+            | Message6::Rebind
+            | Message6::Release
+            | Message6::Decline
+            | Message6::InformationRequest => Kind::Reply,
+        };
+        let mut reply = Reply::bare(kind, &self.config, &self.duid, request);
+        reply.status(Status::UseMulticast);
+        send(reply, out)?;
+        let (via, why) = (Via::Dhcp6, Status::UseMulticast.text().to_owned());
+        step(request, out, BootStep::Denied { via, why });
+        Ok(())
     }
 
     fn subnet(&self, request: &Request6) -> Result<Subnet6, Dropped6> {

@@ -40,6 +40,7 @@ pub(super) enum Status {
     NoAddresses,
     NoBinding,
     NotOnLink,
+    UseMulticast,
     NoPrefix,
 }
 
@@ -50,6 +51,7 @@ impl Status {
             Self::NoAddresses => 2,
             Self::NoBinding => 3,
             Self::NotOnLink => 4,
+            Self::UseMulticast => 5,
             Self::NoPrefix => 6,
         }
     }
@@ -61,6 +63,7 @@ impl Status {
             Self::NoAddresses => "no address is free",
             Self::NoBinding => "this is not leased to this client",
             Self::NotOnLink => "this address does not belong to this link",
+            Self::UseMulticast => "ask the group ff02::1:2, not this address",
             Self::NoPrefix => "prefixes are not given here",
         }
     }

@@ -35,6 +35,9 @@ fn request_in_each_of_its_meanings() {
         },
     ];
     let stranger = MacAddr([2, 0, 0, 0, 0, 10]);
+    let lost = MacAddr([2, 0, 0, 0, 0, 11]);
+    let is_used = |last: &u8| [own[3], others[3], free[3]].contains(&(150 + last));
+    let unused = (0..4).find(|last| !is_used(last)).unwrap();
     let ack = MessageType::Ack;
     let nak = MessageType::Nak;
     let broadcast = Destination::Broadcast;
@@ -80,6 +83,23 @@ fn request_in_each_of_its_meanings() {
         (
             "init-reboot, another free one",
             reboot(MAC, free),
+            Some((nak, broadcast)),
+        ),
+        // Not known here: we are the only server on the network, so that is ours to say (RFC 2131, 4.3.2).
+        (
+            "init-reboot, not known here, a free one",
+            reboot(lost, [10, 77, 0, 150 + unused]),
+            Some((
+                ack,
+                Destination::Hardware {
+                    mac: lost,
+                    address: [10, 77, 0, 150 + unused].into(),
+                },
+            )),
+        ),
+        (
+            "init-reboot, not known here, wrong net",
+            reboot(stranger, [192, 168, 1, 7]),
             Some((nak, broadcast)),
         ),
         (

@@ -2,11 +2,12 @@
 //! Each message of RFC 8415 section 18.3 and its answer.
 
 use crate::packet::{
-    CONFIRM, DECLINE, Desk, INFORMATION, Packet, REBIND, RELEASE, RENEW, REQUEST, SOLICIT, config,
-    ip,
+    CONFIRM, DECLINE, Desk, INFORMATION, LINK_LOCAL, Packet, REBIND, RELEASE, RENEW, REQUEST,
+    SOLICIT, config, ip, show,
 };
 use expect_test::expect;
 use groundstate_api::Millis;
+use groundstate_api::boot::BootAnswer;
 use pxe_core::dhcp6::Dhcp6Config;
 
 #[test]
@@ -210,4 +211,55 @@ fn another_servers_client_is_left_alone() {
         desk.says(&packet),
         "dropped: the client chose another server\n"
     );
+}
+
+/// RFC 8415 section 18.4: we send nobody the option Server Unicast, so nobody may ask one address of ours.
+#[test]
+fn who_asks_one_address_of_ours_is_told_to_ask_the_group_and_nothing_else_happens() {
+    let mut desk = Desk::new();
+    let address = desk.lease(1).unwrap();
+    let answer = BootAnswer::MaintenanceOs;
+    let held = |desk: &Desk| desk.server.leases().cloned().collect::<Vec<_>>();
+    let before = held(&desk);
+    for (message, named) in [
+        (REQUEST, true),
+        (RENEW, true),
+        (RELEASE, true),
+        (DECLINE, true),
+        (REBIND, false),
+        (CONFIRM, false),
+        (SOLICIT, false),
+        (INFORMATION, false),
+    ] {
+        let packet = Packet::new(message, 1);
+        let packet = if named { packet.naming_us() } else { packet };
+        let packet = if message == INFORMATION {
+            packet
+        } else {
+            packet.ia(&[address])
+        };
+        for to in [ip("fd77::1"), ip("fe80::1")] {
+            let told = show(&desk.ask_at(to, &packet, &answer));
+            let kind = if message == SOLICIT {
+                "advertise"
+            } else {
+                "reply"
+            };
+            let expected = format!(
+                "send to Client\n  {kind}\n  1 00030001525400123401\n  2 0001000130000000525400000001\n  status 5 ask the group ff02::1:2, not this address\n"
+            );
+            assert_eq!(told, expected, "message {message} to {to}");
+        }
+        assert_eq!(held(&desk), before, "message {message}");
+        // A relay agent passes on by unicast.
+        let relayed = packet.relayed(0, ip("fd77::1"), LINK_LOCAL);
+        if message == CONFIRM {
+            let told = show(&desk.ask_at(ip("fd77::1"), &relayed, &answer));
+            assert!(told.contains("status 0 done"), "{told}");
+        }
+    }
+    // Another server's is left to that one.
+    let other = Packet::new(RENEW, 1).option(2, b"another").ia(&[address]);
+    let told = show(&desk.ask_at(ip("fd77::1"), &other, &answer));
+    assert_eq!(told, "dropped: the client chose another server\n");
 }

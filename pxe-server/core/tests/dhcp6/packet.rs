@@ -110,7 +110,17 @@ impl Desk {
         }
     }
     pub(crate) fn ask(&mut self, packet: &Packet, answer: &BootAnswer) -> Vec<Action6> {
-        let request = Box::new(Request6::parse(&packet.0, LINK_LOCAL).unwrap());
+        self.ask_at(ip("ff02::1:2"), packet, answer)
+    }
+    /// As [`Self::ask`] to this address.
+    pub(crate) fn ask_at(
+        &mut self,
+        to: Ipv6Addr,
+        packet: &Packet,
+        answer: &BootAnswer,
+    ) -> Vec<Action6> {
+        let request = Request6::parse(&packet.0, LINK_LOCAL).unwrap();
+        let request = Box::new(request.sent_to(to));
         let answer = request.question().map(|_| answer.clone());
         let mut out = Vec::new();
         let event = Event6::Asked { request, answer };
