@@ -68,6 +68,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Setup => {
             setup::ensure()?;
             setup::python::peers(&layout);
+            setup::unpacked::peers(&layout)?;
         }
         Task::Build => {
             setup::ensure()?;

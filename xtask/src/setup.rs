@@ -2,12 +2,13 @@
 //! Makes a Debian machine ready: finds out what is missing and installs it where it may, or names it in one line.
 //!
 //! Installs Debian packages only, from the sources that the machine already has. It changes nothing else on the
-//! machine, and it does nothing at all where nothing is missing.
+//! machine, and it does nothing at all where nothing is missing. Peers of the tests that are servers are unpacked, not installed.
 
 pub(crate) mod apt;
 mod needs;
 pub(crate) mod python;
 mod sources;
+pub(crate) mod unpacked;
 
 use crate::command::{self, have};
 use crate::progress::{note, step};

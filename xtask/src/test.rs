@@ -134,6 +134,7 @@ pub(crate) fn run(
 ) -> Result<ExitCode> {
     setup::ensure()?;
     setup::python::peers(layout);
+    setup::unpacked::peers(layout)?;
     let chosen: Vec<Scenario> = boots
         .iter()
         .filter(|(name, _)| options.wants(&format!("boot: {name}")))

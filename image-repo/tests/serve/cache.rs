@@ -10,17 +10,30 @@ use std::time::Duration;
 
 const CHUNKS: &str = "groundstate_image_requests_total{kind=\"chunk\"}";
 
-/// Where it is installed, or where the benchmarks have unpacked it.
+/// Where `cargo xtask setup` and the benches unpack it, with the libraries that the machine lacks.
+const UNPACKED: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../target/groundstate/peers/root/nginx-light"
+);
+
+/// Where it is installed, or where it was unpacked. None where it is missing; in CI it must not be.
 fn nginx() -> Option<PathBuf> {
-    let unpacked = "../target/groundstate/peers/root/nginx-light/usr/sbin/nginx";
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
+    let found = std::env::split_paths(&path)
         .map(|folder| folder.join("nginx"))
         .chain([
             "/usr/sbin/nginx".into(),
-            Path::new(env!("CARGO_MANIFEST_DIR")).join(unpacked),
+            Path::new(UNPACKED).join("usr/sbin/nginx"),
         ])
-        .find(|path| path.is_file())
+        .find(|path| path.is_file());
+    assert!(
+        found.is_some() || std::env::var_os("CI").is_none(),
+        "no nginx, which `cargo xtask setup` unpacks"
+    );
+    if found.is_none() {
+        eprintln!("skipped: no nginx here; `cargo xtask setup` unpacks one");
+    }
+    found
 }
 
 struct Cache {
@@ -50,6 +63,12 @@ impl Cache {
         let child = Command::new(program)
             .args(["-p", at, "-e", &format!("{at}/error.log"), "-c"])
             .arg(&path)
+            .env(
+                "LD_LIBRARY_PATH",
+                ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"]
+                    .map(|folder| format!("{UNPACKED}/{folder}"))
+                    .join(":"),
+            )
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
@@ -81,7 +100,6 @@ impl Drop for Cache {
 #[test]
 fn a_cache_in_front_answers_for_the_server() {
     let Some(program) = nginx() else {
-        eprintln!("skipped: no nginx here; `cargo xtask bench image` unpacks one");
         return;
     };
     let bench = Bench::new();
@@ -127,7 +145,6 @@ fn a_cache_in_front_answers_for_the_server() {
 #[test]
 fn a_cache_keeps_nothing_where_the_site_does_not_allow_it() {
     let Some(program) = nginx() else {
-        eprintln!("skipped: no nginx here; `cargo xtask bench image` unpacks one");
         return;
     };
     let bench = Bench::new();
