@@ -5,12 +5,12 @@ use super::error::TrustFault;
 use super::pin::Pin;
 use crate::repository::Repository;
 use groundstate_api::image::ImageRef;
-use groundstate_api::trust::{Catalogue, ImageChoice, SignedStatus, TrustRoot};
+use groundstate_api::trust::{Catalogue, ImageChoice, Signed, SignedStatus, TrustRoot};
 use groundstate_api::{Digest, Millis};
 use image_core::manifest::reference;
 use image_core::trust::{
     TrustError, Trusted, Verified, advance, catalogue_of, newest_root, parse, statement_of,
-    trusted, without_catalogue,
+    still_revoked, trusted, without_catalogue,
 };
 
 /// The newest trust root that this machine believes.
@@ -118,8 +118,26 @@ pub fn verify(
             let root = root(repository, pin, now)?;
             Err(without_catalogue(&root, image, statement.as_ref(), waits, now).into())
         }
-        Err(fault) => Err(fault),
+        Err(fault) => Err(revocation(repository, pin, image, statement.as_ref())?.unwrap_or(fault)),
     }
+}
+
+/// What takes the image back, where the catalogue that says so has expired or is not believed for another reason.
+fn revocation(
+    repository: &Repository,
+    pin: &Pin,
+    image: &ImageRef,
+    statement: Option<&Signed>,
+) -> Result<Option<TrustFault>, TrustFault> {
+    if !pin.is_there() {
+        return Ok(None);
+    }
+    let pinned = pin.root()?;
+    let files = repository.trust();
+    let roots = files.roots_after(pinned.version)?;
+    let catalogue = files.catalogue()?;
+    let revoked = still_revoked(&pinned, &roots, catalogue.as_ref(), image, statement);
+    Ok(revoked.map(TrustFault::from))
 }
 
 /// What is known of an image's signatures, for lists. It never fails: what cannot be read is a reason too.

@@ -165,6 +165,26 @@ fn a_revoked_image_is_not_deployed() {
 }
 
 #[test]
+fn what_was_revoked_stays_revoked_when_the_catalogue_has_expired() {
+    let world = World::new();
+    let image = world.image("1");
+    let asked = |image| {
+        let year = NOW.plus(Millis(365 * DAY.0));
+        let fault = image_repo::trust::verify(&world.repository, image, &world.pin, year);
+        fault.unwrap_err().reason("debian").code
+    };
+    assert_eq!(asked(&image), ReasonCode::ImageUntrusted);
+    let part = RevokedPart::Manifest(image.manifest);
+    world.publish(&next::revoked(world.next(NOW), part, "CVE".into()), &[5]);
+    assert_eq!(asked(&image), ReasonCode::ImageRevoked);
+    let other = world.image("2");
+    assert_eq!(asked(&other), ReasonCode::ImageUntrusted);
+    let part = RevokedPart::Key(KeyId(3));
+    world.publish(&next::revoked(world.next(NOW), part, "lost".into()), &[5]);
+    assert_eq!(asked(&other), ReasonCode::ImageRevoked);
+}
+
+#[test]
 fn what_has_expired_is_refused() {
     let world = World::new();
     let month = NOW.plus(Millis(30 * DAY.0));

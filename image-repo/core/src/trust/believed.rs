@@ -212,19 +212,26 @@ impl Trusted {
     }
 
     fn check_not_revoked(&self, title: &str, manifest: &Digest) -> Result<(), TrustError> {
-        let revoked = self
-            .catalogue
-            .revoked
-            .iter()
-            .find(|each| each.part == RevokedPart::Manifest(*manifest));
-        match revoked {
-            None => Ok(()),
-            Some(revoked) => Err(TrustError::RevokedImage {
-                image: title.to_string(),
-                since: revoked.since,
-                why: revoked.why.clone(),
-            }),
-        }
+        not_revoked(&self.catalogue.revoked, title, manifest)
+    }
+}
+
+/// Sees that the image with that manifest is not revoked.
+pub(super) fn not_revoked(
+    revoked: &[Revoked],
+    title: &str,
+    manifest: &Digest,
+) -> Result<(), TrustError> {
+    let revoked = revoked
+        .iter()
+        .find(|each| each.part == RevokedPart::Manifest(*manifest));
+    match revoked {
+        None => Ok(()),
+        Some(revoked) => Err(TrustError::RevokedImage {
+            image: title.to_string(),
+            since: revoked.since,
+            why: revoked.why.clone(),
+        }),
     }
 }
 

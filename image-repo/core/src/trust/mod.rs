@@ -15,6 +15,7 @@ pub mod minisign;
 mod moment;
 pub mod next;
 mod refusal;
+mod revocation;
 mod root;
 pub mod version;
 
@@ -25,4 +26,5 @@ pub use count::{Ignored, IgnoredWhy, signers};
 pub use document::{Document, canonical, parse};
 pub use moment::moment;
 pub use refusal::TrustError;
+pub use revocation::still_revoked;
 pub use root::{advance, check_root, may_install};
