@@ -5,6 +5,7 @@ use groundstate_api::image::ImageRef;
 use groundstate_api::trust::ImageChoice;
 use groundstate_api::{Millis, Reason, ReasonCode};
 use mos_core::customise::Volume;
+use mos_core::guid::Guid;
 
 /// An image repository, as far as plans need it. Calls may block: they are made outside the async threads.
 pub trait Images: Send + Sync {
@@ -47,5 +48,14 @@ pub trait Images: Send + Sync {
             ),
             "leave files, NoCloud and credentials out for this node, or name an image of a root file system",
         ))
+    }
+    /// The GUIDs of the image's own partition table, of the disk and of its partitions, which a disk of a fleet does not get.
+    /// None where it has no such table, or nobody looks into it.
+    ///
+    /// # Errors
+    /// The image cannot be read.
+    fn table_guids(&self, image: &ImageRef) -> Result<Vec<Guid>, Reason> {
+        let _ = image;
+        Ok(Vec::new())
     }
 }

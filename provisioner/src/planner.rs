@@ -2,6 +2,7 @@
 //! Has the plan made: image verified first, then the planner of `mos-core`, which the node trusts too.
 
 use crate::images::Images;
+use crate::planner_files::Files;
 use crate::provisioner::{Provisioner, blocking};
 use groundstate_api::customise::PlannedFile;
 use groundstate_api::image::ImageRef;
@@ -99,6 +100,7 @@ impl Provisioner {
             kept.map_err(|error| reasons::planner_failed(&error.to_string()))?;
         }
         self.are_there(&plan.files)?;
+        self.name_no_old_guids(&plan.image, &plan.files, &[])?;
         Ok(plan)
     }
 
@@ -181,7 +183,11 @@ impl Provisioner {
                     .and_then(|host| Some(host.plan.as_ref()?.get())),
             })
         });
-        Some(job??.preview(self.images().as_ref()))
+        let looked = job??.preview(self.images().as_ref());
+        Some(looked.and_then(|(preview, image, files)| {
+            self.name_no_old_guids(&image, &files.planned, &files.aside)?;
+            Ok(preview)
+        }))
     }
 
     fn no_plan(&self, node: &NodeId, run: RunId, why: &str) {
@@ -358,11 +364,15 @@ impl Job {
         Ok((Box::new(plan), files.aside))
     }
 
-    /// What would be planned, without reading the image's bytes.
-    pub(crate) fn preview(&self, images: &dyn Images) -> Result<PlanPreview, Reason> {
+    /// What would be planned, without reading the image's bytes; of which image, and with which files.
+    pub(crate) fn preview(
+        &self,
+        images: &dyn Images,
+    ) -> Result<(PlanPreview, ImageRef, Files), Reason> {
         let image = self.image(images)?;
         let files = self.files(&image, images)?;
-        mos_core::plan::preview(&self.request(&image, &files.planned)?)
+        let preview = mos_core::plan::preview(&self.request(&image, &files.planned)?)?;
+        Ok((preview, image, files))
     }
 
     /// The policy's image; for a rebuild, the one that the host was made from.

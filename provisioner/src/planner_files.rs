@@ -4,6 +4,7 @@
 //! A secret is looked for, so that no disk is touched for a host that would miss it, and is not kept: the plan has its name.
 
 use crate::api::Refusal;
+use crate::credential::SecretBytes;
 use crate::images::Images;
 use crate::planner::Job;
 use crate::provisioner::Provisioner;
@@ -16,8 +17,8 @@ use groundstate_api::site::{Network, Node, Policy, Site};
 use groundstate_api::template::Template;
 use groundstate_api::{Bytes, Digest, Part, Reason, RunId};
 use mos_core::customise::{
-    CloudSeed, CredentialName, CustomiseRefusal, NewFile, Order, RootPath, Stated, Volume, place,
-    planned,
+    CloudSeed, CredentialName, CustomiseRefusal, NewFile, Order, RootPath, Stated, Volume,
+    names_no_old_guid, new_file, place, planned,
 };
 use prov_core::custom::{Fields, Merged, cannot_be_made, merged};
 use std::collections::BTreeMap;
@@ -74,18 +75,20 @@ impl Basis<'_> {
         }
         let image = self.image;
         let fields = Fields::of_run(self.site, self.network, self.node, self.run, image);
-        let about = |reason: Reason| {
-            reason.about(Part::Image {
-                image: image.name.clone(),
-                digest: Some(image.manifest.to_string()),
-            })
-        };
         let mut files = Files::default();
         let order = order(&merged, fields, &mut files)?;
-        let placed = place(&order, &volumes(image)?).map_err(|error| about(error.reason()))?;
+        let placed = place(&order, &volumes(image)?).map_err(|error| about(image, &error))?;
         files.planned = planned(placed);
         Ok(files)
     }
+}
+
+/// Why a file does not go with the image.
+fn about(image: &ImageRef, error: &CustomiseRefusal) -> Reason {
+    error.reason().about(Part::Image {
+        image: image.name.clone(),
+        digest: Some(image.manifest.to_string()),
+    })
 }
 
 fn order(
@@ -286,6 +289,53 @@ impl Provisioner {
         self.asked_for_file(digest);
         let bytes = self.read_document(&document(digest))?;
         Ok(bytes.filter(|bytes| Digest::of(bytes) == *digest))
+    }
+
+    /// Whether no file names a GUID of the image's own partition table, where the disk gets other ones: before there is a
+    /// plan, and so before anything on a disk is changed. What is not kept yet is in `aside`; what is nowhere is refused by
+    /// [`Provisioner::are_there`]. Blocks.
+    pub(crate) fn name_no_old_guids(
+        &self,
+        image: &ImageRef,
+        files: &[PlannedFile],
+        aside: &[Vec<u8>],
+    ) -> Result<(), Reason> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let old = self.images().table_guids(image)?;
+        if old.is_empty() {
+            return Ok(());
+        }
+        for planned in files {
+            let Some(bytes) = self.contents(planned, aside)? else {
+                continue;
+            };
+            new_file(planned, bytes)
+                .and_then(|file| names_no_old_guid(old.iter().copied(), &file))
+                .map_err(|error| about(image, &error).then("nothing: no disk is touched"))?;
+        }
+        Ok(())
+    }
+
+    /// The bytes of a planned file, where they can be had.
+    fn contents(&self, file: &PlannedFile, aside: &[Vec<u8>]) -> Result<Option<Vec<u8>>, Reason> {
+        match &file.content {
+            PlannedContent::Inline { text } => Ok(Some(text.clone().into_bytes())),
+            PlannedContent::Stored { digest, .. } => {
+                let found = aside.iter().find(|bytes| Digest::of(bytes) == *digest);
+                match found {
+                    Some(bytes) => Ok(Some(bytes.clone())),
+                    None => self
+                        .kept_file(digest)
+                        .map_err(|error| cannot_be_made(&file.path, error)),
+                }
+            }
+            PlannedContent::Credential { from } => {
+                let secret = self.credentials().read_bytes(from).ok();
+                Ok(secret.map(SecretBytes::into_bytes))
+            }
+        }
     }
 
     /// Whether all that a plan names is there, before it is given out: what is stored, and secrets that can be read. Blocks.

@@ -3,7 +3,7 @@
 //! bytes are found in no file of the state directory but its own, in no answer and in no event.
 
 use crate::way::{instruction, planned, progress};
-use crate::world::{Caller, World, inventory, site};
+use crate::world::{Caller, IMAGE_GUID, World, inventory, site};
 use groundstate_api::customise::{
     CredentialRule, FileRule, NoCloud, PlannedContent, PlannedFile, TextSource,
 };
@@ -322,4 +322,57 @@ fn an_unattend_file_without_a_place_is_refused_when_it_is_planned() {
     assert_eq!(reason.code, ReasonCode::PlanRefused);
     let said = reason.lines().join(" ");
     assert!(said.contains("unattend") && said.contains("FAT"), "{said}");
+}
+
+/// Held before there is a plan, wherever the file's bytes come from, and the preview says the same.
+#[test]
+fn a_file_that_names_a_guid_of_the_image_is_refused_before_there_is_a_plan() {
+    let line = format!("PARTUUID={} /boot ext4\n", IMAGE_GUID.to_uppercase());
+    let of = |change: &dyn Fn(&mut Site)| {
+        let mut wanted = site();
+        change(&mut wanted);
+        let world = World::with_site(wanted);
+        fs::create_dir_all(world.dir.path().join("host-credentials")).unwrap();
+        let secret = world.dir.path().join("host-credentials/db-1");
+        fs::write(&secret, &line).unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        let (node, run) = world.enrolled();
+        let report = json!({"run": run, "inventory": inventory()});
+        node.post("/v1/run/inventory", &report).ok();
+        let Instruction::Hold { reason } = instruction(&node) else {
+            panic!("it is not held");
+        };
+        assert_eq!(reason.code, ReasonCode::PlanRefused);
+        let operator = world.operator();
+        operator.get("/v1/nodes/node-1/plan").problem(404);
+        let preview = operator.get("/v1/nodes/node-1/plan-preview");
+        let preview = preview.text;
+        for said in [reason.lines().join(" "), preview] {
+            assert!(
+                said.contains(IMAGE_GUID) && said.contains("UUID= or LABEL="),
+                "{said}"
+            );
+            assert!(!said.contains("/boot ext4"), "{said}");
+        }
+    };
+    of(&|site| site.policy.files = vec![text("/etc/fstab", &line)]);
+    // Too large for the plan itself.
+    let large = "# nothing\n".repeat(500) + &line;
+    of(&|site| site.nodes[0].files = vec![text("/etc/fstab", &large)]);
+    of(&|site| {
+        site.policy.credentials = vec![CredentialRule {
+            name: "fstab".into(),
+            from: "db-1".into(),
+        }];
+    });
+    // The name of another disk's partition is nobody's business.
+    let mut wanted = site();
+    let other = IMAGE_GUID.replace('5', "6");
+    wanted.policy.files = vec![text(
+        "/etc/fstab",
+        &format!("PARTUUID={other} /boot ext4\n"),
+    )];
+    let world = World::with_site(wanted);
+    let (node, run) = world.enrolled();
+    planned(&node, &run);
 }

@@ -8,6 +8,7 @@ use groundstate_api::site::{Network, Node, Policy, Site};
 use groundstate_api::site_parts::{Access, Rack, Role, Slot};
 use groundstate_api::view::Problem;
 use groundstate_api::{Bytes, Digest, MacAddr, Millis, NodeId, Reason, SCHEMA};
+use mos_core::guid::Guid;
 use provisioner::journal::{EtcdOptions, Journal, Leader, Reader as _, SqliteJournal};
 use provisioner::pki::ProvenKey;
 use provisioner::{Images, OpenError, Options, Provisioner, Shared, serve};
@@ -34,6 +35,9 @@ pub(crate) const BOOT: &str = "11111111-1111-1111-1111-111111111111";
 /// A later boot of node-1 in its run.
 pub(crate) const LATER_BOOT: &str = "77777777-7777-7777-7777-777777777777";
 
+/// The one GUID of the image's own partition table.
+pub(crate) const IMAGE_GUID: &str = "0f9a3c5e-1111-4222-8333-444455556666";
+
 /// An image repository that has one image, and says what it was told to say of it.
 struct FixedImages(Result<(), Reason>);
 
@@ -51,6 +55,9 @@ impl Images for FixedImages {
     }
     fn verify(&self, _: &ImageRef) -> Result<(), Reason> {
         self.0.clone()
+    }
+    fn table_guids(&self, _: &ImageRef) -> Result<Vec<Guid>, Reason> {
+        Ok(Guid::parse(IMAGE_GUID).into_iter().collect())
     }
 }
 

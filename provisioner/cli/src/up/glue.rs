@@ -15,6 +15,7 @@ use groundstate_api::{MacAddr, Millis, Part, Reason, ReasonCode};
 use image_repo::Repository;
 use image_repo::trust::{Pin, resolve};
 use mos_core::customise::Volume;
+use mos_core::guid::Guid;
 use provisioner::{BootSource, Provisioner};
 use pxe_server::{BootLog, BootPolicy, Sightings};
 use std::sync::Arc;
@@ -112,5 +113,12 @@ impl provisioner::Images for Images {
             return Ok(vec![Volume::of_root_fs()]);
         }
         whole_disk::volumes_of(&self.repository, &self.looks, image)
+    }
+
+    fn table_guids(&self, image: &ImageRef) -> Result<Vec<Guid>, Reason> {
+        if image.kind.is_root_fs() {
+            return Ok(Vec::new());
+        }
+        whole_disk::guids_of(&self.repository, &self.looks, image)
     }
 }

@@ -5,6 +5,7 @@
 use groundstate_api::image::ImageTable;
 use groundstate_api::{Digest, Reason};
 use mos_core::customise::Volume;
+use mos_core::guid::Guid;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,6 +19,8 @@ pub(super) struct Look {
     pub(super) table: Result<ImageTable, Reason>,
     /// Its file systems.
     pub(super) volumes: Vec<Volume>,
+    /// The GUIDs of its own partition table: the disk's and its partitions'.
+    pub(super) guids: Vec<Guid>,
 }
 
 /// Held by who looks, so that others wait for that look.
@@ -70,6 +73,7 @@ mod tests {
                 first_sector: Digest([number; 32]),
             }),
             volumes: Vec::new(),
+            guids: Vec::new(),
         }
     }
 

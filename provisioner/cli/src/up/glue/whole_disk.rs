@@ -11,6 +11,7 @@ use image_core::facts::facts;
 use image_repo::{ImageReader, Repository};
 use maintenance_os::whole_disk::{Inside, head_size, inside};
 use mos_core::customise::Volume;
+use mos_core::guid::Guid;
 use mos_core::random_access::ReadAt;
 use mos_core::whole_disk::{LookError, Table, look};
 use std::io;
@@ -42,6 +43,16 @@ pub(super) fn volumes_of(
     Ok(seen.volumes.clone())
 }
 
+/// The GUIDs of its own partition table, of the disk and of its partitions; a disk that it goes to gets other ones.
+pub(super) fn guids_of(
+    repository: &Repository,
+    looks: &Looks,
+    image: &ImageRef,
+) -> Result<Vec<Guid>, Reason> {
+    let seen = looks.of(image.manifest, || look_into(repository, image))?;
+    Ok(seen.guids.clone())
+}
+
 fn look_into(repository: &Repository, image: &ImageRef) -> Result<Look, Reason> {
     let title = format!("{} {}", image.name, image.version);
     let unread = |error: String| {
@@ -63,9 +74,10 @@ fn look_into(repository: &Repository, image: &ImageRef) -> Result<Look, Reason> 
         .reader(&manifest)
         .map_err(|error| unread(error.to_string()))?;
     let seen = facts(&mut reader).map_err(|error| unread(error.to_string()))?;
+    let mut guids = Vec::new();
     let table = match root_in_head(&inside(&seen), head_size(&manifest), &title) {
         Some(refusal) => Err(refusal),
-        None => match table(reader, &manifest) {
+        None => match table(reader, &manifest, &mut guids) {
             Ok(table) => Ok(table),
             Err(LookError::Read(error)) => return Err(unread(error.to_string())),
             Err(LookError::Refused(refusal)) => Err(refusal.reason(&title)),
@@ -74,6 +86,7 @@ fn look_into(repository: &Repository, image: &ImageRef) -> Result<Look, Reason> 
     Ok(Look {
         table,
         volumes: volumes(&seen).0,
+        guids,
     })
 }
 
@@ -104,12 +117,19 @@ fn root_in_head(inside: &Inside, head: Bytes, title: &str) -> Option<Reason> {
     )
 }
 
-fn table(reader: ImageReader, manifest: &Manifest) -> Result<ImageTable, LookError<io::Error>> {
+/// The table, and the GUIDs in it.
+fn table(
+    reader: ImageReader,
+    manifest: &Manifest,
+    guids: &mut Vec<Guid>,
+) -> Result<ImageTable, LookError<io::Error>> {
     let mut plain = Plain {
         reader,
         size: manifest.size.0,
     };
     if let Table::Gpt(gpt) = look(&mut plain, manifest.sector_size)? {
+        guids.extend(gpt.partitions().iter().map(|one| one.guid));
+        guids.push(gpt.disk_guid());
         return Ok(ImageTable::Gpt {
             disk_guid: gpt.disk_guid().upper(),
         });
@@ -168,5 +188,45 @@ mod tests {
             ..of(Bytes(0))
         };
         assert!(root_in_head(&no_root, Bytes::mib(1), "lab 1").is_none());
+    }
+
+    /// Every GUID of the table, and no other, is known before a plan; a root file system is not looked into.
+    #[test]
+    fn the_guids_of_an_image_are_those_of_its_table() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = dir.path().join("disk.raw");
+        std::fs::File::create(&disk)
+            .and_then(|file| file.set_len(8 << 20))
+            .unwrap();
+        let given = [
+            "0f9a3c5e-1111-4222-8333-444455556661",
+            "0f9a3c5e-1111-4222-8333-444455556662",
+            "0f9a3c5e-1111-4222-8333-444455556663",
+        ];
+        let made = std::process::Command::new("sgdisk")
+            .args(["-a1", "-n1:2048:4095", "-n2:4096:6143", "-u"])
+            .arg(format!("1:{}", given[0]))
+            .args(["-u", &format!("2:{}", given[1]), "-U", given[2]])
+            .arg(&disk)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let repository = Repository::open(&dir.path().join("images")).unwrap();
+        let request = image_repo::ImportRequest {
+            name: "lab",
+            version: "1",
+            kind: groundstate_api::image::ImageKind::WholeDisk,
+            format: groundstate_api::image::ImageFormat::Raw,
+            sector_size: 512,
+            chunk_size: None,
+            boot: None,
+        };
+        let mut content = image_repo::RawFile::open(&disk).unwrap();
+        let image = repository
+            .import(&request, &mut content, &mut |_, _| {})
+            .unwrap();
+        let found = guids_of(&repository, &Looks::default(), &image).unwrap();
+        let found: Vec<String> = found.iter().map(|guid| guid.lower()).collect();
+        assert_eq!(found, given);
     }
 }
