@@ -17,6 +17,8 @@ pub struct FaultLine {
     pub code: String,
     /// A sentence for people.
     pub what: String,
+    /// Every byte of the disk is read the same in spite of it, by whoever reads it.
+    pub harmless: bool,
 }
 
 /// What was looked at and found.
@@ -28,6 +30,18 @@ pub struct Checked {
     pub format: Format,
     /// What is wrong; nothing where it is sound.
     pub faults: Vec<FaultLine>,
+}
+
+impl Checked {
+    /// Whether nothing is wrong, or only what harms nothing.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        are_harmless(&self.faults)
+    }
+}
+
+fn are_harmless(faults: &[FaultLine]) -> bool {
+    faults.iter().all(|fault| fault.harmless)
 }
 
 /// Checks the file. A parent that is missing or wrong is a fault, too.
@@ -58,10 +72,11 @@ pub fn check(
                 Ok(found) => faults.extend(found.iter().map(|fault| FaultLine {
                     code: fault.code().to_owned(),
                     what: fault.to_string(),
+                    harmless: matches!(fault, vhd::Fault::Surplus { .. }),
                 })),
                 Err(error) => faults.push(refusal(error)?),
             }
-            if faults.is_empty()
+            if are_harmless(&faults)
                 && let Err(error) = chain::open_chain(path, parents)
             {
                 faults.push(chain_fault(error)?);
@@ -79,9 +94,10 @@ pub fn check(
                         }
                         .to_owned(),
                         what: fault.to_string(),
+                        harmless: fault.is_harmless(),
                     }
                 }));
-                if faults.is_empty()
+                if are_harmless(&faults)
                     && let Err(error) = vhdx_chain::open_chain(path, parents)
                 {
                     faults.push(chain_fault(error)?);
@@ -105,7 +121,11 @@ fn refusal(error: VirtualDiskError) -> Result<FaultLine, VirtualDiskError> {
         _ => return Err(error),
     };
     let code = "not-readable".to_owned();
-    Ok(FaultLine { code, what })
+    Ok(FaultLine {
+        code,
+        what,
+        harmless: false,
+    })
 }
 
 fn chain_fault(error: VirtualDiskError) -> Result<FaultLine, VirtualDiskError> {
@@ -115,5 +135,6 @@ fn chain_fault(error: VirtualDiskError) -> Result<FaultLine, VirtualDiskError> {
     Ok(FaultLine {
         code: "parent".to_owned(),
         what: error.to_string(),
+        harmless: false,
     })
 }

@@ -12,6 +12,8 @@ mod activated;
 #[path = "pxe_server/explained.rs"]
 mod explained;
 mod network;
+#[path = "pxe_server/readme.rs"]
+mod readme;
 #[path = "pxe_server/six.rs"]
 mod six;
 #[path = "pxe_server/world.rs"]

@@ -98,6 +98,24 @@ fn faults_have_exit_status_1_and_a_name() {
 }
 
 #[test]
+fn what_harms_nothing_is_told_and_is_no_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    done(dir, "create --type dynamic --size 8MiB a.vhdx");
+    let mut bytes = std::fs::read(dir.join("a.vhdx")).unwrap();
+    // One of its two headers: the other one has everything.
+    bytes[64 << 10..68 << 10].fill(0);
+    std::fs::write(dir.join("a.vhdx"), &bytes).unwrap();
+    let text = done(dir, "check a.vhdx");
+    assert!(
+        text.contains("a sound VHDX") && text.contains("it harms nothing"),
+        "{text}"
+    );
+    let found = json(dir, "check a.vhdx");
+    assert_eq!(found["faults"][0]["harmless"], true, "{found}");
+}
+
+#[test]
 fn what_cannot_be_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();

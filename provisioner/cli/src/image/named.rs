@@ -43,6 +43,12 @@ impl FromStr for Named {
             {
                 (text, None, None)
             }
+            (Some(("sha256", digest)), None) => {
+                return Err(format!(
+                    "{digest:?} is no digest: sha256: is followed by 64 lower-case hexadecimal digits, as `groundstate image show` \
+                     prints them"
+                ));
+            }
             (Some((name, version)), None) => (name, Some(version), None),
             (None, Some((name, channel))) => (name, None, Some(channel)),
             (None, None) => (text, None, None),
@@ -92,6 +98,9 @@ impl Named {
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+    pub(super) fn version(&self) -> Option<&str> {
+        self.version.as_deref()
     }
     pub(super) fn channel(&self) -> Option<&str> {
         self.channel.as_deref()

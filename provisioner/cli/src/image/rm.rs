@@ -2,18 +2,27 @@
 //! `groundstate image rm`: takes a name away. The bytes stay until `image gc` finds that nobody needs them.
 
 use super::gc::DAY;
+use super::named::Named;
 use super::state::StateArgs;
 use crate::End;
+use crate::client::Refused;
 use anyhow::{Result, bail};
 use clap::Args;
+use groundstate_api::image::ImageRef;
+use groundstate_api::{Part, Reason, ReasonCode};
+use image_repo::Repository;
 use serde_json::json;
 
 #[derive(Args)]
+#[command(after_help = "Examples:
+  groundstate image rm debian-host 12.11-1
+  groundstate image rm debian-host:12.11-1")]
 pub(crate) struct RmArgs {
-    /// The image's name.
-    name: String,
+    /// The image: NAME:VERSION, or NAME and its version as a word of its own.
+    #[arg(value_name = "NAME")]
+    named: Named,
     /// Its version.
-    version: String,
+    version: Option<String>,
     #[command(flatten)]
     state: StateArgs,
     /// Print JSON.
@@ -23,26 +32,69 @@ pub(crate) struct RmArgs {
 
 pub(super) fn run(args: &RmArgs) -> Result<End> {
     let repository = args.state.find()?;
-    let image = repository.find(&args.name, Some(&args.version))?;
+    let named = args.named.with(args.version.as_deref())?;
+    let image = one_of(&named, &repository)?;
+    let (name, version) = (&image.name, &image.version);
     if repository.trusted_manifests()?.contains(&image.manifest) {
-        bail!(
-            "{} {} is named by a signature or a channel and stays; promote another version first, or revoke this one",
-            args.name,
-            args.version
-        );
+        return Err(Refused {
+            reason: stays(&image),
+        }
+        .into());
     }
-    let manifest = repository.remove(&args.name, &args.version)?;
+    let manifest = repository.remove(name, version)?;
     if args.json {
         println!(
             "{}",
-            json!({ "name": args.name, "version": args.version, "manifest": manifest })
+            json!({ "name": name, "version": version, "manifest": manifest })
         );
     } else {
         println!(
-            "{} {} has no name any more ({manifest}); `groundstate image gc` frees what nobody else needs, {DAY} hours from now \
-             at the earliest: a node may be fetching it",
-            args.name, args.version
+            "{name} {version} has no name any more ({manifest}); `groundstate image gc` frees what nobody else needs, {DAY} hours \
+             from now at the earliest: a node may be fetching it"
         );
     }
     Ok(End::Done)
+}
+
+/// The image with its version said: a name alone would take away whatever came in last.
+fn one_of(named: &Named, repository: &Repository) -> Result<ImageRef> {
+    if named.version().is_some() {
+        return named.find(repository);
+    }
+    let images = repository.list()?;
+    let versions: Vec<String> = images
+        .iter()
+        .filter(|image| image.name == named.name())
+        .map(|image| format!("{}:{}", image.name, image.version))
+        .collect();
+    if versions.is_empty() {
+        return named.find(repository).and_then(|_| {
+            bail!("{named} says no name and version; say NAME:VERSION as groundstate image ls has them")
+        });
+    }
+    bail!(
+        "say which version of {} has to go: groundstate image rm {}; there {} {}",
+        named.name(),
+        versions.first().map_or("NAME:VERSION", String::as_str),
+        if versions.len() == 1 { "is" } else { "are" },
+        versions.join(", ")
+    )
+}
+
+fn stays(image: &ImageRef) -> Reason {
+    let (name, version) = (&image.name, &image.version);
+    Reason::new(
+        ReasonCode::PlanRefused,
+        format!("{name} {version} is named by a signature or a channel, and stays"),
+        format!(
+            "let its channels stand for another version (groundstate image channels, then groundstate image promote {name} \
+             OTHER_VERSION --channel CHANNEL); one that nobody shall deploy any more: groundstate image revoke {name} {version} \
+             --why TEXT"
+        ),
+    )
+    .about(Part::Image {
+        image: format!("{name} {version}"),
+        digest: Some(image.manifest.to_string()),
+    })
+    .then("nothing: nothing was taken away")
 }

@@ -54,7 +54,7 @@ pub(super) fn run(args: &ShowArgs) -> Result<End> {
     if args.manifest {
         let manifest = repository.manifest(&image.manifest)?;
         let bytes = image_core::manifest::canonical(&manifest);
-        std::io::Write::write_all(&mut std::io::stdout().lock(), &bytes)?;
+        crate::out::write(&bytes)?;
         return Ok(End::Done);
     }
     let pin = Pin::of_state(&args.state.state_dir);

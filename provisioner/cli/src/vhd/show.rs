@@ -2,6 +2,7 @@
 //! Virtual disks as text.
 
 use groundstate_api::Bytes;
+use groundstate_api::text::counted;
 use maintenance_os::virtual_disk::{Checked, Converted, Created, Info, Physical, Target};
 use std::path::Path;
 
@@ -123,24 +124,19 @@ pub(super) fn checked(checked: &Checked) -> String {
         checked.path.display(),
         checked.format.as_str().to_uppercase(),
     );
-    if checked.faults.is_empty() {
-        return format!("{path}: a sound {format}");
-    }
-    let mut lines = vec![format!(
-        "{path}: a {format} with {} {}",
-        checked.faults.len(),
-        if checked.faults.len() == 1 {
-            "fault"
+    let faults = checked.faults.iter().filter(|fault| !fault.harmless);
+    let mut lines = vec![match faults.count() {
+        0 => format!("{path}: a sound {format}"),
+        count => format!("{path}: a {format} with {}", counted(count, "fault")),
+    }];
+    lines.extend(checked.faults.iter().map(|fault| {
+        let harmless = if fault.harmless {
+            "; it harms nothing"
         } else {
-            "faults"
-        }
-    )];
-    lines.extend(
-        checked
-            .faults
-            .iter()
-            .map(|fault| format!("  {:<22} {}", fault.code, fault.what)),
-    );
+            ""
+        };
+        format!("  {:<22} {}{harmless}", fault.code, fault.what)
+    }));
     lines.join("\n")
 }
 

@@ -75,7 +75,12 @@ fn a_disk_is_listed_shown_compared_removed_and_cleared_up() {
         &["partition 2 root: 4 KiB", "added"],
     );
     assert_eq!(world.json("diff d:2 d:2")["fetch"], 0);
-    has(&world.done("rm d 2"), &["24 hours from now"]);
+    has(
+        &world.refused("rm d", 1),
+        &["say which version of d", "d:1, d:2"],
+    );
+    has(&world.refused("rm e", 1), &["no image e"]);
+    has(&world.done("rm d:2"), &["24 hours from now"]);
     has(&world.refused("show d:2", 1), &["no version 2"]);
     let kept = world.json("gc --yes");
     assert_eq!(kept["removed_chunks"], 0, "young: {kept}");
