@@ -121,7 +121,27 @@ fn a_server_that_asks_who_calls_gives_documents_and_chunks_to_the_credential() {
         "write {digest} lab.img --size 100MiB --allow-unsigned --from {}",
         server.url
     );
-    world.refused(&format!("{line} --ca server.crt"), 1);
+    has(
+        &world.refused(&format!("{line} --ca server.crt"), 3),
+        &[
+            "asks for a certificate of who asks, and none was given",
+            "--from-credential DIR",
+            "--client-ca",
+        ],
+    );
+    std::fs::create_dir(world.path("other")).unwrap();
+    self_signed(&world, "other/operator", "operator");
+    std::fs::copy(world.path("server.crt"), world.path("other/ca.crt")).unwrap();
+    has(
+        &world.refused(&format!("{line} --from-credential other"), 3),
+        &["does not accept the certificate of --from-credential"],
+    );
+    has(
+        &world.refused(&format!("{line} --ca me/operator.crt"), 3),
+        &["not of the authority that is trusted here", "--ca FILE"],
+    );
+    let plain = line.replace("https://", "http://");
+    has(&world.refused(&plain, 3), &["say https://"]);
     let written = world.json(&format!("{line} --from-credential me"));
     assert!(written["fetched"].as_u64() > Some(0), "{written}");
     std::fs::remove_file(world.path("me/operator.key")).unwrap();

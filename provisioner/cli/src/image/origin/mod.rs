@@ -5,6 +5,7 @@
 
 mod bucket;
 mod server;
+mod trouble;
 
 use super::finish::refused;
 use super::named::{Named, now};
@@ -18,13 +19,16 @@ use groundstate_api::trust::{Seen, Signed, TrustRoot};
 use groundstate_api::{Bytes, Digest, Millis, Part, Reason, ReasonCode, paths};
 use image_core::limits::MANIFEST_NODE_MAX;
 use image_core::manifest::{parse_as, reference, title};
-use image_core::trust::limits::{ROOTS_MAX, SIGNED_MAX};
-use image_core::trust::{TrustError, Trusted, Verified, newest_root, trusted, without_catalogue};
+use image_core::trust::limits::{READ_TIME_MAX, ROOTS_MAX, SIGNED_MAX};
+use image_core::trust::{
+    TrustError, Trusted, Verified, newest_root, still_revoked, trusted, without_catalogue,
+};
 use image_repo::trust::{Pin, TrustFault};
 use maintenance_os::image::Fixed;
 use serde::de::DeserializeOwned;
 use server::Server;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 #[derive(Args)]
 pub(crate) struct FromArgs {
@@ -145,7 +149,17 @@ fn believed(
             let said = without_catalogue(&root, &image, statement.as_ref(), false, documents.now);
             return Err(fault(said));
         }
-        trusted => trusted.map_err(fault)?,
+        trusted => trusted.map_err(|error| {
+            // A catalogue that nobody renews takes no revocation back.
+            let revoked = still_revoked(
+                &documents.pinned,
+                &documents.roots,
+                documents.catalogue.as_ref(),
+                &image,
+                statement.as_ref(),
+            );
+            fault(revoked.unwrap_or(error))
+        })?,
     };
     let verified = trusted.image(&image, statement.as_ref()).map_err(fault)?;
     Ok(Believed { verified, trusted })
@@ -163,6 +177,7 @@ struct Documents {
 impl Documents {
     fn of(origin: &dyn Origin, pin: &Pin, title: &str) -> Result<Self> {
         let fault = |fault: TrustFault| refused(title)(fault);
+        let until = Instant::now() + Duration::from_millis(READ_TIME_MAX.0);
         let pinned = pin.root().map_err(fault)?;
         let mut roots: Vec<Signed> = Vec::new();
         for version in (pinned.version + 1..).take(ROOTS_MAX) {
@@ -170,6 +185,9 @@ impl Documents {
             match document(origin, &path)? {
                 Some(root) => roots.push(root),
                 None => break,
+            }
+            if Instant::now() > until {
+                return Err(too_slow(origin));
             }
         }
         Ok(Self {
@@ -190,6 +208,23 @@ impl Documents {
     fn root(&self) -> Result<TrustRoot, TrustError> {
         newest_root(&self.pinned, &self.roots, &self.seen, self.now)
     }
+}
+
+/// The Update Framework's "slow retrieval": who gives the next document and never the last holds newer ones back.
+fn too_slow(origin: &dyn Origin) -> anyhow::Error {
+    let reason = Reason::new(
+        ReasonCode::ImageUntrusted,
+        format!(
+            "{} gives its trust roots too slowly: not all came within {} s",
+            origin.name(),
+            READ_TIME_MAX.0 / 1000
+        ),
+        "try again, or take the image from another server; slow answers may hide that newer ones are held back",
+    );
+    Refused {
+        reason: reason.then("nothing: no disk is touched"),
+    }
+    .into()
 }
 
 fn statement(origin: &dyn Origin, digest: &Digest) -> Result<Option<Signed>> {
@@ -217,9 +252,25 @@ fn document<T: DeserializeOwned>(origin: &dyn Origin, path: &str) -> Result<Opti
     let Some(bytes) = origin.get(path, SIGNED_MAX.0)? else {
         return Ok(None);
     };
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .with_context(|| format!("{path} of {} is not what it should be", origin.name()))
+    let odd = |what: String| {
+        let reason = Reason::new(
+            ReasonCode::ImageUntrusted,
+            format!("{path} of {} {what}", origin.name()),
+            "see that an image server of this version answers there, and what stands in between",
+        );
+        reason.then("nothing: no disk is touched")
+    };
+    if bytes.len() as u64 > SIGNED_MAX.0 {
+        let what = format!(
+            "is longer than {} bytes: no signed document is",
+            SIGNED_MAX.0
+        );
+        return Err(Refused { reason: odd(what) }.into());
+    }
+    let parsed = serde_json::from_slice(&bytes).map_err(|error| Refused {
+        reason: odd("is no signed document".into()).seen(error.to_string()),
+    });
+    Ok(Some(parsed?))
 }
 
 /// Reads all that makes up the image now, and compares it with the manifest: every chunk as it is stored and as it is, and the

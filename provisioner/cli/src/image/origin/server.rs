@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A server of images: a provisioner, `image serve`, or whatever gives a bucket's objects out by HTTP.
 
-use super::Origin;
+use super::{Origin, trouble};
 use crate::client::Refused;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use groundstate_api::view::Problem;
 use groundstate_api::{Reason, ReasonCode};
 use maintenance_os::image::{Fixed, Source};
@@ -42,7 +42,14 @@ impl Own {
         let key = PrivateKeyDer::from_pem_slice(&self.key).context("operator.key is no key")?;
         config
             .with_client_auth_cert(chain, key)
-            .context("operator.crt and operator.key do not go together")
+            .map_err(|error| match error {
+                rustls::Error::InconsistentKeys(_) => {
+                    anyhow!("operator.crt and operator.key do not go together: {error}")
+                }
+                other => anyhow!(
+                    "operator.crt is not taken as who asks, it has to be an X.509 certificate of version 3: {other}"
+                ),
+            })
     }
 
     fn client_cert(self) -> Result<ureq::tls::ClientCert> {
@@ -176,11 +183,9 @@ impl Origin for Server {
 
     fn get(&self, path: &str, max: u64) -> Result<Option<Vec<u8>>> {
         let url = format!("{}{path}", self.url);
-        let mut answer = self
-            .agent
-            .get(&url)
-            .call()
-            .with_context(|| format!("asking {url}"))?;
+        let mut answer = self.agent.get(&url).call().map_err(|error| Refused {
+            reason: trouble::reason(&self.url, self.is_named, &error),
+        })?;
         match answer.status().as_u16() {
             200 => {}
             404 => return Ok(None),
@@ -193,7 +198,13 @@ impl Origin for Server {
                 let reason = self.not_allowed(path, status, &said);
                 return Err(Refused { reason }.into());
             }
-            status => bail!("{url} answers with status {status}"),
+            status @ (429 | 503) => {
+                let retry = answer.headers().get("retry-after");
+                let retry = retry.and_then(|value| value.to_str().ok());
+                let reason = trouble::full(&self.url, status, retry);
+                return Err(Refused { reason }.into());
+            }
+            status => bail!("{url} answers with status {status}; the server's log says why"),
         }
         let mut bytes = Vec::new();
         answer
@@ -201,7 +212,9 @@ impl Origin for Server {
             .as_reader()
             .take(max + 1)
             .read_to_end(&mut bytes)
-            .with_context(|| format!("reading {url}"))?;
+            .map_err(|error| Refused {
+                reason: trouble::broken_off(&self.url, self.is_named, &error),
+            })?;
         Ok(Some(bytes))
     }
 
