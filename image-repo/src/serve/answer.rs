@@ -80,6 +80,14 @@ impl Served {
         let (headers, length) = (&request.headers, opened.length);
         let etag = format!("\"{digest}\"");
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        if text(header::IF_MATCH).is_some_and(|wanted| !is_same(wanted, &etag)) {
+            // It is no copy of the object that a cache could keep.
+            let builder = Response::builder()
+                .status(StatusCode::PRECONDITION_FAILED)
+                .header(header::ETAG, &etag)
+                .header(header::CACHE_CONTROL, "no-store");
+            return Ok(finish(builder, Body::empty()));
+        }
         let builder = Response::builder()
             .header(header::ETAG, &etag)
             .header(header::ACCEPT_RANGES, "bytes")
@@ -114,6 +122,14 @@ impl Served {
         let body = FileBody::new(seat, reading, kind, opened, part).await?;
         Ok(finish(builder, Body::new(body)))
     }
+}
+
+/// RFC 9110 section 13.1.1: by strong comparison, so that who goes on with a part never gets it of other bytes.
+fn is_same(wanted: &str, etag: &str) -> bool {
+    wanted
+        .split(',')
+        .map(str::trim)
+        .any(|each| each == "*" || each == etag)
 }
 
 /// RFC 9110 section 13.1.2: by weak comparison, so that a cache that weakened our tag still finds its copy.

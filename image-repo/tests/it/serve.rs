@@ -171,7 +171,7 @@ fn whole_parts_and_heads_as_rfc_9110_has_them() {
     }
 }
 
-/// `If-Range` and `If-None-Match`, which go by the tag alone.
+/// `If-Range`, `If-Match` and `If-None-Match`, which go by the tag alone.
 fn conditions(server: &Server, path: &str, etag: &str, length: usize) {
     let same = format!("If-Range: {etag}");
     assert_eq!(server.curl(path, &["-r", "5-99", "-H", &same]).status, 206);
@@ -191,6 +191,18 @@ fn conditions(server: &Server, path: &str, etag: &str, length: usize) {
         assert_eq!((known.status, known.body.len()), (304, 0));
         known.is("etag", etag);
         assert!(known.fields["cache-control"].contains("immutable"));
+    }
+    for (wanted, status) in [
+        (etag.to_string(), 200),
+        ("*".to_string(), 200),
+        (format!("\"x\", {etag}"), 200),
+        (format!("W/{etag}"), 412),
+        ("\"x\"".to_string(), 412),
+    ] {
+        let answer = server.curl(path, &["-H", &format!("If-Match: {wanted}")]);
+        assert_eq!(answer.status, status, "{wanted}");
+        let is_kept = answer.fields["cache-control"].contains("immutable");
+        assert_eq!(is_kept, status == 200, "{wanted}");
     }
     let other = server.curl(path, &["-H", "If-None-Match: \"x\""]);
     assert_eq!((other.status, other.body.len()), (200, length));
