@@ -133,7 +133,16 @@ fn an_image_that_is_signed_and_not_promoted_says_so_with_the_next_command() {
     let here = Machine::new();
     here.import_both();
     here.done("trust init --key a.pub");
+    assert!(here.done("channels").starts_with("no channels; "));
+    assert_eq!(here.json("channels"), serde_json::Value::Null);
     here.done("sign debian 1 --key a.key");
+    let said = here.done("verify debian 2 --allow-unsigned");
+    assert!(
+        said.contains(
+            "signed     no: debian 2 is not believed: the statement of the image is not signed"
+        ),
+        "{said}"
+    );
     for line in ["verify debian 1", "write debian 1 x.img --size 100MiB"] {
         let said = here.fails(line);
         for wants in [

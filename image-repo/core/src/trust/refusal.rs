@@ -382,10 +382,18 @@ impl TrustError {
     /// The same for people: what `image` (`NAME@CHANNEL`, or name and version) is refused for and what to do.
     #[must_use]
     pub fn reason(&self, image: &str) -> Reason {
-        let what = if matches!(self.cause(), Self::NotPromoted { .. }) {
+        // What it is about is said once.
+        let of_image = if let Self::Of { image: of, error } = self
+            && of == image
+        {
+            error
+        } else {
+            self
+        };
+        let what = if matches!(self, Self::NotPromoted { .. }) {
             self.to_string()
         } else {
-            format!("{image} is not believed: {self}")
+            format!("{image} is not believed: {of_image}")
         };
         let reason = Reason::new(self.code(), what, self.next_step_for(image))
             .about(Part::Image {

@@ -6,14 +6,17 @@ use super::named::now;
 use super::state::StateArgs;
 use crate::End;
 use anyhow::Result;
-use image_core::trust::moment;
-use image_repo::trust::{Pin, peek};
+use image_core::trust::{TrustError, moment};
+use image_repo::trust::{Pin, TrustFault, peek};
+
+const NONE: &str =
+    "no channels; groundstate image promote NAME VERSION --channel CHANNEL makes one";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     state: StateArgs,
-    /// Print JSON.
+    /// Print JSON: the catalogue, or null where nothing was promoted yet.
     #[arg(long)]
     json: bool,
 }
@@ -21,7 +24,17 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<End> {
     let repository = args.state.find()?;
     let pin = Pin::of_state(&args.state.state_dir);
-    let trusted = peek(&repository, &pin, now()).map_err(refused("the catalogue"))?;
+    let trusted = match peek(&repository, &pin, now()) {
+        // Nothing was promoted yet: that is no fault.
+        Err(TrustFault::Refused(TrustError::NoCatalogue {
+            seen: 0,
+            waits: false,
+        })) => {
+            println!("{}", if args.json { "null" } else { NONE });
+            return Ok(End::Done);
+        }
+        trusted => trusted.map_err(refused("the catalogue"))?,
+    };
     let catalogue = trusted.catalogue();
     if args.json {
         println!("{}", serde_json::to_string_pretty(catalogue)?);
@@ -29,7 +42,7 @@ pub(crate) fn run(args: &Args) -> Result<End> {
     }
     println!("{}", describe_catalogue(catalogue));
     if catalogue.channels.is_empty() {
-        println!("no channels; groundstate image promote NAME VERSION --channel CHANNEL makes one");
+        println!("{NONE}");
     }
     let signers: Vec<String> = trusted.signers().iter().map(ToString::to_string).collect();
     println!("  signed by {}", signers.join(", "));

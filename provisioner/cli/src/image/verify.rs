@@ -49,12 +49,11 @@ pub(crate) fn run(args: &Args) -> Result<End> {
     };
     let image = &looked.image;
     let believed = match looked.believed {
-        Ok(believed) => Some(believed),
-        Err(_) if args.allow_unsigned => None,
-        Err(error) => return Err(error),
+        Err(error) if !args.allow_unsigned => return Err(error),
+        believed => believed,
     };
     if args.json {
-        let verified = believed.as_ref().map(|believed| &believed.verified);
+        let verified = believed.as_ref().ok().map(|believed| &believed.verified);
         println!("{}", in_json(image, verified)?);
         return Ok(End::Done);
     }
@@ -65,8 +64,8 @@ pub(crate) fn run(args: &Args) -> Result<End> {
     println!("  manifest   {}", image.manifest);
     println!("  size       {}", image.size);
     match believed {
-        None => println!("  signed     not believed, or not at all"),
-        Some(Believed { verified, trusted }) => {
+        Err(why) => println!("  signed     no: {}", why_not(&why)),
+        Ok(Believed { verified, trusted }) => {
             say(&verified, trusted.root());
             let rows = trusted.catalogue().channels.iter();
             let channels: Vec<String> = rows
@@ -134,13 +133,24 @@ fn say(verified: &Verified, root: &TrustRoot) {
     for id in &verified.signers {
         println!("  signed by  {id}  {}", whose(root, *id));
     }
-    let until = verified.expires.map_or_else(|| "no end".to_owned(), moment);
+    let until = verified.expires.map_or_else(
+        || "for as long as its keys hold".to_owned(),
+        |at| format!("until {}", moment(at)),
+    );
     println!(
-        "  signed at  {}, until {until}; trust root {} needs {}",
+        "  signed at  {}, {until}; trust root {} needs {}",
         moment(verified.signed_at),
         root.version,
         root.roles.images.threshold
     );
+}
+
+/// Why it is not believed, in one line.
+fn why_not(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<Refused>() {
+        Some(Refused { reason }) => reason.what.clone(),
+        None => format!("{error:#}"),
+    }
 }
 
 fn whose(root: &TrustRoot, id: KeyId) -> String {

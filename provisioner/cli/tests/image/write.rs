@@ -278,3 +278,16 @@ fn a_device_is_written_past_the_cache_and_one_that_is_in_use_never() {
     assert_eq!(after[1_080..1_082], [0x53, 0xef]);
     assert!(after[..1_024].iter().all(|byte| *byte == 0));
 }
+
+/// Each with what to do: it is no file, and no version of an image `sha256`.
+#[test]
+fn a_device_that_is_not_there_and_half_a_digest_are_named() {
+    let world = World::new();
+    world.import_disk("d", "1");
+    let line = "write d /dev/no-such-disk --allow-unsigned --yes";
+    has(&world.refused(line, 1), &["is not there", "lsblk"]);
+    has(
+        &world.refused("show sha256:00", 2),
+        &["is no digest", "64 lower-case hexadecimal digits"],
+    );
+}

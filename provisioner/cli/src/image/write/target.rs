@@ -121,6 +121,10 @@ pub(super) fn look(
         Some(found) if found.is_file() => file(path, size, file_sector),
         Some(_) => bail!("{} is neither a disk nor a file", path.display()),
         None if size.is_some() => file(path, size, file_sector),
+        None if path.starts_with("/dev") => bail!(
+            "{} is not there, and what lies below /dev is a device: lsblk lists the disks of this machine",
+            path.display()
+        ),
         None => bail!(
             "{} is not there; for a file, say how large it should be, for example --size {}",
             path.display(),
