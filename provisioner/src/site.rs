@@ -12,7 +12,7 @@ pub(crate) use read::words;
 
 pub use credentials::unusable as unusable_credentials;
 pub use images::unusable as unusable_image;
-pub use read::{FAULTS_MAX, Kinds, read};
+pub use read::{FAULTS_MAX, Kinds, STAND_IN, look, read};
 
 use crate::api::Refusal;
 use crate::provisioner::Provisioner;

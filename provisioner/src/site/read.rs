@@ -57,6 +57,19 @@ pub enum Kinds {
 /// # Errors
 /// All that is wrong with it, each with its path.
 pub fn read(document: Value, kinds: Kinds) -> Result<Site, Vec<Fault>> {
+    match look(document, kinds) {
+        (Some(site), faults) if faults.is_empty() => Ok(site),
+        (_, faults) => Err(faults),
+    }
+}
+
+/// What begins a name that nobody wrote: it stands where one is missing or wrong.
+pub const STAND_IN: &str = "stand-in-";
+
+/// The site as far as it can be read, and all that is wrong with it. Where there is a fault the site is for looking at what else
+/// is wrong, and for nothing more: names that begin with [`STAND_IN`], and other things, stand in for what is not there.
+#[must_use]
+pub fn look(document: Value, kinds: Kinds) -> (Option<Site>, Vec<Fault>) {
     let mut reader = Reader {
         kinds,
         faults: Vec::new(),
@@ -65,7 +78,10 @@ pub fn read(document: Value, kinds: Kinds) -> Result<Site, Vec<Fault>> {
         count: 0,
     };
     let Value::Object(mut sections) = document else {
-        return Err(vec![fault(".", "a site should be a table of sections")]);
+        return (
+            None,
+            vec![fault(".", "a site should be a table of sections")],
+        );
     };
     for key in sections
         .keys()
@@ -76,20 +92,17 @@ pub fn read(document: Value, kinds: Kinds) -> Result<Site, Vec<Fault>> {
     sections.retain(|key, _| SECTIONS.contains(&key.as_str()));
     let site = reader.site(&mut sections);
     let mut faults = reader.faults;
-    if let Some(site) = site {
+    if let Some(site) = &site {
         let spoiled = |fault: &Fault| reader.stood_in.iter().any(|at| spoils(at, fault));
-        let more = check(&site).into_iter();
+        let more = check(site).into_iter();
         faults.extend(more.filter(|fault| !spoiled(fault)));
-        if faults.is_empty() {
-            return Ok(site);
-        }
     }
     let more = faults.len().saturating_sub(FAULTS_MAX);
     faults.truncate(FAULTS_MAX);
     if more > 0 {
         faults.push(fault(".", &format!("and {more} more faults")));
     }
-    Err(faults)
+    (site, faults)
 }
 
 /// Whether what stands in at a path makes a fault meaningless: itself and what is below it; of the network's addresses, all that
@@ -409,7 +422,7 @@ fn stand_in(key: &str, number: u32) -> Option<Value> {
         "mac" => json!(format!("02:ff:{a:02x}:{b:02x}:{c:02x}:{d:02x}")),
         "uuid" => json!(format!("ffffffff-ffff-ffff-ffff-ffff{number:08x}")),
         "name" | "slot" | "serial" | "rack" | "image" | "credential" => {
-            json!(format!("stand-in-{number}"))
+            json!(format!("{STAND_IN}{number}"))
         }
         "address" => json!("10.0.0.1"),
         "pool_first" | "first" => json!("10.0.0.100"),

@@ -7,12 +7,34 @@ use super::lines::Lines;
 use super::{toml_file, xml};
 use anyhow::{Context as _, Result, bail};
 use groundstate_api::site::Site;
+use groundstate_api::text::counted;
 use prov_core::site_limits::SITE_BYTES_MAX;
-use provisioner::site::{Kinds, read as read_document};
+use provisioner::site::{Kinds, look};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::Path;
+
+/// A file with faults.
+#[derive(Debug)]
+pub(super) struct Faulty {
+    shown: String,
+    faults: Vec<String>,
+    /// The site with something in the place of each fault: for looking at what else is wrong.
+    pub(super) site: Option<Box<Site>>,
+}
+
+impl std::fmt::Display for Faulty {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let count = counted(self.faults.len(), "fault");
+        write!(f, "the site file {} has {count}:", self.shown)?;
+        self.faults
+            .iter()
+            .try_for_each(|fault| write!(f, "\n  {fault}"))
+    }
+}
+
+impl std::error::Error for Faulty {}
 
 /// The site of a file, checked.
 pub(crate) fn read(path: &Path) -> Result<Site> {
@@ -55,30 +77,40 @@ pub(crate) fn read_all(path: &Path) -> Result<(Site, Beside)> {
         Some("json") => of_json(&text, folder),
         Some(_) | None => parse_toml(&text, Some(folder)),
     };
-    parsed.map_err(|faults| {
-        let word = if faults.len() == 1 { "fault" } else { "faults" };
-        let lines: Vec<String> = faults.iter().map(|fault| format!("  {fault}")).collect();
-        anyhow::anyhow!(
-            "the site file {shown} has {} {word}:\n{}",
-            faults.len(),
-            lines.join("\n")
-        )
-    })
+    Ok(parsed.map_err(|broken| Faulty {
+        shown: shown.to_string(),
+        faults: broken.faults,
+        site: broken.site,
+    })?)
 }
 
 /// The site of a TOML text.
 #[cfg(test)]
 pub(crate) fn of_toml(text: &str) -> Result<Site, Vec<String>> {
-    parse_toml(text, None).map(|(site, _)| site)
+    let read = parse_toml(text, None).map(|(site, _)| site);
+    read.map_err(|broken| broken.faults)
 }
 
 /// The site of an XML text.
 #[cfg(test)]
 pub(super) fn of_xml(text: &str) -> Result<Site, Vec<String>> {
-    parse_xml(text, None).map(|(site, _)| site)
+    let read = parse_xml(text, None).map(|(site, _)| site);
+    read.map_err(|broken| broken.faults)
 }
 
-type Parsed = Result<(Site, Beside), Vec<String>>;
+type Parsed = Result<(Site, Beside), Broken>;
+
+/// What is wrong, and the site as far as it can be read.
+struct Broken {
+    faults: Vec<String>,
+    site: Option<Box<Site>>,
+}
+
+impl From<Vec<String>> for Broken {
+    fn from(faults: Vec<String>) -> Self {
+        Self { faults, site: None }
+    }
+}
 
 fn parse_toml(text: &str, folder: Option<&Path>) -> Parsed {
     let mut lines = Lines::default();
@@ -88,7 +120,7 @@ fn parse_toml(text: &str, folder: Option<&Path>) -> Parsed {
 
 fn of_json(text: &str, folder: &Path) -> Parsed {
     let document: Value = serde_json::from_str(text)
-        .map_err(|error| vec![format!("line {}: no JSON: {error}", error.line())])?;
+        .map_err(|error| Broken::from(vec![format!("line {}: no JSON: {error}", error.line())]))?;
     finish(
         document,
         Kinds::Strict,
@@ -129,19 +161,17 @@ fn finish(
             .iter()
             .map(|(path, says)| (lines.of(path), format!("{path}: {says}"))),
     );
-    match read_document(document, kinds) {
-        Ok(site) if faults.is_empty() => return Ok((site, beside)),
-        Ok(_) => {}
-        Err(more) => {
-            for fault in more {
-                let line = lines.of(&fault.path);
-                let hidden = !told.is_empty()
-                    && (fault.should == "should be there"
-                        || line.is_some_and(|line| told.contains(&line)));
-                if !hidden && !unread.contains(fault.path.as_str()) {
-                    faults.push((line, fault.to_string()));
-                }
-            }
+    let (site, more) = look(document, kinds);
+    let site = match site {
+        Some(site) if faults.is_empty() && more.is_empty() => return Ok((site, beside)),
+        site => site.map(Box::new),
+    };
+    for fault in more {
+        let line = lines.of(&fault.path);
+        let hidden = !told.is_empty()
+            && (fault.should == "should be there" || line.is_some_and(|line| told.contains(&line)));
+        if !hidden && !unread.contains(fault.path.as_str()) {
+            faults.push((line, fault.to_string()));
         }
     }
     faults.sort_by_key(|(line, _)| line.unwrap_or(usize::MAX));
@@ -149,7 +179,10 @@ fn finish(
         Some(line) => format!("line {line}: {says}"),
         None => says,
     });
-    Err(words.collect())
+    Err(Broken {
+        faults: words.collect(),
+        site,
+    })
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use groundstate_api::site::Site;
 use groundstate_api::site_plan::Drift;
 use groundstate_api::text::counted;
 use provisioner::credential::Credentials;
-use provisioner::site::unusable_credentials;
+use provisioner::site::{STAND_IN, unusable_credentials};
 use std::io::Write as _;
 use std::path::Path;
 
@@ -61,10 +61,14 @@ pub(super) fn import(args: &ImportArgs) -> Result<End> {
 }
 
 pub(super) fn check(args: &CheckArgs) -> Result<End> {
-    let site = file::read(&args.file)?;
-    if let Some(state_dir) = &args.state_dir {
-        credentials(&site, state_dir)?;
-    }
+    let site = match (file::read(&args.file), &args.state_dir) {
+        (Ok(site), Some(state_dir)) => {
+            credentials(&site, state_dir)?;
+            site
+        }
+        (Err(error), Some(state_dir)) => return Err(with_credentials(error, state_dir)),
+        (read, None) => read?,
+    };
     say(&format!(
         "{}: the site {:?} with {} is in order",
         args.file.display(),
@@ -72,6 +76,34 @@ pub(super) fn check(args: &CheckArgs) -> Result<End> {
         counted(site.nodes.len(), "node")
     ))?;
     Ok(End::Done)
+}
+
+/// The faults of a file, and which of the credentials that it names cannot be used: neither hides the other.
+fn with_credentials(error: anyhow::Error, state_dir: &Path) -> anyhow::Error {
+    let site = error.downcast_ref::<file::Faulty>();
+    let Some(mut site) = site.and_then(|faulty| faulty.site.clone()) else {
+        return error;
+    };
+    only_what_is_named(&mut site);
+    let missed = unusable_credentials(&Credentials::new(state_dir), &site);
+    if missed.is_empty() {
+        return error;
+    }
+    anyhow::anyhow!("{error}\n{}", page::warnings(&missed))
+}
+
+/// Leaves out credentials that nobody named, and those whose name is a fault itself.
+fn only_what_is_named(site: &mut Site) {
+    let is_named = |name: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        name.bytes().all(plain) && !name.starts_with('.') && !name.starts_with(STAND_IN)
+    };
+    site.webhooks.retain(|hook| is_named(&hook.credential));
+    site.policy.credentials.retain(|rule| is_named(&rule.from));
+    for node in &mut site.nodes {
+        node.bmc = node.bmc.take().filter(|bmc| is_named(&bmc.credential));
+        node.credentials.retain(|rule| is_named(&rule.from));
+    }
 }
 
 /// Tells which credentials cannot be used; without a webhook's nothing is told to anybody, which is a fault.

@@ -306,3 +306,53 @@ fn a_width_of_nothing_cuts_nothing() {
         assert_eq!(said, wide, "{columns:?}");
     }
 }
+
+#[test]
+fn a_fault_of_a_site_file_and_a_missing_credential_hide_neither_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("site.toml");
+    let site = r#"name = "x"
+[network]
+address = "10.20.0.1"
+prefix = 24
+pool_first = "10.20.0.100"
+pool_last = "10.20.0.199"
+[policy]
+image = "i"
+hand_over = "kexec"
+[[node]]
+name = "web-2"
+mac = "3c:ec:ef:00:10:01"
+uuid = "4c4c4544-0042-3010-8044-b4c04f4d3133"
+serial = ""
+[node.bmc]
+address = "10.20.0.9"
+credential = "rack-1"
+[[webhook]]
+url = "https://x.example/"
+credential = "../x"
+"#;
+    std::fs::write(&file, site).unwrap();
+    let state = dir.path().to_str().unwrap();
+    let check_it = [
+        "site",
+        "check",
+        file.to_str().unwrap(),
+        "--state-dir",
+        state,
+    ];
+    let said = check(
+        &groundstate(&check_it).output().unwrap(),
+        1,
+        &[
+            "has 3 faults",
+            "node[0].serial: ",
+            "webhook[0].name: should be there",
+            "the credential rack-1 cannot be used",
+        ],
+    );
+    assert!(
+        !said.contains("the credential ../x") && !said.contains("stand-in"),
+        "{said}"
+    );
+}

@@ -34,7 +34,8 @@ pub(crate) fn no_such_key(name: &str, known: &str) -> String {
     let meant = known
         .split(", ")
         .map(|key| (slips(name, key), key))
-        .filter(|(slips, key)| *slips <= SLIPS_MAX && *slips < key.len())
+        // Half of a short word is another word.
+        .filter(|(slips, key)| *slips <= SLIPS_MAX && slips.saturating_mul(2) < key.len())
         .min();
     let meant = meant.map_or_else(String::new, |(_, key)| format!(" (is {key} meant?)"));
     format!("there is no such key{meant}; there are: {known}")
@@ -162,7 +163,7 @@ mod tests {
                 "{said}"
             );
         }
-        for name in ["colour", "x", "", "hostname"] {
+        for name in ["colour", "x", "", "hostname", "mac", "uuid"] {
             assert_eq!(
                 no_such_key(name, known),
                 format!("there is no such key; there are: {known}")
