@@ -226,6 +226,11 @@ fn two_of_three_sign_each_on_their_own_machine() {
         there.path().join("statement.json"),
     )
     .unwrap();
+    let signed = there.json("trust sign statement.json --key b.key");
+    assert_eq!(
+        signed["signatures"],
+        serde_json::json!(["statement.json.0000000000000A02.minisig"])
+    );
     let said = there.done("trust sign statement.json --key b.key");
     assert!(
         said.contains("debian 1") && said.contains("statement.json.0000000000000A02.minisig"),
@@ -257,6 +262,9 @@ fn two_of_three_sign_each_on_their_own_machine() {
     here.done("promote debian 1 --channel stable --key c.key");
     here.done("verify debian@stable");
     // Other people's machine: pins the root, has the repository.
+    let root = there.path().join("root.json");
+    std::fs::copy(here.path().join("root.json"), root).unwrap();
+    assert_eq!(there.json("trust pin root.json")["version"], 1);
     let said = here.fails("trust pin a.pub");
     assert!(said.contains("pinned") || said.contains("not"), "{said}");
     // Rotation: c goes, needs two of the old ones.

@@ -12,6 +12,10 @@ use image_repo::{Fault, FsckReport, FsckVerdict};
 /// Findings that are listed; `--json` has all of them.
 const LISTED: usize = 50;
 
+pub(super) const EXIT: &str = "\
+Exit status: 0 nothing is wrong, or all that was is out of the way and no image is hurt; 1 something is wrong still: the last
+line says what to do; or an error.";
+
 #[derive(Args)]
 pub(crate) struct FsckArgs {
     /// Take what is damaged out of the way, so that the next import of the image stores it anew.

@@ -65,6 +65,7 @@ pub(crate) enum ImageCommand {
     /// Free what no image needs any more.
     Gc(gc::GcArgs),
     /// Read the whole repository and compare every byte with its name.
+    #[command(after_long_help = fsck::EXIT)]
     Fsck(fsck::FsckArgs),
     /// Say who may sign: make, pin, rotate and show the trust root.
     #[command(subcommand)]
@@ -73,6 +74,7 @@ pub(crate) enum ImageCommand {
     #[command(after_long_help = sign::EXAMPLES)]
     Sign(Box<sign::Args>),
     /// Read every byte of an image, and say who signed it until when.
+    #[command(after_long_help = verify::EXAMPLES)]
     Verify(verify::Args),
     /// Let a channel stand for an image.
     #[command(after_long_help = promote::EXAMPLES)]

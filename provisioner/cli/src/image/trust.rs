@@ -93,6 +93,9 @@ pub(crate) struct PinArgs {
     /// Put it in place of the root that is pinned.
     #[arg(long)]
     yes: bool,
+    /// Print JSON: the trust root.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -143,6 +146,9 @@ pub(crate) struct SignArgs {
     file: PathBuf,
     #[command(flatten)]
     signer: SignerArgs,
+    /// Print JSON: which document it is, and the signature files.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(clap::Args)]
@@ -261,6 +267,10 @@ fn pin(args: &PinArgs) -> Result<End> {
     let root = pin
         .set(&text, args.forget)
         .map_err(refused("the trust root"))?;
+    if args.json {
+        println!("{}", canonical(&root));
+        return Ok(End::Done);
+    }
     println!("{}", describe(&Offer::Root(root)));
     println!("pinned: {}", pin.root_path().display());
     Ok(End::Done)
@@ -385,17 +395,27 @@ fn sign(args: &SignArgs) -> Result<End> {
         .with_context(|| format!("{} cannot be read", args.file.display()))?;
     let document =
         Offer::parse(&text).with_context(|| format!("{} is not signed", args.file.display()))?;
-    println!("{}", describe(&document));
+    if !args.json {
+        println!("{}", describe(&document));
+    }
     let keys = args.signer.open()?;
     if keys.is_empty() {
         bail!("--key SECRET is missing");
     }
+    let mut made = Vec::new();
     for key in keys {
         let comment = format!("timestamp:{}\t{}", now().0 / 1_000, title(&document));
         let out = PathBuf::from(format!("{}.{}.minisig", args.file.display(), key.id()));
         std::fs::write(&out, key.sign(text.as_bytes(), &comment))
             .with_context(|| format!("{} cannot be written", out.display()))?;
-        println!("signed: {}", out.display());
+        if !args.json {
+            println!("signed: {}", out.display());
+        }
+        made.push(out);
+    }
+    if args.json {
+        let said = json!({"document": document.kind(), "signatures": made});
+        println!("{}", serde_json::to_string_pretty(&said)?);
     }
     Ok(End::Done)
 }

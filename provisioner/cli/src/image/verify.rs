@@ -17,6 +17,15 @@ use image_repo::Repository;
 use image_repo::trust::{Pin, peek, verify};
 use serde_json::json;
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  groundstate image verify appliance@stable
+  groundstate image verify appliance 7 --allow-unsigned
+  groundstate image verify appliance@stable --s3 bucket.toml
+
+Exit status: 0 every byte is right and those who may have signed it; 3 bytes are wrong or missing, or it is not believed: what
+is signed, what is missing and what to do is said; 1 an error; 2 wrong usage.";
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
