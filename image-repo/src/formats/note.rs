@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a person should know of an image that is taken all the same.
 
+use groundstate_api::text::counted;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -63,7 +64,8 @@ impl fmt::Display for Note {
             ),
             Self::Unclean => f.write_str("the program that wrote it did not close it in order"),
             Self::Snapshots { count } => {
-                write!(f, "it has {count} internal snapshots, which are left out")
+                let snapshots = counted(u64::from(*count), "internal snapshot");
+                write!(f, "it has {snapshots}, which are left out")
             }
             Self::LogReplayed { entries } => write!(
                 f,

@@ -41,6 +41,8 @@ pub enum RootsError {
     CutOff { at: Bytes },
     #[error("something follows the archive's end mark after {at} bytes; cut it off, or make one archive of several (tar --concatenate)", at = .at.0)]
     Trailing { at: Bytes },
+    #[error("it is no tar archive: {why}")]
+    NotAnArchive { why: &'static str },
     #[error("the archive holds nothing")]
     Empty,
     #[error(

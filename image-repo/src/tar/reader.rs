@@ -89,7 +89,14 @@ impl<'a> Archive<'a> {
             if block == [0; BLOCK] {
                 return self.end();
             }
-            let mut header = parse(&block).map_err(|what| self.nonsense(b"an entry", what))?;
+            let mut header = parse(&block).map_err(|what| {
+                if self.at == BLOCK as u64 {
+                    let why = "its first 512 bytes are no head of an entry";
+                    RootsError::NotAnArchive { why }
+                } else {
+                    self.nonsense(b"an entry", what)
+                }
+            })?;
             match header.kind {
                 b'L' => name = Some(self.long(&header)?),
                 b'K' => link = Some(self.long(&header)?),
@@ -304,6 +311,10 @@ impl<'a> Archive<'a> {
             }
             passed += count as u64;
             if passed > TRAILING_MAX || piece[..count].iter().any(|byte| *byte != 0) {
+                if self.at == BLOCK as u64 {
+                    let why = "it begins with zeros, and goes on with something else";
+                    return Err(RootsError::NotAnArchive { why });
+                }
                 return Err(RootsError::Trailing { at: self.at() });
             }
         }

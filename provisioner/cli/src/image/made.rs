@@ -7,7 +7,7 @@ use super::import::{ImportArgs, Report, said, store};
 use super::progress::Progress;
 use super::scratch::Scratch;
 use super::size::size;
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use groundstate_api::Bytes;
 use groundstate_api::image::{ImageFormat, ImageKind};
@@ -44,6 +44,7 @@ pub(super) const fn is_made(format: ImageFormat) -> bool {
 }
 
 pub(super) fn bring_in(args: &ImportArgs, format: ImageFormat) -> Result<Report> {
+    see_its_mark(&args.file, format)?;
     let repository = args.state.make()?;
     let scratch = Scratch::new(&args.state.scratch())?;
     let mut stdin = std::io::stdin();
@@ -61,7 +62,10 @@ pub(super) fn bring_in(args: &ImportArgs, format: ImageFormat) -> Result<Report>
         &mut |done, total| progress.set(done, total),
     );
     progress.clear();
-    let made = made?;
+    let made = made.with_context(|| match args.file.to_str() {
+        Some("-") => "no image comes out of the standard input".to_owned(),
+        _ => format!("no image comes out of {}", args.file.display()),
+    })?;
     let boot = made.boot.as_ref().map(OwnedBootPaths::borrowed);
     // The manifest says what came in; the bytes are now those of a raw disk, or of an OCI artefact's layer.
     let request = args.request(format, made.kind, boot);
@@ -80,6 +84,27 @@ pub(super) fn bring_in(args: &ImportArgs, format: ImageFormat) -> Result<Report>
         format,
         notes,
     })
+}
+
+/// A file that bears the mark of another format is refused before anything is made of it. An archive may be compressed.
+fn see_its_mark(file: &Path, format: ImageFormat) -> Result<()> {
+    let Some((found, evidence)) = formats::propose(file) else {
+        return Ok(());
+    };
+    let may_be = match found {
+        ImageFormat::Tar | ImageFormat::Oci => format != ImageFormat::Wim,
+        ImageFormat::RawZstd | ImageFormat::RawGzip | ImageFormat::RawXz => true,
+        other => other == format,
+    };
+    if may_be {
+        return Ok(());
+    }
+    bail!(
+        "{} is stated to be {}, but {evidence}; say --format {}",
+        file.display(),
+        formats::name(format),
+        formats::name(found)
+    )
 }
 
 impl ImportArgs {

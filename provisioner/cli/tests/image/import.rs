@@ -162,6 +162,24 @@ fn a_format_is_stated_or_confirmed_and_never_guessed() {
         &world.refused("import disk.img --format raw --name d --version 1", 1),
         &["--really"],
     );
+    for made in ["tar", "oci", "wim"] {
+        has(
+            &world.refused(
+                &format!("import disk.img --format {made} --name d --version 1"),
+                1,
+            ),
+            &[
+                &format!("stated to be {made}"),
+                "qcow2 header",
+                "say --format qcow2",
+            ],
+        );
+    }
+    fs::write(world.path("words"), "words, and no archive\n".repeat(100)).unwrap();
+    has(
+        &world.refused("import words --format tar --name d --version 1", 1),
+        &["no image comes out of words", "no tar archive"],
+    );
     has(
         &world.done("import disk.img --name d --version 1 --yes"),
         &["imported d 1 from qcow2", "EFI system", "Debian for a test"],
