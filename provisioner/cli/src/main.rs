@@ -63,6 +63,9 @@ enum Command {
     /// Look at nodes and order runs, over the API.
     #[command(subcommand)]
     Node(client::node::NodeCommand),
+    /// Say why a node is where it is, and what a person can do; the same as `groundstate node explain`.
+    #[command(after_help = client::explain::EXAMPLE)]
+    Why(client::node::NodeArgs),
     /// Show what a site file would change, or what a run would do to a node's disks, before anything runs.
     Plan(client::plan::PlanArgs),
     /// Look at boots: how far each machine came, when, and why it stopped.
@@ -166,6 +169,7 @@ fn run(command: Command) -> Result<End> {
         Command::Image(command) => image::run(&command),
         Command::Vhd(command) => vhd::run(&command),
         Command::Node(command) => client::node::run(&command),
+        Command::Why(args) => client::explain::run(&args),
         Command::Plan(args) => client::plan::run(&args),
         Command::Boot(command) => client::boot::run(&command),
         Command::BootImage(args) => boot_image::run(&args),

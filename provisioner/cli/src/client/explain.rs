@@ -14,6 +14,10 @@ use groundstate_api::text::inert;
 use groundstate_api::view::{NodeReport, Phase};
 use groundstate_api::{Millis, explain, health, paths};
 
+/// What stands below its help.
+pub(crate) const EXAMPLE: &str =
+    "Exit status 3 where the node is held.\n\nExample:\n  groundstate node explain r1-07";
+
 pub(crate) fn run(args: &super::node::NodeArgs) -> Result<End> {
     let client = Client::new(&args.connect)?;
     let path = node_path(paths::NODE, &args.node);

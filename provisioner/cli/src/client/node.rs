@@ -26,7 +26,7 @@ pub(crate) enum NodeCommand {
     Show(NodeArgs),
     /// Say why a node is where it is: what it waits for, since when, until when, and what a person can do.
     #[command(
-        after_help = "Exit status 3 where the node is held.\n\nExample:\n  groundstate node explain r1-07"
+        after_help = super::explain::EXAMPLE
     )]
     Explain(NodeArgs),
     /// Show what happened to a node, as a time line.

@@ -107,6 +107,8 @@ pub(crate) fn filtered(client: &Client, filter: &Filter) -> Result<(Vec<Listed>,
 
 /// Every node; and the site at a glance, unless the provisioner refuses that.
 pub(crate) fn all(client: &Client) -> Result<(Vec<Listed>, Option<FleetView>)> {
+    // Without a limit the list is whole. It is asked for first: who may not see it hears that alone.
+    let list: RawList = client.get(paths::NODES)?;
     let seen = fleet_or_none(client)?;
     let fleet = seen.clone().unwrap_or_default();
     let mut places = places(&fleet);
@@ -116,8 +118,6 @@ pub(crate) fn all(client: &Client) -> Result<(Vec<Listed>, Option<FleetView>)> {
         .map(|eta| (eta.node.clone(), eta))
         .collect();
     let mut nodes = Vec::new();
-    // Without a limit the list is whole.
-    let list: RawList = client.get(paths::NODES)?;
     for raw in list.nodes {
         let view: NodeView = client.parse(paths::NODES, raw.get())?;
         nodes.push(Listed {

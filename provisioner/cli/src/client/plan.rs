@@ -8,6 +8,7 @@ use super::said::document;
 use super::{Client, Connect, node_path};
 use crate::End;
 use crate::out;
+use crate::refusal::{FAILED, Failed};
 use crate::site::PlanSiteArgs;
 use crate::up::site_file;
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -95,6 +96,15 @@ pub(crate) fn run(args: &PlanArgs) -> Result<End> {
     match (&args.command, &args.file) {
         (Some(PlanCommand::Preview(args)), _) => preview(args),
         (Some(PlanCommand::Site(args)), _) => crate::site::plan(args),
+        (None, Some(file)) if is_a_nodes_name(file) => Err(Failed::new(
+            FAILED,
+            format!("there is no site file {}", file.display()),
+            format!(
+                "the plan of a node's run: groundstate node plan {0}; what a run would do: groundstate plan preview {0}",
+                file.display()
+            ),
+        )
+        .into()),
         (None, Some(file)) => crate::site::plan(&PlanSiteArgs {
             file: file.clone(),
             json: args.json,
@@ -103,6 +113,14 @@ pub(crate) fn run(args: &PlanArgs) -> Result<End> {
         }),
         (None, None) => bail!("the site file is missing: groundstate plan site.toml"),
     }
+}
+
+/// Whether somebody means a node: there is no such file, and a site file's name has an ending.
+fn is_a_nodes_name(file: &Path) -> bool {
+    let is_name = file
+        .to_str()
+        .is_some_and(|name| name.parse::<NodeId>().is_ok());
+    is_name && file.extension().is_none() && !file.exists()
 }
 
 fn preview(args: &PreviewArgs) -> Result<End> {

@@ -84,6 +84,16 @@ fn every_phase_is_explained() {
         3,
         &["\"code\": \"dimm-missing\""],
     );
+    world.check(&["why", "r1-08"], 3, &["[dimm-missing]", "do now:"]);
+    // Who means a node and names it where a file belongs hears where it belongs.
+    world.check(
+        &["plan", "r1-08"],
+        1,
+        &[
+            "groundstate node plan r1-08",
+            "groundstate plan preview r1-08",
+        ],
+    );
 }
 
 #[test]

@@ -10,7 +10,8 @@ use std::process::{Command, Output};
 const NOBODY: &str = "r9-99";
 
 /// Every command that takes a node, as words.
-const TAKE_A_NODE: [&str; 37] = [
+const TAKE_A_NODE: [&str; 38] = [
+    "why r9-99",
     "node show r9-99",
     "node explain r9-99",
     "node history r9-99",
