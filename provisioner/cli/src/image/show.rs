@@ -6,6 +6,7 @@ use super::ls::signed_text;
 use super::named::{Named, now};
 use super::state::StateArgs;
 use crate::End;
+use crate::client::paper::Paper;
 use anyhow::Result;
 use clap::Args;
 use groundstate_api::Bytes;
@@ -16,7 +17,6 @@ use image_repo::ImageShow;
 use image_repo::formats;
 use image_repo::trust::{Pin, status};
 use serde::Serialize;
-use std::io::IsTerminal as _;
 
 /// Columns of the picture of partitions.
 const WIDTH: usize = 96;
@@ -128,8 +128,8 @@ fn page(shown: &Shown) -> String {
 
 /// The facts as lines, with the partitions to scale.
 pub(super) fn facts(facts: &image_core::facts::ImageFacts) -> String {
-    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    facts.text(WIDTH, colour)
+    let colour = Paper::of_terminal().is_coloured();
+    facts.text(WIDTH, colour).trim_end().to_owned()
 }
 
 fn row(name: &str, value: &str) -> String {

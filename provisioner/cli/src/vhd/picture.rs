@@ -2,9 +2,9 @@
 //! A disk as a bar and a table of what lies where. The bar tells by its letters; colour only helps.
 
 use super::show;
+use crate::client::paper::Paper;
 use groundstate_api::Bytes;
 use maintenance_os::virtual_disk::{Holds, Map, Range};
-use std::io::IsTerminal as _;
 
 /// Cells of the bar.
 const CELLS: u64 = 64;
@@ -12,7 +12,7 @@ const CELLS: u64 = 64;
 const LISTED: usize = 40;
 
 pub(super) fn map(map: &Map) -> String {
-    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let colour = Paper::of_terminal().is_coloured();
     let mut lines = vec![
         format!("[{}]", bar(map, colour)),
         " # data  + data and zeros  r zeros with space reserved  . zeros  p in the parent"
