@@ -173,7 +173,10 @@ impl TrustFault {
             Self::Stranger { .. } => untrusted(
                 "sign with a key that may: groundstate image trust show names them; groundstate image trust rotate adds one",
             ),
-            Self::NothingWaits { .. } | Self::OtherWaits { .. } | Self::NotNext { .. } => {
+            Self::OtherWaits { .. } => untrusted(
+                "groundstate image trust show says what waits for whom; --anew puts this one in its place",
+            ),
+            Self::NothingWaits { .. } | Self::NotNext { .. } => {
                 untrusted("groundstate image trust show says what waits for whom")
             }
         }

@@ -320,7 +320,7 @@ pub enum TrustError {
 const SIGN: &str = "have it signed by those who may: groundstate image trust show names them; groundstate image sign --add-signature FILE adds a signature that was made elsewhere";
 const WAITS: &str = "groundstate image trust show says where it waits; have it signed there (minisign -S -m FILE), then add each signature: groundstate image trust add-signature FILE.minisig";
 const LOOK: &str = "do not deploy from it; find out who changed the repository, and bring back what its signers signed";
-const RENEW: &str = "if the signers stand by it, renew it: groundstate image promote NAME VERSION --channel CHANNEL; if they did already, this repository is held back: copy theirs";
+const RENEW: &str = "if the signers stand by it, renew it: groundstate image promote --renew --key SECRET; if they did already, this repository is held back: copy theirs";
 const BEHIND: &str = "bring the repository up to date from the one that has the newest; if the newest is lost, promote every channel once more, and revoke again what it revoked";
 const CLOCKS: &str = "set this machine's clock, and look at the signer's; then try again";
 

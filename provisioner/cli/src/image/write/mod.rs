@@ -125,6 +125,45 @@ pub(super) fn run(args: &WriteArgs) -> Result<End> {
 }
 
 /// Refused, with what to do, as exit status 3.
-fn refused(reason: Reason) -> anyhow::Error {
+fn refused(mut reason: Reason) -> anyhow::Error {
+    reason.next_step = without_a_fleet(&reason.next_step);
     Refused { reason }.into()
+}
+
+/// The writer is the node's, and its advice speaks of runs and a site file: here there is neither.
+fn without_a_fleet(step: &str) -> String {
+    const WORDS: [(&str, &str); 4] = [
+        (
+            "choose a larger disk for the OS in the site file",
+            "choose a larger disk, or a place with more room",
+        ),
+        ("replace the OS disk", "replace the disk"),
+        ("order the run anew", "write it once more"),
+        ("order the run again", "write it once more"),
+    ];
+    WORDS.iter().fold(step.to_owned(), |step, (fleet, here)| {
+        step.replace(fleet, here)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_speaks_of_no_run_and_no_site_file() {
+        for (step, here) in [
+            (
+                "import the image again, then order the run anew",
+                "import the image again, then write it once more",
+            ),
+            (
+                "choose a larger disk for the OS in the site file, or a smaller image",
+                "choose a larger disk, or a place with more room, or a smaller image",
+            ),
+            ("look at the disk", "look at the disk"),
+        ] {
+            assert_eq!(without_a_fleet(step), here);
+        }
+    }
 }
