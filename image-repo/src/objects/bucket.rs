@@ -55,6 +55,16 @@ pub enum BucketError {
         /// What the store's client said.
         source: object_store::Error,
     },
+    /// There is no bucket of that name.
+    #[error(
+        "the object store has no such bucket ({key} could not be {done}); make it there, or correct `bucket` in its settings"
+    )]
+    NoBucket {
+        /// What was tried, as a participle.
+        done: &'static str,
+        /// The object.
+        key: String,
+    },
     /// Nothing came for too long.
     #[error("{key} does not come any further: nothing for {} s after {}", STALLED.as_secs(), .after)]
     Stalled {
@@ -312,6 +322,7 @@ impl Bucket {
     ) -> Result<Option<UpdateVersion>, BucketError> {
         let found = match self.store.get(key).await {
             Ok(found) => found,
+            Err(source) if is_no_bucket(&source) => return Err(failed("read", key)(source)),
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(source) => return Err(failed("read", key)(source)),
         };
@@ -342,5 +353,16 @@ impl Bucket {
 
 fn failed(done: &'static str, key: &Key) -> impl FnOnce(object_store::Error) -> BucketError {
     let key = key.to_string();
-    move |source| BucketError::Store { done, key, source }
+    move |source| {
+        if is_no_bucket(&source) {
+            BucketError::NoBucket { done, key }
+        } else {
+            BucketError::Store { done, key, source }
+        }
+    }
+}
+
+/// Whether it is the bucket itself that is not there (S3's error code `NoSuchBucket`, which its client only gives in its text).
+fn is_no_bucket(error: &object_store::Error) -> bool {
+    error.to_string().contains("<Code>NoSuchBucket</Code>")
 }

@@ -192,6 +192,13 @@ impl Report {
                 documents.documents, documents.sent
             ));
         }
+        if documents.catalogue.is_none() && documents.documents > 0 {
+            lines.push(format!(
+                "{} signed documents are in the bucket, {} of them sent now; there is no catalogue yet: no channel stands for \
+                 anything (groundstate image promote)",
+                documents.documents, documents.sent
+            ));
+        }
         if !documents.held.is_empty() {
             lines.push(format!(
                 "NOT SENT: catalogue {}",

@@ -290,6 +290,63 @@ fn is_damaged_and_mended(here: &World, there: &World, moto: &Moto) {
     there.done("verify d@stable --s3 bucket.toml");
 }
 
+/// What is published before anything was promoted, where nothing can be read, and what a bucket is asked for that is not there.
+#[test]
+fn what_is_missing_in_a_bucket_is_said_with_what_to_do() {
+    let here = World::new();
+    let Some(_moto) = Moto::start(&here) else {
+        return;
+    };
+    let key = SecretKey::of(KeyId(0x0A01), &[1; 32]);
+    fs::write(here.path("a.key"), key.file_without_password()).unwrap();
+    fs::write(here.path("a.pub"), key.public_file()).unwrap();
+    here.import_disk("d", "1");
+    has(
+        &here.done("publish d --s3 bucket.toml"),
+        &["signature  none", "image sign"],
+    );
+    here.done("trust init --key a.pub");
+    here.done("sign d 1 --key a.key");
+    has(
+        &here.done("publish d --s3 bucket.toml"),
+        &["1 signed documents are in the bucket", "no catalogue yet"],
+    );
+    let digest = here.json("ls")[0]["manifest"].as_str().unwrap().to_owned();
+    here.done("promote d 1 --channel stable --key a.key");
+    for (name, wants) in [
+        ("d@stable", "the repository has no signed catalogue"),
+        (
+            digest.as_str(),
+            "d 1 is signed (by 0000000000000A01), and no catalogue is",
+        ),
+    ] {
+        has(
+            &here.refused(&format!("verify {name} --s3 bucket.toml"), 3),
+            &[
+                wants,
+                "has what was published last",
+                "publish --channels --s3 FILE",
+            ],
+        );
+    }
+    let settings = fs::read_to_string(here.path("bucket.toml")).unwrap();
+    fs::write(
+        here.path("other.toml"),
+        settings.replace("\"images\"", "\"others\""),
+    )
+    .unwrap();
+    for line in ["publish d", "verify d@stable"] {
+        has(
+            &here.refused(&format!("{line} --s3 other.toml"), 1),
+            &["the object store has no such bucket", "correct `bucket`"],
+        );
+    }
+    has(
+        &here.refused("verify d@stable --from http://127.0.0.1:1/images/site", 1),
+        &["address and port alone", "prefix"],
+    );
+}
+
 #[test]
 fn a_repository_without_a_catalogue_has_no_channels_to_publish() {
     let world = World::new();

@@ -68,6 +68,14 @@ impl Origin for InBucket {
         "take that object away there, then publish the image again: groundstate image publish NAME VERSION --s3 FILE, on the \
          repository's machine"
     }
+
+    fn of_documents(&self) -> Option<String> {
+        Some(format!(
+            "{} has what was published last; after promote, revoke and renewal, on the repository's machine: groundstate image \
+             publish --channels --s3 FILE",
+            self.name
+        ))
+    }
 }
 
 impl ChunkSource for Objects {

@@ -78,6 +78,17 @@ pub(super) trait Origin {
     fn sources(&self) -> Fixed;
     /// What to do where bytes are not what their digest says.
     fn mend(&self) -> &'static str;
+    /// What a person should know of its signed documents where they are not believed.
+    fn of_documents(&self) -> Option<String> {
+        None
+    }
+}
+
+/// Why that is not believed which the origin's documents say.
+fn unbelieved(origin: &dyn Origin, title: &str, error: TrustError) -> anyhow::Error {
+    let mut reason = TrustFault::from(error).reason(title);
+    reason.evidence.extend(origin.of_documents());
+    Refused { reason }.into()
 }
 
 /// An image, and what is believed of it.
@@ -108,19 +119,17 @@ pub(super) fn find(origin: &dyn Origin, pin: &Pin, named: &Named) -> Result<Foun
 
 fn of_channel(origin: &dyn Origin, pin: &Pin, name: &str, channel: &str) -> Result<Found> {
     let choice = format!("{name}@{channel}");
-    let of_choice = || refused(&choice);
+    let fault = |error: TrustError| unbelieved(origin, &choice, error);
     let trusted = Documents::of(origin, pin, &choice)?
         .trusted()
-        .map_err(|error| of_choice()(error.into()))?;
-    pin.keep(trusted.seen()).map_err(of_choice())?;
-    let row = trusted
-        .channel(name, channel)
-        .map_err(|error| of_choice()(error.into()))?;
+        .map_err(fault)?;
+    pin.keep(trusted.seen()).map_err(refused(&choice))?;
+    let row = trusted.channel(name, channel).map_err(fault)?;
     let manifest = manifest(origin, &row.manifest)?;
     let statement = statement(origin, &row.manifest)?;
     let verified = trusted
         .image_of(row, &reference(&manifest), statement.as_ref())
-        .map_err(|error| of_choice()(error.into()))?;
+        .map_err(fault)?;
     Ok(Found {
         manifest,
         believed: Ok(Believed { verified, trusted }),
@@ -140,7 +149,7 @@ fn believed(
     manifest: &Manifest,
 ) -> Result<Believed> {
     let (title, image) = (title(manifest), reference(manifest));
-    let fault = |error: TrustError| refused(&title)(error.into());
+    let fault = |error: TrustError| unbelieved(origin, &title, error);
     let statement = statement(origin, digest)?;
     let documents = Documents::of(origin, pin, &title)?;
     let trusted = match documents.trusted() {

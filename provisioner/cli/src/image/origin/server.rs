@@ -77,6 +77,13 @@ impl Server {
     /// `ca` names the authority of its certificate, `credential` the folder that says who asks.
     pub(super) fn new(url: &str, ca: Option<&Path>, credential: Option<&Path>) -> Result<Self> {
         let url = url.trim_end_matches('/').to_owned();
+        let host = url.split_once("://").map_or(url.as_str(), |(_, host)| host);
+        if host.contains('/') {
+            bail!(
+                "--from {url}: a server of images is named by its address and port alone; where objects of a bucket lie below a \
+                 prefix, let that be the root of what stands in front of it"
+            );
+        }
         let (source, agent) = Self::connect(&url, ca, credential)?;
         Ok(Self {
             url,
@@ -109,7 +116,10 @@ impl Server {
         .seen(format!("{path} is answered with status {status}"));
         match serde_json::from_slice::<Problem>(said) {
             Ok(problem) => reason.seen(problem.reason.what),
-            Err(_) => reason,
+            Err(_) => reason.seen(
+                "no provisioner and no `image serve` says so: where a bucket or a network in front of one answers, what is not \
+                 there must be answered with 404, for which its reader has to be allowed to list it (s3:ListBucket)",
+            ),
         }
         .then("nothing: no disk is touched")
     }
