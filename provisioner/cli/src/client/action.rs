@@ -5,7 +5,7 @@ use super::because::Why;
 use super::explain::{moment, outcome};
 use super::orders::{How, would_be_sent};
 use super::paper::{Paper, Tone};
-use super::said::{document, say, tell};
+use super::said::{ask, document, say, tell};
 use super::table::{Cell, Table};
 use super::time::{now, span};
 use super::{Client, Connect, Refused, Terms, Verb, names};
@@ -19,7 +19,6 @@ use groundstate_api::healing::Because;
 use groundstate_api::text::inert;
 use groundstate_api::{NodeId, Reason, ReasonCode, paths};
 use serde_json::json;
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 #[derive(Subcommand)]
 pub(crate) enum ActionCommand {
@@ -242,15 +241,7 @@ fn decide(args: &DecideArgs, verb: &str, path: &str) -> Result<End> {
 
 /// Asks on the terminal for a word.
 pub(crate) fn agreed(verb: &str, word: &str) -> Result<()> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Failed::nobody_to_ask().into());
-    }
-    let mut err = std::io::stderr().lock();
-    write!(err, "Type {word} to {verb}: ")?;
-    err.flush()?;
-    let mut typed = String::new();
-    std::io::stdin().lock().read_line(&mut typed)?;
-    if typed.trim() == word {
+    if ask(&format!("Type {word} to {verb}: "))? == word {
         Ok(())
     } else {
         Err(Failed::not_agreed().into())

@@ -4,7 +4,7 @@
 
 use super::list::view_page;
 use super::paper::Paper;
-use super::said::{document, say};
+use super::said::{ask, document, say, tell};
 use super::{Client, Connect, node_path};
 use crate::End;
 use crate::refusal::Failed;
@@ -18,7 +18,6 @@ use groundstate_api::view::{NodeReport, NodeView};
 use groundstate_api::{NodeId, paths};
 use mos_core::guard::unusual;
 use std::fmt::Write as _;
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Level {
@@ -105,20 +104,16 @@ pub(super) fn words_of(disk: Option<&Disk>) -> String {
 
 /// Shows what goes, and asks.
 fn agreed(args: &EraseArgs, known: &[Disk], serials: &[String]) -> Result<bool> {
-    let mut err = std::io::stderr().lock();
-    writeln!(err, "Everything on these disks of {} goes:", args.node)?;
-    for serial in serials {
+    let disks = serials.iter().map(|serial| {
         let disk = known.iter().find(|disk| disk.serial == *serial);
-        writeln!(err, "  ERASED {serial}  {}", words_of(disk))?;
-    }
-    if !std::io::stdin().is_terminal() {
-        return Err(Failed::nobody_to_ask().into());
-    }
-    write!(err, "Type the node's name to order: ")?;
-    err.flush()?;
-    let mut typed = String::new();
-    std::io::stdin().lock().read_line(&mut typed)?;
-    Ok(typed.trim() == args.node.as_str())
+        format!("\n  ERASED {serial}  {}", words_of(disk))
+    });
+    let disks: String = disks.collect();
+    tell(&format!(
+        "Everything on these disks of {} goes:{disks}",
+        args.node
+    ));
+    Ok(ask("Type the node's name to order: ")? == args.node.as_str())
 }
 
 /// Shows the certificates of a node; with `--verify` a false one ends with an error.

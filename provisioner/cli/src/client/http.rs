@@ -398,6 +398,9 @@ impl Client {
                 "its certificate is not of the site that --credential is of"
             }
             ureq::Error::HostNotFound => "is the name in --server right?",
+            _ if has_no_port(&self.server()) => {
+                "it names no port, and 443 was asked: the API's is 8443 where the site file says no other, as in --server https://192.0.2.1:8443"
+            }
             _ => {
                 "is the provisioner running there? --server or GROUNDSTATE_SERVER names another one"
             }
@@ -412,6 +415,33 @@ impl Client {
             Failure::Broken(error)
         } else {
             Failure::Final(error)
+        }
+    }
+}
+
+/// Whether an address leaves its port to be guessed.
+fn has_no_port(server: &str) -> bool {
+    let host = server.trim_start_matches("https://");
+    let host = host.split('/').next().unwrap_or(host);
+    let after = host.rsplit_once(':').map_or("", |(_, port)| port);
+    after.is_empty() || !after.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_no_port;
+
+    #[test]
+    fn an_address_says_its_port_or_not() {
+        for (server, is_missing) in [
+            ("https://192.0.2.1:8443", false),
+            ("https://[2001:db8::1]:8443", false),
+            ("https://192.0.2.1:8443/", false),
+            ("https://192.0.2.1", true),
+            ("https://site.example/", true),
+            ("https://[2001:db8::1]", true),
+        ] {
+            assert_eq!(has_no_port(server), is_missing, "{server}");
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use super::list::view_page;
 use super::paper::{Paper, Tone};
-use super::said::{causes, document, document_line, say, tell};
+use super::said::{ask, causes, document, document_line, say, tell};
 use super::table::{Cell, Table};
 use super::{Client, Connect, Refused, Terms, Verb};
 use crate::End;
@@ -14,7 +14,6 @@ use clap::Args;
 use groundstate_api::NodeId;
 use groundstate_api::view::{NodeView, Phase};
 use serde_json::{Value, json};
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 /// How orders are made.
 #[derive(Args, Clone)]
@@ -210,9 +209,6 @@ pub(crate) fn page(orders: &[Order], with_request: bool, paper: Paper) -> String
 
 /// One node is typed by its name, several by how many they are: a habit of typing `y` agrees to nothing.
 fn agreed(verb: &str, orders: &[Order]) -> Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Failed::nobody_to_ask().into());
-    }
     let (wanted, words) = match orders {
         [one] => (one.node.to_string(), "the node's name".to_owned()),
         several => {
@@ -220,10 +216,5 @@ fn agreed(verb: &str, orders: &[Order]) -> Result<bool> {
             (count.clone(), format!("{count}, the number of nodes,"))
         }
     };
-    let mut err = std::io::stderr().lock();
-    write!(err, "Type {words} to {verb}: ")?;
-    err.flush()?;
-    let mut typed = String::new();
-    std::io::stdin().lock().read_line(&mut typed)?;
-    Ok(typed.trim() == wanted)
+    Ok(ask(&format!("Type {words} to {verb}: "))? == wanted)
 }

@@ -4,7 +4,7 @@
 
 use super::explain::outcome;
 use super::paper::Paper;
-use super::said::{document, harmless, say, tell};
+use super::said::{ask, document, harmless, say, tell};
 use super::table::Table;
 use super::{Client, Connect, Terms, Verb, names, node_path};
 use crate::End;
@@ -16,7 +16,6 @@ use groundstate_api::action::{Act, ActionList, ActionView, NextBoot, Outcome, Po
 use groundstate_api::bmc::BmcReport;
 use groundstate_api::text::inert;
 use groundstate_api::{NodeId, paths};
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 /// How often the action is looked at while it goes on.
@@ -167,16 +166,8 @@ fn power(args: &PowerArgs) -> Result<End> {
 }
 
 fn agreed(node: &NodeId, act: &Act) -> Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Failed::nobody_to_ask().into());
-    }
-    let mut err = std::io::stderr().lock();
-    writeln!(err, "{node}: {}. What runs on it ends.", act.says())?;
-    write!(err, "Type the node's name to order: ")?;
-    err.flush()?;
-    let mut typed = String::new();
-    std::io::stdin().lock().read_line(&mut typed)?;
-    Ok(typed.trim() == node.as_str())
+    let what = format!("{node}: {}. What runs on it ends.", act.says());
+    Ok(ask(&format!("{what}\nType the node's name to order: "))? == node.as_str())
 }
 
 /// Begins an action, waits for its end, and says what was seen.

@@ -3,10 +3,11 @@
 
 use super::paper::own_sequence;
 use crate::out;
+use crate::refusal::Failed;
 use anyhow::Result;
 use groundstate_api::text::{REPLACED, printable};
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 /// Prints a page of text, which ends with one line end.
 pub(crate) fn say(text: &str) -> Result<()> {
@@ -22,6 +23,25 @@ pub(crate) fn print(text: &str) -> Result<()> {
 pub(crate) fn tell(text: &str) {
     // Where nobody hears it, there is nobody to tell.
     let _unheard = writeln!(std::io::stderr().lock(), "{}", harmless(text));
+}
+
+/// Asks on the terminal for a line, and says what was typed without the blanks around it.
+///
+/// # Errors
+/// There is no terminal to ask on, or it is gone.
+pub(crate) fn ask(prompt: &str) -> Result<String> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failed::nobody_to_ask().into());
+    }
+    let mut err = std::io::stderr().lock();
+    write!(err, "{}", harmless(prompt))?;
+    err.flush()?;
+    let mut typed = String::new();
+    if std::io::stdin().lock().read_line(&mut typed)? == 0 {
+        // Ctrl-D leaves the cursor behind the question.
+        writeln!(err)?;
+    }
+    Ok(typed.trim().to_owned())
 }
 
 /// An error with its causes, each said once: many name the system's error in their own sentence already.

@@ -13,6 +13,7 @@ mod theme;
 use crate::client::time::now;
 use crate::client::{Client, Connect};
 use crate::exit::End;
+use crate::refusal::{FAILED, Failed};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use crossterm::event::{self, Event as Input};
@@ -56,6 +57,17 @@ pub(crate) fn run(args: &WatchArgs) -> Result<End> {
         bail!(
             "watch needs a terminal; `groundstate fleet` and `groundstate node list` print the same once"
         );
+    }
+    if let Ok((columns, rows)) = crossterm::terminal::size()
+        && (columns == 0 || rows == 0)
+    {
+        // A serial console knows no size, and nothing would be seen.
+        return Err(Failed::new(
+            FAILED,
+            "this terminal does not say how large it is",
+            "stty rows 24 cols 80, and again; `groundstate fleet` and `groundstate node list` print the same once",
+        )
+        .into());
     }
     let client = Client::new(&args.connect)?;
     let first = feed::first(&client)?;

@@ -67,3 +67,31 @@ fn another_word_orders_nothing_and_the_name_orders_what_was_seen() {
     tmux.keys(&["Enter"]);
     tmux.wait_for(&["in-repair", "ended 0"]);
 }
+
+#[test]
+fn a_terminal_without_a_size_is_told_what_to_do_and_cuts_nothing() {
+    if !is_there() {
+        return;
+    }
+    let world = World::new();
+    let tmux = Tmux::run(world.dir.path(), 150, 40, &shell(&world));
+    tmux.wait_for(&["ready>"]);
+    let line = "stty rows 0 cols 0; groundstate watch; groundstate node list --phase held; stty rows 40 cols 150; echo ended $?";
+    tmux.keys(&["-l", line]);
+    tmux.keys(&["Enter"]);
+    tmux.wait_for(&[
+        "stty rows 24 cols 80, and again",
+        "the DIMM in slot DIMM_B1 is missing [dimm-missing]",
+        "ended 0",
+    ]);
+    // Who ends the question with Ctrl-D hears on a line of its own that nothing was ordered.
+    tmux.keys(&[
+        "-l",
+        "clear; groundstate node quarantine r1-03 --why x; echo ended $?",
+    ]);
+    tmux.keys(&["Enter"]);
+    tmux.wait_gone("ended");
+    tmux.wait_for(&["Type the node's name"]);
+    tmux.keys(&["C-d"]);
+    tmux.wait_for(&["\ngroundstate: nothing was ordered", "ended 1"]);
+}
