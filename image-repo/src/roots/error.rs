@@ -61,6 +61,10 @@ pub enum RootsError {
     HardLink { name: String, target: String },
     #[error("{name} is of the kind {kind:?}, which a root file system does not have")]
     EntryKind { name: String, kind: char },
+    #[error(
+        "{name} is a sparse file of tar's formats 0.0 or 0.1, which are not read; pack it with --format=gnu or --sparse-version=1.0"
+    )]
+    OldSparse { name: String },
     #[error("{name}: {what} makes no sense")]
     Field { name: String, what: &'static str },
     #[error("the archive has more than {max} names")]

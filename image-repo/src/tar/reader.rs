@@ -150,7 +150,10 @@ impl<'a> Archive<'a> {
         } else if pax.value("GNU.sparse.map").is_some()
             || pax.value("GNU.sparse.numblocks").is_some()
         {
-            return Err(self.nonsense(&header.name, "a sparse map of the formats 0.0 and 0.1"));
+            let name = pax.value("GNU.sparse.name").unwrap_or(&header.name);
+            return Err(RootsError::OldSparse {
+                name: crate::roots::shown(name),
+            });
         }
         let attributes = pax.attributes();
         Ok(Entry {

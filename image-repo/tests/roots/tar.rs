@@ -245,6 +245,9 @@ fn archives_that_lie_are_refused_and_nothing_is_written_elsewhere() {
         cp {t} flipped.tar; printf 'Z' | dd of=flipped.tar bs=1 seek=110 conv=notrunc status=none
         truncate -s 1M disk.tar; echo something >> disk.tar
         printf 'nothing that is an archive, but long enough to have a head %0600d' 1 > words.tar
+        tar --sparse --format=posix --sparse-version=0.1 -C tree/usr -cf old.tar sparse
+        tar --format=posix --pax-option=SCHILY.xattr.user.big:=$(head -c 5000 /dev/zero | tr '\0' v) -cf large.tar x
+        fakeroot bash -c 'mknod odd b 259 70000; tar -cf device.tar odd'
         : > empty.tar; tar -cf none.tar -T /dev/null
         head -c 600M /dev/zero | tr '\0' 'A' > bomb; tar -c bomb | zstd -q -19 > bomb.tar.zst; rm bomb"
     ));
@@ -291,6 +294,15 @@ fn archives_that_lie_are_refused_and_nothing_is_written_elsewhere() {
         assert!(matches!(error, RootsError::NotAnArchive { .. }), "{error}");
     }
     assert!(matches!(refused("empty.tar"), RootsError::CutOff { .. }));
+    assert!(matches!(refused("old.tar"), RootsError::OldSparse { name } if name == "sparse"));
+    assert!(matches!(refused("large.tar"), RootsError::Attributes { name, .. } if name == "x"));
+    assert!(matches!(
+        refused("device.tar"),
+        RootsError::Field {
+            what: "the device number",
+            ..
+        }
+    ));
     assert!(matches!(refused("none.tar"), RootsError::Empty));
     assert!(matches!(refused("bomb.tar.zst"), RootsError::Bomb { .. }));
     assert!(!Path::new("/tmp/groundstate-roots-x").exists());
