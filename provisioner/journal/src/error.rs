@@ -14,6 +14,11 @@ pub enum EngineError {
     /// The file of the journal is not there and cannot be made.
     #[error("the file cannot be made: {0}")]
     File(#[from] std::io::Error),
+    /// The file is damaged, or was written by something else.
+    #[error(
+        "it is no journal, or no whole one ({0}); nothing was changed. Look at its disk, and bring the file back from a copy: without it nobody knows which hosts are on the nodes' disks"
+    )]
+    Damaged(rusqlite::Error),
     /// etcd answered that it would not.
     #[error("etcd at {endpoint} refuses {call}: {said}")]
     EtcdRefuses {
@@ -239,6 +244,7 @@ impl JournalError {
             Self::Write(
                 EngineError::EtcdRefuses { .. }
                 | EngineError::File(_)
+                | EngineError::Damaged(_)
                 | EngineError::EtcdFile { .. }
                 | EngineError::EtcdCertificate { .. }
                 | EngineError::EtcdOurCertificate { .. }

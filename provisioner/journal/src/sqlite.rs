@@ -76,7 +76,12 @@ impl SqliteJournal {
     pub fn open(path: &Path) -> Result<Self, JournalError> {
         let open = |source: rusqlite::Error| JournalError::Open {
             place: path.display().to_string(),
-            source: source.into(),
+            source: match source.sqlite_error_code() {
+                Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                    EngineError::Damaged(source)
+                }
+                Some(_) | None => source.into(),
+            },
         };
         make_private(path).map_err(|source| JournalError::Open {
             place: path.display().to_string(),
@@ -493,6 +498,17 @@ mod tests {
             said.contains("none/journal.db cannot be opened: the file cannot be made: "),
             "{said}"
         );
+    }
+
+    #[test]
+    fn a_file_that_is_no_journal_is_left_as_it_is_and_says_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.db");
+        let bytes = b"no database".repeat(1_000);
+        std::fs::write(&path, &bytes).unwrap();
+        let said = SqliteJournal::open(&path).unwrap_err().to_string();
+        assert!(said.contains("bring the file back from a copy"), "{said}");
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Refusal {
         let reason = Reason::new(
             ReasonCode::BadRequest,
             what,
-            "send the request again with that field corrected",
+            super::wrong::next_step(path),
         )
         .about(Part::Field {
             path: path.to_owned(),

@@ -8,7 +8,7 @@ use axum::extract::rejection::QueryRejection;
 use serde_json::error::Category;
 
 /// How a body may be written for each field that a person or a program of the site types, as JSON.
-const FIELDS: [(&str, &str); 31] = [
+const FIELDS: [(&str, &str); 33] = [
     ("act", r#""power""#),
     ("action", "1234"),
     ("approve", "true"),
@@ -18,9 +18,11 @@ const FIELDS: [(&str, &str); 31] = [
     ("confirm_wipe", r#"["S6CKNE0W400101"]"#),
     ("evidence", r#"["3 of 8 fans stand still"]"#),
     ("hand_over", r#""kexec""#),
+    ("kind", r#""service""#),
     ("level", r#""purge""#),
     ("mac", r#""52:54:00:12:34:56""#),
     ("macs", r#"["52:54:00:12:34:56"]"#),
+    ("measure", r#""watch""#),
     ("minutes", "60"),
     ("model", r#""PowerEdge R650""#),
     ("name", r#""r1-07""#),
@@ -38,7 +40,10 @@ const FIELDS: [(&str, &str); 31] = [
         r#""sha256:6c87f683a5d9a1f0c26f9c1d9a30f0a7f9b1c0a3c1b8f6f0d1a2b3c4d5e6f708""#,
     ),
     ("trouble", r#""other""#),
-    ("troubles", "[]"),
+    (
+        "troubles",
+        r#"[{"kind": "service", "what": "nginx does not run"}]"#,
+    ),
     ("unit", "7"),
     ("uuid", r#""4c4c4544-0042-3010-8044-b4c04f4d3132""#),
     ("what", r#""the host answers slowly""#),
@@ -66,6 +71,9 @@ const ASKS: [(&str, &str); 19] = [
     ("until", "1795315930380"),
     ("wait_ms", "30000"),
 ];
+
+/// What to do, before the example.
+const AGAIN: &str = "send the request again with that field corrected";
 
 /// Something wrong with a field.
 struct Wrong {
@@ -136,7 +144,12 @@ fn refusal(
     examples: &[(&str, &str)],
     written: impl Fn(&str, &str) -> String,
 ) -> Refusal {
-    let refusal = Refusal::field(&wrong.path, format!("{}: {}", wrong.path, wrong.what));
+    let place = if wrong.path == "." {
+        "the body"
+    } else {
+        &wrong.path
+    };
+    let refusal = Refusal::field(&wrong.path, format!("{place}: {}", wrong.what));
     if wrong.unknown {
         return example(
             refusal,
@@ -146,10 +159,18 @@ fn refusal(
     let name = wrong.path.rsplit('.').next().unwrap_or_default();
     let (name, _) = name.split_once('[').unwrap_or((name, ""));
     let known = examples.iter().find(|(field, _)| *field == name);
-    let value = known.map_or_else(|| of_kind(&wrong.wanted), |(_, value)| value);
-    let value = written(name, value);
-    let next = format!("send the request again with that field corrected, for example {value}");
-    example(refusal, &next)
+    let value = match known {
+        Some((_, value)) => Some((*value).to_owned()),
+        None => first_known(&wrong.what).or_else(|| of_kind(&wrong.wanted).map(str::to_owned)),
+    };
+    let value = value.map(|value| match name {
+        "" => value,
+        name => written(name, &value),
+    });
+    match value {
+        Some(value) => example(refusal, &format!("{AGAIN}, for example {value}")),
+        None => example(refusal, AGAIN),
+    }
 }
 
 fn example(mut refusal: Refusal, next_step: &str) -> Refusal {
@@ -157,14 +178,32 @@ fn example(mut refusal: Refusal, next_step: &str) -> Refusal {
     refusal
 }
 
-/// Something of this kind, in JSON.
-fn of_kind(wanted: &str) -> &'static str {
+/// What to do about a field, for who says in words of its own what is wrong with it: with an example, where one is known.
+pub(super) fn next_step(path: &str) -> String {
+    let name = path.rsplit('.').next().unwrap_or_default();
+    let name = name.split('[').next().unwrap_or_default();
+    let mut all = FIELDS.iter().chain(&ASKS);
+    match all.find(|(field, _)| *field == name) {
+        Some((_, value)) => format!("{AGAIN}, for example {value}"),
+        None => AGAIN.to_owned(),
+    }
+}
+
+/// The first of the values that there are, where the sentence lists them.
+fn first_known(what: &str) -> Option<String> {
+    let (_, known) = what.rsplit_once("; there are: ")?;
+    let first = known.split(", ").next()?;
+    Some(serde_json::Value::from(first).to_string())
+}
+
+/// Something of this kind, in JSON; of a text nobody knows what it should say.
+fn of_kind(wanted: &str) -> Option<&'static str> {
     match wanted {
-        "true or false" => "true",
-        "a list" => "[]",
-        "an object" => "{}",
-        number if number.contains("number") => "1",
-        _ => r#""...""#,
+        "true or false" => Some("true"),
+        "a list" => Some("[]"),
+        "an object" => Some("{}"),
+        number if number.contains("number") => Some("1"),
+        _ => None,
     }
 }
 
@@ -253,6 +292,7 @@ fn bare(message: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use groundstate_api::action::Act;
     use groundstate_api::healing::BrakeOrder;
     use groundstate_api::view::Order;
     use serde::de::DeserializeOwned;
@@ -302,6 +342,13 @@ mod tests {
         ] {
             assert_eq!(of::<Order>(text), (what.to_owned(), next), "{text}");
         }
+        // What is told apart by one of its fields is read as a whole, and its path is lost.
+        let (what, next) = of::<Act>(r#"{"act": "power", "to": "up"}"#);
+        assert!(
+            what.starts_with("the body: \"up\" is not known; there are: on, off"),
+            "{what}"
+        );
+        assert_eq!(next, again("\"on\""));
         let (what, next) = of::<Order>(r#"{"hand_ovre": "kexec"}"#);
         assert!(
             what.starts_with("hand_ovre: there is no such field (is hand_over meant?)"),

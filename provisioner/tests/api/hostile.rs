@@ -374,6 +374,56 @@ fn bodies_that_are_no_documents_are_refused_in_words() {
     nothing_is_shown_as_it_came(&world);
 }
 
+#[test]
+fn what_is_missing_in_what_a_person_types_is_told_with_an_example() {
+    let world = World::with_site(racked_site());
+    let described = Described::of(&world);
+    let mut tried = 0;
+    for (number, operation) in described.operations.iter().enumerate() {
+        let Some(schema) = operation.body.as_ref().filter(|_| is_typed(operation)) else {
+            continue;
+        };
+        // What nodes and hosts say is not typed by anybody; a site's faults are listed each by itself.
+        let of_machine = [
+            "/v1/run/",
+            "/v1/host/",
+            "/v1/enrol",
+            "/v1/adopt",
+            "/v1/site",
+        ];
+        if of_machine
+            .iter()
+            .any(|path| operation.path.starts_with(path))
+        {
+            continue;
+        }
+        let caller = world.client(Role::Admin, &format!("m{number}"));
+        for sample in described.samples(schema) {
+            for name in sample.as_object().unwrap().keys() {
+                let mut body = sample.clone();
+                body.as_object_mut().unwrap().remove(name);
+                let answer = caller
+                    .call(
+                        &operation.method,
+                        &path_of(operation),
+                        &[JSON],
+                        &body.to_string(),
+                    )
+                    .0;
+                if answer.status != 400 || !answer.text.contains("it is missing") {
+                    continue;
+                }
+                tried += 1;
+                let problem: Problem = serde_json::from_str(&answer.text).unwrap();
+                let what = format!("{} {name}: {}", operation.path, problem.reason);
+                assert!(problem.title.contains(name.as_str()), "{what}");
+                assert!(problem.reason.next_step.contains("for example"), "{what}");
+            }
+        }
+    }
+    assert!(tried > 5, "{tried}");
+}
+
 /// A text as it stands in a query or a path.
 fn escaped(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02x}")).collect()

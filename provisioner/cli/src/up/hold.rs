@@ -28,8 +28,14 @@ impl Hold {
     pub(super) fn take(state_dir: &Path, site: &Path) -> Result<Self> {
         let path = state_dir.join(NAME);
         let cannot = |what: &str| format!("{}: the lock cannot be {what}", path.display());
-        fs::create_dir_all(state_dir)
-            .with_context(|| format!("the state directory {}", state_dir.display()))?;
+        fs::create_dir_all(state_dir).with_context(|| {
+            let dir = state_dir.display();
+            if state_dir.exists() {
+                format!("{dir} is no folder; --state-dir names the one for journal, certificates, images and leases")
+            } else {
+                format!("the state directory {dir} cannot be made")
+            }
+        })?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
