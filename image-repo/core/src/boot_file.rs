@@ -33,6 +33,10 @@ pub struct BootFileError {
 /// The header of a bzImage and where it lies (Linux, Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header").
 const BOOT_FLAG: (usize, &[u8]) = (0x1fe, &[0x55, 0xaa]);
 const BZIMAGE: (usize, &[u8]) = (0x202, b"HdrS");
+/// `setup_sects` (0 means what it was in the first protocol) and `syssize`, in units of 16 bytes.
+const SETUP_SECTS: usize = 0x1f1;
+const SETUP_SECTS_OLD: u64 = 4;
+const SYSSIZE: usize = 0x1f4;
 /// `xloadflags`, and its bit of a 64-bit entry.
 const XLOADFLAGS: usize = 0x236;
 const XLF_KERNEL_64: u8 = 1;
@@ -99,12 +103,18 @@ impl BootFile {
         }
     }
 
-    /// Looks at the first [`HEAD`] bytes of a file, or at all of a shorter one. The machine that it is for, where it tells.
+    /// Looks at the first [`HEAD`] bytes of a file of `length` bytes, or at all of a shorter one. The machine that it is for,
+    /// where it tells.
     ///
     /// # Errors
-    /// It is something else.
-    pub fn check(self, head: &[u8]) -> Result<Option<Machine>, BootFileError> {
-        match self {
+    /// It is something else, or shorter than its header says.
+    pub fn check(self, head: &[u8], length: u64) -> Result<Option<Machine>, BootFileError> {
+        let least = match self {
+            Self::Kernel => kernel_length(head),
+            Self::BootLoader => program_length(head),
+            Self::Initrd => None,
+        };
+        let machine = match self {
             Self::Kernel => kernel(head),
             Self::Initrd => INITRDS
                 .iter()
@@ -115,7 +125,14 @@ impl BootFile {
         .ok_or_else(|| BootFileError {
             file: self,
             found: found(head),
-        })
+        })?;
+        if least.is_some_and(|least| length < least) {
+            return Err(BootFileError {
+                file: self,
+                found: "it is cut off, its header says that it is longer",
+            });
+        }
+        Ok(machine)
     }
 }
 
@@ -137,7 +154,7 @@ fn kernel(head: &[u8]) -> Option<Option<Machine>> {
     if has(head, ARM64_IMAGE) {
         return Some(Some(Machine::Aarch64));
     }
-    (has(head, BOOT_FLAG) && has(head, BZIMAGE)).then(|| {
+    is_kernel(head).then(|| {
         let flags = head.get(XLOADFLAGS).copied().unwrap_or_default();
         let is_64 = flags & XLF_KERNEL_64 != 0;
         Some(if is_64 {
@@ -148,23 +165,63 @@ fn kernel(head: &[u8]) -> Option<Option<Machine>> {
     })
 }
 
+/// A kernel is a UEFI application too, and starts without its initial RAM file system where a loader should.
 fn loader(head: &[u8]) -> Option<Machine> {
     Machine::of(head)
-        .filter(|_| is_uefi(head))
+        .filter(|_| is_uefi(head) && !is_kernel(head))
         .filter(|machine| machine.architecture().is_some())
 }
 
 /// Whether it is a PE program of the subsystem of UEFI applications.
 fn is_uefi(head: &[u8]) -> bool {
-    let at = head
-        .get(0x3c..0x40)
-        .and_then(|bytes| bytes.try_into().ok())
-        .map(u32::from_le_bytes)
-        .and_then(|at| usize::try_from(at).ok());
+    let at = le32(head, 0x3c).and_then(|at| usize::try_from(at).ok());
     let subsystem = at.and_then(|at| at.checked_add(SUBSYSTEM));
     Machine::of(head).is_some()
         && head.starts_with(b"MZ")
         && subsystem.is_some_and(|at| has(head, (at, EFI_APPLICATION)))
+}
+
+/// How long a bzImage is at least: its set-up code and what that loads, both in the header. A signature may follow.
+fn kernel_length(head: &[u8]) -> Option<u64> {
+    let is_bzimage = has(head, BOOT_FLAG) && has(head, BZIMAGE);
+    let sectors = match *head.get(SETUP_SECTS).filter(|_| is_bzimage)? {
+        0 => SETUP_SECTS_OLD,
+        sectors => u64::from(sectors),
+    };
+    let rest = le32(head, SYSSIZE)?;
+    Some((sectors + 1) * 512 + u64::from(rest) * 16)
+}
+
+/// How long a PE program is at least: to the end of its last section (Microsoft, "PE Format", section table).
+fn program_length(head: &[u8]) -> Option<u64> {
+    const SECTION: usize = 40;
+    let at = usize::try_from(le32(head, 0x3c)?).ok()?;
+    let count = usize::from(le16(head, at.checked_add(6)?)?);
+    let optional = usize::from(le16(head, at.checked_add(20)?)?);
+    let table = at.checked_add(24)?.checked_add(optional)?;
+    let end = |number: usize| {
+        let section = table.checked_add(number * SECTION)?;
+        let length = le32(head, section.checked_add(16)?)?;
+        let from = le32(head, section.checked_add(20)?)?;
+        Some(u64::from(from) + u64::from(length))
+    };
+    // Sections whose heads lie further on than what is looked at tell nothing.
+    (0..count).map_while(end).max()
+}
+
+fn le16(head: &[u8], at: usize) -> Option<u16> {
+    let bytes = head.get(at..at.checked_add(2)?)?;
+    bytes.try_into().ok().map(u16::from_le_bytes)
+}
+
+fn le32(head: &[u8], at: usize) -> Option<u32> {
+    let bytes = head.get(at..at.checked_add(4)?)?;
+    bytes.try_into().ok().map(u32::from_le_bytes)
+}
+
+/// Whether it bears the mark of a kernel, UEFI program or not.
+fn is_kernel(head: &[u8]) -> bool {
+    has(head, BOOT_FLAG) && has(head, BZIMAGE) || has(head, ARM64_IMAGE)
 }
 
 fn has(head: &[u8], (at, mark): (usize, &[u8])) -> bool {
@@ -175,14 +232,14 @@ fn found(head: &[u8]) -> &'static str {
     if head.is_empty() {
         return "it is empty";
     }
+    if is_kernel(head) {
+        return "it is a Linux kernel";
+    }
     if is_uefi(head) {
         return match Machine::of(head).and_then(Machine::architecture) {
             Some(_) => "it is a UEFI program",
             None => "it is a UEFI program for another machine",
         };
-    }
-    if has(head, BOOT_FLAG) && has(head, BZIMAGE) {
-        return "it is a Linux kernel";
     }
     OTHERS
         .iter()
@@ -219,7 +276,7 @@ mod tests {
 
     #[test]
     fn each_is_known_by_its_mark() {
-        let kernel = |head: &[u8]| BootFile::Kernel.check(head).unwrap();
+        let kernel = |head: &[u8]| BootFile::Kernel.check(head, 1 << 20).unwrap();
         assert_eq!(kernel(&bzimage(1)), Some(Machine::X86_64));
         assert_eq!(kernel(&bzimage(0)), Some(Machine::I386));
         assert_eq!(kernel(&pe(0x8664, 10)), Some(Machine::X86_64));
@@ -227,21 +284,28 @@ mod tests {
         arm[56..60].copy_from_slice(b"ARM\x64");
         assert_eq!(kernel(&arm), Some(Machine::Aarch64));
         for head in [&b"070701"[..], &[0x1f, 0x8b, 8], &[0x28, 0xb5, 0x2f, 0xfd]] {
-            assert_eq!(BootFile::Initrd.check(head), Ok(None));
+            assert_eq!(BootFile::Initrd.check(head, 8), Ok(None));
         }
-        let loader = BootFile::BootLoader.check(&pe(0xaa64, 10));
+        let loader = BootFile::BootLoader.check(&pe(0xaa64, 10), 512);
         assert_eq!(loader, Ok(Some(Machine::Aarch64)));
     }
 
     #[test]
     fn what_is_something_else_is_told_what_it_is() {
-        let said = |file: BootFile, head: &[u8]| file.check(head).unwrap_err().to_string();
+        let said = |file: BootFile, head: &[u8]| file.check(head, 1 << 20).unwrap_err().to_string();
         expect!["it is no Linux kernel: it is compressed by gzip; a kernel is a bzImage, an arm64 Image or a UEFI program, as /boot/vmlinuz-VERSION is"]
             .assert_eq(&said(BootFile::Kernel, &[0x1f, 0x8b, 8, 0]));
         expect!["it is no initial RAM file system: it is a Linux kernel; an initial RAM file system is a cpio archive of the format newc, plain or compressed, as /boot/initrd.img-VERSION is"]
             .assert_eq(&said(BootFile::Initrd, &bzimage(1)));
         expect!["it is no UEFI boot loader: it is a program for Windows or UEFI; a boot loader is a UEFI application for x86_64 or aarch64, as /usr/lib/systemd/boot/efi/systemd-bootx64.efi is"]
             .assert_eq(&said(BootFile::BootLoader, &pe(0x8664, 3)));
+        let mut with_stub = pe(0x8664, 10);
+        with_stub.resize(1024, 0);
+        with_stub[0x1fe..0x206].copy_from_slice(b"\x55\xaa\0\0HdrS");
+        assert_eq!(
+            BootFile::Kernel.check(&with_stub, 1 << 20),
+            Ok(Some(Machine::X86_64))
+        );
         for (file, head, what) in [
             (BootFile::Kernel, &b""[..], "it is empty"),
             (BootFile::Kernel, b"nonsense", "no mark that is known"),
@@ -250,17 +314,38 @@ mod tests {
             (BootFile::Initrd, b"070707", "odc"),
             (BootFile::Initrd, b"", "it is empty"),
             (BootFile::BootLoader, &bzimage(1), "a Linux kernel"),
+            (BootFile::BootLoader, &with_stub, "a Linux kernel"),
             (BootFile::BootLoader, &pe(0x014c, 10), "for another machine"),
         ] {
             assert!(said(file, head).contains(what), "{}", said(file, head));
         }
     }
 
+    #[test]
+    fn what_is_shorter_than_its_header_says_is_cut_off() {
+        let mut kernel = bzimage(1);
+        kernel[SETUP_SECTS] = 3;
+        kernel[SYSSIZE..SYSSIZE + 4].copy_from_slice(&100u32.to_le_bytes());
+        let length = 4 * 512 + 1600;
+        assert!(BootFile::Kernel.check(&kernel, length).is_ok());
+        let error = BootFile::Kernel.check(&kernel, length - 1).unwrap_err();
+        assert!(error.to_string().contains("cut off"), "{error}");
+        let mut loader = pe(0x8664, 10);
+        loader[0x86] = 1;
+        loader[0x94] = 0xf0;
+        let section = 0x80 + 24 + 0xf0;
+        loader[section + 16..section + 20].copy_from_slice(&1000u32.to_le_bytes());
+        loader[section + 20..section + 24].copy_from_slice(&512u32.to_le_bytes());
+        assert!(BootFile::BootLoader.check(&loader, 1512).is_ok());
+        let error = BootFile::BootLoader.check(&loader, 1511).unwrap_err();
+        assert!(error.to_string().contains("cut off"), "{error}");
+    }
+
     proptest::proptest! {
         #[test]
         fn any_bytes_are_judged(head in proptest::collection::vec(proptest::num::u8::ANY, 0..700)) {
             for file in [BootFile::Kernel, BootFile::Initrd, BootFile::BootLoader] {
-                let _judged = file.check(&head);
+                let _judged = file.check(&head, 700);
             }
         }
     }

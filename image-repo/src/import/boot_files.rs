@@ -86,10 +86,12 @@ impl Repository {
             hash.update(&piece[..count]);
             draft.write(&piece[..count])?;
         }
-        let machine = file.check(&head).map_err(|source| RepoError::BootFile {
-            path: path.to_path_buf(),
-            source,
-        })?;
+        let machine = file
+            .check(&head, length)
+            .map_err(|source| RepoError::BootFile {
+                path: path.to_path_buf(),
+                source,
+            })?;
         let digest = Digest(hash.finalize().into());
         let place = self.store.path(Kind::Blob, &digest);
         // One that is there and right stays: an image that was proved with it stays proved.

@@ -138,15 +138,24 @@ fn kept(tree: &Tree, spool: &Spool, path: &str) -> Option<PathBuf> {
 /// Sees that a file is what it is to be. What it is for, where it tells.
 fn look(file: BootFile, path: &Path, named: &str) -> Result<Option<Machine>, RootsError> {
     let mut head = Vec::new();
-    File::open(path)
-        .map_err(RootsError::file("opened", path))?
-        .take(HEAD as u64)
+    let from = File::open(path).map_err(RootsError::file("opened", path))?;
+    let about = from
+        .metadata()
+        .map_err(RootsError::file("measured", path))?;
+    from.take(HEAD as u64)
         .read_to_end(&mut head)
         .map_err(RootsError::file("read", path))?;
-    file.check(&head).map_err(|source| RootsError::BootFile {
-        name: named.into(),
-        source,
-    })
+    // A pipe tells no length.
+    let length = if about.is_file() {
+        about.len()
+    } else {
+        u64::MAX
+    };
+    file.check(&head, length)
+        .map_err(|source| RootsError::BootFile {
+            name: named.into(),
+            source,
+        })
 }
 
 /// A stated file, for messages.

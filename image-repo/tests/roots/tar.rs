@@ -225,12 +225,10 @@ fn an_archive_becomes_a_whole_disk_that_the_tools_find_clean() {
     assert_eq!(std::fs::metadata(&prepared.path).unwrap().len(), 1 << 30);
 }
 
-#[test]
-fn archives_that_lie_are_refused_and_nothing_is_written_elsewhere() {
-    let at = folder();
-    let d = text(at.path());
-    let tar = archive(at.path());
-    let t = text(&tar);
+/// Archives that lie, each by its name.
+fn lies(at: &Path) {
+    let d = text(at);
+    let t = text(archive(at));
     sh(&format!(
         r"cd {d}; echo x > x; mkdir -p l/lib; echo y > l/lib/y; mkdir k; ln -s /tmp k/lib
         tar -P -cf absolute.tar --transform 's,^,/tmp/groundstate-roots-,' x
@@ -251,6 +249,13 @@ fn archives_that_lie_are_refused_and_nothing_is_written_elsewhere() {
         : > empty.tar; tar -cf none.tar -T /dev/null
         head -c 600M /dev/zero | tr '\0' 'A' > bomb; tar -c bomb | zstd -q -19 > bomb.tar.zst; rm bomb"
     ));
+}
+
+#[test]
+fn archives_that_lie_are_refused_and_nothing_is_written_elsewhere() {
+    let at = folder();
+    lies(at.path());
+    let tar = at.path().join("root.tar");
     let refused = |name: &str| {
         let input = at.path().join(name);
         let scratch = format!("s-{name}");

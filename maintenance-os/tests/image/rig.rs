@@ -236,12 +236,17 @@ pub(crate) fn says(reason: &Reason, words: &[&str]) {
 /// The bytes with the marks by which a kernel, an initial RAM file system and a boot loader are known.
 fn boot_file(name: &str, mut bytes: Vec<u8>) -> Vec<u8> {
     let marks: &[(usize, &[u8])] = match name {
-        "vmlinuz" => &[(0, b"\0"), (0x1fe, b"\x55\xaa\0\0HdrS"), (0x236, b"\x01")],
+        "vmlinuz" => &[
+            (0, b"\0"),
+            (0x1f1, b"\x01\0\0\0\0\0\0"),
+            (0x1fe, b"\x55\xaa\0\0HdrS"),
+            (0x236, b"\x01"),
+        ],
         "initrd" => &[(0, b"070701")],
         _ => &[
             (0, b"MZ"),
             (0x3c, b"\x80\0\0\0"),
-            (0x80, b"PE\0\0\x64\x86"),
+            (0x80, b"PE\0\0\x64\x86\0\0"),
             (0x80 + 24 + 68, b"\x0a\0"),
         ],
     };
