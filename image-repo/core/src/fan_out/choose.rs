@@ -40,10 +40,16 @@ const ALONE: Millis = Millis(500);
 const COMING_SLOW: Millis = Millis::secs(1);
 /// One who had nothing to fetch for so long gets it from the repository.
 const STARVE_MAX: Millis = Millis::secs(1);
+/// The same where it is promised by one that sends more slowly than the others.
+const STARVE_SLOW: Millis = Millis(250);
 /// The same where somebody has it who keeps up with the others, and is asked by too many.
 const STARVE_HELD: Millis = Millis::secs(10);
 /// The same from another's disk, though a third has it in memory: that one is asked by too many.
 const STARVE_DISK: Millis = Millis(300);
+/// Whom others have waited for no longer than this has no pace yet, for one that has nothing else to fetch.
+const OWED_MIN: Millis = Millis(500);
+/// The same for everybody.
+const OWED_LONG: Millis = Millis(1_500);
 /// When one asks again who got something to fetch, and has not fetched it before.
 const AGAIN_FED: Millis = Millis(250);
 /// When one asks again who waits for others.
@@ -71,6 +77,8 @@ struct Choice<'a> {
     group: &'a mut Group,
     now: Millis,
     slot: Slot,
+    /// Whom it does not count on, because they send more slowly than the others.
+    slow: Vec<Slot>,
     places: Vec<Place>,
     /// Who can serve from a disk.
     disks: Vec<Slot>,
@@ -103,11 +111,14 @@ impl Group {
                 .clamp(1, LOAD_MAX),
             (None, _) | (_, None) => LOAD_MAX,
         };
-        let (places, disks) = self.places(now, slot, liars, load_max);
+        let load_max = |member: &Member| load_max(member).min(member.load_max(now));
+        let slow = self.slow_for(now, slot);
+        let (places, disks) = self.places(now, slot, (liars, &slow), load_max);
         let mut choice = Choice {
             group: self,
             now,
             slot,
+            slow,
             places,
             disks,
             laggards: 0,
@@ -134,12 +145,20 @@ impl Group {
         }
     }
 
+    /// Who sends too slowly to be counted on by the member in this place: it sees that sooner where it has nothing else to
+    /// fetch.
+    fn slow_for(&self, now: Millis, slot: Slot) -> Vec<Slot> {
+        let since = self.member(slot).and_then(|me| me.starved);
+        let starves = since.is_some_and(|since| now.since(since) >= STARVE_SLOW);
+        self.slow(now, if starves { OWED_MIN } else { OWED_LONG })
+    }
+
     /// Where each piece can be had by the member in this place, and who has a disk to serve from.
     fn places(
         &self,
         now: Millis,
         slot: Slot,
-        liars: &BTreeMap<NodeId, RunId>,
+        (liars, slow): (&BTreeMap<NodeId, RunId>, &[Slot]),
         load_max: impl Fn(&Member) -> u32,
     ) -> (Vec<Place>, Vec<Slot>) {
         let mut places = vec![Place::default(); self.copies.len()];
@@ -150,7 +169,8 @@ impl Group {
         let absent = self.absent();
         for (peer, member) in self.slots() {
             let lied = liars.get(&member.node) == Some(&member.run);
-            if peer == slot || lied || !member.keeps_up(now, absent) {
+            let is_slow = slow.contains(&peer);
+            if peer == slot || lied || is_slow || !member.keeps_up(now, absent) {
                 continue;
             }
             let is_open = member.is_open_to(me, slot, peer, now);
@@ -259,7 +279,11 @@ impl Choice<'_> {
         let Some(me) = self.me() else {
             return Vec::new();
         };
-        let broken = |told: &Told| self.group.is_broken(self.now, told);
+        let starves = self.starved() >= STARVE_SLOW;
+        let broken = |told: &Told| {
+            let is_slow = starves && told.from.is_some_and(|from| self.slow.contains(&from));
+            is_slow || self.group.is_broken(self.now, told)
+        };
         let anew = me.told.values().filter(|told| broken(told)).count();
         let needed = (0..self.group.count())
             .filter(|piece| !me.have.has(*piece) && me.told.get(piece).is_none_or(&broken));
@@ -308,7 +332,9 @@ impl Choice<'_> {
             most
         } else {
             // What a slow one fetches waits in its memory for all the others.
-            let is_slow = me.lags.until > self.now || self.group.brings_slowly(self.now, me);
+            let is_slow = me.lags.until > self.now
+                || self.group.brings_slowly(self.now, me)
+                || self.group.is_behind(self.now, me);
             if is_slow && self.group.present_at(self.now) > 2 {
                 return 0;
             }
@@ -323,7 +349,14 @@ impl Choice<'_> {
             let owed = credit.saturating_sub(self.owed(me));
             me.shelf.saturating_sub(wanted).min(owed)
         };
+        let most = if self.gathers() { COMING_FIRST } else { most };
         free.min(most).saturating_sub(coming)
+    }
+
+    /// Whether the rack may not be together yet.
+    fn gathers(&self) -> bool {
+        let began = self.group.began;
+        began.is_some_and(|began| self.now.since(began) < GATHERING)
     }
 
     /// How many pieces the others still want of what the member has in memory, all of them: one that half have is half a piece.
@@ -340,15 +373,10 @@ impl Choice<'_> {
 
     /// What the member may begin with, so that each of the rack fetches its part of what nobody has yet.
     fn fair_bite(&self) -> u32 {
-        let gathers = self
-            .group
-            .began
-            .is_some_and(|began| self.now.since(began) < GATHERING);
-        if gathers {
+        if self.gathers() {
             return COMING_FIRST;
         }
-        let open =
-            |piece: &&u32| !self.place(**piece).held && !self.group.is_coming(self.now, **piece);
+        let open = |piece: &&u32| !self.place(**piece).held && !self.is_coming(**piece);
         let open = self.needed.iter().filter(open).count();
         let share = open.div_ceil(2 * self.group.present_at(self.now).max(1));
         u32::try_from(share).unwrap_or(u32::MAX)
@@ -403,7 +431,7 @@ impl Choice<'_> {
             if taken == most || self.room == 0 {
                 break;
             }
-            if !self.place(*piece).held && !self.group.is_coming(self.now, *piece) {
+            if !self.place(*piece).held && !self.is_coming(*piece) {
                 self.take(*piece, None);
                 taken += 1;
             }
@@ -474,17 +502,27 @@ impl Choice<'_> {
     /// keeps up with the others is waited for.
     fn where_starved(&mut self) {
         let starved = self.starved();
-        if self.room == 0 || !self.is_idle() || starved < STARVE_MAX {
+        if self.room == 0 || !self.is_idle() || starved < STARVE_SLOW {
             return;
         }
         let held = Millis(STARVE_HELD.0.max(self.group.usual_peer.0.saturating_mul(8)));
         let mut needed = self.needed.iter().copied();
         let piece = needed.find(|piece| {
-            (!self.place(*piece).open || starved >= held) && !self.group.is_coming(self.now, *piece)
+            // Who was to bring it is late.
+            let is_late = self.group.was_coming(*piece);
+            (!self.place(*piece).open || starved >= held)
+                && (starved >= STARVE_MAX || is_late)
+                && !self.is_coming(*piece)
         });
         if let Some(piece) = piece {
             self.take(piece, None);
         }
+    }
+
+    /// Whether somebody fetches the piece from the repository who is still waited for.
+    fn is_coming(&self, piece: u32) -> bool {
+        let is_starved = self.starved() >= STARVE_SLOW;
+        self.group.is_coming(self.now, piece, is_starved)
     }
 
     fn is_idle(&self) -> bool {

@@ -254,6 +254,10 @@ impl Group {
             }
             return Some(slot);
         }
+        // Whoever comes after all have gone begins anew.
+        if self.present_at(now) == 0 {
+            self.began = Some(now);
+        }
         let member = Member::new(node, run.clone(), now);
         let free = self.slots().find(|(_, member)| member.left);
         if let Some(slot) = free.map(|(slot, _)| slot) {
@@ -341,16 +345,22 @@ impl Group {
     }
 
     /// Whether somebody fetches the piece from the repository who may still be waited for.
-    pub(super) fn is_coming(&self, now: Millis, piece: u32) -> bool {
+    pub(super) fn is_coming(&self, now: Millis, piece: u32, is_starved: bool) -> bool {
         let at = usize::try_from(piece).unwrap_or(usize::MAX);
         let Some((by, since)) = self.coming.get(at).copied().flatten() else {
             return false;
         };
         let absent = self.absent();
-        now.since(since) <= self.overdue()
+        now.since(since) <= self.overdue(is_starved)
             && self
                 .member(by)
                 .is_some_and(|member| member.fetches(now, absent))
+    }
+
+    /// Whether somebody was told to fetch the piece from the repository and has not brought it.
+    pub(super) fn was_coming(&self, piece: u32) -> bool {
+        let at = usize::try_from(piece).unwrap_or(usize::MAX);
+        self.coming.get(at).copied().flatten().is_some()
     }
 
     /// A member that needs something and was not heard for so long has died. Where all are slow to ask, nobody has.
@@ -367,12 +377,29 @@ impl Group {
             })
     }
 
-    /// A piece that takes so long from the repository is fetched by another: four times the usual.
-    fn overdue(&self) -> Millis {
+    /// Whether the member has so much less than the one in the middle, of those who still need something, that what it
+    /// fetches will come late.
+    pub(super) fn is_behind(&self, now: Millis, member: &Member) -> bool {
+        let members = self.slots().map(|(_, member)| member);
+        let needing = members.filter(|other| other.is_present(now) && !other.needs_nothing);
+        let mut have: Vec<u32> = needing.map(|other| other.have.len()).collect();
+        have.sort_unstable();
+        let middle = have.get(have.len() / 2).copied().unwrap_or_default();
+        middle >= BEHIND_MIN && member.have.len() < middle - middle / 3
+    }
+
+    /// A piece that takes so long from the repository is fetched by another: four times the usual, twice for one that has
+    /// nothing else to wait for.
+    fn overdue(&self, is_starved: bool) -> Millis {
         if self.usual == Millis(0) {
             return OVERDUE_MAX;
         }
-        Millis((self.usual.0 * 4).clamp(OVERDUE_MIN.0, OVERDUE_MAX.0))
+        let (times, least) = if is_starved {
+            (2, LATE_MIN)
+        } else {
+            (4, OVERDUE_MIN)
+        };
+        Millis((self.usual.0 * times).clamp(least.0, OVERDUE_MAX.0))
     }
 }
 
@@ -393,6 +420,10 @@ const BRINGS_MIN: Millis = Millis(300);
 const BRINGS_AGE: Millis = Millis::secs(10);
 /// Shorter than this a wait is nobody's fault; who is gone is noticed sooner than that.
 const OVERDUE_MIN: Millis = Millis::secs(8);
+/// The same for one that has nothing else to wait for.
+const LATE_MIN: Millis = Millis::secs(1);
+/// Before the one in the middle has so many pieces nobody is behind.
+const BEHIND_MIN: u32 = 16;
 /// A repository that is slower than this is waited for by all alike.
 const OVERDUE_MAX: Millis = Millis::secs(60);
 /// How soon one asks again who is not planned for.

@@ -17,6 +17,11 @@ const CALLER_STAYS: Millis = Millis::secs(20);
 /// So few pieces do not keep a member's cable busy.
 const IDLE_MAX: usize = 4;
 
+/// So many pieces may be under way from a member whose pace is not known, and from the slowest.
+const LOAD_FIRST: u32 = 8;
+/// And from others as many as they send in so many milliseconds.
+const LOAD_WITHIN: u64 = 1_000;
+
 /// A member's place in its group.
 pub(super) type Slot = u16;
 
@@ -187,6 +192,15 @@ impl Member {
     pub(super) fn pace(&self, now: Millis, per: u64) -> u64 {
         let owed = self.owed.0 + self.owes.map_or(0, |owes| now.since(owes).0);
         u64::from(self.delivered) * per / owed.max(1)
+    }
+
+    /// How many pieces may be under way from it at a time: what it sends in a second at its pace.
+    pub(super) fn load_max(&self, now: Millis) -> u32 {
+        if self.delivered < LOAD_FIRST {
+            return LOAD_FIRST;
+        }
+        let sends = self.pace(now, LOAD_WITHIN);
+        u32::try_from(sends).unwrap_or(u32::MAX).max(LOAD_FIRST)
     }
 
     /// A piece of it came; the whole group has delivered so many by now.

@@ -39,6 +39,8 @@ const LEAST: u32 = 2;
 const SPREAD_WITHIN: u64 = 2_000;
 /// So many times slower than the one in the middle gets nothing more from the repository: the others would wait for it.
 const TOO_SLOW: u64 = 2;
+/// So many times slower than the one in the middle is not waited for by who has nothing else to fetch.
+const WAITED_FOR: u64 = 3;
 
 impl Group {
     /// How many pieces of the repository's a member may have that others still want.
@@ -53,17 +55,32 @@ impl Group {
         if member.delivered < KNOWN {
             return FIRST;
         }
-        let known = |member: &Member| member.delivered >= KNOWN && !member.left;
-        let paces = self.slots().filter(|(_, member)| known(member));
-        let mut paces: Vec<u64> = paces.map(|(_, member)| member.pace(now, PER)).collect();
-        paces.sort_unstable();
-        let middle = paces.get(paces.len() / 2).copied().unwrap_or_default();
+        let middle = self.middle(now);
         let pace = member.pace(now, PER);
         if pace.saturating_mul(TOO_SLOW) < middle {
             return 0;
         }
         let spread = pace.saturating_mul(SPREAD_WITHIN) / PER / others;
         u32::try_from(spread).unwrap_or(u32::MAX).max(LEAST)
+    }
+
+    /// The pace of the one in the middle, of those whose pace is known.
+    fn middle(&self, now: Millis) -> u64 {
+        let known = |member: &Member| member.delivered >= KNOWN && !member.left;
+        let paces = self.slots().filter(|(_, member)| known(member));
+        let mut paces: Vec<u64> = paces.map(|(_, member)| member.pace(now, PER)).collect();
+        paces.sort_unstable();
+        paces.get(paces.len() / 2).copied().unwrap_or_default()
+    }
+
+    /// Who sends so slowly that nobody should have nothing but that to wait for.
+    pub(super) fn slow(&self, now: Millis, least: Millis) -> Vec<Slot> {
+        let middle = self.middle(now);
+        let slow = self.slots().filter(|(_, member)| {
+            let owed = member.owed.0 + member.owes.map_or(0, |owes| now.since(owes).0);
+            owed >= least.0 && member.pace(now, PER).saturating_mul(WAITED_FOR) < middle
+        });
+        slow.map(|(slot, _)| slot).collect()
     }
 
     /// Compares the members that have enough to send.
@@ -104,13 +121,14 @@ impl Group {
     fn mute(&self, now: Millis) -> Vec<Slot> {
         let most = Millis(PROMISED_MIN.0.max(self.usual_peer.0.saturating_mul(8)));
         let is_small = self.present_at(now) < COMPARED_MIN;
+        let middle = self.middle(now);
         let mute = self.slots().filter(|(_, member)| {
             let since = member.owes.map(|owes| owes.max(member.delivered_at));
+            let quiet = since.map_or(Millis(0), |since| now.since(since));
             let beside = self.delivered.saturating_sub(member.delivered_then);
-            let others_do = is_small || u64::from(beside) >= EXPECTED_MIN;
-            member.lags.until <= now
-                && others_do
-                && since.is_some_and(|since| now.since(since) > most)
+            let others_do = u64::from(beside) >= EXPECTED_MIN
+                && middle.saturating_mul(quiet.0) / PER >= EXPECTED_MIN;
+            member.lags.until <= now && quiet > most && (is_small || others_do)
         });
         mute.map(|(slot, _)| slot).collect()
     }

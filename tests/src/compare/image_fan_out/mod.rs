@@ -47,7 +47,7 @@ const SERVER: u8 = 100;
 /// The receiver that dies or is slow.
 const BAD: u8 = 5;
 /// Rounds of all cases.
-const ROUNDS: usize = 1;
+const ROUNDS: usize = 3;
 /// The longest that one case may take.
 const PATIENCE: Duration = Duration::from_secs(240);
 

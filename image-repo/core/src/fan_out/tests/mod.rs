@@ -227,3 +227,37 @@ proptest! {
         prop_assert_eq!(outcome.asked_after, 0);
     }
 }
+
+/// A small image: 160 pieces of 620 kB, and cables that are so many times slower than usual.
+fn small(mut nodes: Vec<Spec>, slower: f64) -> World {
+    nodes.iter_mut().for_each(|node| node.rate /= slower);
+    let mut world = World::new(nodes);
+    (world.pieces, world.piece) = (160, 620_000.0);
+    world
+}
+
+#[test]
+fn whoever_is_slow_keeps_a_small_image_from_nobody() {
+    // Bytes a millisecond of the slow one; the others have 23,600 and 118,000.
+    for (slower, slow) in [(5.0, 2_500.0), (1.0, 20_000.0)] {
+        let before = small(rack(32), slower).run();
+        // The first that ask, some in the middle, the last: who it is must not matter.
+        for at in [0, 1, 2, 5, 10, 16, 25, 31] {
+            let mut world = small(rack(32), slower);
+            world.nodes[at].rate = slow;
+            let after = world.run();
+            all_done(&after);
+            cost(&before, &after, 1.12);
+            assert!(after.egress <= 1.15, "egress {:.2} with {at}", after.egress);
+        }
+    }
+}
+
+#[test]
+fn whoever_asks_first_does_not_take_what_the_others_should_fetch() {
+    let outcome = small(rack(32), 5.0).run();
+    all_done(&outcome);
+    let most = outcome.sent.iter().copied().fold(0.0, f64::max);
+    // One that took sixteen pieces at once sent them to 31 others: 3.1 images.
+    assert!(most <= 1.7, "one sent {most:.2} images");
+}
