@@ -11,7 +11,7 @@ use super::finish::refused;
 use super::named::{Named, now};
 use super::progress::Progress;
 use crate::client::Refused;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use bucket::InBucket;
 use clap::Args;
 use groundstate_api::image::Manifest;
@@ -253,8 +253,18 @@ fn manifest(origin: &dyn Origin, digest: &Digest) -> Result<Manifest> {
         );
         return Err(Refused { reason }.into());
     };
-    parse_as(&bytes, digest, MANIFEST_NODE_MAX)
-        .with_context(|| format!("the manifest {digest} from {}", origin.name()))
+    parse_as(&bytes, digest, MANIFEST_NODE_MAX).map_err(|error| {
+        let reason = Reason::new(
+            ReasonCode::ChunkCorrupt,
+            format!("{} does not give the manifest {digest}", origin.name()),
+            origin.mend(),
+        );
+        let reason = reason.seen(error.to_string());
+        Refused {
+            reason: reason.then("nothing: no disk is touched"),
+        }
+        .into()
+    })
 }
 
 fn document<T: DeserializeOwned>(origin: &dyn Origin, path: &str) -> Result<Option<T>> {

@@ -2,7 +2,9 @@
 //! An image's plain bytes before they are written: out of this machine's repository at any place, or the first chunks from a
 //! server, which is where a partition table is.
 
+use super::onto::tell;
 use super::source::Given;
+use crate::image::progress::Progress;
 use anyhow::{Context as _, Result};
 use groundstate_api::Bytes;
 use groundstate_api::image::{BootEntry, Manifest};
@@ -38,6 +40,8 @@ impl Head {
             .create_new(true)
             .open(&path)
             .with_context(|| format!("{} cannot be made", path.display()))?;
+        // It may take as long as the server likes: who waits is told for what.
+        let mut progress = Progress::new("fetching the image's first bytes")?;
         let fetched = file.set_len(manifest.size.0).map_err(anyhow::Error::from);
         let fetched = fetched.and_then(|()| {
             deploy(
@@ -45,10 +49,11 @@ impl Head {
                 &path,
                 &given.sources,
                 &Options::default(),
-                &mut |_| {},
+                &mut |moved| tell(&mut progress, moved),
             )
             .map_err(super::refused)
         });
+        progress.clear();
         std::fs::remove_file(&path).with_context(|| format!("{} stays", path.display()))?;
         fetched?;
         Ok(Self::Fetched(file, given.manifest.size.0))

@@ -320,7 +320,8 @@ fn fit(args: &WriteArgs, given: &Given, target: &Target) -> Result<Vec<String>> 
     Ok(fitted.facts)
 }
 
-fn tell(progress: &mut Progress, moved: Moved) {
+/// Says how far it is, and for what it waits.
+pub(super) fn tell(progress: &mut Progress, moved: Moved) {
     match moved {
         Moved::Progress(now) => progress.set(now.done, Some(now.total)),
         Moved::Waiting(reason) => progress.say(&format!("waiting: {}", reason.what)),
