@@ -51,15 +51,11 @@ impl Refusal {
 
     /// 400: a field of the request is wrong.
     pub(crate) fn field(path: &str, what: impl Into<String>) -> Self {
-        let reason = Reason::new(
-            ReasonCode::BadRequest,
-            what,
-            super::wrong::next_step(path),
-        )
-        .about(Part::Field {
-            path: path.to_owned(),
-        })
-        .then("nothing: the request changed nothing");
+        let reason = Reason::new(ReasonCode::BadRequest, what, super::wrong::next_step(path))
+            .about(Part::Field {
+                path: path.to_owned(),
+            })
+            .then("nothing: the request changed nothing");
         Self::new(StatusCode::BAD_REQUEST, reason)
     }
 

@@ -28,8 +28,14 @@ fn what_is_no_route_is_a_problem_too() {
     assert_eq!(problem.title, "run: it stands there twice");
     for (ask, says) in [
         ("nodes?limit=many", "limit: should be a whole number"),
-        ("nodes?limt=1", "limt: there is no such field (is limit meant?)"),
-        ("nodes?phase=hold", "phase: \"hold\" is not known; there are: enrolled"),
+        (
+            "nodes?limt=1",
+            "limt: there is no such field (is limit meant?)",
+        ),
+        (
+            "nodes?phase=hold",
+            "phase: \"hold\" is not known; there are: enrolled",
+        ),
         ("events?wait_ms=-1", "wait_ms: should be a whole number"),
     ] {
         let problem = world.operator().get(&format!("/v1/{ask}")).problem(400);

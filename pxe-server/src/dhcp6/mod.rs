@@ -11,8 +11,8 @@ pub use interface::Dhcp6SetUpError;
 pub(crate) use interface::{addresses, mac, server_id};
 pub(crate) use leases::LeaseLog6;
 pub use leases::{Dhcp6LeaseError, kept_leases6};
-pub(crate) use socket::Dhcp6Socket;
 use socket::Datagram;
+pub(crate) use socket::Dhcp6Socket;
 
 use crate::ServeError;
 use crate::front::Front;

@@ -32,7 +32,9 @@ pub enum Qcow2Error {
         "its data are in another file, {name:?} (incompatible feature 2); only an image that is whole in itself is taken"
     )]
     DataFile { name: String },
-    #[error("it is encrypted (method {method} at byte 32: {name}); the repository has no key; decrypt it first: qemu-img convert --object secret,… --image-opts …")]
+    #[error(
+        "it is encrypted (method {method} at byte 32: {name}); the repository has no key; decrypt it first: qemu-img convert --object secret,… --image-opts …"
+    )]
     Encrypted { method: u32, name: &'static str },
     #[error("it is marked as corrupt (incompatible feature 1); repair it: qemu-img check -r all")]
     Corrupt,

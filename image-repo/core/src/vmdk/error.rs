@@ -68,7 +68,9 @@ pub enum VmdkError {
         "it hangs on a parent (parentCID {cid}, {name:?}); only a disk that is whole in itself is taken. Consolidate the snapshots first"
     )]
     Parent { cid: String, name: String },
-    #[error("it is encrypted (`{key}` in the descriptor); the repository has no key; decrypt it first where it was made")]
+    #[error(
+        "it is encrypted (`{key}` in the descriptor); the repository has no key; decrypt it first where it was made"
+    )]
     Encrypted { key: String },
     #[error("the disk has {count} extents; {wanted}")]
     Extents { count: usize, wanted: &'static str },
