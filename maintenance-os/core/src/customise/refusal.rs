@@ -82,8 +82,11 @@ impl CustomiseRefusal {
         let next = match self {
             Self::Path { .. } => "give an absolute path without `.` and `..`",
             Self::CredentialName { .. } | Self::Twice { .. } => "give it another name or path",
-            Self::NoRoot { .. } | Self::NoPartition { .. } => {
+            Self::NoPartition { .. } => {
                 "say the partition before the path, for example 2:/etc/motd"
+            }
+            Self::NoRoot { .. } => {
+                "say a file's partition before its path, for example 2:/etc/motd; first-boot data and credentials need an image with one root, ext2 to ext4, or a file system with the label CIDATA"
             }
             Self::OldGuid { .. } => {
                 "name the file system in it by UUID= or LABEL= instead of PARTUUID="

@@ -15,8 +15,7 @@ use groundstate_api::view::{NodeReport, Phase};
 use groundstate_api::{Millis, explain, health, paths};
 
 /// What stands below its help.
-pub(crate) const EXAMPLE: &str =
-    "Exit status 3 where the node is held.\n\nExample:\n  groundstate node explain r1-07";
+pub(crate) const EXAMPLE: &str = "Exit status 3 where the node is held.\n\nExamples (both say the same):\n  groundstate why r1-07\n  groundstate node explain r1-07";
 
 pub(crate) fn run(args: &super::node::NodeArgs) -> Result<End> {
     let client = Client::new(&args.connect)?;
