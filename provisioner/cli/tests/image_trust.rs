@@ -185,10 +185,12 @@ fn a_channel_steps_back_only_when_that_is_said_and_never_to_what_is_revoked() {
         said.contains("CVE-2026-1") && said.contains("image-revoked"),
         "{said}"
     );
-    assert!(
-        here.fails("promote debian 2 --channel stable --key a.key")
-            .contains("was revoked")
-    );
+    let refused = here.image("promote debian 2 --channel stable --key a.key");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(3), "{said}");
+    for wants in ["was revoked", "image-revoked", "promote another version"] {
+        assert!(said.contains(wants), "{wants}: {said}");
+    }
     here.done("promote debian 1 --channel stable --step-back --key a.key");
     here.done("verify debian@stable");
     here.done("promote --renew --expires 60d --key a.key");
@@ -204,6 +206,37 @@ fn a_channel_steps_back_only_when_that_is_said_and_never_to_what_is_revoked() {
     }
     assert_eq!(here.json("channels")["sequence"], 5);
     assert_eq!(here.json("ls")[0]["signed"]["state"], "signed");
+}
+
+/// Right bytes make nothing right that its signers took back; what nobody signed says why in JSON, too.
+#[test]
+fn what_was_revoked_is_in_order_for_nobody() {
+    let here = Machine::new();
+    here.import_both();
+    here.done("trust init --key a.pub");
+    here.done("sign debian 1 --key a.key");
+    here.done("promote debian 1 --channel stable --key a.key");
+    let unsigned = here.json("verify debian 2 --allow-unsigned");
+    assert_eq!(unsigned["signed"], Value::Null);
+    let why = unsigned["why"].as_str().unwrap();
+    assert!(why.contains("is not signed"), "{why}");
+    assert_eq!(here.json("verify debian 1").get("why"), None);
+    here.done("revoke debian 1 --why CVE-2026-2 --key a.key");
+    for line in [
+        "verify debian 1",
+        "verify debian 1 --allow-unsigned",
+        "verify debian 1 --allow-unsigned --json",
+    ] {
+        let refused = here.image(line);
+        assert_eq!(refused.status.code(), Some(3), "{line}: {refused:?}");
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(said.contains("image-revoked"), "{line}: {said}");
+    }
+    let said = here.done("show debian 1");
+    let rows: Vec<&str> = said.lines().collect();
+    let signed = rows.iter().position(|row| row.starts_with("  signed "));
+    let why = signed.and_then(|at| rows.get(at + 1)).unwrap();
+    assert!(why.contains("CVE-2026-2"), "{said}");
 }
 
 #[test]

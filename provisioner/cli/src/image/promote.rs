@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use groundstate_api::Millis;
 use groundstate_api::image::ImageRef;
 use groundstate_api::trust::{Catalogue, ImageChoice};
-use image_core::trust::{moment, next, statement_of, version};
+use image_core::trust::{TrustError, next, statement_of, version};
 use image_repo::Repository;
 use image_repo::trust::{Offer, Pin, catalogue_to_change, root};
 
@@ -111,13 +111,12 @@ fn check(
         .iter()
         .find(|each| each.part == groundstate_api::trust::RevokedPart::Manifest(image.manifest));
     if let Some(revoked) = is_revoked {
-        bail!(
-            "{} {} was revoked {}: {}",
-            image.name,
-            image.version,
-            moment(revoked.since),
-            revoked.why
-        );
+        let error = TrustError::RevokedImage {
+            image: format!("{} {}", image.name, image.version),
+            since: revoked.since,
+            why: revoked.why.clone(),
+        };
+        return Err(refused(&choice)(error.into()));
     }
     let row = before.and_then(|before| {
         before

@@ -86,6 +86,11 @@ fn page(shown: &Shown) -> String {
         row("firmware", firmware(show.firmware)),
         row("boots by", &boot(&show.boot)),
         row("signed", &signed_text(&shown.signed)),
+    ];
+    if let SignedStatus::Refused { reason } = &shown.signed {
+        lines.push(row("", &reason.what));
+    }
+    lines.extend([
         row(
             "chunks",
             &format!(
@@ -103,10 +108,7 @@ fn page(shown: &Shown) -> String {
                 chunks.own_stored
             ),
         ),
-    ];
-    if let SignedStatus::Refused { reason } = &shown.signed {
-        lines.push(row("", &reason.what));
-    }
+    ]);
     if let BootEntry::Files(files) = &show.boot {
         lines.push(row("command line", &files.cmdline));
     }

@@ -9,6 +9,7 @@ use super::state::StateArgs;
 use crate::End;
 use crate::client::Refused;
 use anyhow::Result;
+use groundstate_api::ReasonCode;
 use groundstate_api::image::ImageRef;
 use groundstate_api::trust::{KeyId, TrustRoot};
 use image_core::manifest::reference;
@@ -36,7 +37,7 @@ pub(crate) struct Args {
     version: Option<String>,
     #[command(flatten)]
     from: FromArgs,
-    /// Only the bytes: an image that nobody signed is in order too.
+    /// Only the bytes: an image that nobody signed is in order too. One that was revoked is not.
     #[arg(long)]
     allow_unsigned: bool,
     /// Print JSON.
@@ -58,12 +59,11 @@ pub(crate) fn run(args: &Args) -> Result<End> {
     };
     let image = &looked.image;
     let believed = match looked.believed {
-        Err(error) if !args.allow_unsigned => return Err(error),
+        Err(error) if !args.allow_unsigned || is_revoked(&error) => return Err(error),
         believed => believed,
     };
     if args.json {
-        let verified = believed.as_ref().ok().map(|believed| &believed.verified);
-        println!("{}", in_json(image, verified)?);
+        println!("{}", in_json(image, &believed)?);
         return Ok(End::Done);
     }
     println!(
@@ -154,6 +154,13 @@ fn say(verified: &Verified, root: &TrustRoot) {
     );
 }
 
+/// Whether those who may took it back: then its bytes being right makes nothing of it right.
+fn is_revoked(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<Refused>()
+        .is_some_and(|refused| refused.reason.code == ReasonCode::ImageRevoked)
+}
+
 /// Why it is not believed, in one line.
 fn why_not(error: &anyhow::Error) -> String {
     match error.downcast_ref::<Refused>() {
@@ -168,14 +175,17 @@ fn whose(root: &TrustRoot, id: KeyId) -> String {
         .unwrap_or_default()
 }
 
-fn in_json(image: &ImageRef, verified: Option<&Verified>) -> Result<String> {
-    let signed = verified.map(|verified| {
-        json!({
-            "signers": verified.signers,
-            "signed_at": verified.signed_at,
-            "expires": verified.expires,
-        })
-    });
-    let said = json!({"image": image, "bytes": "verified", "signed": signed});
+fn in_json(image: &ImageRef, believed: &Result<Believed>) -> Result<String> {
+    let mut said = json!({"image": image, "bytes": "verified", "signed": null});
+    match believed {
+        Ok(Believed { verified, .. }) => {
+            said["signed"] = json!({
+                "signers": verified.signers,
+                "signed_at": verified.signed_at,
+                "expires": verified.expires,
+            });
+        }
+        Err(error) => said["why"] = json!(why_not(error)),
+    }
     Ok(serde_json::to_string_pretty(&said)?)
 }
