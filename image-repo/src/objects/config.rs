@@ -3,7 +3,8 @@
 //! environment, and is printed nowhere.
 
 use groundstate_api::Bytes;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -37,8 +38,8 @@ pub struct BucketConfig {
     pub credentials: PathBuf,
     /// The authorities (PEM) that may certify the store; the system's where left out.
     pub authority: Option<PathBuf>,
-    /// How much of it may be kept on disk here.
-    #[serde(default = "cache_size")]
+    /// How much of it may be kept on disk here: `"20GiB"`, or a number of bytes.
+    #[serde(default = "cache_size", deserialize_with = "size")]
     pub cache_size: Bytes,
 }
 
@@ -48,6 +49,27 @@ fn region() -> String {
 
 const fn cache_size() -> Bytes {
     CACHE_SIZE
+}
+
+/// A size as a person writes it.
+fn size<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(
+        untagged,
+        expecting = "expected a number of bytes, or a text with KiB, MiB, GiB or TiB, for example \"20GiB\""
+    )]
+    enum Written {
+        Number(u64),
+        Text(String),
+    }
+    match Written::deserialize(from)? {
+        Written::Number(bytes) => Ok(Bytes(bytes)),
+        Written::Text(text) => Bytes::parse(&text).ok_or_else(|| {
+            D::Error::custom(format!(
+                "{text:?} should be a number and KiB, MiB, GiB or TiB, for example 20GiB"
+            ))
+        }),
+    }
 }
 
 /// Why an object store cannot be used as configured.

@@ -25,3 +25,30 @@ pub(super) fn runtime() -> Result<Runtime> {
         .build()
         .context("the requests cannot be started")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use groundstate_api::Bytes;
+
+    #[test]
+    fn the_guides_settings_are_read_and_sizes_are_taken_as_they_are_written() {
+        let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guides/images.md");
+        let guide = std::fs::read_to_string(guide).unwrap();
+        let (_, block) = guide.split_once("```toml\n# bucket.toml\n").unwrap();
+        let (block, _) = block.split_once("```").unwrap();
+        let read: BucketConfig = toml::from_str(block).unwrap();
+        assert_eq!(read.cache_size, Bytes::gib(20));
+        assert_eq!(read.prefix, "site/");
+        let with = |size: &str| {
+            let text = block.replace("\"20GiB\"", size);
+            assert_ne!(text, block);
+            toml::from_str::<BucketConfig>(&text).map(|read| read.cache_size)
+        };
+        assert_eq!(with("1048576").unwrap(), Bytes::mib(1));
+        for odd in ["\"20GB\"", "-1", "true"] {
+            let said = with(odd).unwrap_err().to_string();
+            assert!(said.contains("20GiB"), "{said}");
+        }
+    }
+}

@@ -30,7 +30,8 @@ Examples:
 bucket.toml:
   endpoint = \"https://s3.example.net\"      # left out: Amazon's
   bucket = \"images\"
-  prefix = \"site/\"                         # optional; so are region, virtual_hosted, cache_size
+  prefix = \"site/\"                         # optional; so are region, virtual_hosted
+  cache_size = \"20GiB\"                    # the most that `image serve` keeps on disk; or a number of bytes
   credentials = \"/etc/groundstate/s3\"      # mode 600: aws_access_key_id = ..., aws_secret_access_key = ...
   authority = \"/etc/groundstate/s3-ca.crt\" # left out: the authorities that the system trusts
 
