@@ -114,6 +114,13 @@ fn tls(url: &str, is_named: bool, error: &rustls::Error) -> Reason {
             format!("the certificate of {url} is for other names"),
             "say --from with a name that stands in its certificate",
         ),
+        rustls::Error::InvalidCertificate(Certificate::Other(other)) if is_authority(other) => {
+            Reason::new(
+                ReasonCode::TlsRefused,
+                format!("the certificate of {url} is an authority's own certificate"),
+                "give the server one that is signed by it, with CA:FALSE; docs/guides/images.md has the commands of openssl",
+            )
+        }
         rustls::Error::InvalidCertificate(_) => Reason::new(
             ReasonCode::TlsRefused,
             format!("the certificate of {url} is not of the authority that is trusted here"),
@@ -130,6 +137,11 @@ fn tls(url: &str, is_named: bool, error: &rustls::Error) -> Reason {
             "look at the server's log: it says what it refused",
         ),
     }
+}
+
+/// Whether it is webpki's `CaUsedAsEndEntity`, which rustls has no name for: what `openssl req -x509` makes without more words.
+fn is_authority(error: &rustls::OtherError) -> bool {
+    error.0.to_string() == "CaUsedAsEndEntity"
 }
 
 fn who_asks(url: &str) -> Reason {
@@ -161,6 +173,10 @@ fn unreachable(url: &str) -> Reason {
 mod tests {
     use super::*;
     use expect_test::{Expect, expect};
+    use rustls::client::WebPkiServerVerifier;
+    use rustls::client::danger::ServerCertVerifier as _;
+    use rustls::pki_types::{ServerName, UnixTime};
+    use std::sync::Arc;
 
     fn check(url: &str, is_named: bool, error: ureq::Error, expected: &Expect) {
         let reason = reason(url, is_named, &error);
@@ -218,5 +234,30 @@ mod tests {
         );
         let said = full("https://a:1", 503, Some("7"));
         assert!(said.next_step.starts_with("wait 7 s"), "{said:?}");
+    }
+
+    /// The verifier says so itself, of what `openssl req -x509` makes.
+    #[test]
+    fn an_authoritys_own_certificate_is_told_from_one_of_another_authority() {
+        let mut params = rcgen::CertificateParams::new(vec!["a".to_owned()]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let own = params.self_signed(&key).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(own.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+        let verifier = verifier.build().unwrap();
+        let name = ServerName::try_from("a").unwrap();
+        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(1_800_000_000));
+        let error = verifier.verify_server_cert(own.der(), &[], &name, &[], now);
+        check(
+            "https://a:1",
+            false,
+            ureq::Error::Rustls(error.unwrap_err()),
+            &expect![[
+                r#"the certificate of https://a:1 is an authority's own certificate [tls-refused]: give the server one that is signed by it, with CA:FALSE; docs/guides/images.md has the commands of openssl"#
+            ]],
+        );
     }
 }
