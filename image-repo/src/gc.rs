@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Clears away what no image needs any more.
 //!
-//! What is live is found from its roots: the names, what signatures and channels name, what is leased to a deploy under
+//! What is live is found from its roots: the names, what channels and signatures that nothing revokes name, what is leased to a deploy under
 //! way, and every manifest that lost its name less than a grace time ago. A live manifest that cannot be read makes it stop
 //! before anything is removed, because nobody knows what that manifest needs.
 //!
@@ -141,7 +141,8 @@ impl Sweep<'_> {
     /// Finds what is live; gives the names that the rules take away.
     fn mark(&mut self) -> Result<Vec<Entry>, RepoError> {
         let entries = self.repository.entries()?;
-        let mut roots = self.repository.trusted_manifests()?;
+        let trusted = self.repository.trusted_manifests()?;
+        let mut roots: BTreeSet<Digest> = trusted.into_keys().collect();
         let leased = self.repository.leased(&mut |_| Ok(()))?;
         roots.extend(leased);
         let (kept, surplus) = self.split(entries, &roots);

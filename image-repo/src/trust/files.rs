@@ -15,10 +15,10 @@ use super::error::TrustFault;
 use crate::repository::Repository;
 use groundstate_api::trust::{Catalogue, ImageSigned, Signed, TrustRoot};
 use groundstate_api::{Bytes, Digest};
-use image_core::trust::Document;
 use image_core::trust::limits::{ROOTS_MAX, SIGNATURE_MAX, SIGNATURES_MAX};
 use image_core::trust::minisign::Signature;
-use std::collections::BTreeSet;
+use image_core::trust::{Document, revokes};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -37,6 +37,15 @@ pub(super) enum Place {
     Image(Digest, u64),
 }
 
+/// Who names a manifest besides its own name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrustedBy {
+    /// A signature that holds or that waits for others, and that nothing revokes.
+    pub is_signed: bool,
+    /// The channels that stand for it, also those of a catalogue that waits for signatures.
+    pub channels: Vec<String>,
+}
+
 impl Repository {
     /// The documents that say whom and what to believe.
     #[must_use]
@@ -45,35 +54,52 @@ impl Repository {
         TrustFiles::at(&names.parent().unwrap_or(&names).join("trust"))
     }
 
-    /// The manifests that signatures and channels name: no clearing up may remove them.
+    /// What signatures and channels name: no clearing up may remove these manifests. A signature that was revoked names
+    /// nothing more; a channel does, until it stands for another image. No signature is looked at.
     ///
     /// # Errors
     /// The folder cannot be read. What is not readable as a catalogue names nothing.
-    pub fn trusted_manifests(&self) -> Result<BTreeSet<Digest>, TrustFault> {
+    pub fn trusted_manifests(&self) -> Result<BTreeMap<Digest, TrustedBy>, TrustFault> {
         let files = self.trust();
-        let mut live: BTreeSet<Digest> = files.signed_images()?.into_iter().collect();
-        live.extend(files.pending().signed_images()?);
-        for catalogue in [files.catalogue()?, files.pending().catalogue()?] {
-            let rows = catalogue
-                .and_then(|signed| image_core::trust::parse::<Catalogue>(&signed.document).ok())
-                .map(|catalogue| catalogue.channels);
-            live.extend(rows.unwrap_or_default().iter().map(|row| row.manifest));
+        let read = |signed: Option<Signed>| {
+            signed.and_then(|signed| image_core::trust::parse::<Catalogue>(&signed.document).ok())
+        };
+        let newest = read(files.catalogue()?);
+        let waits = read(files.pending().catalogue()?);
+        let mut live: BTreeMap<Digest, TrustedBy> = BTreeMap::new();
+        let mut signed = files.signed_images()?;
+        signed.extend(files.pending().signed_images()?);
+        // A revocation that waits for signatures revokes nothing yet.
+        signed.retain(|digest| !newest.as_ref().is_some_and(|all| revokes(all, digest)));
+        for digest in signed {
+            live.entry(digest).or_default().is_signed = true;
+        }
+        for row in newest.iter().chain(&waits).flat_map(|all| &all.channels) {
+            let channels = &mut live.entry(row.manifest).or_default().channels;
+            if !channels.contains(&row.channel) {
+                channels.push(row.channel.clone());
+            }
         }
         Ok(live)
     }
-}
 
-impl Repository {
+    /// The newest catalogue as it is written. No signature is looked at.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn newest_catalogue(&self) -> Result<Option<Catalogue>, TrustFault> {
+        let signed = self.trust().catalogue()?;
+        let parsed = signed.map(|signed| image_core::trust::parse(&signed.document));
+        Ok(parsed.transpose()?)
+    }
+
     /// The manifests that the channels of the newest catalogue stand for, each once. No signature is looked at.
     ///
     /// # Errors
     /// The catalogue cannot be read.
     pub fn channel_manifests(&self) -> Result<BTreeSet<Digest>, TrustFault> {
-        let Some(signed) = self.trust().catalogue()? else {
-            return Ok(BTreeSet::new());
-        };
-        let catalogue: Catalogue = image_core::trust::parse(&signed.document)?;
-        let rows = catalogue.channels.iter();
+        let catalogue = self.newest_catalogue()?;
+        let rows = catalogue.iter().flat_map(|catalogue| &catalogue.channels);
         Ok(rows.map(|row| row.manifest).collect())
     }
 }

@@ -14,7 +14,7 @@ mod serve;
 mod subject;
 
 pub use error::TrustFault;
-pub use files::TrustFiles;
+pub use files::{TrustFiles, TrustedBy};
 pub use offer::{Offer, Outcome, add_signature, offer};
 pub use pin::Pin;
 pub use question::{believed, catalogue_to_change, peek, resolve, root, status, verify};

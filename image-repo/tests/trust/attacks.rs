@@ -6,7 +6,9 @@ use groundstate_api::trust::{KeyId, RevokedPart, Signed, SignedStatus, TrustKey}
 use groundstate_api::{Millis, ReasonCode};
 use image_core::trust::limits::{CATALOGUE_MAX, ROOT_LIFE};
 use image_core::trust::{TrustError, advance, canonical, check_root, next, signers};
-use image_repo::trust::{Offer, Outcome, resolve, status};
+use image_repo::GcRules;
+use image_repo::trust::{Offer, Outcome, TrustedBy, resolve, status};
+use std::time::Duration;
 
 #[test]
 fn a_channel_gives_the_image_that_was_promoted() {
@@ -22,7 +24,42 @@ fn a_channel_gives_the_image_that_was_promoted() {
         "{known:?}"
     );
     let live = world.repository.trusted_manifests().unwrap();
-    assert!(live.contains(&world.image("1").manifest) && live.len() == 2);
+    assert!(live.contains_key(&world.image("1").manifest) && live.len() == 2);
+}
+
+#[test]
+fn what_is_revoked_is_cleared_away_once_no_channel_stands_for_it() {
+    let world = World::new();
+    let one = world.image("1");
+    let by = |world: &World| {
+        let mut all = world.repository.trusted_manifests().unwrap();
+        all.remove(&one.manifest)
+    };
+    let named = |is_signed, channels: &[&str]| {
+        Some(TrustedBy {
+            is_signed,
+            channels: channels.iter().map(ToString::to_string).collect(),
+        })
+    };
+    assert_eq!(by(&world), named(true, &["stable"]));
+    let part = RevokedPart::Manifest(one.manifest);
+    let revoked = next::revoked(world.next(NOW), part, "CVE".into());
+    world.publish(&revoked, &[5]);
+    assert_eq!(by(&world), named(false, &["stable"]));
+    world.promote(&world.image("2"), NOW, &[5]);
+    assert_eq!(by(&world), None);
+    let rules = GcRules {
+        grace: Duration::ZERO,
+        ..GcRules::default()
+    };
+    assert_eq!(world.repository.gc(&rules).unwrap().removed_manifests, 0);
+    world.repository.remove("debian", "1").unwrap();
+    assert_eq!(world.repository.gc(&rules).unwrap().removed_manifests, 1);
+    // What is only signed stays without a name, too.
+    let three = world.import("debian", "3");
+    world.sign_image(&three, &[3]);
+    world.repository.remove("debian", "3").unwrap();
+    assert_eq!(world.repository.gc(&rules).unwrap().removed_manifests, 0);
 }
 
 #[test]

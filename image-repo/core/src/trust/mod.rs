@@ -26,5 +26,5 @@ pub use count::{Ignored, IgnoredWhy, signers};
 pub use document::{Document, canonical, parse};
 pub use moment::moment;
 pub use refusal::TrustError;
-pub use revocation::still_revoked;
+pub use revocation::{revokes, still_revoked};
 pub use root::{advance, check_root, may_install};

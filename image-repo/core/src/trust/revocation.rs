@@ -7,8 +7,16 @@ use super::count::signers;
 use super::refusal::TrustError;
 use super::root::advance;
 use alloc::format;
+use groundstate_api::Digest;
 use groundstate_api::image::ImageRef;
-use groundstate_api::trust::{ImageSigned, Signed, TrustRoot};
+use groundstate_api::trust::{Catalogue, ImageSigned, RevokedPart, Signed, TrustRoot};
+
+/// Whether that catalogue says itself that the image with this manifest is revoked. Its signers are not asked for.
+#[must_use]
+pub fn revokes(catalogue: &Catalogue, manifest: &Digest) -> bool {
+    let mut parts = catalogue.revoked.iter().map(|each| &each.part);
+    parts.any(|part| *part == RevokedPart::Manifest(*manifest))
+}
 
 /// Whether that catalogue revokes the image, or a key that its signature needs: neither the clock nor what was seen is asked.
 /// `None` where it does not, or where its signers did not sign it.

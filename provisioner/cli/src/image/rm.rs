@@ -11,6 +11,7 @@ use clap::Args;
 use groundstate_api::image::ImageRef;
 use groundstate_api::{Part, Reason, ReasonCode};
 use image_repo::Repository;
+use image_repo::trust::TrustedBy;
 use serde_json::json;
 
 #[derive(Args)]
@@ -35,9 +36,9 @@ pub(super) fn run(args: &RmArgs) -> Result<End> {
     let named = args.named.with(args.version.as_deref())?;
     let image = one_of(&named, &repository)?;
     let (name, version) = (&image.name, &image.version);
-    if repository.trusted_manifests()?.contains(&image.manifest) {
+    if let Some(by) = repository.trusted_manifests()?.get(&image.manifest) {
         return Err(Refused {
-            reason: stays(&image),
+            reason: stays(&image, by),
         }
         .into());
     }
@@ -81,15 +82,36 @@ fn one_of(named: &Named, repository: &Repository) -> Result<ImageRef> {
     )
 }
 
-fn stays(image: &ImageRef) -> Reason {
+/// Who names it, and all the commands after which it goes.
+fn stays(image: &ImageRef, by: &TrustedBy) -> Reason {
     let (name, version) = (&image.name, &image.version);
+    let mut who: Vec<String> = by
+        .channels
+        .iter()
+        .map(|channel| format!("{name}@{channel} stands for it"))
+        .collect();
+    let mut steps: Vec<String> = by
+        .channels
+        .iter()
+        .map(|channel| {
+            format!(
+                "groundstate image promote {name} OTHER_VERSION --channel {channel} --key SECRET"
+            )
+        })
+        .collect();
+    if by.is_signed {
+        who.push("it is signed".to_owned());
+        steps.push(format!(
+            "groundstate image revoke {name} {version} --why TEXT --key SECRET"
+        ));
+    }
+    steps.push(format!("groundstate image rm {name} {version}"));
     Reason::new(
         ReasonCode::PlanRefused,
-        format!("{name} {version} is named by a signature or a channel, and stays"),
+        format!("{name} {version} stays: {}", who.join(", and ")),
         format!(
-            "let its channels stand for another version (groundstate image channels, then groundstate image promote {name} \
-             OTHER_VERSION --channel CHANNEL); one that nobody shall deploy any more: groundstate image revoke {name} {version} \
-             --why TEXT"
+            "if nobody shall deploy it any more, in this order: {}",
+            steps.join("; ")
         ),
     )
     .about(Part::Image {
