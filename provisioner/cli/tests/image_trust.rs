@@ -239,6 +239,85 @@ fn what_was_revoked_is_in_order_for_nobody() {
     assert!(why.contains("CVE-2026-2"), "{said}");
 }
 
+/// What `rm` refuses it says the way out of, and the way ends.
+#[test]
+fn a_signed_image_goes_by_the_commands_that_are_said() {
+    let here = Machine::new();
+    here.import_both();
+    here.done("trust init --key a.pub");
+    for version in ["1", "2"] {
+        here.done(&format!("sign debian {version} --key a.key"));
+    }
+    let said = here.fails("rm debian 1");
+    for wants in [
+        "debian 1 stays: it is signed",
+        "image revoke debian 1 --why TEXT --key SECRET; groundstate image rm debian 1",
+    ] {
+        assert!(said.contains(wants), "{wants}: {said}");
+    }
+    assert!(!said.contains("promote"), "{said}");
+    here.done("promote debian 1 --channel stable --key a.key");
+    let said = here.fails("rm debian 1");
+    for wants in [
+        "debian@stable stands for it, and it is signed",
+        "in this order: groundstate image promote debian OTHER_VERSION --channel stable --key SECRET; groundstate image revoke",
+    ] {
+        assert!(said.contains(wants), "{wants}: {said}");
+    }
+    here.done("revoke debian 1 --why CVE-2026-3 --key a.key");
+    let said = here.fails("rm debian 1");
+    assert!(
+        said.contains("debian@stable stands for it") && !said.contains("signed"),
+        "{said}"
+    );
+    here.done("promote debian 2 --channel stable --key a.key");
+    here.done("rm debian 1");
+    here.done("verify debian@stable");
+}
+
+/// Revoking what a channel stands for leaves a channel that gives nothing: that is said there, then and afterwards.
+#[test]
+fn a_channel_of_a_revoked_image_says_so() {
+    let here = Machine::new();
+    here.import_both();
+    here.done("trust init --key a.pub");
+    here.done("sign debian 1 --key a.key");
+    here.done("promote debian 1 --channel stable --key a.key");
+    let said = here.done("channels");
+    assert!(!said.contains("REVOKED"), "{said}");
+    assert_eq!(here.json("channels")["channels"][0]["revoked"], false);
+    let next = "do now: promote another version to debian@stable";
+    let said = here.done("revoke debian 2 --why CVE-2026-4 --key a.key");
+    assert!(
+        said.contains("revoked image debian 2, ") && !said.contains("do now"),
+        "{said}"
+    );
+    let dry = here.done("revoke debian 1 --why CVE-2026-5 --key a.key --dry-run");
+    assert!(
+        dry.contains("REVOKED, gives nothing") && !dry.contains("do now"),
+        "{dry}"
+    );
+    let output = here.image("revoke debian 1 --why CVE-2026-5 --key a.key --json");
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["state"], "placed");
+    let beside = String::from_utf8(output.stderr).unwrap();
+    assert!(beside.contains(next), "{beside}");
+    // Once more changes nothing, and says the same.
+    let said = here.done("revoke debian 1 --why again --key a.key");
+    let last = said.lines().last().unwrap();
+    assert!(last.starts_with(next), "{said}");
+    let said = here.done("channels");
+    for wants in ["REVOKED, gives nothing", "revoked image debian 1, "] {
+        assert!(said.contains(wants), "{wants}: {said}");
+    }
+    let channels = here.json("channels");
+    assert_eq!(channels["channels"][0]["revoked"], true, "{channels}");
+    assert_eq!(channels["revoked"][1]["image"], "debian 1", "{channels}");
+    here.done("sign debian 2 --key a.key");
+    let refused = here.image("promote debian 2 --channel stable --key a.key");
+    assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+}
+
 #[test]
 fn two_of_three_sign_each_on_their_own_machine() {
     let here = Machine::new();

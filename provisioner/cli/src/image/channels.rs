@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate image channels`: what each channel stands for, and what is revoked, as far as it is believed.
 
-use super::finish::{describe_catalogue, refused};
+use super::finish::{describe_catalogue, named, refused};
 use super::named::now;
 use super::state::StateArgs;
 use crate::End;
 use anyhow::Result;
-use image_core::trust::{TrustError, moment};
+use groundstate_api::trust::{Catalogue, RevokedPart};
+use image_core::trust::{TrustError, moment, revokes};
+use image_repo::Repository;
 use image_repo::trust::{Pin, TrustFault, peek};
+use serde_json::json;
 
 const NONE: &str =
     "no channels; groundstate image promote NAME VERSION --channel CHANNEL makes one";
@@ -16,7 +19,8 @@ const NONE: &str =
 pub(crate) struct Args {
     #[command(flatten)]
     state: StateArgs,
-    /// Print JSON: the catalogue, or null where nothing was promoted yet.
+    /// Print JSON: the catalogue, whether each channel's image is revoked, and the revoked images' names; or null where nothing
+    /// was promoted yet.
     #[arg(long)]
     json: bool,
 }
@@ -37,10 +41,10 @@ pub(crate) fn run(args: &Args) -> Result<End> {
     };
     let catalogue = trusted.catalogue();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(catalogue)?);
+        println!("{}", in_json(catalogue, &repository)?);
         return Ok(End::Done);
     }
-    println!("{}", describe_catalogue(catalogue));
+    println!("{}", describe_catalogue(catalogue, Some(&repository)));
     if catalogue.channels.is_empty() {
         println!("{NONE}");
     }
@@ -52,4 +56,18 @@ pub(crate) fn run(args: &Args) -> Result<End> {
         moment(trusted.root().expires)
     );
     Ok(End::Done)
+}
+
+/// The catalogue, with what people are told of its rows besides.
+fn in_json(catalogue: &Catalogue, repository: &Repository) -> Result<String> {
+    let mut said = serde_json::to_value(catalogue)?;
+    for (at, row) in catalogue.channels.iter().enumerate() {
+        said["channels"][at]["revoked"] = json!(revokes(catalogue, &row.manifest));
+    }
+    for (at, each) in catalogue.revoked.iter().enumerate() {
+        if let RevokedPart::Manifest(digest) = &each.part {
+            said["revoked"][at]["image"] = json!(named(catalogue, Some(repository), digest));
+        }
+    }
+    Ok(serde_json::to_string_pretty(&said)?)
 }

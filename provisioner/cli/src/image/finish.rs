@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use groundstate_api::trust::{Catalogue, ImageSigned, RevokedPart, Role, TrustRoot};
 use groundstate_api::{Digest, Millis};
-use image_core::trust::moment;
+use image_core::trust::{moment, revokes};
 use image_repo::Repository;
 use image_repo::trust::{Offer, Outcome, Pin, TrustFault, add_signature, offer};
 use serde_json::json;
@@ -32,7 +32,7 @@ pub(crate) struct HowArgs {
     pub(super) anew: bool,
     /// Show what would be signed, and change nothing.
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Ask nothing.
     #[arg(long)]
     yes: bool,
@@ -75,7 +75,11 @@ impl HowArgs {
     ) -> Result<End> {
         let text = document.document();
         if !self.json {
-            println!("{}", describe(document));
+            let said = match document {
+                Offer::Catalogue(catalogue) => describe_catalogue(catalogue, Some(repository)),
+                Offer::Root(_) | Offer::Image(_) => describe(document),
+            };
+            println!("{said}");
         }
         if self.dry_run {
             if self.json {
@@ -177,7 +181,7 @@ pub(super) fn title(document: &Offer) -> String {
 pub(super) fn describe(document: &Offer) -> String {
     match document {
         Offer::Root(root) => describe_root(root),
-        Offer::Catalogue(catalogue) => describe_catalogue(catalogue),
+        Offer::Catalogue(catalogue) => describe_catalogue(catalogue, None),
         Offer::Image(image) => describe_image(image),
     }
 }
@@ -205,8 +209,23 @@ fn describe_root(root: &TrustRoot) -> String {
     lines.join("\n")
 }
 
+/// Name and version of a manifest, as far as a channel or the repository knows it.
+pub(super) fn named(
+    catalogue: &Catalogue,
+    repository: Option<&Repository>,
+    digest: &Digest,
+) -> Option<String> {
+    let mut rows = catalogue.channels.iter();
+    rows.find(|row| row.manifest == *digest)
+        .map(|row| format!("{} {}", row.image, row.version))
+        .or_else(|| {
+            let manifest = repository?.manifest(digest).ok()?;
+            Some(image_core::manifest::title(&manifest))
+        })
+}
+
 /// Channels and revocations as rows.
-pub(super) fn describe_catalogue(catalogue: &Catalogue) -> String {
+pub(super) fn describe_catalogue(catalogue: &Catalogue, repository: Option<&Repository>) -> String {
     let mut lines = vec![format!(
         "catalogue {}, made {}, until {}",
         catalogue.sequence,
@@ -220,7 +239,9 @@ pub(super) fn describe_catalogue(catalogue: &Catalogue) -> String {
             row.version,
             moment(row.promoted_at),
             row.manifest.short(),
-            if row.step_back {
+            if revokes(catalogue, &row.manifest) {
+                "  REVOKED, gives nothing"
+            } else if row.step_back {
                 "  (stepped back)"
             } else {
                 ""
@@ -230,7 +251,10 @@ pub(super) fn describe_catalogue(catalogue: &Catalogue) -> String {
     lines.extend(rows);
     let revoked = catalogue.revoked.iter().map(|each| {
         let what = match &each.part {
-            RevokedPart::Manifest(digest) => format!("image {}", digest.short()),
+            RevokedPart::Manifest(digest) => match named(catalogue, repository, digest) {
+                Some(title) => format!("image {title}, {}", digest.short()),
+                None => format!("image {}", digest.short()),
+            },
             RevokedPart::Key(id) => format!("key {id}"),
         };
         format!("  revoked {what}, {}: {}", moment(each.since), each.why)

@@ -7,8 +7,8 @@ use super::promote::{same_that_waits, warn_of_loss};
 use super::state::StateArgs;
 use crate::End;
 use anyhow::{Result, bail};
-use groundstate_api::Millis;
-use groundstate_api::trust::{KeyId, RevokedPart};
+use groundstate_api::trust::{Catalogue, KeyId, RevokedPart};
+use groundstate_api::{Digest, Millis};
 use image_core::trust::next;
 use image_repo::trust::{Offer, Pin, catalogue_to_change};
 
@@ -75,11 +75,38 @@ pub(crate) fn run(args: &Args) -> Result<End> {
         now(),
         Some(now().plus(args.expires)),
     );
-    let offer = Offer::Catalogue(next::revoked(next, part, why));
+    let offer = Offer::Catalogue(next::revoked(next, part.clone(), why));
     let document = if args.how.anew {
         offer
     } else {
         same_that_waits(&repository, offer)?
     };
-    args.how.put(&args.state, &repository, &document)
+    let end = args.how.put(&args.state, &repository, &document)?;
+    if let (Offer::Catalogue(catalogue), RevokedPart::Manifest(digest)) = (&document, &part)
+        && !args.how.dry_run
+    {
+        for step in next_steps(catalogue, digest) {
+            // With --json, standard output is one document.
+            if args.how.json {
+                eprintln!("{step}");
+            } else {
+                println!("{step}");
+            }
+        }
+    }
+    Ok(end)
+}
+
+/// A line for each channel that stands for what is revoked: it gives nothing until it stands for another image.
+fn next_steps(catalogue: &Catalogue, revoked: &Digest) -> Vec<String> {
+    let rows = catalogue.channels.iter();
+    rows.filter(|row| row.manifest == *revoked)
+        .map(|row| {
+            let (name, channel) = (&row.image, &row.channel);
+            format!(
+                "do now: promote another version to {name}@{channel}, which stands for what is revoked here and gives nothing: \
+                 groundstate image promote {name} VERSION --channel {channel} --key SECRET"
+            )
+        })
+        .collect()
 }
