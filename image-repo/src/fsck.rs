@@ -87,7 +87,8 @@ pub struct FsckReport {
     pub blobs: u64,
     /// How many bytes these files have.
     pub bytes: Bytes,
-    /// How many of them no manifest names, and how many bytes they have; they are not among the findings.
+    /// How many files no image names, however young, and how many bytes they have: manifests without name, signature and
+    /// channel, what they alone name, and what nothing names. They are not among the findings.
     pub orphans: u64,
     /// As [`FsckReport::orphans`].
     pub orphan_bytes: Bytes,
@@ -100,6 +101,8 @@ pub(crate) struct Stated {
     pub(crate) length: u64,
     pub(crate) digest: Digest,
     pub(crate) is_there: bool,
+    /// Whether an image with a name, a signature or a channel asks for it.
+    pub(crate) is_of_image: bool,
 }
 
 /// What manifests ask for: 100 bytes a chunk.
@@ -114,6 +117,8 @@ struct Run<'a> {
     heal: bool,
     report: FsckReport,
     asked: Asked,
+    /// The manifests that names, signatures and channels name.
+    images: BTreeSet<Digest>,
     /// What hurts images, and with which finding.
     bad: BTreeMap<Digest, usize>,
 }
@@ -147,6 +152,7 @@ impl Repository {
                 findings: Vec::new(),
             },
             asked: Asked::default(),
+            images: self.trusted_manifests()?.into_keys().collect(),
             bad: BTreeMap::new(),
         };
         run.manifests()?;
@@ -161,6 +167,16 @@ impl Repository {
 
 impl Run<'_> {
     fn manifests(&mut self) -> Result<(), RepoError> {
+        let images = &mut self.images;
+        self.repository.walk(&mut |_, entry| match entry {
+            Ok(entry) => {
+                images.insert(entry.manifest);
+                Ok(())
+            }
+            // Told with the names.
+            Err(RepoError::Entry { .. }) => Ok(()),
+            Err(error) => Err(error),
+        })?;
         let mut all = Vec::new();
         self.repository.store.each(Kind::Manifest, &mut |path| {
             all.push(path.to_path_buf());
@@ -173,7 +189,15 @@ impl Run<'_> {
                 continue;
             };
             match self.repository.manifest(&digest) {
-                Ok(manifest) => self.ask(&manifest),
+                Ok(manifest) => {
+                    let is_of_image = self.images.contains(&digest);
+                    if !is_of_image {
+                        self.report.orphans += 1;
+                        self.report.orphan_bytes.0 +=
+                            fs::metadata(&path).map_or(0, |data| data.len());
+                    }
+                    self.ask(&manifest, is_of_image);
+                }
                 Err(RepoError::Manifest(_)) => {
                     let length = fs::metadata(&path).map_or(0, |data| data.len());
                     let fault = if length == 0 {
@@ -189,14 +213,16 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn ask(&mut self, manifest: &Manifest) {
+    fn ask(&mut self, manifest: &Manifest, is_of_image: bool) {
         for chunk in &manifest.chunks {
             let stated = || Stated {
                 length: chunk.stored_length.0,
                 digest: chunk.stored_digest,
                 is_there: false,
+                is_of_image: false,
             };
-            self.asked.chunks.entry(chunk.digest).or_insert_with(stated);
+            let stated = self.asked.chunks.entry(chunk.digest).or_insert_with(stated);
+            stated.is_of_image |= is_of_image;
         }
         let files = manifest.boot_files();
         for blob in files
@@ -207,8 +233,10 @@ impl Run<'_> {
                 length: blob.length.0,
                 digest: blob.digest,
                 is_there: false,
+                is_of_image: false,
             };
-            self.asked.blobs.entry(blob.digest).or_insert_with(stated);
+            let stated = self.asked.blobs.entry(blob.digest).or_insert_with(stated);
+            stated.is_of_image |= is_of_image;
         }
     }
 
@@ -252,13 +280,14 @@ impl Run<'_> {
         };
         let stated = digest.and_then(|digest| asked.get_mut(&digest));
         let is_asked = stated.is_some();
+        let is_of_image = stated.as_ref().is_some_and(|stated| stated.is_of_image);
         // A file in the wrong folder is not what stands in for one that is missing.
         if let Some(stated) = stated.filter(|_| seen.fault != Some(Fault::Misnamed)) {
             stated.is_there = true;
         }
         match seen.fault {
             Some(fault) => self.found(fault, path, digest.filter(|_| is_asked)),
-            None if is_asked => Ok(()),
+            None if is_of_image => Ok(()),
             None => {
                 self.report.orphans += 1;
                 self.report.orphan_bytes.0 += seen.length;

@@ -12,7 +12,8 @@
 use crate::error::RepoError;
 use crate::repository::{Entry, Repository};
 use crate::store::{Kind, children, digest_of, is_older, sync_dir};
-use groundstate_api::{Bytes, Digest};
+use groundstate_api::{Bytes, Digest, Millis};
+use image_core::manifest::title;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
@@ -65,8 +66,21 @@ pub struct GcReport {
     pub live_manifests: u64,
     /// Chunks that stay because such a manifest names them.
     pub live_chunks: u64,
+    /// Images that stay for their leases alone, by manifest.
+    pub leased: Vec<Leased>,
     /// Files that stay only for the grace time: manifests without a name, what they alone name, and what nothing names.
     pub young: u64,
+}
+
+/// An image that stays because it is leased, and for no other reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Leased {
+    /// Its name and version, as its manifest says.
+    pub image: String,
+    /// Its manifest.
+    pub manifest: Digest,
+    /// Until when, in milliseconds since 1970. `None`: the lease cannot be read, and holds until it is removed.
+    pub until: Option<Millis>,
 }
 
 /// What is live: 32 bytes a chunk.
@@ -144,7 +158,10 @@ impl Sweep<'_> {
         let trusted = self.repository.trusted_manifests()?;
         let mut roots: BTreeSet<Digest> = trusted.into_keys().collect();
         let leased = self.repository.leased(&mut |_| Ok(()))?;
-        roots.extend(leased);
+        let (without, _) = self.split(entries.clone(), &roots);
+        let mut held = roots.clone();
+        held.extend(without.iter().map(|entry| entry.manifest));
+        roots.extend(leased.keys());
         let (kept, surplus) = self.split(entries, &roots);
         let named: BTreeSet<Digest> = kept.iter().map(|entry| entry.manifest).collect();
         let unnamed: BTreeSet<Digest> = surplus.iter().map(|entry| entry.manifest).collect();
@@ -164,6 +181,15 @@ impl Sweep<'_> {
                     Err(RepoError::Manifest(_)) => {}
                     other => other?,
                 }
+            }
+        }
+        for (digest, until) in leased {
+            if self.live.manifests.contains(&digest) && !held.contains(&digest) {
+                self.report.leased.push(Leased {
+                    image: title(&self.repository.manifest(&digest)?),
+                    manifest: digest,
+                    until,
+                });
             }
         }
         // A name without its manifest needs something that nobody knows.

@@ -6,8 +6,8 @@
 use crate::error::RepoError;
 use crate::repository::{Repository, read};
 use crate::store::{children, digest_of};
-use groundstate_api::Digest;
-use std::collections::BTreeSet;
+use groundstate_api::{Digest, Millis};
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long an image is in use after a plan was made with it: the slowest deploy that a person waits for, and a night.
@@ -38,12 +38,13 @@ impl Repository {
         self.store.put(&path, until.to_string().as_bytes())
     }
 
-    /// The manifests that are leased now. One whose end cannot be read is leased. `expired` hears of the others.
+    /// The manifests that are leased now, and until when. One whose end cannot be read is leased (`None`). `expired` hears of
+    /// the others.
     pub(crate) fn leased(
         &self,
         expired: &mut dyn FnMut(&std::path::Path) -> Result<(), RepoError>,
-    ) -> Result<BTreeSet<Digest>, RepoError> {
-        let mut leased = BTreeSet::new();
+    ) -> Result<BTreeMap<Digest, Option<Millis>>, RepoError> {
+        let mut leased = BTreeMap::new();
         for path in children(&self.store.dir().join("leases"))? {
             let text = read(&path, FILE_MAX).map_err(RepoError::file("read", &path))?;
             let until: Option<u64> = String::from_utf8(text)
@@ -52,7 +53,8 @@ impl Repository {
             if until.is_some_and(|until| until < now()) {
                 expired(&path)?;
             } else {
-                leased.extend(digest_of(&path));
+                let until = until.map(|until| Millis(until.saturating_mul(1_000)));
+                leased.extend(digest_of(&path).map(|digest| (digest, until)));
             }
         }
         Ok(leased)

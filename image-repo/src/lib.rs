@@ -44,7 +44,7 @@ pub use diff::{Change, DiffRange, DiffReport, PartitionDiff};
 pub use error::RepoError;
 pub use export::{ExportRequest, Exported};
 pub use fsck::{Fault, Finding, FsckReport, FsckVerdict};
-pub use gc::{GC_GRACE, GcReport, GcRules};
+pub use gc::{GC_GRACE, GcReport, GcRules, Leased};
 pub use import::{BootPaths, ImportOptions, ImportRequest, Imported};
 pub use reader::{ImageReader, unpacked};
 pub use repository::{Junk, Listing, Repository};

@@ -7,7 +7,7 @@ use image_repo::{FsckVerdict, GcRules, ImportOptions, Repository};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const NOW: GcRules = GcRules {
     dry_run: false,
@@ -30,6 +30,9 @@ fn what_no_image_needs_is_removed_and_nothing_else() {
     // What stays for the grace time alone is no more in use: the manifest, and the chunk that only it names.
     assert_eq!((kept.live_manifests, kept.live_chunks), (1, 3));
     assert_eq!(kept.young, 2);
+    // fsck counts the same files, however young they are.
+    let read = repository.fsck(false, &mut |_| {}).unwrap();
+    assert_eq!((read.verdict, read.orphans), (FsckVerdict::Clean, 2));
     assert_eq!(read_back(&repository, &one), disk(&[1, 2, 3]));
     let before = files(dir.path());
     let dry = repository
@@ -62,17 +65,38 @@ fn a_lease_and_a_rule() {
     };
     let report = repository.gc(&rules).unwrap();
     assert_eq!(report.removed_images, ["disk 2"]);
+    let leased: Vec<_> = report.leased.iter().map(|one| &one.image).collect();
+    assert_eq!(leased, ["disk 1"], "the rule alone would take its name");
     let left: Vec<_> = repository.list().unwrap();
     assert_eq!(left, [&all[0], &all[2], &all[3]].map(Clone::clone));
     // An image that lost its name stays while it is leased; a lease that has ended keeps nothing.
     repository.remove("disk", "1").unwrap();
-    repository.gc(&NOW).unwrap();
+    // A lease of what has a name is of no account.
+    repository
+        .lease(&all[3].manifest, Duration::from_secs(600))
+        .unwrap();
+    let report = repository.gc(&NOW).unwrap();
+    let [one] = &report.leased[..] else {
+        panic!("{:?}", report.leased);
+    };
+    assert_eq!(
+        (one.image.as_str(), one.manifest),
+        ("disk 1", all[0].manifest)
+    );
+    let left = one.until.unwrap().0 / 1_000 - seconds_now();
+    assert!((590..=600).contains(&left), "{left} s");
     assert_eq!(read_back(&repository, &all[0]), disk(&[1, 9]));
     let lease = dir.path().join("leases").join(all[0].manifest.hex());
     std::fs::write(&lease, "1000").unwrap();
     let report = repository.gc(&NOW).unwrap();
     assert_eq!((report.removed_chunks, report.removed_others), (1, 1));
+    assert_eq!(report.leased, []);
     assert!(!lease.exists());
+}
+
+fn seconds_now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap().as_secs()
 }
 
 #[test]

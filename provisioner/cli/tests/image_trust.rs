@@ -272,6 +272,19 @@ fn a_signed_image_goes_by_the_commands_that_are_said() {
     );
     here.done("promote debian 2 --channel stable --key a.key");
     here.done("rm debian 1");
+    // To be signed it was read, and what was read is leased for a day.
+    let kept = here.json("gc --grace 0 --yes");
+    assert_eq!(kept["removed_manifests"], 0, "{kept}");
+    assert_eq!(kept["leased"][0]["image"], "debian 1", "{kept}");
+    let said = here.done("gc --grace 0 --yes");
+    assert!(
+        said.lines()
+            .any(|line| line.starts_with("leased until 20") && line.ends_with(": debian 1")),
+        "{said}"
+    );
+    std::fs::remove_dir_all(here.path().join("state/images/leases")).unwrap();
+    let freed = here.json("gc --grace 0 --yes");
+    assert_eq!(freed["removed_manifests"], 1, "{freed}");
     here.done("verify debian@stable");
 }
 

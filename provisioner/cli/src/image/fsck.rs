@@ -74,13 +74,18 @@ fn text(report: &FsckReport) -> String {
         ));
     }
     lines.push(format!(
-        "{}, {}, {} read, {}; {} ({}) that no image names",
+        "{}, {}, {} read, {}; {} ({}) that no image names{}",
         counted(report.manifests, "manifest"),
         counted(report.chunks, "chunk"),
         counted(report.blobs, "boot file"),
         report.bytes,
         counted(report.orphans, "file"),
-        report.orphan_bytes
+        report.orphan_bytes,
+        if report.orphans > 0 {
+            ", and `groundstate image gc` frees when old enough"
+        } else {
+            ""
+        }
     ));
     lines.push(
         match report.verdict {

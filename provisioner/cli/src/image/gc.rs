@@ -7,6 +7,7 @@ use crate::End;
 use anyhow::Result;
 use clap::Args;
 use groundstate_api::text::counted;
+use image_core::trust::moment;
 use image_repo::{GcReport, GcRules, Repository};
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -22,7 +23,8 @@ pub(crate) struct GcArgs {
     /// Keep only this many versions of each name, the newest. What a channel names stays.
     #[arg(long, value_name = "COUNT")]
     keep_newest: Option<usize>,
-    /// How long something stays that nobody names, in hours: a node may be fetching it.
+    /// How long something stays that nobody names, in hours: a node may be fetching it. Whatever is said here, an image that a
+    /// plan was made with, or that image verify or sign has read, is leased for 24 hours, and stays as long.
     #[arg(long, value_name = "HOURS", default_value_t = DAY)]
     grace: u64,
     /// Do not ask at the terminal.
@@ -96,6 +98,13 @@ fn text(args: &GcArgs, report: &GcReport) -> String {
         counted(report.live_manifests, "manifest"),
         counted(report.live_chunks, "chunk"),
     ));
+    lines.extend(report.leased.iter().map(|one| {
+        let until = one.until.map_or_else(
+            || "for as long as its lease is there".to_owned(),
+            |until| format!("until {}", moment(until)),
+        );
+        format!("leased {until}: {}", one.image)
+    }));
     if report.young > 0 {
         lines.push(format!(
             "in use by nobody, and kept until that is {} old: {}; --grace 0 frees what no node fetches any more",

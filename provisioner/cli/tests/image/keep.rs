@@ -8,12 +8,17 @@ use std::os::unix::fs::FileExt as _;
 #[test]
 fn who_only_looks_makes_no_folder() {
     let world = World::new();
+    std::fs::create_dir(world.path("new")).unwrap();
     has(
-        &world.done("ls"),
+        &world.done("ls --state-dir new"),
         &["no images in", "groundstate image import"],
     );
-    assert_eq!(world.json("list"), serde_json::json!([]));
+    assert_eq!(world.json("list --state-dir new"), serde_json::json!([]));
+    assert!(!world.path("new/images").exists());
+    std::fs::write(world.path("file"), "").unwrap();
     for line in [
+        "ls",
+        "ls --state-dir file",
         "show d",
         "gc --yes",
         "fsck",
@@ -94,12 +99,19 @@ fn a_disk_is_listed_shown_compared_removed_and_cleared_up() {
         &world.done("gc --dry-run"),
         &["kept until that is 24 hours old: 2 files", "--grace 0"],
     );
+    has(
+        &world.done("fsck"),
+        &["2 files (", "that no image names, and"],
+    );
     let told = world.json("gc --dry-run --grace 0");
     assert!(told["removed_chunks"].as_u64() > Some(0), "{told}");
     let gone = world.json("gc --yes --grace 0");
     assert_eq!(gone["removed_chunks"], told["removed_chunks"]);
     world.done("export d:1 --output one.raw");
-    has(&world.done("fsck"), &["nothing is wrong"]);
+    has(
+        &world.done("fsck"),
+        &["0 files (0 B) that no image names\n", "nothing is wrong"],
+    );
 }
 
 /// `groundstate image ls | head -1`.
