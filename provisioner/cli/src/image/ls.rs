@@ -42,7 +42,8 @@ struct Row {
 
 pub(super) fn run(args: &LsArgs) -> Result<End> {
     let folder = args.state.folder();
-    let (rows, junk) = if folder.is_dir() {
+    // A state directory without images may be a new one; one that is not there is a wrong one.
+    let (rows, junk) = if folder.is_dir() || !args.state.state_dir.is_dir() {
         rows(&args.state)?
     } else {
         (Vec::new(), Vec::new())
