@@ -6,7 +6,7 @@ use crate::client::said::{causes, document_line, tell};
 use crate::client::{Refused, Unwell};
 use crate::exit;
 use clap::ArgMatches;
-use groundstate_api::{NodeId, Reason};
+use groundstate_api::{NodeId, Reason, ReasonCode};
 use serde_json::{Value, json};
 use std::fmt;
 use std::process::ExitCode;
@@ -146,8 +146,12 @@ fn usage(said: &str) -> Value {
 
 /// The exit status that an error ends with.
 pub(crate) fn status(error: &anyhow::Error) -> u8 {
-    if error.is::<Refused>() {
-        return exit::HELD;
+    if let Some(refused) = error.downcast_ref::<Refused>() {
+        // Where nobody answers, nobody refuses.
+        return match refused.reason.code {
+            ReasonCode::ProvisionerUnreachable => exit::ERROR,
+            _ => exit::HELD,
+        };
     }
     match error.downcast_ref::<Failed>() {
         Some(failed) if failed.code == TIME_OVER => exit::TIME_OVER,
@@ -199,7 +203,6 @@ mod tests {
     use crate::Cli;
     use anyhow::anyhow;
     use clap::{ArgAction, Command, CommandFactory as _};
-    use groundstate_api::ReasonCode;
 
     #[test]
     fn an_error_has_the_fields_of_a_reason_whoever_tells_it() {
@@ -217,6 +220,8 @@ mod tests {
             (&told["exit_status"], &told["node"]),
             (&3.into(), &"n1".into())
         );
+        let reason = Reason::new(ReasonCode::ProvisionerUnreachable, "nobody answers", "look");
+        assert_eq!(status(&Refused { reason }.into()), 1);
         let own = document(&anyhow!("two faults:\n  line 1: x\n  line 2: y"), None);
         assert_eq!(names(&own), names(&told));
         assert_eq!(own["error"]["what"], "two faults:");

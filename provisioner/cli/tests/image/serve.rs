@@ -141,7 +141,7 @@ fn a_server_that_asks_who_calls_gives_documents_and_chunks_to_the_credential() {
         &["not of the authority that is trusted here", "--ca FILE"],
     );
     let plain = line.replace("https://", "http://");
-    has(&world.refused(&plain, 3), &["say https://"]);
+    has(&world.refused(&plain, 1), &["say https://"]);
     let written = world.json(&format!("{line} --from-credential me"));
     assert!(written["fetched"].as_u64() > Some(0), "{written}");
     std::fs::remove_file(world.path("me/operator.key")).unwrap();
@@ -202,6 +202,24 @@ fn a_channel_is_followed_on_another_machine_by_the_root_that_it_has_pinned() {
             has(&world.refused(&format!("{line}{more}"), 3), &["CVE-2026-1"]);
         }
         assert!(!world.path("late.img").exists());
+    }
+}
+
+#[test]
+fn where_nobody_answers_it_ends_with_an_error_whatever_is_asked() {
+    let world = World::new();
+    self_signed(&world, "ca", "127.0.0.1");
+    let digest = groundstate_api::Digest::of(b"no image");
+    for line in [
+        format!("verify {digest}"),
+        format!("write {digest} lab.img --size 100MiB --allow-unsigned"),
+    ] {
+        for from in ["https://127.0.0.1:1 --ca ca.crt", "http://127.0.0.1:1"] {
+            let said = world.refused(&format!("{line} --from {from}"), 1);
+            has(&said, &["127.0.0.1:1 cannot be reached", "do now:"]);
+        }
+        let said = world.refused(&format!("{line} --from ftp://127.0.0.1:1"), 1);
+        has(&said, &["should begin with https:// or http://"]);
     }
 }
 

@@ -140,7 +140,7 @@ impl Server {
             return Ok((Source::plain(server), agent));
         }
         if !server.starts_with("https://") {
-            bail!("--from: {server:?} should begin with https://");
+            bail!("--from: {server:?} should begin with https:// or http://");
         }
         let of_credential = credential.map(|folder| folder.join("ca.crt"));
         let Some(ca) = ca.or(of_credential.as_deref()) else {
