@@ -15,11 +15,13 @@ use groundstate_api::{Bytes, Digest, paths};
 use hyper::body::Bytes as Piece;
 use image_core::trust::limits::SIGNED_MAX;
 use object_store::aws::AmazonS3Builder;
+use object_store::client::{HttpError, HttpErrorKind};
 use object_store::path::Path as Key;
 use object_store::{
     Attribute, Attributes, ObjectStore, ObjectStoreExt as _, PutMode, PutMultipartOptions,
-    PutOptions, PutPayload, UpdateVersion, WriteMultipart,
+    PutOptions, PutPayload, RetryConfig, UpdateVersion, WriteMultipart,
 };
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +66,30 @@ pub enum BucketError {
         done: &'static str,
         /// The object.
         key: String,
+    },
+    /// Nobody answers there, or not as it should be answered.
+    #[error(
+        "{key} could not be {done}: the object store cannot be reached ({why}); see that `endpoint` is right and answers"
+    )]
+    NoAnswer {
+        /// What was tried, as a participle.
+        done: &'static str,
+        /// The object.
+        key: String,
+        /// What the network or TLS said.
+        why: String,
+    },
+    /// Who asks may not, or is not believed to be who they say.
+    #[error(
+        "{key} could not be {done}: the object store refuses who asks: {source}; see that `credentials` are right, and what they may do in the bucket"
+    )]
+    NotAllowed {
+        /// What was tried, as a participle.
+        done: &'static str,
+        /// The object.
+        key: String,
+        /// What the store's client said.
+        source: object_store::Error,
     },
     /// Nothing came for too long.
     #[error("{key} does not come any further: nothing for {} s after {}", STALLED.as_secs(), .after)]
@@ -121,12 +147,55 @@ pub enum BucketError {
     Repo(#[from] RepoError),
 }
 
+impl BucketError {
+    /// Whether every question will be answered so until somebody changes the settings or the bucket.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::NoBucket { .. } | Self::NotAllowed { .. })
+    }
+
+    /// What is the same for every object that this keeps from coming.
+    #[must_use]
+    pub fn cause(&self) -> String {
+        match self {
+            Self::NoBucket { .. } => "no such bucket".to_owned(),
+            Self::NotAllowed { .. } => "refused".to_owned(),
+            Self::NoAnswer { why, .. } => why.clone(),
+            Self::Stalled { .. } => "stalled".to_owned(),
+            Self::Store { source, .. } => root(source).to_string(),
+            Self::Large { .. }
+            | Self::Wrong { .. }
+            | Self::NoDocument { .. }
+            | Self::OtherDocument { .. }
+            | Self::Contended { .. }
+            | Self::Trust(_)
+            | Self::Repo(_) => self.to_string(),
+        }
+    }
+}
+
 impl Bucket {
     /// The bucket that is configured. No request is made.
     ///
     /// # Errors
     /// Credentials or authorities cannot be read, or there can be no such bucket.
     pub fn open(config: &BucketConfig) -> Result<Self, ConfigError> {
+        Self::open_with(config, RetryConfig::default())
+    }
+
+    /// The same, and what nobody answers is not asked again.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_once(config: &BucketConfig) -> Result<Self, ConfigError> {
+        let retries = RetryConfig {
+            max_retries: 0,
+            ..RetryConfig::default()
+        };
+        Self::open_with(config, retries)
+    }
+
+    fn open_with(config: &BucketConfig, retries: RetryConfig) -> Result<Self, ConfigError> {
         let credentials = Credentials::read(&config.credentials)?;
         let wire = Wire::new(config.authority.as_deref())?;
         let mut builder = AmazonS3Builder::new()
@@ -135,6 +204,7 @@ impl Bucket {
             .with_virtual_hosted_style_request(config.virtual_hosted)
             .with_access_key_id(credentials.id)
             .with_secret_access_key(credentials.secret)
+            .with_retry(retries)
             .with_http_connector(wire);
         if let Some(token) = credentials.token {
             builder = builder.with_token(token);
@@ -157,6 +227,15 @@ impl Bucket {
             store,
             prefix: prefix.to_owned(),
         }
+    }
+
+    /// Asks it one question: for the catalogue, which need not be there.
+    ///
+    /// # Errors
+    /// There is no such bucket, it refuses who asks, or does not answer as it should.
+    pub async fn ask(&self) -> Result<(), BucketError> {
+        let read = self.read(paths::TRUST_CATALOGUE, SIGNED_MAX);
+        read.await.map(drop)
     }
 
     /// The object of that path of a server.
@@ -355,11 +434,44 @@ fn failed(done: &'static str, key: &Key) -> impl FnOnce(object_store::Error) -> 
     let key = key.to_string();
     move |source| {
         if is_no_bucket(&source) {
-            BucketError::NoBucket { done, key }
-        } else {
-            BucketError::Store { done, key, source }
+            return BucketError::NoBucket { done, key };
+        }
+        if let Some(why) = unanswered(&source) {
+            return BucketError::NoAnswer { done, key, why };
+        }
+        match source {
+            object_store::Error::PermissionDenied { .. }
+            | object_store::Error::Unauthenticated { .. } => {
+                BucketError::NotAllowed { done, key, source }
+            }
+            source => BucketError::Store { done, key, source },
         }
     }
+}
+
+/// Why no answer came, where none did: what the client says of it counts its own retries, and the cause is at its end.
+fn unanswered(error: &object_store::Error) -> Option<String> {
+    let mut at: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = at {
+        if let Some(http) = error.downcast_ref::<HttpError>() {
+            let silent = matches!(
+                http.kind(),
+                HttpErrorKind::Connect | HttpErrorKind::Request | HttpErrorKind::Timeout
+            );
+            return silent.then(|| root(error).to_string());
+        }
+        at = error.source();
+    }
+    None
+}
+
+/// Where a chain of errors begins.
+fn root<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    let mut at = error;
+    while let Some(next) = at.source() {
+        at = next;
+    }
+    at
 }
 
 /// Whether it is the bucket itself that is not there (S3's error code `NoSuchBucket`, which its client only gives in its text).

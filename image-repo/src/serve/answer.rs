@@ -6,6 +6,7 @@ use super::body::FileBody;
 use super::client::{Client, HangUp};
 use super::desk::{Refusal, Seat};
 use super::files::Opened;
+use crate::objects::BucketError;
 use crate::store::Kind;
 use axum::body::Body;
 use axum::http::request::Parts;
@@ -43,7 +44,9 @@ impl Served {
                 self.metrics.missing(kind);
                 return missing(kind, &digest);
             }
-            tracing::error!(%digest, %error, "cannot be read");
+            let bucket = error.get_ref().and_then(|inner| inner.downcast_ref());
+            let cause = bucket.map_or_else(|| error.to_string(), BucketError::cause);
+            tracing::error!(what = word(kind), %digest, %error, cause, "cannot be read");
             let reason = Reason::new(
                 ReasonCode::Internal,
                 format!("the {} cannot be read", word(kind)),

@@ -14,6 +14,7 @@ use axum::routing::get;
 use groundstate_api::trust::Signed;
 use groundstate_api::view::Problem;
 use groundstate_api::{Digest, Reason, ReasonCode, paths};
+use std::fmt::Display;
 use std::sync::Arc;
 
 /// A root never changes; a catalogue and what is signed of an image are asked for each time, and the entity tag tells whether
@@ -71,15 +72,15 @@ impl Papers {
         let ours = tokio::task::spawn_blocking(move || subject.of(&repository.trust())).await;
         let ours = match ours {
             Ok(Ok(ours)) => ours,
-            Ok(Err(error)) => return broken(subject, &error.to_string(), REPOSITORY),
-            Err(error) => return broken(subject, &error.to_string(), REPOSITORY),
+            Ok(Err(error)) => return broken(subject, &error, &error.to_string(), REPOSITORY),
+            Err(error) => return broken(subject, &error, &error.to_string(), REPOSITORY),
         };
         let asks = !(subject.is_for_ever() && ours.is_some());
         let found = match self.behind.as_ref().filter(|_| asks) {
             None => ours,
             Some(behind) => match behind.bucket().document(subject).await {
                 Ok(there) => subject.newer(ours, there),
-                Err(error) => return broken(subject, &error.to_string(), BUCKET),
+                Err(error) => return broken(subject, &error, &error.cause(), BUCKET),
             },
         };
         let cache = if subject.is_for_ever() {
@@ -128,9 +129,10 @@ fn missing(what: &str) -> Response {
     )
 }
 
-fn broken(subject: Subject, error: &str, next: &str) -> Response {
+/// `cause`: what is the same for all that this keeps from being read.
+fn broken(subject: Subject, error: &dyn Display, cause: &str, next: &str) -> Response {
     let what = subject.words();
-    tracing::error!(what, error, "cannot be read");
+    tracing::error!(what, %error, cause, "cannot be read");
     let reason = Reason::new(
         ReasonCode::Internal,
         format!("the {what} cannot be read"),

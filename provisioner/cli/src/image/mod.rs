@@ -27,6 +27,7 @@ mod sign;
 mod signer;
 mod size;
 mod state;
+mod told;
 mod trust;
 mod verify;
 mod write;

@@ -31,7 +31,7 @@ bucket.toml:
   endpoint = \"https://s3.example.net\"      # left out: Amazon's
   bucket = \"images\"
   prefix = \"site/\"                         # optional; so are region, virtual_hosted
-  cache_size = \"20GiB\"                    # the most that `image serve` keeps on disk; or a number of bytes
+  cache_size = \"20GiB\"                     # what `image serve` keeps on disk; or in bytes
   credentials = \"/etc/groundstate/s3\"      # mode 600: aws_access_key_id = ..., aws_secret_access_key = ...
   authority = \"/etc/groundstate/s3-ca.crt\" # left out: the authorities that the system trusts
 
@@ -92,6 +92,7 @@ pub(super) fn run(args: &PublishArgs) -> Result<End> {
         documents: Documents::default(),
     };
     for image in images {
+        super::revoke::warn_of_revoked(&repository, &image)?;
         let published = publish(&runtime, &repository, &bucket, &image);
         let published = published.with_context(|| {
             let (name, version) = (&image.name, &image.version);

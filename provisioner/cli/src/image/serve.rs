@@ -4,16 +4,19 @@
 use super::bucket;
 use super::size::size;
 use super::state::StateArgs;
+use super::told::Told;
 use crate::End;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use groundstate_api::Bytes;
 use image_repo::ServeConfig;
-use image_repo::objects::ReadThrough;
+use image_repo::objects::{Bucket, BucketConfig, BucketError, ReadThrough};
 use image_repo::serve::{self, ServeOptions};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 #[derive(Args)]
 pub(crate) struct ServeArgs {
@@ -48,14 +51,38 @@ pub(crate) struct ServeArgs {
 }
 
 impl ServeArgs {
-    fn behind(&self) -> Result<Option<Arc<ReadThrough>>> {
+    fn behind(&self) -> Result<Option<(Arc<ReadThrough>, BucketConfig)>> {
         let Some(path) = &self.s3 else {
             return Ok(None);
         };
         let (bucket, config) = bucket::open(path)?;
         let cache = self.state.state_dir.join("images-cache");
         let cache = ReadThrough::open(bucket, &cache, config.cache_size)?;
-        Ok(Some(Arc::new(cache)))
+        Ok(Some((Arc::new(cache), config)))
+    }
+}
+
+/// Asks the bucket one question. Where it is not there, or refuses us, nothing could be served; that nobody answers may pass,
+/// and is given back.
+async fn asked(config: &BucketConfig) -> Result<Option<BucketError>> {
+    let said = Bucket::open_once(config)?.ask().await;
+    match said {
+        Ok(()) => Ok(None),
+        Err(error) if error.is_refusal() => {
+            Err(error).with_context(|| format!("the bucket {} cannot be served", config.bucket))
+        }
+        Err(error) => Ok(Some(error)),
+    }
+}
+
+/// The bucket as the start line has it.
+fn named(config: &BucketConfig) -> String {
+    let store = config.endpoint.as_deref().unwrap_or("Amazon S3");
+    let (bucket, prefix) = (&config.bucket, &config.prefix);
+    if prefix.is_empty() {
+        format!(" and the bucket {bucket} of {store}")
+    } else {
+        format!(" and the bucket {bucket} of {store}, below {prefix},")
     }
 }
 
@@ -65,6 +92,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<End> {
             bail!("{name} 0 gives nothing to anybody; leave it out for no bound");
         }
     }
+    tracing_subscriber::registry().with(Told::default()).init();
     let behind = args.behind()?;
     // A cache of a bucket begins with nothing of its own.
     let repository = if behind.is_some() {
@@ -89,6 +117,10 @@ pub(super) fn run(args: &ServeArgs) -> Result<End> {
         .build()
         .context("the server's threads cannot be started")?;
     runtime.block_on(async {
+        let silent = match &behind {
+            Some((_, config)) => asked(config).await?,
+            None => None,
+        };
         let listener = tokio::net::TcpListener::bind(args.listen)
             .await
             .with_context(|| format!("{} cannot be listened on", args.listen))?;
@@ -96,14 +128,18 @@ pub(super) fn run(args: &ServeArgs) -> Result<End> {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let count = repository.listing()?.images.len();
         eprintln!(
-            "serving {count} images of {} at {scheme}://{at}; numbers at /metrics; Ctrl-C ends it",
-            args.state.folder().display()
+            "serving {count} images of {}{} at {scheme}://{at}; numbers at /metrics; Ctrl-C ends it",
+            args.state.folder().display(),
+            behind.as_ref().map(|(_, config)| named(config)).unwrap_or_default()
         );
+        if let Some(error) = silent {
+            eprintln!("the bucket gives nothing for now: {error}");
+        }
         let options = ServeOptions {
             repository,
             config,
             tls,
-            behind,
+            behind: behind.map(|(cache, _)| cache),
         };
         serve::run(listener, options, stopped()).await;
         Ok::<_, anyhow::Error>(())

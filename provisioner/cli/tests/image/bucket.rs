@@ -58,7 +58,7 @@ impl Moto {
             }
             if TcpStream::connect(address).is_ok() {
                 moto.curl("images", &["-X", "PUT"]);
-                moto.configure(world);
+                configure(world, address);
                 return Some(moto);
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -66,25 +66,26 @@ impl Moto {
         None
     }
 
-    fn configure(&self, world: &World) {
-        let credentials = world.path("credentials");
-        fs::write(
-            &credentials,
-            "aws_access_key_id = a\naws_secret_access_key = b\n",
-        )
-        .unwrap();
-        fs::set_permissions(&credentials, fs::Permissions::from_mode(0o600)).unwrap();
-        let text = format!(
-            "endpoint = \"http://{}\"\nbucket = \"images\"\nprefix = \"site/\"\ncredentials = {credentials:?}\n",
-            self.address
-        );
-        fs::write(world.path("bucket.toml"), text).unwrap();
-    }
-
     /// The status, and the bytes.
     fn curl(&self, path: &str, options: &[&str]) -> (String, Vec<u8>) {
         curl(self.address, path, options)
     }
+}
+
+/// The bucket `images` of this store, and who we are to it.
+fn configure(world: &World, store: SocketAddr) {
+    let credentials = world.path("credentials");
+    fs::write(
+        &credentials,
+        "aws_access_key_id = a\naws_secret_access_key = b\n",
+    )
+    .unwrap();
+    fs::set_permissions(&credentials, fs::Permissions::from_mode(0o600)).unwrap();
+    let text = format!(
+        "endpoint = \"http://{}\"\nbucket = \"images\"\nprefix = \"site/\"\ncredentials = {credentials:?}\n",
+        store
+    );
+    fs::write(world.path("bucket.toml"), text).unwrap();
 }
 
 /// Names somebody: moto gives nothing to who names nobody, and checks no signature unless it is told to.
@@ -325,7 +326,7 @@ fn what_is_missing_in_a_bucket_is_said_with_what_to_do() {
             &[
                 wants,
                 "has what was published last",
-                "publish --channels --s3 FILE",
+                "do now:    groundstate image publish --channels --s3 FILE",
             ],
         );
     }
@@ -342,6 +343,10 @@ fn what_is_missing_in_a_bucket_is_said_with_what_to_do() {
         );
     }
     has(
+        &here.refused("serve --listen 127.0.0.1:0 --s3 other.toml", 1),
+        &["bucket others cannot be served", "correct `bucket`"],
+    );
+    has(
         &here.refused("verify d@stable --from http://127.0.0.1:1/images/site", 1),
         &["address and port alone", "prefix"],
     );
@@ -355,5 +360,73 @@ fn a_repository_without_a_catalogue_has_no_channels_to_publish() {
     has(
         &world.refused("publish --channels --s3 bucket.toml", 1),
         &["no signed catalogue", "image promote NAME VERSION"],
+    );
+}
+
+/// That nobody answers may pass: it is served, and told.
+#[test]
+fn a_store_that_does_not_answer_is_told_by_who_serves_it() {
+    let world = World::new();
+    let store = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = store.local_addr().unwrap();
+    // Nobody listens there any more.
+    drop(store);
+    configure(&world, address);
+    let mut child = world
+        .command("serve --listen 127.0.0.1:0 --s3 bucket.toml")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let start = said.next().unwrap().unwrap();
+    let silent = said.next().unwrap().unwrap();
+    let _killed = child.kill();
+    let _waited = child.wait();
+    has(
+        &start,
+        &[&format!(
+            "and the bucket images of http://{address}, below site/, at http://127.0.0.1:"
+        )],
+    );
+    has(
+        &silent,
+        &[
+            "the bucket gives nothing for now",
+            "Connection refused",
+            "see that `endpoint` is right and answers",
+        ],
+    );
+    assert!(!silent.contains("max_retries"), "{silent}");
+}
+
+/// Many ask for what a bucket does not give: standard error has the cause, and has it once.
+#[test]
+fn why_nothing_comes_out_of_a_bucket_is_told_once() {
+    let world = World::new();
+    let Some(moto) = Moto::start(&world) else {
+        return;
+    };
+    let mut child = world
+        .command("serve --listen 127.0.0.1:0 --s3 bucket.toml")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let start = said.next().unwrap().unwrap();
+    let (_, address) = start.split_once(" at http://").unwrap();
+    let address = address.split_once(';').unwrap().0.parse().unwrap();
+    moto.curl("images", &["-X", "DELETE"]);
+    for digit in ["1", "2"] {
+        let path = format!("v1/chunks/{}", digit.repeat(64));
+        assert_eq!(curl(address, &path, &[]).0, "500");
+    }
+    assert_eq!(curl(address, "v1/trust/catalogue", &[]).0, "500");
+    let _killed = child.kill();
+    let _waited = child.wait();
+    let rest: Vec<String> = said.map(Result::unwrap).collect();
+    assert_eq!(rest.len(), 1, "{rest:?}");
+    has(
+        &rest[0],
+        &["cannot be read", "no such bucket", "correct `bucket`"],
     );
 }

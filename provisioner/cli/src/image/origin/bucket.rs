@@ -76,6 +76,10 @@ impl Origin for InBucket {
             self.name
         ))
     }
+
+    fn bring_catalogue(&self) -> Option<&'static str> {
+        Some("groundstate image publish --channels --s3 FILE, on the repository's machine")
+    }
 }
 
 impl ChunkSource for Objects {

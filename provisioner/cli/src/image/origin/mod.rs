@@ -32,7 +32,8 @@ use std::time::{Duration, Instant};
 
 #[derive(Args)]
 pub(crate) struct FromArgs {
-    /// Take the image from this server instead of the repository on this machine: https://HOST:PORT.
+    /// Take the image from this server instead of the repository on this machine: https://HOST:PORT, or http:// where it
+    /// serves plain.
     #[arg(long, value_name = "URL")]
     from: Option<String>,
     /// The certificate of the authority that the server's certificate is of; a file may have several. Without it, ca.crt of
@@ -82,11 +83,22 @@ pub(super) trait Origin {
     fn of_documents(&self) -> Option<String> {
         None
     }
+    /// What brings a catalogue there, where it is not made where the image is.
+    fn bring_catalogue(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// Why that is not believed which the origin's documents say.
 fn unbelieved(origin: &dyn Origin, title: &str, error: TrustError) -> anyhow::Error {
+    let missing = matches!(
+        error.cause(),
+        TrustError::NoCatalogue { .. } | TrustError::NotPromoted { .. }
+    );
     let mut reason = TrustFault::from(error).reason(title);
+    if let (true, Some(step)) = (missing, origin.bring_catalogue()) {
+        step.clone_into(&mut reason.next_step);
+    }
     reason.evidence.extend(origin.of_documents());
     Refused { reason }.into()
 }
