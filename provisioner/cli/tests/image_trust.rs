@@ -9,6 +9,7 @@
 use groundstate_api::trust::KeyId;
 use image_repo::trust::SecretKey;
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::TempDir;
@@ -326,6 +327,19 @@ fn a_channel_of_a_revoked_image_says_so() {
     let channels = here.json("channels");
     assert_eq!(channels["channels"][0]["revoked"], true, "{channels}");
     assert_eq!(channels["revoked"][1]["image"], "debian 1", "{channels}");
+    // Whoever publishes it hears so before anything is sent: the bucket is not there.
+    std::fs::write(
+        here.path().join("bucket.toml"),
+        "endpoint = \"http://127.0.0.1:1\"\nbucket = \"images\"\ncredentials = \"./s3.key\"\n",
+    )
+    .unwrap();
+    let key = here.path().join("s3.key");
+    std::fs::write(&key, "aws_access_key_id = a\naws_secret_access_key = b\n").unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    for what in ["debian 1", "--channels"] {
+        let said = here.fails(&format!("publish {what} --s3 bucket.toml"));
+        assert!(said.contains("WARNING: debian 1 is revoked"), "{said}");
+    }
     here.done("sign debian 2 --key a.key");
     let refused = here.image("promote debian 2 --channel stable --key a.key");
     assert_eq!(refused.status.code(), Some(3), "{refused:?}");

@@ -7,9 +7,11 @@ use super::promote::{same_that_waits, warn_of_loss};
 use super::state::StateArgs;
 use crate::End;
 use anyhow::{Result, bail};
+use groundstate_api::image::ImageRef;
 use groundstate_api::trust::{Catalogue, KeyId, RevokedPart};
 use groundstate_api::{Digest, Millis};
-use image_core::trust::next;
+use image_core::trust::{next, revokes};
+use image_repo::Repository;
 use image_repo::trust::{Offer, Pin, catalogue_to_change};
 
 pub(super) const EXAMPLES: &str = "\
@@ -95,6 +97,19 @@ pub(crate) fn run(args: &Args) -> Result<End> {
         }
     }
     Ok(end)
+}
+
+/// Says beside what is done with an image that the newest catalogue revokes it.
+pub(super) fn warn_of_revoked(repository: &Repository, image: &ImageRef) -> Result<()> {
+    let catalogue = repository.newest_catalogue()?;
+    if catalogue.is_some_and(|catalogue| revokes(&catalogue, &image.manifest)) {
+        let (name, version) = (&image.name, &image.version);
+        eprintln!(
+            "WARNING: {name} {version} is revoked: nobody takes it who has the catalogue, and a channel that stands for it gives \
+             nothing (groundstate image channels)"
+        );
+    }
+    Ok(())
 }
 
 /// A line for each channel that stands for what is revoked: it gives nothing until it stands for another image.
