@@ -99,18 +99,30 @@ fn a_disk_is_listed_shown_compared_removed_and_cleared_up() {
         &world.done("gc --dry-run"),
         &["kept until that is 24 hours old: 2 files", "--grace 0"],
     );
-    has(
-        &world.done("fsck"),
-        &["2 files (", "that no image names, and"],
-    );
     let told = world.json("gc --dry-run --grace 0");
     assert!(told["removed_chunks"].as_u64() > Some(0), "{told}");
     let gone = world.json("gc --yes --grace 0");
     assert_eq!(gone["removed_chunks"], told["removed_chunks"]);
     world.done("export d:1 --output one.raw");
+    has(&world.done("fsck"), &["nothing is wrong"]);
+}
+
+/// fsck and gc speak of the same files.
+#[test]
+fn fsck_counts_what_gc_frees() {
+    let world = World::new();
+    world.import_disk("d", "1");
     has(
         &world.done("fsck"),
-        &["0 files (0 B) that no image names\n", "nothing is wrong"],
+        &["0 files (0 B) that no image names\n"],
+    );
+    world.done("rm d:1");
+    let young = &world.json("gc --yes")["young"];
+    assert!(young.as_u64() > Some(1), "{young}");
+    let counted = format!("; {young} files (");
+    has(
+        &world.done("fsck"),
+        &[&counted, "that no image names, and `groundstate image gc`"],
     );
 }
 
