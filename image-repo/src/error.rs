@@ -24,6 +24,9 @@ pub enum RepoError {
     /// No image comes out of an archive, a layout or a WIM file.
     #[error(transparent)]
     Roots(#[from] crate::roots::RootsError),
+    /// The object store behind the repository.
+    #[error(transparent)]
+    Behind(#[from] Box<crate::objects::BucketError>),
     /// The file is not taken as an image.
     #[error(transparent)]
     Format(#[from] crate::formats::FormatError),

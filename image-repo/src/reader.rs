@@ -11,7 +11,6 @@ use groundstate_api::image::{Chunk, Manifest};
 use image_core::facts::{ReadAt, ReadError};
 use image_core::limits::stored_max;
 use image_core::proof::{self, Corrupt};
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
@@ -97,15 +96,11 @@ impl Unpacker {
     /// The stored bytes of a chunk, as the manifest says they are.
     pub(crate) fn stored(&mut self, chunk: &Chunk) -> Result<&[u8], RepoError> {
         let path = self.store.path(Kind::Chunk, &chunk.digest);
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(RepoError::ChunkMissing {
-                    offset: chunk.offset,
-                    path,
-                });
-            }
-            Err(error) => return Err(RepoError::file("opened", &path)(error)),
+        let Some(file) = self.store.file(Kind::Chunk, &chunk.digest)? else {
+            return Err(RepoError::ChunkMissing {
+                offset: chunk.offset,
+                path,
+            });
         };
         self.stored.clear();
         file.take(stored_max(chunk.length).0 + 1)

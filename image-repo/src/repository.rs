@@ -2,6 +2,7 @@
 //! The repository on disk: which images it has, and their manifests.
 
 use crate::error::RepoError;
+use crate::objects::Behind;
 use crate::store::{Kind, Store, children, sync_dir};
 use crate::verified::Verified;
 use groundstate_api::image::{ImageRef, Manifest};
@@ -72,6 +73,24 @@ impl Repository {
             store: Arc::new(Store::open(dir)?),
             verified: Verified::default(),
         })
+    }
+
+    /// The same, and what it has not of manifests, chunks and boot files comes out of a bucket. Reading waits for it: not for
+    /// a server's own threads.
+    ///
+    /// # Errors
+    /// The directory cannot be made.
+    pub fn open_before(dir: &Path, behind: Behind) -> Result<Self, RepoError> {
+        Ok(Self {
+            store: Arc::new(Store::open_before(dir, behind)?),
+            verified: Verified::default(),
+        })
+    }
+
+    /// Whether a bucket stands behind it.
+    #[must_use]
+    pub fn is_before_bucket(&self) -> bool {
+        self.store.behind().is_some()
     }
 
     /// Opens the repository in `dir` and makes nothing: for one who only looks.
@@ -227,16 +246,16 @@ impl Repository {
     /// It is not there, or its bytes are not what the digest says.
     pub fn manifest(&self, digest: &Digest) -> Result<Manifest, RepoError> {
         let path = self.store.path(Kind::Manifest, digest);
-        let bytes = read(&path, MANIFEST_MAX.0 + 1).map_err(|error| {
-            if error.kind() == io::ErrorKind::NotFound {
-                RepoError::NoSuchManifest {
-                    digest: *digest,
-                    path: path.clone(),
-                }
-            } else {
-                RepoError::file("read", &path)(error)
-            }
-        })?;
+        let Some(file) = self.store.file(Kind::Manifest, digest)? else {
+            return Err(RepoError::NoSuchManifest {
+                digest: *digest,
+                path,
+            });
+        };
+        let mut bytes = Vec::new();
+        file.take(MANIFEST_MAX.0 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(RepoError::file("read", &path))?;
         Ok(parse_as(&bytes, digest, MANIFEST_MAX)?)
     }
 

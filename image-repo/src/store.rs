@@ -29,6 +29,7 @@
 //! every write that failed since, whichever file it was for.
 
 use crate::error::RepoError;
+use crate::objects::Behind;
 use groundstate_api::Digest;
 use rustix::fs::{
     Advice, CWD, IFlags, RenameFlags, fadvise, ioctl_getflags, ioctl_setflags, renameat_with,
@@ -52,6 +53,7 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 pub(crate) struct Store {
     dir: PathBuf,
+    behind: Option<Behind>,
 }
 
 /// Numbers drafts, over all repositories that this process has open.
@@ -87,7 +89,15 @@ impl Store {
         }
         Ok(Self {
             dir: dir.to_path_buf(),
+            behind: None,
         })
+    }
+
+    /// The same with a bucket behind it.
+    pub(crate) fn open_before(dir: &Path, behind: Behind) -> Result<Self, RepoError> {
+        let mut store = Self::open(dir)?;
+        store.behind = Some(behind);
+        Ok(store)
     }
 
     /// Makes nothing.
@@ -100,6 +110,7 @@ impl Store {
         }
         Ok(Self {
             dir: dir.to_path_buf(),
+            behind: None,
         })
     }
 
@@ -114,6 +125,35 @@ impl Store {
             Kind::Manifest => self.dir.join("manifests").join(hex),
             Kind::Chunk => self.dir.join("chunks").join(&hex[..2]).join(hex),
             Kind::Blob => self.dir.join("blobs").join(&hex[..2]).join(hex),
+        }
+    }
+
+    /// The bucket behind it.
+    pub(crate) const fn behind(&self) -> Option<&Behind> {
+        self.behind.as_ref()
+    }
+
+    /// Where the bytes of that digest lie: here, or among what came out of the bucket behind.
+    pub(crate) fn place(&self, kind: Kind, digest: &Digest) -> PathBuf {
+        let path = self.path(kind, digest);
+        match &self.behind {
+            Some(behind) if !path.exists() => behind.path(kind, digest),
+            _ => path,
+        }
+    }
+
+    /// The file with the bytes of that digest; none where they are neither here nor in the bucket behind. Those of the bucket
+    /// are proved, and are waited for.
+    pub(crate) fn file(&self, kind: Kind, digest: &Digest) -> Result<Option<File>, RepoError> {
+        let path = self.path(kind, digest);
+        match (File::open(&path), &self.behind) {
+            (Ok(file), _) => Ok(Some(file)),
+            (Err(error), behind) if error.kind() == io::ErrorKind::NotFound => {
+                let found = behind.as_ref().map(|behind| behind.file(kind, digest));
+                let found = found.transpose().map_err(Box::new)?;
+                Ok(found.flatten())
+            }
+            (Err(error), _) => Err(RepoError::file("opened", &path)(error)),
         }
     }
 

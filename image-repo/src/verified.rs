@@ -152,7 +152,7 @@ impl Repository {
         let mut hash = Sha256::new();
         let mut changed = UNIX_EPOCH;
         for (kind, digest) in all {
-            let data = fs::metadata(self.store.path(kind, &digest))?;
+            let data = fs::metadata(self.store.place(kind, &digest))?;
             let (entry, nanoseconds) = (data.ctime(), data.ctime_nsec());
             for word in [data.dev(), data.ino(), data.size()] {
                 hash.update(word.to_le_bytes());

@@ -10,19 +10,21 @@ use groundstate_api::{Bytes, Digest, Part, Reason, ReasonCode};
 use sha2::Digest as _;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 /// Threads that read and hash.
 const READERS: usize = 2;
+/// The same where a bucket is behind the repository: most of them wait for it.
+const FETCHERS: usize = 8;
 /// What is read at once.
 const PIECE: usize = 1 << 20;
 
 /// A file that must hold certain bytes.
 struct Item {
     what: String,
-    path: PathBuf,
+    kind: Kind,
     /// What it is called in a URL.
     name: Digest,
     length: Bytes,
@@ -44,7 +46,7 @@ impl Repository {
             .map_err(|error| match error {
                 RepoError::Manifest(error) => error.reason(&title),
                 error @ RepoError::NoSuchManifest { .. } => {
-                    missing(&title, &image.manifest, &error)
+                    self.missing(&title, &image.manifest, &error.to_string())
                 }
                 error => unreadable(&title, &image.manifest, &error),
             })?;
@@ -74,7 +76,7 @@ impl Repository {
             while !stop.load(Ordering::Relaxed) {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let item = items.get(index)?;
-                if let Err(reason) = prove(title, item) {
+                if let Err(reason) = self.prove(title, item) {
                     stop.store(true, Ordering::Relaxed);
                     return Some((index, reason));
                 }
@@ -82,7 +84,12 @@ impl Repository {
             None
         };
         let first = std::thread::scope(|scope| {
-            let readers: Vec<_> = (0..READERS).map(|_| scope.spawn(work)).collect();
+            let count = if self.is_before_bucket() {
+                FETCHERS
+            } else {
+                READERS
+            };
+            let readers: Vec<_> = (0..count).map(|_| scope.spawn(work)).collect();
             readers
                 .into_iter()
                 .filter_map(|reader| reader.join().expect("a reader does not panic"))
@@ -94,7 +101,7 @@ impl Repository {
     fn items(&self, manifest: &Manifest) -> Vec<Item> {
         let blob = |what: &str, blob: &Blob| Item {
             what: what.into(),
-            path: self.store.path(Kind::Blob, &blob.digest),
+            kind: Kind::Blob,
             name: blob.digest,
             length: blob.length,
             digest: blob.digest,
@@ -109,45 +116,74 @@ impl Repository {
         };
         items.extend(manifest.chunks.iter().map(|chunk| Item {
             what: format!("chunk at byte {}", chunk.offset.0),
-            path: self.store.path(Kind::Chunk, &chunk.digest),
+            kind: Kind::Chunk,
             name: chunk.digest,
             length: chunk.stored_length,
             digest: chunk.stored_digest,
         }));
         items
     }
-}
 
-fn prove(title: &str, item: &Item) -> Result<(), Reason> {
-    let (length, digest) = hash(&item.path, item.length).map_err(|error| {
-        let said = RepoError::file("read", &item.path)(error);
-        match &said {
-            RepoError::File { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                missing(title, &item.name, &said)
-            }
-            _ => unreadable(title, &item.name, &said),
+    fn prove(&self, title: &str, item: &Item) -> Result<(), Reason> {
+        let found = self.store.file(item.kind, &item.name);
+        let found = found.map_err(|error| unreadable(title, &item.name, &error))?;
+        let path = self.store.place(item.kind, &item.name);
+        let Some(file) = found else {
+            let said = format!("{} is not there", path.display());
+            return Err(self.missing(title, &item.name, &said));
+        };
+        let (length, digest) = hash_of(file, item.length).map_err(|error| {
+            unreadable(title, &item.name, &RepoError::file("read", &path)(error))
+        })?;
+        if (length, digest) == (item.length, item.digest) {
+            return Ok(());
         }
-    })?;
-    if (length, digest) == (item.length, item.digest) {
-        return Ok(());
+        let next = if self.is_before_bucket() {
+            "publish the image again from the repository that it was signed in; where that changes nothing, take that object \
+             away in the bucket first"
+        } else {
+            "import the image again; if it happens again, test the repository's disk and memory"
+        };
+        Err(Reason::new(
+            ReasonCode::ChunkCorrupt,
+            format!("the {} of {title} is damaged in the repository", item.what),
+            next,
+        )
+        .about(part(title, &item.name))
+        .seen(format!("file {}", path.display()))
+        .seen(format!(
+            "it has {} bytes with the digest {digest}, the manifest says {} bytes with {}",
+            length.0, item.length.0, item.digest
+        )))
     }
-    Err(Reason::new(
-        ReasonCode::ChunkCorrupt,
-        format!("the {} of {title} is damaged in the repository", item.what),
-        "import the image again; if it happens again, test the repository's disk and memory",
-    )
-    .about(part(title, &item.name))
-    .seen(format!("file {}", item.path.display()))
-    .seen(format!(
-        "it has {} bytes with the digest {digest}, the manifest says {} bytes with {}",
-        length.0, item.length.0, item.digest
-    )))
+
+    fn missing(&self, title: &str, digest: &Digest, said: &str) -> Reason {
+        let (what, next) = if self.is_before_bucket() {
+            (
+                format!("a part of {title} is neither in the repository nor in the bucket"),
+                "publish the image again, on the machine of the repository that has it: groundstate image publish NAME VERSION \
+                 --s3 FILE",
+            )
+        } else {
+            (
+                format!("a part of {title} is not in the repository"),
+                "import the image again",
+            )
+        };
+        Reason::new(ReasonCode::ImageMissing, what, next)
+            .about(part(title, digest))
+            .seen(said)
+    }
 }
 
 /// Reads no further than one byte past `expected`: more is wrong, however much more.
 pub(crate) fn hash(path: &Path, expected: Bytes) -> io::Result<(Bytes, Digest)> {
+    hash_of(File::open(path)?, expected)
+}
+
+fn hash_of(file: File, expected: Bytes) -> io::Result<(Bytes, Digest)> {
     let most = expected.0.saturating_add(1);
-    let mut file = File::open(path)?.take(most);
+    let mut file = file.take(most);
     let mut hash = sha2::Sha256::new();
     let mut piece = vec![0; usize::try_from(most).map_or(PIECE, |most| most.min(PIECE))];
     let mut length = 0;
@@ -168,17 +204,10 @@ fn part(title: &str, digest: &Digest) -> Part {
     }
 }
 
-fn missing(title: &str, digest: &Digest, said: &RepoError) -> Reason {
-    Reason::new(
-        ReasonCode::ImageMissing,
-        format!("a part of {title} is not in the repository"),
-        "import the image again",
-    )
-    .about(part(title, digest))
-    .seen(said.to_string())
-}
-
 fn unreadable(title: &str, digest: &Digest, said: &RepoError) -> Reason {
+    if let RepoError::Behind(error) = said {
+        return error.reason(title).about(part(title, digest));
+    }
     Reason::new(
         ReasonCode::ChunkCorrupt,
         format!("a part of {title} cannot be read from the repository"),

@@ -11,7 +11,7 @@ use crate::store::Kind;
 use crate::trust::{Subject, TrustFault};
 use futures_util::StreamExt as _;
 use groundstate_api::trust::Signed;
-use groundstate_api::{Bytes, Digest, paths};
+use groundstate_api::{Bytes, Digest, Reason, ReasonCode, paths};
 use hyper::body::Bytes as Piece;
 use image_core::trust::limits::SIGNED_MAX;
 use object_store::aws::AmazonS3Builder;
@@ -154,6 +154,42 @@ impl BucketError {
         matches!(self, Self::NoBucket { .. } | Self::NotAllowed { .. })
     }
 
+    /// The same for people: why `image` cannot be had, and what to do.
+    #[must_use]
+    pub fn reason(&self, image: &str) -> Reason {
+        let (code, next) = match self {
+            Self::Wrong { .. } | Self::Large { .. } => (
+                ReasonCode::ChunkCorrupt,
+                "take that object away in the bucket, then publish the image again: groundstate image publish NAME VERSION --s3 \
+                 FILE, on the machine of the repository that has it",
+            ),
+            Self::Trust(_) | Self::NoDocument { .. } | Self::OtherDocument { .. } => (
+                ReasonCode::ImageUntrusted,
+                "publish what is signed again: groundstate image publish --channels --s3 FILE, on the machine of the repository \
+                 that has it",
+            ),
+            Self::NoBucket { .. } | Self::NotAllowed { .. } => (
+                ReasonCode::ImageMissing,
+                "correct the settings that --s3 names, or what the store lets us do, then order again",
+            ),
+            Self::Store { .. }
+            | Self::NoAnswer { .. }
+            | Self::Stalled { .. }
+            | Self::Contended { .. } => (
+                ReasonCode::ImageMissing,
+                "see that the object store answers this machine, then order again",
+            ),
+            Self::Repo(_) => (
+                ReasonCode::ImageMissing,
+                "check the disk of the state directory and the rights on its folder images-cache, then order again",
+            ),
+        };
+        let what = format!("{image} cannot be had out of the bucket");
+        Reason::new(code, what, next)
+            .seen(self.to_string())
+            .then("nothing: no disk is touched")
+    }
+
     /// What is the same for every object that this keeps from coming.
     #[must_use]
     pub fn cause(&self) -> String {
@@ -181,6 +217,19 @@ impl Bucket {
     /// Credentials or authorities cannot be read, or there can be no such bucket.
     pub fn open(config: &BucketConfig) -> Result<Self, ConfigError> {
         Self::open_with(config, RetryConfig::default())
+    }
+
+    /// The same for a server, whose clients wait meanwhile: what nobody answers is asked again three times, within 20 s.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_for_clients(config: &BucketConfig) -> Result<Self, ConfigError> {
+        let retries = RetryConfig {
+            max_retries: 3,
+            retry_timeout: Duration::from_secs(20),
+            ..RetryConfig::default()
+        };
+        Self::open_with(config, retries)
     }
 
     /// The same, and what nobody answers is not asked again.

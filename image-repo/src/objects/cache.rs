@@ -7,7 +7,6 @@
 use super::bucket::{Bucket, BucketError};
 use super::proof::{is_right, most};
 use crate::error::RepoError;
-use crate::serve::{Count, Metrics};
 use crate::store::Kind;
 use groundstate_api::{Bytes, Digest};
 use std::collections::{BTreeMap, HashMap};
@@ -33,6 +32,8 @@ pub struct ReadThrough {
     /// What is being fetched, so that many who want it wait for one who fetches it.
     flights: Mutex<HashMap<Name, Arc<tokio::sync::Mutex<()>>>>,
     drafts: AtomicU64,
+    fetched: AtomicU64,
+    failed: AtomicU64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,6 +92,8 @@ impl ReadThrough {
             kept: Mutex::new(kept),
             flights: Mutex::default(),
             drafts: AtomicU64::new(0),
+            fetched: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
         })
     }
 
@@ -104,12 +107,17 @@ impl ReadThrough {
         Bytes(self.lock().bytes)
     }
 
+    /// Objects that were asked for there, and those that could not be read or were not what their digest says.
+    pub(crate) fn fetched(&self) -> (u64, u64) {
+        let number = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        (number(&self.fetched), number(&self.failed))
+    }
+
     /// The file with these bytes, proved; none where the bucket has it not either.
     pub(crate) async fn file(
         &self,
         kind: Kind,
         digest: &Digest,
-        metrics: &Metrics,
     ) -> Result<Option<File>, BucketError> {
         let name = name_of(kind, digest);
         if let Some(file) = self.proved(kind, digest) {
@@ -123,7 +131,7 @@ impl ReadThrough {
             let _first = flight.lock().await;
             match self.proved(kind, digest) {
                 Some(file) => Ok(Some(file)),
-                None => self.prove_or_fetch(kind, digest, metrics).await,
+                None => self.prove_or_fetch(kind, digest).await,
             }
         };
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,7 +162,6 @@ impl ReadThrough {
         &self,
         kind: Kind,
         digest: &Digest,
-        metrics: &Metrics,
     ) -> Result<Option<File>, BucketError> {
         let (path, name) = (self.path(kind, digest), name_of(kind, digest));
         let left = self.lock().files.contains_key(&name);
@@ -169,10 +176,11 @@ impl ReadThrough {
             self.lock().forget(name);
         }
         let fetched = self.fetch(kind, digest, &path).await;
-        metrics.count(match &fetched {
-            Ok(_) => Count::Fetched,
-            Err(_) => Count::FetchFailed,
-        });
+        let count = match &fetched {
+            Ok(_) => &self.fetched,
+            Err(_) => &self.failed,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
         let Some((file, length)) = fetched? else {
             return Ok(None);
         };
@@ -230,7 +238,8 @@ impl ReadThrough {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn path(&self, kind: Kind, digest: &Digest) -> PathBuf {
+    /// Where these bytes are kept or would be.
+    pub(super) fn path(&self, kind: Kind, digest: &Digest) -> PathBuf {
         let hex = digest.hex();
         let folder = KINDS.iter().find(|(other, _)| *other == kind);
         let folder = folder.map_or("", |(_, folder)| folder);
@@ -265,6 +274,8 @@ async fn prove(
         use std::io::Seek as _;
         (&file).rewind()?;
         let right = is_right(kind, &digest, &file)?;
+        // Whoever gets it reads it from its beginning.
+        (&file).rewind()?;
         Ok((file, right))
     });
     let proved: std::io::Result<_> = proved.await.map_err(std::io::Error::other).flatten();

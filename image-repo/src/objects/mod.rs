@@ -11,6 +11,7 @@
 //! signed documents are judged by who reads them. It refuses to remove
 //! anything there; a bucket's own rules for old objects do that.
 
+mod behind;
 mod bucket;
 mod cache;
 mod config;
@@ -19,6 +20,7 @@ mod proof;
 mod publish;
 mod wire;
 
+pub use behind::Behind;
 pub use bucket::{Bucket, BucketError};
 pub use cache::ReadThrough;
 pub use config::{BucketConfig, ConfigError};

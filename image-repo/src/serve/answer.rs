@@ -64,10 +64,10 @@ impl Served {
             Err(error) if error.kind() == io::ErrorKind::NotFound => error,
             other => return other,
         };
-        let Some(behind) = &self.behind else {
+        let Some(behind) = self.repository.store.behind() else {
             return Err(missing);
         };
-        let file = behind.file(kind, digest, &self.metrics).await;
+        let file = behind.cache().file(kind, digest).await;
         let file = file.map_err(io::Error::other)?;
         file.map_or(Err(missing), Opened::of)
     }

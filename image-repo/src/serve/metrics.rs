@@ -21,16 +21,25 @@ pub(crate) enum Count {
     CacheHits,
     /// Pieces for which the disk was asked.
     CacheMisses,
-    /// Objects that were fetched from the store behind this one.
-    Fetched,
-    /// Objects that could not be fetched from there, or were not what their digest says.
-    FetchFailed,
 }
 
-const COUNTS: usize = 7;
+const COUNTS: usize = 5;
 const KINDS: usize = 3;
 /// Upper ends of the waits for a turn, in milliseconds.
 const WAITS: [u64; 9] = [1, 5, 20, 50, 200, 500, 2_000, 5_000, 20_000];
+
+/// What others count, at this moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Now {
+    /// Requests in work.
+    pub(super) in_work: u64,
+    /// Bytes given and not yet taken.
+    pub(super) window: u64,
+    /// Objects that were fetched from the store behind this one.
+    pub(super) fetched: u64,
+    /// Objects that could not be fetched from there, or were not what their digest says.
+    pub(super) failed: u64,
+}
 
 /// The numbers.
 #[derive(Debug, Default)]
@@ -78,8 +87,8 @@ impl Metrics {
         self.wait_millis.fetch_add(millis, Ordering::Relaxed);
     }
 
-    /// In Prometheus' text format 0.0.4; `now` are the requests in work and the bytes given and not yet taken.
-    pub(super) fn text(&self, now: (usize, u64)) -> String {
+    /// In Prometheus' text format 0.0.4.
+    pub(super) fn text(&self, now: Now) -> String {
         let mut text = String::new();
         for (name, kind) in IMAGE_SERVICE {
             // A String takes every write.
@@ -110,7 +119,7 @@ impl Metrics {
         let _ = writeln!(text, "{name}_count {all}");
     }
 
-    fn values(&self, name: &str, now: (usize, u64)) -> Vec<(String, u64)> {
+    fn values(&self, name: &str, now: Now) -> Vec<(String, u64)> {
         let get = |number: &AtomicU64| number.load(Ordering::Relaxed);
         let kinds = |numbers: &[AtomicU64; KINDS]| {
             let labels = KIND_WORDS.map(|word| format!("{{kind=\"{word}\"}}"));
@@ -129,10 +138,10 @@ impl Metrics {
             "groundstate_image_cut_off_total" => one(count(Count::CutOff)),
             "groundstate_image_cache_hits_total" => one(count(Count::CacheHits)),
             "groundstate_image_cache_misses_total" => one(count(Count::CacheMisses)),
-            "groundstate_image_fetched_total" => one(count(Count::Fetched)),
-            "groundstate_image_fetch_failed_total" => one(count(Count::FetchFailed)),
-            "groundstate_image_requests_in_work" => one(now.0 as u64),
-            "groundstate_image_window_bytes" => one(now.1),
+            "groundstate_image_fetched_total" => one(now.fetched),
+            "groundstate_image_fetch_failed_total" => one(now.failed),
+            "groundstate_image_requests_in_work" => one(now.in_work),
+            "groundstate_image_window_bytes" => one(now.window),
             _ => Vec::new(),
         }
     }
@@ -169,13 +178,17 @@ mod tests {
         let metrics = Metrics::default();
         metrics.asked(Kind::Chunk);
         metrics.sent(Kind::Blob, 7);
-        metrics.count(Count::FetchFailed);
         metrics.waited(Duration::from_millis(3));
         metrics.waited(Duration::from_secs(99));
-        let text = metrics.text((2, 5));
+        let now = Now {
+            in_work: 2,
+            failed: 1,
+            ..Now::default()
+        };
+        let text = metrics.text(now);
         for (name, kind) in IMAGE_SERVICE {
             assert!(!help(name).is_empty(), "{name}");
-            let values = metrics.values(name, (2, 5)).len();
+            let values = metrics.values(name, now).len();
             assert_eq!(values == 0, *kind == MetricKind::Histogram, "{name}");
         }
         for line in [

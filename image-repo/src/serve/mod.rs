@@ -21,9 +21,8 @@ pub use config::ServeConfig;
 pub use run::{ServeOptions, run};
 pub use tls::{ServeTlsError, tls};
 
-pub(crate) use metrics::{Count, Metrics};
+use metrics::{Metrics, Now};
 
-use crate::objects::ReadThrough;
 use crate::repository::Repository;
 use crate::store::Kind;
 use axum::Router;
@@ -42,7 +41,6 @@ pub struct Served {
     reading: Arc<Reading>,
     metrics: Arc<Metrics>,
     cache_control: &'static str,
-    behind: Option<Arc<ReadThrough>>,
 }
 
 /// The routes of [`paths::IMAGE_MANIFEST`], [`paths::CHUNK`] and [`paths::BLOB`] with the defaults of [`ServeConfig`].
@@ -67,15 +65,7 @@ impl Served {
             reading: Arc::new(Reading::default()),
             metrics,
             cache_control: config.cache_control(),
-            behind: None,
         }
-    }
-
-    /// What the repository has not is fetched from a bucket, and kept.
-    #[must_use]
-    pub fn behind(mut self, bucket: Arc<ReadThrough>) -> Self {
-        self.behind = Some(bucket);
-        self
     }
 
     /// Its routes.
@@ -97,6 +87,14 @@ impl Served {
     /// What was served, in Prometheus' text format 0.0.4; the names are `groundstate_api::metrics::IMAGE_SERVICE`.
     #[must_use]
     pub fn metrics_text(&self) -> String {
-        self.metrics.text(self.desk.now())
+        let (in_work, window) = self.desk.now();
+        let behind = self.repository.store.behind();
+        let (fetched, failed) = behind.map_or((0, 0), |behind| behind.cache().fetched());
+        self.metrics.text(Now {
+            in_work: in_work as u64,
+            window,
+            fetched,
+            failed,
+        })
     }
 }

@@ -6,7 +6,6 @@
 use super::Served;
 use super::client::{Client, HangUp};
 use super::config::ServeConfig;
-use crate::objects::ReadThrough;
 use crate::repository::Repository;
 use axum::Router;
 use axum::routing::get;
@@ -52,16 +51,12 @@ pub struct ServeOptions {
     pub config: ServeConfig,
     /// Certificate and key as [`super::tls()`] reads them; plain HTTP without.
     pub tls: Option<Arc<ServerConfig>>,
-    /// A bucket behind the repository.
-    pub behind: Option<Arc<ReadThrough>>,
 }
 
 /// Serves until `stop` is done. Its numbers are at `/metrics`.
 pub async fn run(listener: TcpListener, options: ServeOptions, stop: impl Future<Output = ()>) {
-    let signatures =
-        crate::trust::trust_router_before(options.repository.clone(), options.behind.clone());
-    let mut served = Served::new(options.repository, &options.config);
-    served.behind = options.behind;
+    let signatures = crate::trust::trust_router(options.repository.clone());
+    let served = Served::new(options.repository, &options.config);
     let numbers = served.clone();
     let router = served.router().merge(signatures).route(
         "/metrics",

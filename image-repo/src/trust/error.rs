@@ -155,6 +155,7 @@ impl TrustFault {
                 "import it here, byte for byte as it was signed, or copy it from the repository that has it",
             )
             .about(about(Some(digest))),
+            Self::Repository(RepoError::Behind(error)) => error.reason(image),
             Self::Choice { .. } | Self::NoChannelNamed { .. } => Reason::new(
                 ReasonCode::BadRequest,
                 self.to_string(),

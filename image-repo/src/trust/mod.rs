@@ -6,6 +6,7 @@
 
 mod error;
 mod files;
+mod follow;
 mod offer;
 mod pin;
 mod question;
@@ -15,9 +16,10 @@ mod subject;
 
 pub use error::TrustFault;
 pub use files::{TrustFiles, TrustedBy};
+pub use follow::follow;
 pub use offer::{Offer, Outcome, add_signature, offer};
 pub use pin::Pin;
 pub use question::{believed, catalogue_to_change, peek, resolve, root, status, verify};
 pub use secret_key::{SecretKey, SecretKeyError};
-pub use serve::{trust_router, trust_router_before};
+pub use serve::trust_router;
 pub(crate) use subject::Subject;

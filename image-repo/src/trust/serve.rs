@@ -3,7 +3,6 @@
 //! of the way they came.
 
 use super::subject::Subject;
-use crate::objects::ReadThrough;
 use crate::repository::Repository;
 use axum::Router;
 use axum::body::Body;
@@ -23,17 +22,9 @@ const FOR_EVER: &str = "private, max-age=31536000, immutable";
 const ASK_AGAIN: &str = "no-cache";
 
 /// The routes of [`paths::TRUST_ROOT`], [`paths::TRUST_CATALOGUE`] and [`paths::TRUST_IMAGE`]. They know neither TLS nor who
-/// may ask.
+/// may ask. Where a bucket is behind the repository, the newer one of two documents is given out; what the bucket has is asked
+/// for each time.
 pub fn trust_router(repository: Arc<Repository>) -> Router {
-    trust_router_before(repository, None)
-}
-
-/// The same with a bucket behind the repository: the newer one of two documents is given out. What the bucket has is asked for
-/// each time.
-pub fn trust_router_before(
-    repository: Arc<Repository>,
-    behind: Option<Arc<ReadThrough>>,
-) -> Router {
     type Ours = State<Papers>;
     let root = |State(ours): Ours, Path(version): Path<String>, headers: HeaderMap| async move {
         match version.parse() {
@@ -56,14 +47,13 @@ pub fn trust_router_before(
         .route(paths::TRUST_ROOT, get(root))
         .route(paths::TRUST_CATALOGUE, get(catalogue))
         .route(paths::TRUST_IMAGE, get(image))
-        .with_state(Papers { repository, behind })
+        .with_state(Papers { repository })
 }
 
 /// Where documents come from.
 #[derive(Clone)]
 struct Papers {
     repository: Arc<Repository>,
-    behind: Option<Arc<ReadThrough>>,
 }
 
 impl Papers {
@@ -76,9 +66,9 @@ impl Papers {
             Err(error) => return broken(subject, &error, &error.to_string(), REPOSITORY),
         };
         let asks = !(subject.is_for_ever() && ours.is_some());
-        let found = match self.behind.as_ref().filter(|_| asks) {
+        let found = match self.repository.store.behind().filter(|_| asks) {
             None => ours,
-            Some(behind) => match behind.bucket().document(subject).await {
+            Some(behind) => match behind.cache().bucket().document(subject).await {
                 Ok(there) => subject.newer(ours, there),
                 Err(error) => return broken(subject, &error, &error.cause(), BUCKET),
             },

@@ -51,7 +51,6 @@ fn only_holders_of_a_certificate_come_in_where_that_is_asked() {
         repository: Arc::clone(&bench.repository),
         config: ServeConfig::default(),
         tls: Some(config),
-        behind: None,
     });
     let (path, bytes) = &bench.objects()[0];
     let url = format!("https://{}{path}", server.address);

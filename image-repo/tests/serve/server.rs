@@ -3,7 +3,7 @@
 
 use groundstate_api::image::{ImageFormat, ImageKind, ImageRef, Manifest};
 use groundstate_api::{Bytes, Digest};
-use image_repo::objects::ReadThrough;
+use image_repo::objects::{Behind, ReadThrough};
 use image_repo::serve::{ServeOptions, run};
 use image_repo::{ImportRequest, RawFile, Repository, ServeConfig};
 use std::collections::BTreeMap;
@@ -105,6 +105,14 @@ impl Bench {
     }
 }
 
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
 pub(crate) struct Server {
     _runtime: Runtime,
     pub(crate) address: SocketAddr,
@@ -117,26 +125,26 @@ impl Server {
             repository,
             config,
             tls: None,
-            behind: None,
         })
     }
 
     /// A server whose own repository is empty.
     pub(crate) fn before(bucket: Arc<ReadThrough>, empty: &Path) -> Self {
-        Self::with(ServeOptions {
-            repository: Arc::new(Repository::open(empty).unwrap()),
+        let runtime = runtime();
+        let behind = Behind::new(bucket, runtime.handle().clone());
+        let options = ServeOptions {
+            repository: Arc::new(Repository::open_before(empty, behind).unwrap()),
             config: ServeConfig::default(),
             tls: None,
-            behind: Some(bucket),
-        })
+        };
+        Self::on(runtime, options)
     }
 
     pub(crate) fn with(options: ServeOptions) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap();
+        Self::on(runtime(), options)
+    }
+
+    fn on(runtime: Runtime, options: ServeOptions) -> Self {
         let bind = tokio::net::TcpListener::bind("127.0.0.1:0");
         let listener = runtime.block_on(bind).unwrap();
         let address = listener.local_addr().unwrap();

@@ -2,18 +2,23 @@
 //! Signed documents in an object store: they go there behind what they name, never backwards, and a server that has nothing of
 //! its own gives them out.
 
-use crate::world::{DAY, NOW, World};
+use crate::world::{DAY, NOW, World, key, role, root, stable};
 use futures_util::TryStreamExt as _;
 use groundstate_api::image::ImageRef;
 use groundstate_api::trust::{Catalogue, Seen, Signed};
-use groundstate_api::{Bytes, Millis};
+use groundstate_api::{Bytes, Millis, ReasonCode};
 use image_core::trust::{parse, trusted};
-use image_repo::objects::{Bucket, BucketError, Documents, Held, Published, ReadThrough};
+use image_repo::objects::{
+    Behind, Bucket, BucketConfig, BucketError, Documents, Held, Published, ReadThrough,
+};
 use image_repo::serve::{ServeOptions, run};
+use image_repo::trust::{Pin, follow, resolve};
 use image_repo::{Repository, ServeConfig};
 use object_store::memory::InMemory;
 use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
@@ -32,6 +37,12 @@ impl Store {
             bucket: Bucket::over(Arc::clone(&memory) as Arc<dyn ObjectStore>, "site/"),
             memory,
         }
+    }
+
+    /// A repository with this one behind it.
+    fn before(&self, dir: &Path, cache: ReadThrough) -> Repository {
+        let behind = Behind::new(Arc::new(cache), self.runtime.handle().clone());
+        Repository::open_before(dir, behind).unwrap()
     }
 
     fn image(&self, world: &World, image: &ImageRef) -> Published {
@@ -60,6 +71,12 @@ impl Store {
         let key = Key::from(key);
         let put = self.memory.put(&key, text.to_owned().into());
         self.runtime.block_on(put).unwrap();
+    }
+
+    fn delete(&self, key: &str) {
+        let key = Key::from(key);
+        let gone = self.memory.delete(&key);
+        self.runtime.block_on(gone).unwrap();
     }
 
     /// All names by when they were put there last.
@@ -186,10 +203,9 @@ fn a_server_with_nothing_of_its_own_gives_out_what_the_bucket_has() {
         let cache = dir.join(format!("{own}-cache"));
         let cache = ReadThrough::open(store.bucket.clone(), &cache, Bytes::mib(100)).unwrap();
         let options = ServeOptions {
-            repository: Arc::new(Repository::open(&dir.join(own)).unwrap()),
+            repository: Arc::new(store.before(&dir.join(own), cache)),
             config: ServeConfig::default(),
             tls: None,
-            behind: Some(Arc::new(cache)),
         };
         let bind = tokio::net::TcpListener::bind("127.0.0.1:0");
         let listener = store.runtime.block_on(bind).unwrap();
@@ -258,4 +274,181 @@ fn curl(url: &str) -> String {
         String::from_utf8_lossy(&out.stderr)
     );
     String::from_utf8(out.stdout).unwrap()
+}
+
+/// An empty repository with the bucket behind it, on a machine that has pinned the root.
+struct Reader<'a> {
+    store: &'a Store,
+    repository: Repository,
+    pin: Pin,
+}
+
+impl<'a> Reader<'a> {
+    fn new(world: &World, store: &'a Store, name: &str) -> Self {
+        let dir = world.dir.path().join(name);
+        let cache = dir.join("images-cache");
+        let cache = ReadThrough::open(store.bucket.clone(), &cache, Bytes::mib(100)).unwrap();
+        let pin = Pin::of_state(&dir);
+        let root = std::fs::read_to_string(world.pin.root_path()).unwrap();
+        pin.set(&root, false).unwrap();
+        Self {
+            repository: store.before(&dir.join("images"), cache),
+            pin,
+            store,
+        }
+    }
+
+    fn follow(&self) -> Result<(), BucketError> {
+        let now = NOW.plus(DAY);
+        let bucket = &self.store.bucket;
+        follow(&self.repository, bucket, &self.pin, &stable(), now)
+    }
+
+    fn stands_for(&self) -> ImageRef {
+        let now = NOW.plus(DAY);
+        let verified = resolve(&self.repository, &stable(), &self.pin, now);
+        verified.unwrap().image
+    }
+}
+
+#[test]
+fn a_repository_with_nothing_of_its_own_follows_the_bucket_behind_it_and_never_back() {
+    let (world, store) = (World::new(), Store::new());
+    let (first, second) = (world.image("1"), world.image("2"));
+    store.image(&world, &first);
+    store.documents(&world, &[&first]).unwrap();
+    let old = store.read("/v1/trust/catalogue").unwrap();
+    let reader = Reader::new(&world, &store, "reader");
+    reader.follow().unwrap();
+    let image = reader.stands_for();
+    assert_eq!(image, first);
+    // Every byte is there, and is the image's.
+    reader.repository.verify(&image).unwrap();
+    let manifest = reader.repository.manifest(&image.manifest).unwrap();
+    let read = |repository: &Repository| {
+        let mut bytes = Vec::new();
+        let mut reader = repository.reader(&manifest).unwrap();
+        std::io::Read::read_to_end(&mut reader, &mut bytes).unwrap();
+        bytes
+    };
+    assert_eq!(read(&reader.repository), read(&world.repository));
+
+    world.promote(&second, NOW.plus(DAY), &[5]);
+    store.image(&world, &second);
+    store.documents(&world, &[&second]).unwrap();
+    reader.follow().unwrap();
+    assert_eq!(reader.stands_for(), second);
+
+    // Put back, gone, or of nobody who may sign: what was believed stays.
+    store.put(
+        "site/v1/trust/catalogue",
+        std::str::from_utf8(&old).unwrap(),
+    );
+    reader.follow().unwrap();
+    assert_eq!(reader.stands_for(), second);
+    let forged = world.next(NOW.plus(DAY));
+    let document = image_core::trust::canonical(&forged);
+    let forged = Signed {
+        signatures: vec![key(9).sign(document.as_bytes(), "forged")],
+        document,
+    };
+    store.put(
+        "site/v1/trust/catalogue",
+        &serde_json::to_string(&forged).unwrap(),
+    );
+    let said = reader.follow().unwrap_err();
+    assert!(matches!(said, BucketError::Trust(_)), "{said}");
+    store.put("site/v1/trust/catalogue", "no document");
+    let said = reader.follow().unwrap_err();
+    assert!(matches!(said, BucketError::NoDocument { .. }), "{said}");
+    store.delete("site/v1/trust/catalogue");
+    reader.follow().unwrap();
+    assert_eq!(reader.stands_for(), second);
+}
+
+#[test]
+fn a_rotated_root_is_followed_only_where_the_one_before_lets_it() {
+    let (world, store) = (World::new(), Store::new());
+    let first = world.image("1");
+    store.image(&world, &first);
+    store.documents(&world, &[&first]).unwrap();
+    let reader = Reader::new(&world, &store, "reader");
+    // Signed by its own keys, and not by those that are trusted: keys 7 and 8 may sign no root yet.
+    let mut next = root(2);
+    next.roles.root = role(&[7, 8], 1);
+    let document = image_core::trust::canonical(&next);
+    let signed = |keys: &[u8]| {
+        let sign = |number: &u8| key(*number).sign(document.as_bytes(), "rotated");
+        let signed = Signed {
+            signatures: keys.iter().map(sign).collect(),
+            document: document.clone(),
+        };
+        serde_json::to_string(&signed).unwrap()
+    };
+    store.put("site/v1/trust/root/2", &signed(&[7]));
+    let said = reader.follow().unwrap_err();
+    assert!(matches!(said, BucketError::Trust(_)), "{said}");
+    assert!(reader.repository.trust().root(2).unwrap().is_none());
+    store.put("site/v1/trust/root/2", &signed(&[1, 7]));
+    reader.follow().unwrap();
+    assert!(reader.repository.trust().root(2).unwrap().is_some());
+    assert_eq!(reader.stands_for(), first);
+}
+
+#[test]
+fn what_a_bucket_has_lost_or_changed_is_named_before_a_plan() {
+    let (world, store) = (World::new(), Store::new());
+    let first = world.image("1");
+    store.image(&world, &first);
+    store.documents(&world, &[&first]).unwrap();
+    let manifest = world.repository.manifest(&first.manifest).unwrap();
+    let chunk = format!("site/v1/chunks/{}", manifest.chunks[0].digest.hex());
+    store.put(&chunk, "something else");
+    let reader = Reader::new(&world, &store, "changed");
+    reader.follow().unwrap();
+    let reason = reader.repository.verify(&first).unwrap_err();
+    assert_eq!(reason.code, ReasonCode::ChunkCorrupt);
+    assert!(reason.next_step.contains("publish"), "{reason}");
+    assert!(reason.to_string().contains(&chunk), "{reason}");
+
+    store.delete(&chunk);
+    let reason = reader.repository.verify(&first).unwrap_err();
+    assert_eq!(reason.code, ReasonCode::ImageMissing);
+    assert!(reason.what.contains("nor in the bucket"), "{reason}");
+    assert!(reason.next_step.contains("publish"), "{reason}");
+
+    store.image(&world, &first);
+    reader.repository.verify(&first).unwrap();
+    // What was fetched and proved is not asked for again.
+    store.delete(&chunk);
+    reader.repository.verify(&first).unwrap();
+}
+
+#[test]
+fn a_store_that_does_not_answer_leaves_what_was_believed() {
+    let (world, store) = (World::new(), Store::new());
+    let first = world.image("1");
+    store.image(&world, &first);
+    store.documents(&world, &[&first]).unwrap();
+    let reader = Reader::new(&world, &store, "reader");
+    reader.follow().unwrap();
+    let credentials = world.dir.path().join("credentials");
+    std::fs::write(
+        &credentials,
+        "aws_access_key_id = a\naws_secret_access_key = b\n",
+    )
+    .unwrap();
+    std::fs::set_permissions(&credentials, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", gone.local_addr().unwrap());
+    drop(gone);
+    let config: BucketConfig = serde_json::from_value(serde_json::json!({
+        "endpoint": endpoint, "bucket": "images", "credentials": credentials,
+    }))
+    .unwrap();
+    let silent = Bucket::open_once(&config).unwrap();
+    let now = NOW.plus(DAY);
+    let said = follow(&reader.repository, &silent, &reader.pin, &stable(), now).unwrap_err();
+    assert!(matches!(said, BucketError::NoAnswer { .. }), "{said}");
+    assert_eq!(reader.stands_for(), first);
 }

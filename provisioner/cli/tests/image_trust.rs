@@ -345,6 +345,42 @@ fn a_channel_of_a_revoked_image_says_so() {
     assert_eq!(refused.status.code(), Some(3), "{refused:?}");
 }
 
+/// A key that is revoked takes with it what it alone has signed: the channel says so, and what to do.
+#[test]
+fn a_channel_whose_image_only_a_revoked_key_signed_says_so() {
+    let here = Machine::new();
+    here.import_both();
+    here.done("trust init --key a.pub --key b.pub");
+    here.done("sign debian 1 --key a.key");
+    here.done("promote debian 1 --channel stable --key b.key");
+    assert_eq!(
+        here.json("channels")["channels"][0]["gives_nothing"],
+        Value::Null
+    );
+    let key = std::fs::read_to_string(here.path().join("a.pub")).unwrap();
+    let id = key
+        .split_whitespace()
+        .find(|word| word.len() == 16)
+        .unwrap();
+    let said = here.done(&format!("revoke --key-id {id} --why lost --key b.key"));
+    let last = said.lines().last().unwrap();
+    assert!(
+        last.starts_with("do now: sign debian 1 with another key")
+            && last.ends_with("is signed by a key that is revoked"),
+        "{said}"
+    );
+    let said = here.done("channels");
+    assert!(said.contains("debian@stable gives nothing: "), "{said}");
+    let channels = here.json("channels");
+    let why = channels["channels"][0]["gives_nothing"].as_str().unwrap();
+    assert!(why.contains("revoked"), "{channels}");
+    assert_eq!(channels["channels"][0]["revoked"], false);
+    here.done("sign debian 1 --key b.key");
+    let said = here.done("channels");
+    assert!(!said.contains("gives nothing"), "{said}");
+    here.done("verify debian@stable");
+}
+
 #[test]
 fn two_of_three_sign_each_on_their_own_machine() {
     let here = Machine::new();

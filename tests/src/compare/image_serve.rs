@@ -93,7 +93,6 @@ pub fn serve_images(mut words: impl Iterator<Item = String>) -> Result<()> {
         repository: Arc::new(Repository::open(Path::new(&repository))?),
         config: ServeConfig::default(),
         tls,
-        behind: None,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

@@ -6,8 +6,9 @@ use super::named::now;
 use super::state::StateArgs;
 use crate::End;
 use anyhow::Result;
-use groundstate_api::trust::{Catalogue, RevokedPart};
-use image_core::trust::{TrustError, moment, revokes};
+use groundstate_api::trust::{Channel, RevokedPart};
+use image_core::manifest::reference;
+use image_core::trust::{TrustError, Trusted, moment, revokes};
 use image_repo::Repository;
 use image_repo::trust::{Pin, TrustFault, peek};
 use serde_json::json;
@@ -19,8 +20,8 @@ const NONE: &str =
 pub(crate) struct Args {
     #[command(flatten)]
     state: StateArgs,
-    /// Print JSON: the catalogue, whether each channel's image is revoked, and the revoked images' names; or null where nothing
-    /// was promoted yet.
+    /// Print JSON: the catalogue, whether each channel's image is revoked, why else a channel gives nothing, and the revoked
+    /// images' names; or null where nothing was promoted yet.
     #[arg(long)]
     json: bool,
 }
@@ -41,12 +42,15 @@ pub(crate) fn run(args: &Args) -> Result<End> {
     };
     let catalogue = trusted.catalogue();
     if args.json {
-        println!("{}", in_json(catalogue, &repository)?);
+        println!("{}", in_json(&trusted, &repository)?);
         return Ok(End::Done);
     }
     println!("{}", describe_catalogue(catalogue, Some(&repository)));
     if catalogue.channels.is_empty() {
         println!("{NONE}");
+    }
+    for (row, fault) in silent(&trusted, &repository) {
+        println!("  {}@{} gives nothing: {fault}", row.image, row.channel);
     }
     let signers: Vec<String> = trusted.signers().iter().map(ToString::to_string).collect();
     println!("  signed by {}", signers.join(", "));
@@ -58,11 +62,34 @@ pub(crate) fn run(args: &Args) -> Result<End> {
     Ok(End::Done)
 }
 
+/// The channels that give nothing though nobody revoked their image: the key that signed it was revoked, the signature has
+/// expired, or is not here.
+pub(super) fn silent<'a>(
+    trusted: &'a Trusted,
+    repository: &Repository,
+) -> Vec<(&'a Channel, TrustFault)> {
+    let catalogue = trusted.catalogue();
+    let given = |row: &Channel| -> Result<(), TrustFault> {
+        let image = reference(&repository.manifest(&row.manifest)?);
+        let statement = repository.trust().statement(&row.manifest)?;
+        trusted.image_of(row, &image, statement.as_ref())?;
+        Ok(())
+    };
+    let rows = catalogue.channels.iter();
+    rows.filter(|row| !revokes(catalogue, &row.manifest))
+        .filter_map(|row| Some((row, given(row).err()?)))
+        .collect()
+}
+
 /// The catalogue, with what people are told of its rows besides.
-fn in_json(catalogue: &Catalogue, repository: &Repository) -> Result<String> {
+fn in_json(trusted: &Trusted, repository: &Repository) -> Result<String> {
+    let catalogue = trusted.catalogue();
     let mut said = serde_json::to_value(catalogue)?;
+    let silent = silent(trusted, repository);
     for (at, row) in catalogue.channels.iter().enumerate() {
         said["channels"][at]["revoked"] = json!(revokes(catalogue, &row.manifest));
+        let fault = silent.iter().find(|(silent, _)| *silent == row);
+        said["channels"][at]["gives_nothing"] = json!(fault.map(|(_, fault)| fault.to_string()));
     }
     for (at, each) in catalogue.revoked.iter().enumerate() {
         if let RevokedPart::Manifest(digest) = &each.part {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate image`: the image repository of a state directory, on the machine that has it. No server is needed.
 
-mod bucket;
+pub(crate) mod bucket;
 mod channels;
 mod diff;
 mod export;

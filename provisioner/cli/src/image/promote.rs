@@ -5,10 +5,11 @@ use super::finish::{HowArgs, life, refused};
 use super::named::{Named, now};
 use super::state::StateArgs;
 use crate::End;
+use crate::client::Refused;
 use anyhow::{Result, bail};
-use groundstate_api::Millis;
 use groundstate_api::image::ImageRef;
 use groundstate_api::trust::{Catalogue, ImageChoice};
+use groundstate_api::{Millis, Part, Reason, ReasonCode};
 use image_core::trust::{TrustError, next, statement_of, version};
 use image_repo::Repository;
 use image_repo::trust::{Offer, Pin, catalogue_to_change, root};
@@ -127,11 +128,22 @@ fn check(
     if let Some(row) = row.filter(|_| !args.step_back)
         && version::compare(&image.version, &row.version).is_lt()
     {
-        bail!(
-            "{choice} stands for {} and {} is older; if that is meant, say --step-back",
-            row.version,
-            image.version
+        let reason = Reason::new(
+            ReasonCode::ImageUntrusted,
+            format!(
+                "{choice} stands for {}, and {} is older",
+                row.version, image.version
+            ),
+            "if that is meant, say --step-back",
         );
+        let image = Part::Image {
+            image: image.name.clone(),
+            digest: Some(image.manifest.to_string()),
+        };
+        return Err(Refused {
+            reason: reason.about(image),
+        }
+        .into());
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `groundstate image revoke`: an image or a key is not believed any more, nor what the key signed before.
 
+use super::channels::silent;
 use super::finish::{HowArgs, life, refused};
 use super::named::{Named, now};
 use super::promote::{same_that_waits, warn_of_loss};
@@ -12,7 +13,7 @@ use groundstate_api::trust::{Catalogue, KeyId, RevokedPart};
 use groundstate_api::{Digest, Millis};
 use image_core::trust::{next, revokes};
 use image_repo::Repository;
-use image_repo::trust::{Offer, Pin, catalogue_to_change};
+use image_repo::trust::{Offer, Pin, catalogue_to_change, peek};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -84,10 +85,14 @@ pub(crate) fn run(args: &Args) -> Result<End> {
         same_that_waits(&repository, offer)?
     };
     let end = args.how.put(&args.state, &repository, &document)?;
-    if let (Offer::Catalogue(catalogue), RevokedPart::Manifest(digest)) = (&document, &part)
+    if let Offer::Catalogue(catalogue) = &document
         && !args.how.dry_run
     {
-        for step in next_steps(catalogue, digest) {
+        let steps = match &part {
+            RevokedPart::Manifest(digest) => next_steps(catalogue, digest),
+            RevokedPart::Key(id) => next_steps_of_key(&repository, &pin, *id),
+        };
+        for step in steps {
             // With --json, standard output is one document.
             if args.how.json {
                 eprintln!("{step}");
@@ -110,6 +115,27 @@ pub(super) fn warn_of_revoked(repository: &Repository, image: &ImageRef) -> Resu
         );
     }
     Ok(())
+}
+
+/// A line for each channel whose image nobody but revoked keys has signed. None as long as the revocation waits for signatures.
+fn next_steps_of_key(repository: &Repository, pin: &Pin, revoked: KeyId) -> Vec<String> {
+    let Ok(trusted) = peek(repository, pin, now()) else {
+        return Vec::new();
+    };
+    let mut parts = trusted.catalogue().revoked.iter().map(|each| &each.part);
+    if !parts.any(|part| *part == RevokedPart::Key(revoked)) {
+        return Vec::new();
+    }
+    let silent = silent(&trusted, repository).into_iter();
+    silent
+        .map(|(row, fault)| {
+            let (name, version, channel) = (&row.image, &row.version, &row.channel);
+            format!(
+                "do now: sign {name} {version} with another key (groundstate image sign {name} {version} --key SECRET), or promote \
+                 another version: {name}@{channel} gives nothing: {fault}"
+            )
+        })
+        .collect()
 }
 
 /// A line for each channel that stands for what is revoked: it gives nothing until it stands for another image.

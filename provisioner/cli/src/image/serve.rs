@@ -9,9 +9,9 @@ use crate::End;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use groundstate_api::Bytes;
-use image_repo::ServeConfig;
-use image_repo::objects::{Bucket, BucketConfig, BucketError, ReadThrough};
+use image_repo::objects::{Behind, BucketConfig, ReadThrough};
 use image_repo::serve::{self, ServeOptions};
+use image_repo::{Repository, ServeConfig};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,34 +55,7 @@ impl ServeArgs {
         let Some(path) = &self.s3 else {
             return Ok(None);
         };
-        let (bucket, config) = bucket::open(path)?;
-        let cache = self.state.state_dir.join("images-cache");
-        let cache = ReadThrough::open(bucket, &cache, config.cache_size)?;
-        Ok(Some((Arc::new(cache), config)))
-    }
-}
-
-/// Asks the bucket one question. Where it is not there, or refuses us, nothing could be served; that nobody answers may pass,
-/// and is given back.
-async fn asked(config: &BucketConfig) -> Result<Option<BucketError>> {
-    let said = Bucket::open_once(config)?.ask().await;
-    match said {
-        Ok(()) => Ok(None),
-        Err(error) if error.is_refusal() => {
-            Err(error).with_context(|| format!("the bucket {} cannot be served", config.bucket))
-        }
-        Err(error) => Ok(Some(error)),
-    }
-}
-
-/// The bucket as the start line has it.
-fn named(config: &BucketConfig) -> String {
-    let store = config.endpoint.as_deref().unwrap_or("Amazon S3");
-    let (bucket, prefix) = (&config.bucket, &config.prefix);
-    if prefix.is_empty() {
-        format!(" and the bucket {bucket} of {store}")
-    } else {
-        format!(" and the bucket {bucket} of {store}, below {prefix},")
+        bucket::behind(path, &self.state.state_dir).map(Some)
     }
 }
 
@@ -94,13 +67,6 @@ pub(super) fn run(args: &ServeArgs) -> Result<End> {
     }
     tracing_subscriber::registry().with(Told::default()).init();
     let behind = args.behind()?;
-    // A cache of a bucket begins with nothing of its own.
-    let repository = if behind.is_some() {
-        args.state.make()?
-    } else {
-        args.state.find()?
-    };
-    let repository = Arc::new(repository);
     let config = ServeConfig {
         shared_caches: args.shared_caches,
         total_rate: args.rate,
@@ -116,9 +82,18 @@ pub(super) fn run(args: &ServeArgs) -> Result<End> {
         .enable_all()
         .build()
         .context("the server's threads cannot be started")?;
+    let repository = match &behind {
+        // A cache of a bucket begins with nothing of its own.
+        Some((cache, _)) => {
+            let behind = Behind::new(Arc::clone(cache), runtime.handle().clone());
+            Repository::open_before(&args.state.folder(), behind)?
+        }
+        None => args.state.find()?,
+    };
+    let repository = Arc::new(repository);
     runtime.block_on(async {
         let silent = match &behind {
-            Some((_, config)) => asked(config).await?,
+            Some((_, config)) => bucket::asked(config).await?,
             None => None,
         };
         let listener = tokio::net::TcpListener::bind(args.listen)
@@ -130,7 +105,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<End> {
         eprintln!(
             "serving {count} images of {}{} at {scheme}://{at}; numbers at /metrics; Ctrl-C ends it",
             args.state.folder().display(),
-            behind.as_ref().map(|(_, config)| named(config)).unwrap_or_default()
+            behind.as_ref().map(|(_, config)| format!(" and {},", bucket::named(config))).unwrap_or_default()
         );
         if let Some(error) = silent {
             eprintln!("the bucket gives nothing for now: {error}");
@@ -139,7 +114,6 @@ pub(super) fn run(args: &ServeArgs) -> Result<End> {
             repository,
             config,
             tls,
-            behind: behind.map(|(cache, _)| cache),
         };
         serve::run(listener, options, stopped()).await;
         Ok::<_, anyhow::Error>(())

@@ -117,6 +117,9 @@ pub(crate) struct CheckArgs {
     /// that systemd hands over. A webhook's is a fault where it cannot be used; every other one is told.
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// How a site is written down.

@@ -7,12 +7,13 @@ use crate::client::paper::Paper;
 use crate::client::said::{document, say, tell};
 use crate::client::{Client, Connect, Fetched};
 use anyhow::{Context as _, Result, bail};
-use groundstate_api::paths;
 use groundstate_api::site::Site;
 use groundstate_api::site_plan::Drift;
 use groundstate_api::text::counted;
+use groundstate_api::{Reason, paths};
 use provisioner::credential::Credentials;
 use provisioner::site::{STAND_IN, unusable_credentials};
+use serde_json::json;
 use std::io::Write as _;
 use std::path::Path;
 
@@ -61,14 +62,24 @@ pub(super) fn import(args: &ImportArgs) -> Result<End> {
 }
 
 pub(super) fn check(args: &CheckArgs) -> Result<End> {
-    let site = match (file::read(&args.file), &args.state_dir) {
+    let (site, missed) = match (file::read(&args.file), &args.state_dir) {
         (Ok(site), Some(state_dir)) => {
-            credentials(&site, state_dir)?;
-            site
+            let missed = credentials(&site, state_dir)?;
+            (site, missed)
         }
         (Err(error), Some(state_dir)) => return Err(with_credentials(error, state_dir)),
-        (read, None) => read?,
+        (read, None) => (read?, Vec::new()),
     };
+    if args.json {
+        let said = json!({
+            "file": args.file, "site": site.name, "nodes": site.nodes.len(), "credentials_missed": missed,
+        });
+        document(&said.to_string())?;
+        return Ok(End::Done);
+    }
+    if !missed.is_empty() {
+        tell(&page::warnings(&missed));
+    }
     say(&format!(
         "{}: the site {:?} with {} is in order",
         args.file.display(),
@@ -106,22 +117,17 @@ fn only_what_is_named(site: &mut Site) {
     }
 }
 
-/// Tells which credentials cannot be used; without a webhook's nothing is told to anybody, which is a fault.
-fn credentials(site: &Site, state_dir: &Path) -> Result<()> {
+/// Which credentials cannot be used; without a webhook's nothing is told to anybody, which is a fault.
+fn credentials(site: &Site, state_dir: &Path) -> Result<Vec<Reason>> {
     let missed = unusable_credentials(&Credentials::new(state_dir), site);
-    if missed.is_empty() {
-        return Ok(());
-    }
-    let page = page::warnings(&missed);
     let signs = missed.iter().any(|reason| {
         let mut seen = reason.evidence.iter();
         seen.any(|line| line.starts_with("webhook "))
     });
     if signs {
-        bail!("{page}");
+        bail!("{}", page::warnings(&missed));
     }
-    tell(&page);
-    Ok(())
+    Ok(missed)
 }
 
 pub(super) fn drift(args: &ShowArgs) -> Result<End> {

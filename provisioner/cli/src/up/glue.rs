@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What one server asks of another, answered by the other.
 
+pub(super) mod bucket;
 mod looks;
 mod whole_disk;
 
@@ -12,8 +13,8 @@ use groundstate_api::boot_session::{BootSessions, ForeignServer};
 use groundstate_api::image::ImageRef;
 use groundstate_api::trust::ImageChoice;
 use groundstate_api::{MacAddr, Millis, Part, Reason, ReasonCode};
-use image_repo::Repository;
-use image_repo::trust::{Pin, resolve};
+use image_repo::trust::{Pin, TrustFault, resolve};
+use image_repo::{RepoError, Repository};
 use mos_core::customise::Volume;
 use mos_core::guid::Guid;
 use provisioner::{BootSource, Provisioner};
@@ -75,6 +76,8 @@ impl BootSource for Log {
 pub(crate) struct Images {
     pub(crate) repository: Arc<Repository>,
     pub(crate) pin: Pin,
+    /// What is signed in the bucket behind it.
+    pub(crate) follows: Option<bucket::Follows>,
     /// Images of whole disks that were looked into.
     pub(crate) looks: Looks,
 }
@@ -93,14 +96,37 @@ impl provisioner::Images for Images {
             })
             .seen(error.to_string())
         })?;
+        if newest.is_none() && self.follows.is_some() {
+            return Err(Reason::new(
+                ReasonCode::ImageMissing,
+                format!("the repository has no image {name:?} of its own, and in a bucket images are found by channels only"),
+                format!("name a channel in the site file, policy.image = \"{name}@stable\", and apply it, or import the image here"),
+            )
+            .about(Part::Image {
+                image: name.to_owned(),
+                digest: None,
+            }));
+        }
         newest
             .map(|image| whole_disk::looked_into(&self.repository, &self.looks, image))
             .transpose()
     }
 
     fn of_channel(&self, choice: &ImageChoice, now: Millis) -> Result<ImageRef, Reason> {
-        let verified = resolve(&self.repository, choice, &self.pin, now)
-            .map_err(|fault| fault.reason(&choice.to_string()))?;
+        let follows = self.follows.as_ref();
+        let silent = follows.and_then(|all| all.now(&self.repository, &self.pin, choice, now));
+        let verified = resolve(&self.repository, choice, &self.pin, now).map_err(|fault| {
+            let mut reason = fault.reason(&choice.to_string());
+            if let TrustFault::Repository(RepoError::NoSuchManifest { .. }) = fault
+                && follows.is_some()
+            {
+                reason.next_step = "publish it, on the machine of the repository that has it: groundstate image publish --channels \
+                                    --s3 FILE"
+                    .to_owned();
+            }
+            reason.evidence.extend(silent.map(|said| format!("the bucket's signed documents are not taken over: {said}")));
+            reason
+        })?;
         whole_disk::looked_into(&self.repository, &self.looks, verified.image)
     }
 

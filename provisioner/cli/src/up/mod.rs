@@ -62,6 +62,10 @@ pub(crate) struct UpArgs {
         default_value = "/var/lib/groundstate"
     )]
     state_dir: PathBuf,
+    /// What is not in the repository comes out of an S3-compatible bucket, which this TOML file names (see `image publish
+    /// --help`); what is asked for is kept in the state directory's folder `images-cache`.
+    #[arg(long, value_name = "FILE")]
+    s3: Option<PathBuf>,
     /// Where to serve the read-only page. It asks nobody who they are: keep it on loopback or a trusted network.
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
     page: SocketAddr,
@@ -77,6 +81,10 @@ pub(crate) struct UpArgs {
 pub(crate) fn run(args: &UpArgs) -> Result<End> {
     let (site, beside) = site_file::read(&args.site)?;
     if args.check {
+        args.s3
+            .as_deref()
+            .map(crate::image::bucket::check)
+            .transpose()?;
         println!(
             "{}: the site {:?} with {} is in order",
             args.site.display(),
@@ -147,15 +155,59 @@ fn pin(args: &UpArgs, site: &Site) -> Result<()> {
     Ok(())
 }
 
+/// What a person is told of a bucket.
+struct Bucket {
+    named: String,
+    /// Why it gives nothing for now.
+    silent: Option<String>,
+}
+
+/// The repository, and the bucket behind it where there is one.
+async fn images(args: &UpArgs) -> Result<(Arc<Images>, Option<Bucket>)> {
+    let folder = image_dir(&args.state_dir);
+    let (repository, follows, bucket) = match &args.s3 {
+        None => (Repository::open(&folder), None, None),
+        Some(settings) => {
+            let opened = glue::bucket::open(settings, &args.state_dir).await?;
+            let bucket = Bucket {
+                named: opened.named,
+                silent: opened.silent,
+            };
+            let repository = Repository::open_before(&folder, opened.behind);
+            (repository, Some(opened.follows), Some(bucket))
+        }
+    };
+    let images = Images {
+        repository: Arc::new(repository.context("the image repository")?),
+        pin: Pin::of_state(&args.state_dir),
+        follows,
+        looks: Looks::default(),
+    };
+    Ok((Arc::new(images), bucket))
+}
+
+/// Tells what machines would be held for later.
+async fn missed(
+    site: Arc<Site>,
+    images: Arc<Images>,
+    args: &UpArgs,
+    bucket: Option<&Bucket>,
+) -> Result<()> {
+    if let Some(error) = bucket.and_then(|bucket| bucket.silent.as_ref()) {
+        missing::warn(&format!("the bucket gives nothing for now: {error}"));
+    }
+    let state_dir = args.state_dir.clone();
+    let telling = tokio::task::spawn_blocking(move || missing::tell(&site, &images, &state_dir));
+    // A bucket is not waited for.
+    if bucket.is_none() {
+        telling.await?;
+    }
+    Ok(())
+}
+
 async fn up(args: &UpArgs, site: Site, beside: &Beside) -> Result<()> {
     let interface = args.interface.as_deref();
-    let repository = Repository::open(&image_dir(&args.state_dir));
-    let repository = Arc::new(repository.context("the image repository")?);
-    let images = Arc::new(Images {
-        repository: repository.clone(),
-        pin: Pin::of_state(&args.state_dir),
-        looks: Looks::default(),
-    });
+    let (images, bucket) = images(args).await?;
     let ours = args.journal.open(Options {
         site,
         state_dir: args.state_dir.clone(),
@@ -174,14 +226,20 @@ async fn up(args: &UpArgs, site: Site, beside: &Beside) -> Result<()> {
     let page = page_listener(args.page).await?;
     let (stop_now, stop) = watch::channel(false);
     let tls = ours.pki().server_config()?;
-    let gallery = Gallery::new(&repository, &ours.site().images);
+    let gallery = Gallery::new(&images.repository, &ours.site().images);
     let router = ours.api(gallery.router());
     let boot_service = boot::open(args, interface, &ours)?;
     // Every port is open: only now it is said that they are.
     let at = At::of(&ours, api.local_addr()?, local.is_some());
-    greet(&ours, args, (&at, &page), boot_service.as_ref())?;
+    greet(
+        &ours,
+        args,
+        (&at, &page),
+        boot_service.as_ref(),
+        bucket.as_ref(),
+    )?;
     odd.iter().for_each(|line| missing::warn(line));
-    missing::tell(&site, &images, &args.state_dir);
+    missed(site, images, args, bucket.as_ref()).await?;
     let mut servers: JoinSet<Result<()>> = JoinSet::new();
     for listener in [Some(api), local].into_iter().flatten() {
         let (router, tls, stop) = (router.clone(), tls.clone(), stop.clone());
@@ -282,6 +340,7 @@ fn greet(
     args: &UpArgs,
     (at, page): (&At, &TcpListener),
     boot: Option<&pxe_server::BootService>,
+    bucket: Option<&Bucket>,
 ) -> Result<()> {
     let operator = ours.pki().operator_dir();
     say(&format!(
@@ -310,6 +369,12 @@ fn greet(
         say(&format!("            {line}"));
     }
     say(&format!("state       {}", args.state_dir.display()));
+    if let Some(bucket) = bucket {
+        say(&format!(
+            "images      of the state directory, and of {}",
+            bucket.named
+        ));
+    }
     say(&format!(
         "try         GROUNDSTATE_SERVER={} GROUNDSTATE_CREDENTIAL={} groundstate node list",
         at.here,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A repository in a bucket: channels are deployed out of it directly, through `image serve`, and from whatever gives its
-//! objects out by HTTP. The store is moto.
+//! A repository in a bucket: channels are deployed out of it directly, through `image serve`, through a provisioner, and from
+//! whatever gives its objects out by HTTP. The store is moto.
 
 use crate::serve::Server;
+use crate::up::Up;
 use crate::world::{World, has};
 use groundstate_api::trust::KeyId;
 use image_repo::trust::SecretKey;
@@ -209,7 +210,14 @@ fn a_channel_is_deployed_out_of_a_bucket_and_from_what_stands_before_it() {
     let there = other(&here);
     let server = Server::new(&there, "--s3 bucket.toml");
     let network = delivery(moto.address);
+    let fleet = other(&here);
+    let mut up = Up::start(&fleet, "d@stable", &["--s3", "bucket.toml"]);
+    has(
+        &up.said(),
+        &["images      of the state directory, and of the bucket images of http://"],
+    );
     let ways = [
+        up.from.clone(),
         "--s3 bucket.toml".to_owned(),
         format!("--from {}", server.url),
         format!("--from {network}"),
@@ -232,6 +240,7 @@ fn a_channel_is_deployed_out_of_a_bucket_and_from_what_stands_before_it() {
     );
 
     is_revoked_everywhere(&here, &there, &ways);
+    is_known_to_a_provisioner(&fleet, &mut up);
     is_damaged_and_mended(&here, &there, &moto);
 }
 
@@ -260,6 +269,39 @@ fn is_revoked_everywhere(here: &World, there: &World, ways: &[String]) {
             &["CVE-2026-1"],
         );
     }
+}
+
+/// A site with that image is taken without a word about it, and one without a channel with the word that helps. What was
+/// believed is kept: the state directory knows the catalogue when the bucket is gone.
+fn is_known_to_a_provisioner(fleet: &World, up: &mut Up) {
+    let site = |image: &str| {
+        let text = fs::read_to_string(fleet.path("site.toml")).unwrap();
+        let line = text.lines().find(|line| line.contains("image = ")).unwrap();
+        fs::write(
+            fleet.path("site.toml"),
+            text.replace(line, &format!("image = \"{image}\"")),
+        )
+        .unwrap();
+        let from = up.from.replace("--from-credential", "--credential");
+        let from = from.replace("--from", "--server");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_groundstate"));
+        command
+            .args(["plan", "site.toml"])
+            .args(from.split(' '))
+            .current_dir(fleet.path(""));
+        let output = command.output().unwrap();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let said = site("d@stable");
+    assert!(!said.contains("runs are held for it"), "{said}");
+    has(
+        &site("d"),
+        &["found by channels only", "policy.image = \"d@stable\""],
+    );
+    has(&site("d@nightly"), &["d@nightly"]);
+    let kept = fleet.path("state/images/trust/catalogue/3.json");
+    assert!(kept.exists());
+    assert!(!up.said().contains("WARNING"), "{}", up.said());
 }
 
 /// What was changed in the bucket is found, named, and mended by the words that are said.

@@ -13,5 +13,6 @@ mod help;
 mod import;
 mod keep;
 mod serve;
+mod up;
 mod world;
 mod write;

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Newer signed documents out of the bucket behind a repository: each is judged as one that was signed here would be, and then
+//! kept in the repository's own folder, so that what was believed once is still known when the bucket does not answer.
+
+use super::error::TrustFault;
+use super::files::{Place, TrustFiles};
+use super::pin::Pin;
+use super::subject::Subject;
+use crate::objects::{Behind, Bucket, BucketError};
+use crate::repository::Repository;
+use groundstate_api::Millis;
+use groundstate_api::trust::{Catalogue, ImageChoice, Signed, TrustRoot};
+use image_core::manifest::reference;
+use image_core::trust::limits::ROOTS_MAX;
+use image_core::trust::{TrustError, advance, catalogue_of, may_install, statement_of};
+use std::future::Future;
+use std::time::Duration;
+
+/// How long the bucket may take for all documents of one question.
+const ANSWER_MAX: Duration = Duration::from_secs(15);
+
+/// Roots and catalogue of a bucket.
+struct Papers {
+    roots: Vec<Signed>,
+    catalogue: Option<Signed>,
+}
+
+/// Takes over the trust roots and the catalogue that are newer than this repository's, and the signature of the image that the
+/// channel stands for then. `bucket` is asked, which should not be patient: it is the one behind the repository. A repository
+/// without one has nothing to follow. It waits: not for a server's own threads.
+///
+/// # Errors
+/// The bucket does not answer, or what it has is not to be believed. What the repository has stays in its place then.
+pub fn follow(
+    repository: &Repository,
+    bucket: &Bucket,
+    pin: &Pin,
+    choice: &ImageChoice,
+    now: Millis,
+) -> Result<(), BucketError> {
+    let Some(behind) = repository.store.behind() else {
+        return Ok(());
+    };
+    let files = repository.trust();
+    let pinned = pin.root()?;
+    let root = advanced(&pinned, &files)?;
+    let asked = papers(bucket.clone(), root.version);
+    let there = within(behind, "the signed documents", asked)?;
+    let root = {
+        let _lock = files.lock()?;
+        take_roots(&files, &pinned, &there.roots)?
+    };
+    if let Some(newer) = there.catalogue {
+        let _lock = files.lock()?;
+        take_catalogue(&files, &root, &newer)?;
+    }
+    let Some(catalogue) = repository.newest_catalogue()? else {
+        return Ok(());
+    };
+    let wanted = |name: &str, channel: &str| {
+        name == choice.name && choice.channel.as_deref() == Some(channel)
+    };
+    let mut rows = catalogue.channels.iter();
+    let Some(row) = rows.find(|row| wanted(&row.image, &row.channel)) else {
+        return Ok(());
+    };
+    let (subject, bucket) = (Subject::Statement(row.manifest), bucket.clone());
+    let asked = async move { bucket.document(subject).await };
+    let Some(signed) = within(behind, "the image's signature", asked)? else {
+        return Ok(());
+    };
+    let at = subject.number(&signed.document).map_err(fault)?;
+    if at <= number(subject, files.statement(&row.manifest)?.as_ref()) {
+        return Ok(());
+    }
+    let image = reference(&repository.manifest(&row.manifest)?);
+    statement_of(&root, &catalogue.revoked, &image, &signed, now).map_err(fault)?;
+    let _lock = files.lock()?;
+    files.put(Place::Image(row.manifest, at), &signed)?;
+    Ok(())
+}
+
+/// The newest root of this repository's line.
+fn advanced(pinned: &TrustRoot, files: &TrustFiles) -> Result<TrustRoot, BucketError> {
+    advance(pinned, &files.roots_after(pinned.version)?).map_err(fault)
+}
+
+async fn papers(bucket: Bucket, version: u64) -> Result<Papers, BucketError> {
+    let mut roots = Vec::new();
+    for next in (version.saturating_add(1)..).take(ROOTS_MAX) {
+        match bucket.document(Subject::Root(next)).await? {
+            Some(root) => roots.push(root),
+            None => break,
+        }
+    }
+    let catalogue = bucket.document(Subject::Catalogue).await?;
+    Ok(Papers { roots, catalogue })
+}
+
+/// The newest root after those that follow ours, each signed as the one before it asks.
+fn take_roots(
+    files: &TrustFiles,
+    pinned: &TrustRoot,
+    newer: &[Signed],
+) -> Result<TrustRoot, BucketError> {
+    // Somebody may have signed here meanwhile.
+    let mut root = advanced(pinned, files)?;
+    for signed in newer {
+        let version = Subject::Root(0).number(&signed.document).map_err(fault)?;
+        if version > root.version {
+            root = may_install(&root, signed).map_err(fault)?;
+            files.put(Place::Root(root.version), signed)?;
+        }
+    }
+    Ok(root)
+}
+
+fn take_catalogue(files: &TrustFiles, root: &TrustRoot, newer: &Signed) -> Result<(), BucketError> {
+    let subject = Subject::Catalogue;
+    let sequence = subject.number(&newer.document).map_err(fault)?;
+    if sequence <= number(subject, files.catalogue()?.as_ref()) {
+        return Ok(());
+    }
+    let (catalogue, _): (Catalogue, _) = catalogue_of(root, newer).map_err(fault)?;
+    files.put(Place::Catalogue(catalogue.sequence), newer)?;
+    Ok(())
+}
+
+/// The number of a document; 0 where there is none, or none that can be read.
+fn number(subject: Subject, signed: Option<&Signed>) -> u64 {
+    let number = signed.and_then(|signed| subject.number(&signed.document).ok());
+    number.unwrap_or(0)
+}
+
+fn within<T: Send + 'static>(
+    behind: &Behind,
+    what: &'static str,
+    asked: impl Future<Output = Result<T, BucketError>> + Send + 'static,
+) -> Result<T, BucketError> {
+    behind.wait(async move {
+        let late = |_| BucketError::NoAnswer {
+            done: "read",
+            key: what.to_owned(),
+            why: format!("nothing whole within {} s", ANSWER_MAX.as_secs()),
+        };
+        tokio::time::timeout(ANSWER_MAX, asked)
+            .await
+            .map_err(late)?
+    })
+}
+
+fn fault(error: TrustError) -> BucketError {
+    TrustFault::from(error).into()
+}
