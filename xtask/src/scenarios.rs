@@ -20,6 +20,7 @@ mod whole_disk;
 
 use crate::demo::{self, Made};
 use crate::layout::Layout;
+use crate::progress::note;
 use anyhow::{Context as _, Result, bail, ensure};
 use groundstate_api::boot::Firmware;
 use groundstate_api::event::Happened;
@@ -69,7 +70,7 @@ pub(crate) const ALL: [crate::test::Scenario; 21] = [
         breaks::in_the_image,
     ),
     (
-        "uefi-pxe by reboot, then a power cycle with all servers stopped",
+        "uefi-pxe by reboot, the image out of a bucket, then a power cycle with all servers stopped",
         own_disk,
     ),
     (
@@ -207,29 +208,53 @@ fn again(layout: &Layout) -> Result<()> {
 }
 
 fn own_disk(layout: &Layout) -> Result<()> {
-    on_a_stage(
-        layout,
-        "own-disk",
-        Firmware::UefiPxe,
-        Some(HandOver::Reboot),
-        None,
-        |stage| {
-            let first = ready(stage)?;
-            let boot = first.host.context("a Ready node has a host")?.boot_id;
-            stage.servers.stop()?;
-            stage.nodes[0].power_cycle(&PowerOn::FIRMWARE)?;
-            stage.nodes[0].wait_for_line(AGENT_LINE, HOST_BOOT)?;
-            stage.servers.start()?;
-            let report = in_another_boot(stage, &boot)?;
-            let host = report.host.context("a Ready node has a host")?;
-            let changes = changes_of_boot(stage, &host.boot_id)?;
-            ensure!(
-                changes.is_empty(),
-                "a second boot changes nothing, but: {changes:?}"
-            );
-            Ok(())
-        },
-    )
+    let (firmware, hand_over) = (Firmware::UefiPxe, Some(HandOver::Reboot));
+    let mut plan = stage_plan(layout, "own-disk", firmware, hand_over, None)?;
+    match demo::moto_server(layout) {
+        Ok(program) => plan.bucket = Some(program),
+        Err(error) => note(&format!(
+            "the image is not taken out of a bucket: {error:#}"
+        )),
+    }
+    on(plan, Stage::set, |stage| {
+        let first = ready(stage)?;
+        only_in_the_cache(stage)?;
+        let boot = first.host.context("a Ready node has a host")?.boot_id;
+        stage.servers.stop()?;
+        stage.nodes[0].power_cycle(&PowerOn::FIRMWARE)?;
+        stage.nodes[0].wait_for_line(AGENT_LINE, HOST_BOOT)?;
+        stage.servers.start()?;
+        let report = in_another_boot(stage, &boot)?;
+        let host = report.host.context("a Ready node has a host")?;
+        let changes = changes_of_boot(stage, &host.boot_id)?;
+        ensure!(
+            changes.is_empty(),
+            "a second boot changes nothing, but: {changes:?}"
+        );
+        Ok(())
+    })
+}
+
+/// Where the images come out of a bucket, the servers have kept some of it, and no image of their own.
+fn only_in_the_cache(stage: &Stage) -> Result<()> {
+    if !stage.folder.join("bucket").exists() {
+        return Ok(());
+    }
+    let has = |folder: &str| -> Result<bool> {
+        let folder = stage.folder.join("state").join(folder);
+        let mut entries =
+            std::fs::read_dir(&folder).with_context(|| format!("listing {}", folder.display()))?;
+        Ok(entries.next().is_some())
+    };
+    ensure!(
+        has("images-cache/chunks")?,
+        "nothing came out of the bucket"
+    );
+    ensure!(
+        !has("images/chunks")?,
+        "the repository has chunks of its own"
+    );
+    Ok(())
 }
 
 fn bios(layout: &Layout) -> Result<()> {
@@ -353,6 +378,7 @@ fn stage_plan(
         bmcs: false,
         keep_data_disk: Some(0),
         journal: RackJournal::Sqlite,
+        bucket: None,
         page: None,
     })
 }

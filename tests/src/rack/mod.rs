@@ -9,6 +9,7 @@
 
 mod bmc;
 mod board;
+mod bucket;
 mod capture;
 mod content;
 mod error;
@@ -31,6 +32,7 @@ mod spec;
 mod uefi_vars;
 
 pub use bmc::{BmcFault, VirtualBmc};
+pub use bucket::RackBucket;
 pub use capture::Capture;
 pub use error::RackError;
 pub use fault::{Fault, ParseFaultError};

@@ -62,6 +62,8 @@ pub struct StagePlan {
     pub bmcs: bool,
     /// Where the servers keep their journal.
     pub journal: RackJournal,
+    /// The `moto_server` program: the servers take their images out of a bucket that it serves, by a signed channel.
+    pub bucket: Option<PathBuf>,
     /// Where people may look at the page; opened before the stage's network is made.
     pub page: Option<TcpListener>,
 }
@@ -141,6 +143,7 @@ impl Stage {
             interface: net.bridge().to_owned(),
             journal: plan.journal,
             page: plan.page,
+            bucket: plan.bucket,
         };
         let mut servers = Servers::prepare(servers_plan, &site)?;
         if plan.fault == Some(StageFault::BadChunk) {

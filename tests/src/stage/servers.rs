@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The servers: one `groundstate up`, started, killed and started again as the scenario asks.
 
-use crate::rack::{RackEtcd, RackJournal};
+use crate::rack::{RackBucket, RackEtcd, RackJournal};
 use crate::stage::Operator;
 use anyhow::{Context as _, Result, bail};
 use groundstate_api::site::Site;
@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// How often they are asked meanwhile.
 const START_POLL: Duration = Duration::from_millis(100);
+/// The trust root's name, beside the site file.
+const TRUST_ROOT: &str = "root.json";
 /// How long they may take to end when asked to.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -35,6 +37,8 @@ pub struct ServersPlan {
     pub journal: RackJournal,
     /// The page's listener.
     pub page: Option<TcpListener>,
+    /// The `moto_server` program: the images come out of a bucket that it serves, and the state directory begins without any.
+    pub bucket: Option<PathBuf>,
 }
 
 /// The servers.
@@ -45,6 +49,8 @@ pub struct Servers {
     child: Option<Child>,
     /// The journal's etcd, once the servers were started; it outlives them.
     etcd: Option<RackEtcd>,
+    /// The images' bucket; it outlives them, too.
+    bucket: Option<RackBucket>,
 }
 
 impl Servers {
@@ -55,9 +61,24 @@ impl Servers {
     pub fn prepare(plan: ServersPlan, site: &Site) -> Result<Self> {
         let state = plan.folder.join("state");
         fs::create_dir_all(&state).with_context(|| format!("making {}", state.display()))?;
-        let text = toml::to_string_pretty(site).context("writing the site file")?;
+        let mut site = site.clone();
+        let bucket = match &plan.bucket {
+            None => {
+                copy_tree(&plan.image_store, &state.join("images"))?;
+                None
+            }
+            Some(moto) => {
+                let (program, images) = (&plan.groundstate, &plan.image_store);
+                let bucket = RackBucket::start(moto, program, images, &plan.folder)?;
+                bucket.image().clone_into(&mut site.policy.image);
+                fs::copy(bucket.trust_root(), plan.folder.join(TRUST_ROOT))
+                    .context("the bucket's trust root")?;
+                site.policy.trust_root = Some(TRUST_ROOT.to_owned());
+                Some(bucket)
+            }
+        };
+        let text = toml::to_string_pretty(&site).context("writing the site file")?;
         fs::write(plan.folder.join("site.toml"), text).context("writing the site file")?;
-        copy_tree(&plan.image_store, &state.join("images"))?;
         let operator = Operator {
             groundstate: plan.groundstate.clone(),
             server: format!(
@@ -71,6 +92,7 @@ impl Servers {
             operator,
             child: None,
             etcd: None,
+            bucket,
         })
     }
 
@@ -138,6 +160,9 @@ impl Servers {
         if self.plan.journal == RackJournal::Etcd {
             let journal = ["--journal", RackEtcd::ADDRESS, "--name", "rack"];
             all.extend(journal.map(Into::into));
+        }
+        if let Some(bucket) = &self.bucket {
+            all.extend(["--s3".into(), bucket.settings_file().into()]);
         }
         all
     }

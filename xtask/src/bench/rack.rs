@@ -97,6 +97,7 @@ fn lay_out(layout: &Layout, made: &Made, disks: u8) -> Result<Took> {
         bmcs: false,
         keep_data_disk: None,
         journal: groundstate_tests::rack::RackJournal::Sqlite,
+        bucket: None,
         page: None,
     };
     std::thread::scope(|scope| {

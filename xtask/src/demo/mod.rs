@@ -49,6 +49,9 @@ pub(crate) struct Options {
     /// Where the servers keep their journal: sqlite, or etcd, which is started beside them
     #[arg(long, value_parser = RackJournal::parse, default_value = "sqlite")]
     journal: RackJournal,
+    /// Take the host image out of an S3-compatible bucket, which is started beside the servers, by a signed channel
+    #[arg(long)]
+    bucket: bool,
     /// Leave it running and print the address of a page to look at
     #[arg(long)]
     keep: bool,
@@ -132,8 +135,21 @@ pub(crate) fn stage_plan(layout: &Layout, options: &Options) -> Result<StagePlan
         bmcs: !options.by_hand,
         keep_data_disk: None,
         journal: options.journal,
+        bucket: options.bucket.then(|| moto_server(layout)).transpose()?,
         page,
     })
+}
+
+/// An object store for tests, which set-up brings.
+pub(crate) fn moto_server(layout: &Layout) -> Result<PathBuf> {
+    let program = layout.made("peers/python").join("bin/moto_server");
+    if !program.exists() {
+        bail!(
+            "{} is missing: cargo xtask setup brings it where Python packages can be fetched",
+            program.display()
+        );
+    }
+    Ok(program)
 }
 
 /// What the demo and the scenarios start from.
