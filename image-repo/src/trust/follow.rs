@@ -70,7 +70,7 @@ pub fn follow(
         return Ok(());
     };
     let at = subject.number(&signed.document).map_err(fault)?;
-    if at <= number(subject, files.statement(&row.manifest)?.as_ref()) {
+    if !is_news(subject, files.statement(&row.manifest)?.as_ref(), &signed)? {
         return Ok(());
     }
     let image = reference(&repository.manifest(&row.manifest)?);
@@ -117,8 +117,7 @@ fn take_roots(
 
 fn take_catalogue(files: &TrustFiles, root: &TrustRoot, newer: &Signed) -> Result<(), BucketError> {
     let subject = Subject::Catalogue;
-    let sequence = subject.number(&newer.document).map_err(fault)?;
-    if sequence <= number(subject, files.catalogue()?.as_ref()) {
+    if !is_news(subject, files.catalogue()?.as_ref(), newer)? {
         return Ok(());
     }
     let (catalogue, _): (Catalogue, _) = catalogue_of(root, newer).map_err(fault)?;
@@ -126,10 +125,18 @@ fn take_catalogue(files: &TrustFiles, root: &TrustRoot, newer: &Signed) -> Resul
     Ok(())
 }
 
-/// The number of a document; 0 where there is none, or none that can be read.
-fn number(subject: Subject, signed: Option<&Signed>) -> u64 {
-    let number = signed.and_then(|signed| subject.number(&signed.document).ok());
-    number.unwrap_or(0)
+/// Whether a document follows ours, or is ours with a signature that we have not. Ours counts as none where it cannot be read.
+fn is_news(subject: Subject, ours: Option<&Signed>, there: &Signed) -> Result<bool, BucketError> {
+    let there_number = subject.number(&there.document).map_err(fault)?;
+    let Some(ours) = ours else {
+        return Ok(true);
+    };
+    if ours.document == there.document {
+        let mut signatures = there.signatures.iter();
+        return Ok(signatures.any(|one| !ours.signatures.contains(one)));
+    }
+    let number = subject.number(&ours.document).ok();
+    Ok(number.is_none_or(|number| there_number > number))
 }
 
 fn within<T: Send + 'static>(

@@ -366,6 +366,29 @@ fn a_repository_with_nothing_of_its_own_follows_the_bucket_behind_it_and_never_b
     assert_eq!(reader.stands_for(), second);
 }
 
+/// Somebody else signs the same statement later, and the first key is revoked: the second signature is taken over, too.
+#[test]
+fn a_signature_that_came_later_is_followed() {
+    let (world, store) = (World::new(), Store::new());
+    let first = world.image("1");
+    store.image(&world, &first);
+    store.documents(&world, &[&first]).unwrap();
+    let reader = Reader::new(&world, &store, "reader");
+    reader.follow().unwrap();
+    world.sign_image(&first, &[4]);
+    let next = image_core::trust::next::revoked(
+        world.next(NOW.plus(DAY)),
+        groundstate_api::trust::RevokedPart::Key(groundstate_api::trust::KeyId(3)),
+        "lost".to_owned(),
+    );
+    world.publish(&next, &[5]);
+    store.documents(&world, &[&first]).unwrap();
+    reader.follow().unwrap();
+    let statement = reader.repository.trust().statement(&first.manifest);
+    assert_eq!(statement.unwrap().unwrap().signatures.len(), 2);
+    assert_eq!(reader.stands_for(), first);
+}
+
 #[test]
 fn a_rotated_root_is_followed_only_where_the_one_before_lets_it() {
     let (world, store) = (World::new(), Store::new());
