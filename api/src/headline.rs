@@ -17,7 +17,10 @@ use alloc::string::{String, ToString};
 pub fn headline(what: &Happened) -> String {
     match what {
         Happened::NodeAdded => "added from the site file".to_string(),
-        Happened::RunOrdered { run, .. } => format!("run {run} ordered"),
+        Happened::RunOrdered { run, terms, .. } => match terms.takes_away() {
+            Some(what) => format!("run {run} ordered: {what}"),
+            None => format!("run {run} ordered"),
+        },
         Happened::BootSeen { sighting } => boot(sighting),
         Happened::ForeignDhcp { reason, .. } => format!("ALARM: {}", short(reason)),
         Happened::Enrolled { boot_id, .. } => format!("enrolled, boot {boot_id}"),

@@ -2,6 +2,7 @@
 //! What an order asks beyond the policy.
 
 use crate::erase::EraseTerms;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -31,14 +32,90 @@ pub struct OrderTerms {
     pub tried: Vec<String>,
 }
 
+fn disks(serials: &[String]) -> String {
+    match serials {
+        [one] => format!("disk {one}"),
+        all => {
+            let named = all.get(..NAMED_MAX).unwrap_or(all).join(", ");
+            match all.len().saturating_sub(NAMED_MAX) {
+                0 => format!("disks {named}"),
+                more => format!("disks {named} and {more} more"),
+            }
+        }
+    }
+}
+
 fn is_false(said: &bool) -> bool {
     !*said
 }
 
+/// The most disks that are named in one line; more are counted.
+const NAMED_MAX: usize = 4;
+
 impl OrderTerms {
+    /// What the order takes away for good and who wants it, for people: `an ERASE of disk S6CKNE0W, by operator:ana`; `None` where
+    /// the run makes the host that the policy says. It stands before whatever the machine waits for: who powers it on reads it.
+    #[must_use]
+    pub fn takes_away(&self) -> Option<String> {
+        let (what, by) = match (&self.erase, &self.rebuild) {
+            (Some(erase), _) => (
+                format!("an ERASE of {}", disks(&erase.serials)),
+                erase.ordered_by.as_str(),
+            ),
+            (None, Some(serial)) => (format!("a REBUILD of disk {serial}"), self.by.as_str()),
+            (None, None) => return None,
+        };
+        Some(match by {
+            "" => what,
+            by => format!("{what}, by {by}"),
+        })
+    }
+
     /// Whether nothing is asked.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::erase::EraseClass;
+    use alloc::string::ToString as _;
+
+    fn erase(count: usize) -> OrderTerms {
+        OrderTerms {
+            erase: Some(EraseTerms {
+                level: EraseClass::Clear,
+                serials: (1..=count).map(|disk| format!("S{disk}")).collect(),
+                ordered_by: "operator:ana".into(),
+            }),
+            by: "operator:ana".into(),
+            ..OrderTerms::default()
+        }
+    }
+
+    #[test]
+    fn what_an_order_takes_away_is_said_with_its_disks_and_who_wants_it() {
+        let rebuild = OrderTerms {
+            rebuild: Some("S7".to_string()),
+            ..OrderTerms::default()
+        };
+        for (terms, said) in [
+            (OrderTerms::default(), None),
+            (erase(1), Some("an ERASE of disk S1, by operator:ana")),
+            (
+                erase(4),
+                Some("an ERASE of disks S1, S2, S3, S4, by operator:ana"),
+            ),
+            (
+                erase(6),
+                Some("an ERASE of disks S1, S2, S3, S4 and 2 more, by operator:ana"),
+            ),
+            (rebuild, Some("a REBUILD of disk S7")),
+        ] {
+            assert_eq!(terms.takes_away().as_deref(), said);
+        }
     }
 }

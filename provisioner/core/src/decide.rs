@@ -11,6 +11,7 @@ use crate::life::LifeOrder;
 use crate::node::Node;
 pub use crate::note::Note;
 use crate::reasons::{self, Comes};
+use crate::reasons_action;
 use crate::reasons_life;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -460,13 +461,14 @@ impl Node {
         out: &mut Vec<Wish>,
     ) {
         let window_closes = now.plus(groundstate_api::limits::ENROLMENT_WINDOW_MAX);
+        let reason = reasons::waiting_for_machine(now, window_closes, self.who_comes(now));
+        let reason = reasons_action::for_order(reason, &terms);
         out.push(Wish::Append(Happened::RunOrdered {
             run,
             hand_over,
             window_closes,
             terms,
         }));
-        let reason = reasons::waiting_for_machine(now, window_closes, self.who_comes(now));
         self.go_from(from, Phase::Ordered, Some(reason), out);
     }
 

@@ -4,6 +4,7 @@
 
 use crate::decide::{Note, Reply, Wish};
 use crate::node::Node;
+use crate::reasons_action;
 use crate::reasons_life as words;
 use alloc::vec::Vec;
 use groundstate_api::action::Act;
@@ -306,6 +307,7 @@ impl Node {
                 if let Some((place, of)) = self.live.place.filter(|_| self.waits_for_place()) {
                     reason = words::at_place(reason, place, of);
                 }
+                reason = self.may_be_stopped(reason);
             }
             Phase::Draining => {
                 let mut drains = self.actions.iter().rev();
@@ -314,7 +316,8 @@ impl Node {
                     reason = words::drained(reason, outcome);
                 }
             }
-            Phase::Ordered => reason = self.boot_waits(reason),
+            Phase::Ordered => reason = self.may_be_stopped(self.boot_waits(reason)),
+            Phase::Booting => reason = self.may_be_stopped(reason),
             Phase::Rescue => {
                 let shell = self.live.shell.as_ref().filter(|_| !self.waits_for_boot());
                 reason = match shell {
@@ -328,7 +331,6 @@ impl Node {
                 }
             }
             Phase::Enrolled
-            | Phase::Booting
             | Phase::Checking
             | Phase::Provisioning
             | Phase::Erasing
@@ -339,6 +341,14 @@ impl Node {
             | Phase::Retired => {}
         }
         reason
+    }
+
+    /// What the run waits for, behind what its order takes away for good, and how that is stopped.
+    fn may_be_stopped(&self, reason: Reason) -> Reason {
+        match &self.run {
+            Some(run) => reasons_action::may_be_stopped(reason, &run.terms),
+            None => reason,
+        }
     }
 
     /// A machine that is this node enrols while it is to run a rescue.

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use groundstate_api::action::{Act, Action, ActionId, Outcome};
 use groundstate_api::headline::ordinal;
 use groundstate_api::healing::Measure;
+use groundstate_api::plan::OrderTerms;
 use groundstate_api::{Millis, NodeId, Reason, ReasonCode, site};
 
 /// The most lines that a host says of an action.
@@ -215,6 +216,30 @@ pub fn bmc_gives_up(mut reason: Reason, failed: &Reason, place: &str) -> Reason 
         "power the machine on, or restart it, and let it boot from the network ({place}); for its BMC: {}",
         failed.next_step
     );
+    reason
+}
+
+/// What a machine waits for, behind what its order takes away for good: whoever powers it on reads that first.
+#[must_use]
+pub fn for_order(mut reason: Reason, terms: &OrderTerms) -> Reason {
+    if let Some(what) = terms.takes_away()
+        && !reason.what.starts_with(&what)
+    {
+        reason.what = format!("{what}: {}", reason.what);
+    }
+    reason
+}
+
+/// The same with the way to stop it.
+#[must_use]
+pub fn may_be_stopped(reason: Reason, terms: &OrderTerms) -> Reason {
+    let mut reason = for_order(reason, terms);
+    if terms.takes_away().is_some() {
+        reason.next_step = format!(
+            "{}; to stop what is ordered before it begins: groundstate node quarantine NODE",
+            reason.next_step
+        );
+    }
     reason
 }
 

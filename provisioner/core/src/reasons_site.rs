@@ -150,7 +150,7 @@ pub(crate) fn same_machine(owner: &NodeId) -> String {
 
 pub(crate) fn run_is_open(node: &NodeId, phase: Phase) -> String {
     format!(
-        "{node} is {}: let its run end, or hold it, before it leaves the site",
+        "{node} is {}: wait until its run ends (groundstate node wait {node}), or end it (groundstate node quarantine {node}, then groundstate node retire {node}), and apply again",
         phase.as_str()
     )
 }
@@ -169,8 +169,15 @@ pub(crate) fn disks_in_quarantine(node: &NodeId, disks: &str) -> String {
 }
 
 pub(crate) fn identity_under_way(node: &NodeId, keys: &str, phase: Phase) -> String {
+    let ends = if phase == Phase::Rescue {
+        format!("end its rescue (groundstate node release {node})")
+    } else {
+        format!(
+            "wait until its run ends (groundstate node wait {node}), or end it (groundstate node quarantine {node})"
+        )
+    };
     format!(
-        "{keys} of {node} cannot change while it is {}: its machine is known by it",
+        "{keys} of {node} cannot change while it is {}, because its machine is known by it: {ends}, and apply again",
         phase.as_str()
     )
 }

@@ -5,6 +5,7 @@ use crate::deadline::SIGHTING_AGAIN;
 use crate::decide::{Note, Reply, Wish};
 use crate::node::{Node, Run};
 use crate::reasons;
+use crate::reasons_action as words;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -36,7 +37,7 @@ impl Node {
             },
             Phase::Checking if current.inventory.is_none() => Instruction::SendInventory,
             Phase::Checking => Instruction::Wait {
-                reason: reasons::planning(self.since),
+                reason: self.for_order(reasons::planning(self.since)),
             },
             Phase::Planned => Instruction::Wait {
                 reason: self
@@ -78,6 +79,14 @@ impl Node {
         }
     }
 
+    /// Behind what the run's order takes away for good, where it does.
+    pub(crate) fn for_order(&self, reason: Reason) -> Reason {
+        match &self.run {
+            Some(run) => words::for_order(reason, &run.terms),
+            None => reason,
+        }
+    }
+
     fn open_run(&self, run: &RunId, phase: Phase) -> Option<&Run> {
         self.run
             .as_ref()
@@ -102,7 +111,8 @@ impl Node {
         out.push(Wish::Note(Note::Boot(sighting)));
         if self.phase == Phase::Ordered && netboot {
             let deadline = self.run.as_ref().map(|run| run.window_closes);
-            self.go(Phase::Booting, Some(reasons::booting(now, deadline)), out);
+            let reason = self.for_order(reasons::booting(now, deadline));
+            self.go(Phase::Booting, Some(reason), out);
         }
     }
 

@@ -319,7 +319,12 @@ fn after(node: &Node, part: Option<&TicketPart>) -> Vec<String> {
         | Phase::HandedOver
         | Phase::Rescue
         | Phase::Retired => {
-            steps.push("Switch the machine on; what was ordered goes on by itself.".to_string());
+            let runs = node.run.as_ref().filter(|_| node.run_is_open());
+            let goes_on = "Switch the machine on; what was ordered goes on by itself";
+            steps.push(match runs.and_then(|run| run.terms.takes_away()) {
+                Some(what) => format!("{goes_on}: {what}."),
+                None => format!("{goes_on}."),
+            });
         }
     }
     steps.push(format!(

@@ -17,6 +17,7 @@ mod enrolment;
 mod healing;
 mod host;
 mod life;
+mod orders;
 mod power;
 mod resume;
 mod run;
