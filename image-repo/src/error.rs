@@ -27,6 +27,12 @@ pub enum RepoError {
     /// The object store behind the repository.
     #[error(transparent)]
     Behind(#[from] Box<crate::objects::BucketError>),
+    /// Another process keeps what it fetches in the same folder.
+    #[error("{path} is in use by another `groundstate up` or `groundstate image serve`; give this one a state directory of its own, with --state-dir DIR", path = .path.display())]
+    CacheInUse {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The file is not taken as an image.
     #[error(transparent)]
     Format(#[from] crate::formats::FormatError),

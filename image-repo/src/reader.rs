@@ -11,6 +11,7 @@ use groundstate_api::image::{Chunk, Manifest};
 use image_core::facts::{ReadAt, ReadError};
 use image_core::limits::stored_max;
 use image_core::proof::{self, Corrupt};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
@@ -102,16 +103,28 @@ impl Unpacker {
                 path,
             });
         };
+        let mut read = self.read(chunk, file)?;
+        if read.is_err()
+            && let Some(file) = self.store.file_anew(Kind::Chunk, &chunk.digest)?
+        {
+            read = self.read(chunk, file)?;
+        }
+        read.map_err(|source| RepoError::ChunkDamaged {
+            offset: chunk.offset,
+            path: self.store.place(Kind::Chunk, &chunk.digest),
+            source,
+        })?;
+        Ok(&self.stored)
+    }
+
+    /// Reads a chunk's file, and says whether it is what it should be.
+    fn read(&mut self, chunk: &Chunk, file: File) -> Result<Result<(), Corrupt>, RepoError> {
+        let path = self.store.place(Kind::Chunk, &chunk.digest);
         self.stored.clear();
         file.take(stored_max(chunk.length).0 + 1)
             .read_to_end(&mut self.stored)
             .map_err(RepoError::file("read", &path))?;
-        proof::stored(chunk, &self.stored).map_err(|source| RepoError::ChunkDamaged {
-            offset: chunk.offset,
-            path,
-            source,
-        })?;
-        Ok(&self.stored)
+        Ok(proof::stored(chunk, &self.stored))
     }
 
     /// The stored bytes of the chunk that was read last.
@@ -134,7 +147,7 @@ impl Unpacker {
             .and_then(|_| proof::plain(chunk, plain));
         proved.map_err(|source| RepoError::ChunkDamaged {
             offset: chunk.offset,
-            path: self.store.path(Kind::Chunk, &chunk.digest),
+            path: self.store.place(Kind::Chunk, &chunk.digest),
             source,
         })
     }

@@ -157,6 +157,17 @@ impl Store {
         }
     }
 
+    /// The same fetched anew, where it came out of the bucket and is not what it should be; none where it is our own.
+    pub(crate) fn file_anew(&self, kind: Kind, digest: &Digest) -> Result<Option<File>, RepoError> {
+        match &self.behind {
+            Some(behind) if !self.path(kind, digest).exists() => {
+                let found = behind.file_anew(kind, digest);
+                Ok(found.map_err(Box::new)?)
+            }
+            _ => Ok(None),
+        }
+    }
+
     pub(crate) fn names(&self) -> PathBuf {
         self.dir.join("names")
     }

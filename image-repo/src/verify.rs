@@ -132,15 +132,25 @@ impl Repository {
             let said = format!("{} is not there", path.display());
             return Err(self.missing(title, &item.name, &said));
         };
-        let (length, digest) = hash_of(file, item.length).map_err(|error| {
-            unreadable(title, &item.name, &RepoError::file("read", &path)(error))
-        })?;
+        let read = |file| {
+            hash_of(file, item.length).map_err(|error| {
+                unreadable(title, &item.name, &RepoError::file("read", &path)(error))
+            })
+        };
+        let (mut length, mut digest) = read(file)?;
+        if (length, digest) != (item.length, item.digest) {
+            // What was kept may be another form of the same bytes, or what the bucket had before.
+            let anew = self.store.file_anew(item.kind, &item.name);
+            if let Some(file) = anew.map_err(|error| unreadable(title, &item.name, &error))? {
+                (length, digest) = read(file)?;
+            }
+        }
         if (length, digest) == (item.length, item.digest) {
             return Ok(());
         }
         let next = if self.is_before_bucket() {
-            "publish the image again from the repository that it was signed in; where that changes nothing, take that object \
-             away in the bucket first"
+            "take that object away in the bucket, publish the image again from the repository that it was signed in, then order \
+             again"
         } else {
             "import the image again; if it happens again, test the repository's disk and memory"
         };

@@ -37,6 +37,16 @@ impl Behind {
         self.wait(async move { cache.file(kind, &digest).await })
     }
 
+    /// The same, and what was kept of it is removed first.
+    pub(crate) fn file_anew(
+        &self,
+        kind: Kind,
+        digest: &Digest,
+    ) -> Result<Option<File>, BucketError> {
+        self.cache.forget(kind, digest);
+        self.file(kind, digest)
+    }
+
     /// Where these bytes lie once they were fetched.
     pub(crate) fn path(&self, kind: Kind, digest: &Digest) -> PathBuf {
         self.cache.path(kind, digest)

@@ -23,10 +23,14 @@ use object_store::{
 };
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long nothing of an object may come.
 const STALLED: Duration = Duration::from_secs(30);
+/// How long a server that starts waits for the answer to its first question.
+const ASKED_MAX: Duration = Duration::from_secs(5);
+/// Bytes in a second that an object must come with, after [`STALLED`]: what trickles would keep whoever waits for ever.
+const LEAST_PACE: u64 = 16 << 10;
 /// What is larger goes there in parts, so that no whole blob is held in memory.
 pub(super) const PART: usize = 8 << 20;
 /// Parts on their way at once.
@@ -91,13 +95,15 @@ pub enum BucketError {
         /// What the store's client said.
         source: object_store::Error,
     },
-    /// Nothing came for too long.
-    #[error("{key} does not come any further: nothing for {} s after {}", STALLED.as_secs(), .after)]
+    /// Nothing came for too long, or too little.
+    #[error("{key} does not come any further: after {} s there are {}", .waited.as_secs(), .after)]
     Stalled {
         /// The object.
         key: String,
         /// What had come.
         after: Bytes,
+        /// How long it was waited for.
+        waited: Duration,
     },
     /// It is larger than anything of its kind.
     #[error("{key} has more than {most}, which nothing of its kind has")]
@@ -190,6 +196,15 @@ impl BucketError {
             .then("nothing: no disk is touched")
     }
 
+    /// Whether nobody answered, or not to the end: another try may succeed.
+    #[must_use]
+    pub const fn is_silence(&self) -> bool {
+        matches!(
+            self,
+            Self::Store { .. } | Self::NoAnswer { .. } | Self::Stalled { .. }
+        )
+    }
+
     /// What is the same for every object that this keeps from coming.
     #[must_use]
     pub fn cause(&self) -> String {
@@ -245,6 +260,7 @@ impl Bucket {
     }
 
     fn open_with(config: &BucketConfig, retries: RetryConfig) -> Result<Self, ConfigError> {
+        config.check()?;
         let credentials = Credentials::read(&config.credentials)?;
         let wire = Wire::new(config.authority.as_deref())?;
         let mut builder = AmazonS3Builder::new()
@@ -281,10 +297,16 @@ impl Bucket {
     /// Asks it one question: for the catalogue, which need not be there.
     ///
     /// # Errors
-    /// There is no such bucket, it refuses who asks, or does not answer as it should.
+    /// There is no such bucket, it refuses who asks, or does not answer as it should, or not within 5 s.
     pub async fn ask(&self) -> Result<(), BucketError> {
         let read = self.read(paths::TRUST_CATALOGUE, SIGNED_MAX);
-        read.await.map(drop)
+        let late = |_| BucketError::NoAnswer {
+            done: "read",
+            key: self.at(paths::TRUST_CATALOGUE).to_string(),
+            why: format!("nothing whole within {} s", ASKED_MAX.as_secs()),
+        };
+        let asked = tokio::time::timeout(ASKED_MAX, read).await;
+        asked.map_err(late)?.map(drop)
     }
 
     /// The object of that path of a server.
@@ -459,17 +481,23 @@ impl Bucket {
             version: found.meta.version.clone(),
         };
         let (mut pieces, mut came) = (found.into_stream(), 0u64);
+        let began = Instant::now();
+        let stalled = |came| BucketError::Stalled {
+            key: key.to_string(),
+            after: Bytes(came),
+            waited: began.elapsed(),
+        };
         loop {
             let next = tokio::time::timeout(STALLED, pieces.next()).await;
             let piece = match next {
                 Ok(Some(piece)) => piece.map_err(failed("read", key))?,
                 Ok(None) => return Ok(Some(version)),
-                Err(_) => {
-                    let (key, after) = (key.to_string(), Bytes(came));
-                    return Err(BucketError::Stalled { key, after });
-                }
+                Err(_) => return Err(stalled(came)),
             };
             came += piece.len() as u64;
+            if trickles(began.elapsed(), came) {
+                return Err(stalled(came));
+            }
             if came > most.0 {
                 let key = key.to_string();
                 return Err(BucketError::Large { key, most });
@@ -477,6 +505,11 @@ impl Bucket {
             take(&piece)?;
         }
     }
+}
+
+/// Whether so many bytes after so long are too few.
+fn trickles(after: Duration, came: u64) -> bool {
+    after > STALLED + Duration::from_secs(came / LEAST_PACE)
 }
 
 fn failed(done: &'static str, key: &Key) -> impl FnOnce(object_store::Error) -> BucketError {
@@ -526,4 +559,20 @@ fn root<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
 /// Whether it is the bucket itself that is not there (S3's error code `NoSuchBucket`, which its client only gives in its text).
 fn is_no_bucket(error: &object_store::Error) -> bool {
     error.to_string().contains("<Code>NoSuchBucket</Code>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_trickles_is_given_up_and_what_is_slow_is_waited_for() {
+        let after = |seconds, bytes: Bytes| trickles(Duration::from_secs(seconds), bytes.0);
+        assert!(!after(30, Bytes(1)));
+        assert!(after(31, Bytes(31)));
+        assert!(after(31, Bytes(15 << 10)));
+        // 64 KiB/s: an initrd of 60 MiB takes its time.
+        assert!(!after(960, Bytes::mib(60)));
+        assert!(after(960, Bytes::mib(14)));
+    }
 }

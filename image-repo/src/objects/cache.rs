@@ -2,7 +2,8 @@
 //! A bucket read through a cache on disk: what is asked for is fetched once, proved, kept, and removed again when what is
 //! kept is more than it may be; what was not used for the longest time goes first.
 //!
-//! Nothing is given out that was not proved by this process: what a former one left is proved when it is first asked for.
+//! Nothing is given out that was not proved by this process: what a former one left is proved when it is first asked for, and
+//! what somebody changed since is proved again. One process at a time has the folder.
 
 use super::bucket::{Bucket, BucketError};
 use super::proof::{is_right, most};
@@ -10,17 +11,24 @@ use crate::error::RepoError;
 use crate::store::Kind;
 use groundstate_api::{Bytes, Digest};
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs::{self, File, Metadata, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 const KINDS: [(Kind, &str); 3] = [
     (Kind::Manifest, "manifests"),
     (Kind::Chunk, "chunks"),
     (Kind::Blob, "blobs"),
 ];
+
+/// How long a cause that was told is not told again, however many ask.
+const TOLD_AGAIN: Duration = Duration::from_secs(60);
+/// Causes that are remembered; with one more they are all forgotten, and are told again.
+const CAUSES_MAX: usize = 256;
 
 /// A bucket and the folder in which its objects are kept.
 #[derive(Debug)]
@@ -30,7 +38,10 @@ pub struct ReadThrough {
     most: Bytes,
     kept: Mutex<Kept>,
     /// What is being fetched, so that many who want it wait for one who fetches it.
-    flights: Mutex<HashMap<Name, Arc<tokio::sync::Mutex<()>>>>,
+    flights: Mutex<HashMap<Name, Arc<Landing>>>,
+    /// When each cause was told last.
+    told: Mutex<BTreeMap<String, Instant>>,
+    _alone: File,
     drafts: AtomicU64,
     fetched: AtomicU64,
     failed: AtomicU64,
@@ -52,49 +63,83 @@ struct Kept {
 struct Entry {
     length: u64,
     used: u64,
-    proved: bool,
+    /// As what it was proved.
+    proved: Option<Stamp>,
+}
+
+/// What the file system says of a file that nobody has changed since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    size: u64,
+    changed: [(i64, i64); 2],
+}
+
+/// Where those wait who want what is being fetched; within, when it failed last, and why.
+type Landing = tokio::sync::Mutex<Option<(Instant, String)>>;
+
+/// One who wants what is being fetched. The last one to go takes the landing away.
+struct Flight<'a> {
+    all: &'a ReadThrough,
+    name: Name,
+    landing: Arc<Landing>,
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        let mut flights = self.all.flights();
+        // Two: the map's and ours. Whoever else waits has one more, and will see to it.
+        if Arc::strong_count(&self.landing) <= 2 {
+            flights.remove(&self.name);
+        }
+    }
 }
 
 impl ReadThrough {
     /// Takes over what is kept in `dir`, and keeps at most `most` there.
     ///
     /// # Errors
-    /// The folder cannot be used.
+    /// The folder cannot be used, or another process uses it.
     pub fn open(bucket: Bucket, dir: &Path, most: Bytes) -> Result<Self, RepoError> {
         let mut kept = Kept::default();
         let tmp = dir.join("tmp");
         fs::create_dir_all(&tmp).map_err(RepoError::file("created", &tmp))?;
-        for path in files_in(&tmp)? {
+        let alone = alone(dir)?;
+        for (path, _) in files_in(&tmp)? {
             fs::remove_file(&path).map_err(RepoError::file("removed", &path))?;
         }
         let mut found = Vec::new();
         for (kind, folder) in KINDS {
             let folder = dir.join(folder);
             fs::create_dir_all(&folder).map_err(RepoError::file("created", &folder))?;
-            for path in files_in(&folder)? {
+            for (path, about) in files_in(&folder)? {
                 let name = path.file_name().and_then(|name| name.to_str());
                 let Some(digest) = name.and_then(|name| name.parse::<Digest>().ok()) else {
                     continue;
                 };
-                let about = path.metadata().map_err(RepoError::file("read", &path))?;
                 let when = about.modified().map_err(RepoError::file("read", &path))?;
                 found.push((when, name_of(kind, &digest), about.len()));
             }
         }
         found.sort_unstable();
         for (_, name, length) in found {
-            kept.add(name, length, false);
+            kept.add(name, length, None);
         }
-        Ok(Self {
+        let ours = Self {
             bucket,
             dir: dir.to_path_buf(),
             most,
             kept: Mutex::new(kept),
             flights: Mutex::default(),
+            told: Mutex::default(),
+            _alone: alone,
             drafts: AtomicU64::new(0),
             fetched: AtomicU64::new(0),
             failed: AtomicU64::new(0),
-        })
+        };
+        // It may be less than it was.
+        ours.remove(ours.lock().shrink(most.0, None));
+        Ok(ours)
     }
 
     /// The bucket itself.
@@ -107,7 +152,7 @@ impl ReadThrough {
         Bytes(self.lock().bytes)
     }
 
-    /// Objects that were asked for there, and those that could not be read or were not what their digest says.
+    /// Objects that came from there, and those that could not be read or were not what their digest says.
     pub(crate) fn fetched(&self) -> (u64, u64) {
         let number = |number: &AtomicU64| number.load(Ordering::Relaxed);
         (number(&self.fetched), number(&self.failed))
@@ -119,43 +164,83 @@ impl ReadThrough {
         kind: Kind,
         digest: &Digest,
     ) -> Result<Option<File>, BucketError> {
-        let name = name_of(kind, digest);
         if let Some(file) = self.proved(kind, digest) {
             return Ok(Some(file));
         }
-        let flight = {
-            let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(flights.entry(name).or_default())
-        };
-        let found = {
-            let _first = flight.lock().await;
-            match self.proved(kind, digest) {
-                Some(file) => Ok(Some(file)),
-                None => self.prove_or_fetch(kind, digest).await,
-            }
-        };
-        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
-        // Two: the map's and ours. Whoever else waits has one more, and will see to it.
-        if Arc::strong_count(&flight) <= 2 {
-            flights.remove(&name);
+        let came = Instant::now();
+        let flight = self.flight(name_of(kind, digest));
+        let mut failed = flight.landing.lock().await;
+        if let Some(file) = self.proved(kind, digest) {
+            return Ok(Some(file));
         }
+        if let Some((at, why)) = failed.as_ref()
+            && *at > came
+        {
+            // Who waited beside the one that failed does not wait once more.
+            return Err(BucketError::NoAnswer {
+                done: "read",
+                key: self.bucket.key(kind, digest).to_string(),
+                why: why.clone(),
+            });
+        }
+        let found = self.prove_or_fetch(kind, digest).await;
+        *failed = match &found {
+            Err(error) if error.is_silence() => Some((Instant::now(), error.cause())),
+            Ok(_) | Err(_) => None,
+        };
         found
+    }
+
+    fn flights(&self) -> MutexGuard<'_, HashMap<Name, Arc<Landing>>> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn flight(&self, name: Name) -> Flight<'_> {
+        let landing = Arc::clone(self.flights().entry(name).or_default());
+        Flight {
+            all: self,
+            name,
+            landing,
+        }
+    }
+
+    /// Removes what is kept of it, so that it is fetched again.
+    pub(crate) fn forget(&self, kind: Kind, digest: &Digest) {
+        let name = name_of(kind, digest);
+        self.lock().forget(name);
+        self.remove(vec![name]);
+    }
+
+    /// Whether this cause was not told for a minute.
+    pub(crate) fn is_news(&self, cause: &str) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_old = |at: &Instant| at.elapsed() >= TOLD_AGAIN;
+        if !told.get(cause).is_none_or(is_old) {
+            return false;
+        }
+        if told.len() >= CAUSES_MAX {
+            told.clear();
+        }
+        told.insert(cause.to_owned(), Instant::now());
+        true
     }
 
     /// What is kept and proved.
     fn proved(&self, kind: Kind, digest: &Digest) -> Option<File> {
         let name = name_of(kind, digest);
         let mut kept = self.lock();
-        if !kept.files.get(&name)?.proved {
-            return None;
-        }
+        let proved = kept.files.get(&name)?.proved?;
         let Ok(file) = File::open(self.path(kind, digest)) else {
             // Somebody has removed it; it is fetched again.
             kept.forget(name);
             return None;
         };
-        kept.touch(name);
-        Some(file)
+        // Somebody may have changed it: then it is proved again.
+        let is_same = stamp(&file).is_ok_and(|stamp| stamp == proved);
+        is_same.then(|| {
+            kept.touch(name);
+            file
+        })
     }
 
     async fn prove_or_fetch(
@@ -168,7 +253,8 @@ impl ReadThrough {
         if left && let Ok(file) = File::open(&path) {
             let (file, right) = prove(kind, *digest, file, &path).await?;
             if right {
-                self.lock().prove(name);
+                let stamp = stamp(&file).map_err(RepoError::file("read", &path))?;
+                self.lock().add(name, stamp.size, Some(stamp));
                 return Ok(Some(file));
             }
             tracing::warn!(path = %path.display(), "what was kept is not what its digest says; fetched again");
@@ -177,26 +263,35 @@ impl ReadThrough {
         }
         let fetched = self.fetch(kind, digest, &path).await;
         let count = match &fetched {
-            Ok(_) => &self.fetched,
-            Err(_) => &self.failed,
+            Ok(Some(_)) => Some(&self.fetched),
+            Ok(None) => None,
+            Err(_) => Some(&self.failed),
         };
-        count.fetch_add(1, Ordering::Relaxed);
-        let Some((file, length)) = fetched? else {
+        count.map(|count| count.fetch_add(1, Ordering::Relaxed));
+        let Some(file) = fetched? else {
             return Ok(None);
         };
+        let stamp = stamp(&file).map_err(RepoError::file("read", &path))?;
         let gone = {
             let mut kept = self.lock();
-            kept.add(name, length, true);
-            kept.shrink(self.most.0, name)
+            kept.add(name, stamp.size, Some(stamp));
+            kept.shrink(self.most.0, Some(name))
         };
+        self.remove(gone);
+        Ok(Some(file))
+    }
+
+    fn remove(&self, gone: Vec<Name>) {
         for name in gone {
             // Whoever reads it still has it open.
             let path = self.path_of(name);
-            if let Err(error) = fs::remove_file(&path) {
-                tracing::warn!(path = %path.display(), %error, "cannot be removed from the cache");
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(path = %path.display(), %error, "cannot be removed from the cache");
+                }
+                Ok(()) | Err(_) => {}
             }
         }
-        Ok(Some(file))
     }
 
     async fn fetch(
@@ -204,7 +299,7 @@ impl ReadThrough {
         kind: Kind,
         digest: &Digest,
         path: &Path,
-    ) -> Result<Option<(File, u64)>, BucketError> {
+    ) -> Result<Option<File>, BucketError> {
         let number = self.drafts.fetch_add(1, Ordering::Relaxed);
         let draft = Draft(self.dir.join("tmp").join(number.to_string()));
         let mut file = File::options()
@@ -213,9 +308,7 @@ impl ReadThrough {
             .create_new(true)
             .open(&draft.0)
             .map_err(RepoError::file("created", &draft.0))?;
-        let mut length = 0u64;
         let found = self.bucket.get(kind, digest, most(kind), |piece| {
-            length += piece.len() as u64;
             let written = file.write_all(piece);
             Ok(written.map_err(RepoError::file("written", &draft.0))?)
         });
@@ -231,7 +324,7 @@ impl ReadThrough {
         fs::create_dir_all(folder).map_err(RepoError::file("created", folder))?;
         // Not made durable: what a power cut leaves of it is proved before it is given out.
         fs::rename(&draft.0, path).map_err(RepoError::file("named", path))?;
-        Ok(Some((file, length)))
+        Ok(Some(file))
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -290,22 +383,52 @@ fn name_of(kind: Kind, digest: &Digest) -> Name {
     )
 }
 
-/// The files of a folder and of the folders in it.
-fn files_in(dir: &Path) -> Result<Vec<PathBuf>, RepoError> {
+/// The plain files of a folder and of the folders in it. No link is followed.
+fn files_in(dir: &Path) -> Result<Vec<(PathBuf, Metadata)>, RepoError> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).map_err(RepoError::file("listed", dir))? {
-        let path = entry.map_err(RepoError::file("listed", dir))?.path();
-        if path.is_dir() {
+        let entry = entry.map_err(RepoError::file("listed", dir))?;
+        let path = entry.path();
+        // It may be gone by now.
+        let Ok(about) = entry.metadata() else {
+            continue;
+        };
+        if about.is_dir() {
             files.extend(files_in(&path)?);
-        } else {
-            files.push(path);
+        } else if about.is_file() {
+            files.push((path, about));
         }
     }
     Ok(files)
 }
 
+/// Keeps other processes from the folder.
+fn alone(dir: &Path) -> Result<File, RepoError> {
+    let path = dir.join("lock");
+    let file = File::create(&path).map_err(RepoError::file("created", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(RepoError::CacheInUse {
+            path: dir.to_path_buf(),
+        }),
+        Err(TryLockError::Error(error)) => Err(RepoError::file("locked", &path)(error)),
+    }
+}
+
+fn stamp(file: &File) -> io::Result<Stamp> {
+    let about = file.metadata()?;
+    Ok(Stamp {
+        inode: about.ino(),
+        size: about.len(),
+        changed: [
+            (about.mtime(), about.mtime_nsec()),
+            (about.ctime(), about.ctime_nsec()),
+        ],
+    })
+}
+
 impl Kept {
-    fn add(&mut self, name: Name, length: u64, proved: bool) {
+    fn add(&mut self, name: Name, length: u64, proved: Option<Stamp>) {
         self.forget(name);
         self.next += 1;
         let used = self.next;
@@ -332,18 +455,12 @@ impl Kept {
         }
     }
 
-    fn prove(&mut self, name: Name) {
-        if let Some(entry) = self.files.get(&name).copied() {
-            self.add(name, entry.length, true);
-        }
-    }
-
     /// Forgets what was not used for the longest time until the rest is at most `most`; never `newest`.
-    fn shrink(&mut self, most: u64, newest: Name) -> Vec<Name> {
+    fn shrink(&mut self, most: u64, newest: Option<Name>) -> Vec<Name> {
         let mut gone = Vec::new();
         while self.bytes > most
             && let Some((_, name)) = self.order.first_key_value()
-            && *name != newest
+            && Some(*name) != newest
         {
             let name = *name;
             self.forget(name);

@@ -3,6 +3,7 @@
 //! environment, and is printed nowhere.
 
 use groundstate_api::Bytes;
+use hyper::Uri;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use std::fmt;
@@ -41,6 +42,66 @@ pub struct BucketConfig {
     /// How much of it may be kept on disk here: `"20GiB"`, or a number of bytes.
     #[serde(default = "cache_size", deserialize_with = "size")]
     pub cache_size: Bytes,
+}
+
+impl BucketConfig {
+    /// Refuses what the store's client could make no request of. Nobody is asked, and no file is read.
+    ///
+    /// # Errors
+    /// [`ConfigError::Odd`], naming the key.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let odd = |key, found: &str, wants| {
+            Err(ConfigError::Odd {
+                key,
+                found: found.to_owned(),
+                wants,
+            })
+        };
+        if let Some(endpoint) = &self.endpoint
+            && !is_endpoint(endpoint)
+        {
+            let wants = "it should be https://HOST or http://HOST, with :PORT where it is another than 443 or 80";
+            return odd("endpoint", endpoint, wants);
+        }
+        let of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let bucket = &self.bucket;
+        if bucket.is_empty() || bucket.starts_with('.') || !bucket.bytes().all(of_name) {
+            let wants = "a bucket's name has letters, digits, dots, hyphens and underscores, and begins with no dot";
+            return odd("bucket", bucket, wants);
+        }
+        if self.region.is_empty() || !self.region.bytes().all(of_name) {
+            return odd(
+                "region",
+                &self.region,
+                "it should be a word, for example us-east-1",
+            );
+        }
+        let mut parts = self.prefix.split('/');
+        let is_plain = !self.prefix.starts_with('/')
+            && !self.prefix.chars().any(char::is_control)
+            && !parts.any(|part| part == "." || part == "..");
+        if !is_plain {
+            let wants = "it should begin with no slash, and have no part . or ..";
+            return odd("prefix", &self.prefix, wants);
+        }
+        Ok(())
+    }
+}
+
+/// A URL of a host, with a port where it has one, and nothing else.
+fn is_endpoint(text: &str) -> bool {
+    let Ok(url) = text.trim_end_matches('/').parse::<Uri>() else {
+        return false;
+    };
+    let has_host = url.host().is_some_and(|host| !host.is_empty());
+    let port = url.authority().and_then(|at| at.as_str().rsplit_once(':'));
+    // A colon without a number after it, or with too large a one; those of an IPv6 address stand in brackets.
+    let is_port = port.is_none_or(|(_, port)| port.ends_with(']') || url.port_u16().is_some());
+    matches!(url.scheme_str(), Some("http" | "https"))
+        && has_host
+        && is_port
+        && matches!(url.path(), "" | "/")
+        && url.query().is_none()
 }
 
 fn region() -> String {
@@ -121,6 +182,16 @@ pub enum ConfigError {
         /// Why.
         why: String,
     },
+    /// A value that there cannot be.
+    #[error("{key} = {found:?}: {wants}")]
+    Odd {
+        /// The key.
+        key: &'static str,
+        /// What stands there; a secret is not shown.
+        found: String,
+        /// What should.
+        wants: &'static str,
+    },
     /// What is configured makes no object store.
     #[error("the object store cannot be used: {why}")]
     Unusable {
@@ -181,16 +252,30 @@ impl Credentials {
                 .map(|(_, value)| value.trim().to_owned())
                 .filter(|value| !value.is_empty())
         };
+        let plain = |key, value: String| {
+            // It goes into a header's line.
+            if value.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Ok(value);
+            }
+            Err(ConfigError::Odd {
+                key,
+                found: format!("{} bytes", value.len()),
+                wants: "it should be ASCII without blanks",
+            })
+        };
         let need = |key| {
-            line(key).ok_or_else(|| ConfigError::Missing {
+            let missing = || ConfigError::Missing {
                 path: path.clone(),
                 key,
-            })
+            };
+            plain(key, line(key).ok_or_else(missing)?)
         };
         Ok(Self {
             id: need("aws_access_key_id")?,
             secret: need("aws_secret_access_key")?,
-            token: line("aws_session_token"),
+            token: line("aws_session_token")
+                .map(|token| plain("aws_session_token", token))
+                .transpose()?,
         })
     }
 }
@@ -199,6 +284,52 @@ impl Credentials {
 mod tests {
     use super::*;
     use std::fs::{self, Permissions};
+
+    #[test]
+    fn settings_of_which_no_request_can_be_made_are_refused_by_name() {
+        let good = serde_json::json!({
+            "endpoint": "https://s3.example.net:9000/", "bucket": "images", "credentials": "./key", "prefix": "site/",
+        });
+        let check = |key: &str, value: &str| {
+            let mut settings = good.clone();
+            settings[key] = value.into();
+            let config: BucketConfig = serde_json::from_value(settings).unwrap();
+            config.check()
+        };
+        for (key, value) in [
+            ("endpoint", "http://127.0.0.1:9000"),
+            ("endpoint", "http://[::1]:9000"),
+            ("endpoint", "https://[::1]"),
+            ("bucket", "my.images_2-b"),
+            ("region", "eu-central-1"),
+            ("prefix", ""),
+        ] {
+            check(key, value).unwrap();
+        }
+        for (key, value) in [
+            ("endpoint", "127.0.0.1:15443"),
+            ("endpoint", "http://"),
+            ("endpoint", ""),
+            ("endpoint", "http://a b"),
+            ("endpoint", "http://127.0.0.1:99999"),
+            ("endpoint", "http://127.0.0.1:"),
+            ("endpoint", "ftp://a"),
+            ("endpoint", "https://a/b"),
+            ("endpoint", "https://a?b"),
+            ("bucket", ""),
+            ("bucket", "a b"),
+            ("bucket", "../x"),
+            ("bucket", "images/site"),
+            ("region", ""),
+            ("region", "a\nb"),
+            ("prefix", "../"),
+            ("prefix", "/a"),
+            ("prefix", "a\n"),
+        ] {
+            let said = check(key, value).unwrap_err().to_string();
+            assert!(said.starts_with(&format!("{key} = ")), "{said}");
+        }
+    }
 
     #[test]
     fn credentials_are_read_from_a_closed_file_and_not_shown() {
@@ -225,6 +356,13 @@ mod tests {
         );
         let absent = Credentials::read(&folder.path().join("absent")).unwrap_err();
         assert!(matches!(absent, ConfigError::Read { .. }), "{absent}");
+        fs::write(
+            &path,
+            "aws_access_key_id = A\u{1}\naws_secret_access_key = b\n",
+        )
+        .unwrap();
+        let odd = Credentials::read(&path).unwrap_err().to_string();
+        assert!(odd.starts_with("aws_access_key_id = \"2 bytes\""), "{odd}");
         fs::write(&path, "x".repeat(20_000)).unwrap();
         let large = Credentials::read(&path).unwrap_err();
         assert!(matches!(large, ConfigError::Large { .. }), "{large}");

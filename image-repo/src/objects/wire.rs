@@ -106,7 +106,7 @@ impl HttpService for Caller {
         Box::pin(async move {
             let answer = tokio::time::timeout(ANSWER_MAX, self.client.request(request)).await;
             let answer = answer
-                .map_err(|late| HttpError::new(HttpErrorKind::Timeout, late))?
+                .map_err(|_| HttpError::new(HttpErrorKind::Timeout, late("no answer", ANSWER_MAX)))?
                 .map_err(|error| {
                     let kind = if error.is_connect() {
                         HttpErrorKind::Connect
@@ -147,9 +147,14 @@ impl tower_service::Service<Uri> for Dial {
         let tls = self.tls.clone();
         Box::pin(async move {
             let opened = tokio::time::timeout(CONNECT_MAX, dial(&tls, &uri)).await;
-            opened.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+            opened.map_err(|_| late("no connection", CONNECT_MAX))?
         })
     }
+}
+
+fn late(what: &str, after: Duration) -> io::Error {
+    let what = format!("{what} within {} s", after.as_secs());
+    io::Error::new(io::ErrorKind::TimedOut, what)
 }
 
 async fn dial(tls: &TlsConnector, uri: &Uri) -> io::Result<TokioIo<Line>> {

@@ -46,7 +46,10 @@ impl Served {
             }
             let bucket = error.get_ref().and_then(|inner| inner.downcast_ref());
             let cause = bucket.map_or_else(|| error.to_string(), BucketError::cause);
-            tracing::error!(what = word(kind), %digest, %error, cause, "cannot be read");
+            let behind = self.repository.store.behind().filter(|_| bucket.is_some());
+            if behind.is_none_or(|behind| behind.cache().is_news(&cause)) {
+                tracing::error!(what = word(kind), %digest, %error, cause, "cannot be read");
+            }
             let reason = Reason::new(
                 ReasonCode::Internal,
                 format!("the {} cannot be read", word(kind)),

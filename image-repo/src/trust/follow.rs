@@ -8,12 +8,14 @@ use super::pin::Pin;
 use super::subject::Subject;
 use crate::objects::{Behind, Bucket, BucketError};
 use crate::repository::Repository;
+use crate::store::Kind;
 use groundstate_api::Millis;
 use groundstate_api::trust::{Catalogue, ImageChoice, Signed, TrustRoot};
 use image_core::manifest::reference;
 use image_core::trust::limits::ROOTS_MAX;
 use image_core::trust::{TrustError, advance, catalogue_of, may_install, statement_of};
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the bucket may take for all documents of one question.
@@ -73,6 +75,10 @@ pub fn follow(
     if !is_news(subject, files.statement(&row.manifest)?.as_ref(), &signed)? {
         return Ok(());
     }
+    // Fetched within the same time; then it is kept.
+    let (cache, manifest) = (Arc::clone(behind.cache()), row.manifest);
+    let fetched = async move { cache.file(Kind::Manifest, &manifest).await };
+    within(behind, "the image's manifest", fetched)?;
     let image = reference(&repository.manifest(&row.manifest)?);
     statement_of(&root, &catalogue.revoked, &image, &signed, now).map_err(fault)?;
     let _lock = files.lock()?;

@@ -62,15 +62,26 @@ impl Papers {
         let ours = tokio::task::spawn_blocking(move || subject.of(&repository.trust())).await;
         let ours = match ours {
             Ok(Ok(ours)) => ours,
-            Ok(Err(error)) => return broken(subject, &error, &error.to_string(), REPOSITORY),
-            Err(error) => return broken(subject, &error, &error.to_string(), REPOSITORY),
+            Ok(Err(error)) => return broken(subject, &error, &error.to_string(), REPOSITORY, true),
+            Err(error) => return broken(subject, &error, &error.to_string(), REPOSITORY, true),
         };
         let asks = !(subject.is_for_ever() && ours.is_some());
         let found = match self.repository.store.behind().filter(|_| asks) {
             None => ours,
             Some(behind) => match behind.cache().bucket().document(subject).await {
                 Ok(there) => subject.newer(ours, there),
-                Err(error) => return broken(subject, &error, &error.cause(), BUCKET),
+                // What is here was believed, or signed here, and says by itself until when it holds.
+                Err(error) if ours.is_some() || subject.is_for_ever() => {
+                    if behind.cache().is_news(&error.cause()) {
+                        let what = subject.words();
+                        tracing::error!(what, %error, cause = error.cause(), "cannot be asked for in the bucket");
+                    }
+                    ours
+                }
+                Err(error) => {
+                    let is_news = behind.cache().is_news(&error.cause());
+                    return broken(subject, &error, &error.cause(), BUCKET, is_news);
+                }
             },
         };
         let cache = if subject.is_for_ever() {
@@ -119,10 +130,18 @@ fn missing(what: &str) -> Response {
     )
 }
 
-/// `cause`: what is the same for all that this keeps from being read.
-fn broken(subject: Subject, error: &dyn Display, cause: &str, next: &str) -> Response {
+/// `cause`: what is the same for all that this keeps from being read; it is told where it is news.
+fn broken(
+    subject: Subject,
+    error: &dyn Display,
+    cause: &str,
+    next: &str,
+    is_news: bool,
+) -> Response {
     let what = subject.words();
-    tracing::error!(what, %error, cause, "cannot be read");
+    if is_news {
+        tracing::error!(what, %error, cause, "cannot be read");
+    }
     let reason = Reason::new(
         ReasonCode::Internal,
         format!("the {what} cannot be read"),

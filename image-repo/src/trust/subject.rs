@@ -64,10 +64,17 @@ impl Subject {
         }
     }
 
-    /// The newer one of ours and another's; ours where it cannot be told.
+    /// The newer one of ours and another's, ours where it cannot be told; of one document the signatures of both.
     pub(super) fn newer(self, ours: Option<Signed>, other: Option<Signed>) -> Option<Signed> {
         let number = |signed: &Signed| self.number(&signed.document).ok();
         match (ours, other) {
+            (Some(mut ours), Some(other)) if ours.document == other.document => {
+                // Signed by several, each elsewhere.
+                let more = other.signatures.into_iter();
+                let more: Vec<_> = more.filter(|one| !ours.signatures.contains(one)).collect();
+                ours.signatures.extend(more);
+                Some(ours)
+            }
             (Some(ours), Some(other)) if number(&other) > number(&ours) => Some(other),
             (Some(ours), _) => Some(ours),
             (None, other) => other,

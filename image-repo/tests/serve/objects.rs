@@ -63,11 +63,24 @@ fn what_is_published_is_served_from_there_and_fetched_once() {
     assert!(part.status == 206 && part.body == objects[0].1[10..20]);
     let absent = "/v1/chunks/".to_owned() + &"0".repeat(64);
     assert_eq!(server.get(&absent, &[]).status, 404);
-    drop(server);
-
-    // Another process takes over what was kept; what was damaged meanwhile is fetched again.
+    // Another process does not clear it under this one.
+    let beside = ReadThrough::open(bucket.clone(), &dir, most).unwrap_err();
+    assert!(
+        beside.to_string().contains("is in use by another"),
+        "{beside}"
+    );
+    // What somebody changes meanwhile is not given out.
     let chunk = &bench.manifest.chunks[0].digest.hex();
     let damaged = dir.join("chunks").join(&chunk[..2]).join(chunk);
+    for damage in [&b""[..], b"something else"] {
+        std::fs::write(&damaged, damage).unwrap();
+        let answer = server.get(&objects[0].0, &[]);
+        assert!(answer.status == 200 && answer.body == objects[0].1);
+    }
+    assert_eq!(server.number(FETCHED), first.objects + 2);
+    drop((server, cache));
+
+    // Another process takes over what was kept; what was damaged meanwhile is fetched again.
     let mut bytes = std::fs::read(&damaged).unwrap();
     bytes[100] ^= 1;
     std::fs::write(&damaged, bytes).unwrap();
@@ -167,4 +180,36 @@ fn walk(dir: &std::path::Path) -> u64 {
             }
         })
         .sum()
+}
+
+/// What lies in the folder and is not the cache's: links lead nowhere, and a smaller bound counts at once.
+#[test]
+fn links_are_not_followed_and_a_smaller_bound_counts_at_once() {
+    let bench = Bench::new();
+    let bucket = Bucket::over(Arc::new(InMemory::new()), "site/");
+    publish(&bench, &bucket);
+    let path = |name: &str| bench.dir.path().join(name);
+    let (dir, precious) = (path("cache"), path("precious"));
+    std::fs::create_dir_all(dir.join("tmp")).unwrap();
+    std::fs::create_dir_all(dir.join("chunks")).unwrap();
+    std::fs::create_dir_all(&precious).unwrap();
+    std::fs::write(precious.join("file"), "kept").unwrap();
+    std::os::unix::fs::symlink(&precious, dir.join("tmp/link")).unwrap();
+    let dangling = dir.join("chunks").join("0".repeat(64));
+    std::os::unix::fs::symlink("/nowhere", dangling).unwrap();
+    let cache = Arc::new(ReadThrough::open(bucket.clone(), &dir, Bytes::mib(100)).unwrap());
+    let server = Server::before(Arc::clone(&cache), &path("empty"));
+    for (path, bytes) in &bench.objects() {
+        assert!(server.get(path, &[]).body == *bytes, "{path}");
+    }
+    let all = cache.kept();
+    drop((server, cache));
+    assert_eq!(std::fs::read(precious.join("file")).unwrap(), b"kept");
+    let half = Bytes(all.0 / 2);
+    let cache = ReadThrough::open(bucket, &dir, half).unwrap();
+    assert!(
+        cache.kept() <= half && cache.kept() > Bytes(0),
+        "{}",
+        cache.kept()
+    );
 }

@@ -68,8 +68,12 @@ impl Store {
     }
 
     fn put(&self, key: &str, text: &str) {
+        self.put_bytes(key, text.as_bytes().to_vec());
+    }
+
+    fn put_bytes(&self, key: &str, bytes: Vec<u8>) {
         let key = Key::from(key);
-        let put = self.memory.put(&key, text.to_owned().into());
+        let put = self.memory.put(&key, bytes.into());
         self.runtime.block_on(put).unwrap();
     }
 
@@ -440,6 +444,25 @@ fn what_a_bucket_has_lost_or_changed_is_named_before_a_plan() {
     assert!(reason.what.contains("nor in the bucket"), "{reason}");
     assert!(reason.next_step.contains("publish"), "{reason}");
 
+    // The same bytes in another form, which the manifest does not name: kept as proved, and mended as it is said.
+    let stored = std::fs::read(
+        world
+            .dir
+            .path()
+            .join("images/chunks")
+            .join(&chunk[15..17])
+            .join(&chunk[15..]),
+    );
+    let plain = zstd::decode_all(stored.unwrap().as_slice()).unwrap();
+    let other = zstd::encode_all(plain.as_slice(), 19).unwrap();
+    store.put_bytes(&chunk, other);
+    let reason = reader.repository.verify(&first).unwrap_err();
+    assert_eq!(reason.code, ReasonCode::ChunkCorrupt);
+    assert!(
+        reason.next_step.contains("take that object away"),
+        "{reason}"
+    );
+    store.delete(&chunk);
     store.image(&world, &first);
     reader.repository.verify(&first).unwrap();
     // What was fetched and proved is not asked for again.

@@ -9,8 +9,8 @@ use anyhow::Result;
 use groundstate_api::trust::{Channel, RevokedPart};
 use image_core::manifest::reference;
 use image_core::trust::{TrustError, Trusted, moment, revokes};
-use image_repo::Repository;
 use image_repo::trust::{Pin, TrustFault, peek};
+use image_repo::{RepoError, Repository};
 use serde_json::json;
 
 const NONE: &str =
@@ -52,6 +52,12 @@ pub(crate) fn run(args: &Args) -> Result<End> {
     for (row, fault) in silent(&trusted, &repository) {
         println!("  {}@{} gives nothing: {fault}", row.image, row.channel);
     }
+    for row in elsewhere(&trusted, &repository) {
+        println!(
+            "  {}@{}: the image is not in this repository",
+            row.image, row.channel
+        );
+    }
     let signers: Vec<String> = trusted.signers().iter().map(ToString::to_string).collect();
     println!("  signed by {}", signers.join(", "));
     println!(
@@ -62,8 +68,8 @@ pub(crate) fn run(args: &Args) -> Result<End> {
     Ok(End::Done)
 }
 
-/// The channels that give nothing though nobody revoked their image: the key that signed it was revoked, the signature has
-/// expired, or is not here.
+/// The channels that give nothing though nobody revoked their image and it is here: the key that signed it was revoked, the
+/// signature has expired, or is not here.
 pub(super) fn silent<'a>(
     trusted: &'a Trusted,
     repository: &Repository,
@@ -78,7 +84,25 @@ pub(super) fn silent<'a>(
     let rows = catalogue.channels.iter();
     rows.filter(|row| !revokes(catalogue, &row.manifest))
         .filter_map(|row| Some((row, given(row).err()?)))
+        .filter(|(_, fault)| !is_elsewhere(fault))
         .collect()
+}
+
+/// The channels whose image is not in this repository; a bucket may have it.
+fn elsewhere<'a>(trusted: &'a Trusted, repository: &Repository) -> Vec<&'a Channel> {
+    let rows = trusted.catalogue().channels.iter();
+    rows.filter(|row| {
+        let found = repository.manifest(&row.manifest).map_err(TrustFault::from);
+        found.is_err_and(|fault| is_elsewhere(&fault))
+    })
+    .collect()
+}
+
+const fn is_elsewhere(fault: &TrustFault) -> bool {
+    matches!(
+        fault,
+        TrustFault::Repository(RepoError::NoSuchManifest { .. })
+    )
 }
 
 /// The catalogue, with what people are told of its rows besides.

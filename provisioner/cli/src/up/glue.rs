@@ -13,6 +13,7 @@ use groundstate_api::boot_session::{BootSessions, ForeignServer};
 use groundstate_api::image::ImageRef;
 use groundstate_api::trust::ImageChoice;
 use groundstate_api::{MacAddr, Millis, Part, Reason, ReasonCode};
+use image_core::trust::TrustError;
 use image_repo::trust::{Pin, TrustFault, resolve};
 use image_repo::{RepoError, Repository};
 use mos_core::customise::Volume;
@@ -72,6 +73,15 @@ impl BootSource for Log {
     }
 }
 
+/// Whether it is the catalogue, the channel or the image that is not there: in a bucket, publishing brings it.
+fn is_missing(fault: &TrustFault) -> bool {
+    match fault {
+        TrustFault::Repository(RepoError::NoSuchManifest { .. }) => true,
+        TrustFault::Refused(error) => matches!(error.cause(), TrustError::NoCatalogue { .. }),
+        _ => false,
+    }
+}
+
 /// The provisioner asks the image repository, and what is signed of it.
 pub(crate) struct Images {
     pub(crate) repository: Arc<Repository>,
@@ -117,9 +127,7 @@ impl provisioner::Images for Images {
         let silent = follows.and_then(|all| all.now(&self.repository, &self.pin, choice, now));
         let verified = resolve(&self.repository, choice, &self.pin, now).map_err(|fault| {
             let mut reason = fault.reason(&choice.to_string());
-            if let TrustFault::Repository(RepoError::NoSuchManifest { .. }) = fault
-                && follows.is_some()
-            {
+            if follows.is_some() && is_missing(&fault) {
                 reason.next_step = "publish it, on the machine of the repository that has it: groundstate image publish --channels \
                                     --s3 FILE"
                     .to_owned();

@@ -55,11 +55,17 @@ pub(super) fn guids_of(
 
 fn look_into(repository: &Repository, image: &ImageRef) -> Result<Look, Reason> {
     let title = format!("{} {}", image.name, image.version);
+    let next = if repository.is_before_bucket() {
+        "see that the object store answers, and publish the image again from the repository that has it (groundstate image publish \
+         NAME VERSION --s3 FILE), then order again"
+    } else {
+        "repair the repository or import the image again, then order again"
+    };
     let unread = |error: String| {
         Reason::new(
             ReasonCode::ImageMissing,
             format!("the first sectors of image {title} cannot be read"),
-            "repair the repository or import the image again, then order again",
+            next,
         )
         .about(Part::Image {
             image: title.clone(),
