@@ -34,7 +34,11 @@ pub fn advice(protocol: Protocol, address: SocketAddr, error: &io::Error) -> Str
                 }
                 some => format!("{} has port {port}: stop it", some.join(" and ")),
             };
-            format!("; {who}, or serve on another port or interface")
+            let or = match protocol {
+                Protocol::Udp => "machines that boot ask at no other port",
+                Protocol::Tcp => "or serve on another port or interface",
+            };
+            format!("; {who}, {or}")
         }
         io::ErrorKind::PermissionDenied => {
             "; run as root, with CAP_NET_BIND_SERVICE and CAP_NET_RAW, or by the systemd units, which hand the ports over"
@@ -154,6 +158,8 @@ mod tests {
             let said = advice(protocol, address, &taken);
             let ours = format!("(process {})", std::process::id());
             assert!(said.contains(&ours) && said.contains("stop it"), "{said}");
+            let can_move = said.contains("serve on another port");
+            assert_eq!(can_move, protocol == Protocol::Tcp, "{said}");
         }
         let other = SocketAddr::from(([127, 0, 0, 2], udp.local_addr().unwrap().port()));
         assert_eq!(holders(Protocol::Udp, other), Vec::<String>::new());

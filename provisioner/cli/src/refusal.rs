@@ -38,6 +38,9 @@ const CODES: [(&str, &str); 4] = [
 /// What to do about an error that does not say so of itself.
 const READ_IT: &str = "correct what it says and run it again; --help says what the command takes";
 
+/// The same of several.
+const CORRECT_EACH: &str = "correct each of them and run it again";
+
 /// Something was not done here, before anybody could refuse it.
 #[derive(Debug)]
 pub(crate) struct Failed {
@@ -185,8 +188,18 @@ fn of(error: &anyhow::Error) -> Value {
     let what = lines.next().unwrap_or_default().to_owned();
     let evidence: Vec<String> = lines.map(str::to_owned).collect();
     let code = failed.map_or(FAILED, |failed| failed.code);
-    let next = failed.map_or(READ_IT, |failed| failed.next_step.as_str());
-    own(code, &what, &evidence, next)
+    let usual = if evidence.is_empty() {
+        READ_IT
+    } else {
+        CORRECT_EACH
+    };
+    let next = failed.map_or(usual, |failed| failed.next_step.as_str());
+    let what = if evidence.is_empty() {
+        what.as_str()
+    } else {
+        what.trim_end_matches(':')
+    };
+    own(code, what, &evidence, next)
 }
 
 /// A reason of this machine's own, with the fields that the API's have.
@@ -224,7 +237,7 @@ mod tests {
         assert_eq!(status(&Refused { reason }.into()), 1);
         let own = document(&anyhow!("two faults:\n  line 1: x\n  line 2: y"), None);
         assert_eq!(names(&own), names(&told));
-        assert_eq!(own["error"]["what"], "two faults:");
+        assert_eq!(own["error"]["what"], "two faults");
         assert_eq!(own["error"]["evidence"], json!(["line 1: x", "line 2: y"]));
         assert_eq!(
             (&own["error"]["code"], &own["exit_status"]),

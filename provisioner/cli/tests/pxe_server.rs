@@ -59,7 +59,7 @@ fn a_folder_is_served_to_clients_that_nobody_here_wrote() {
             "HTTP        10.55.0.1:80",
             "BIOS PXE             undionly.kpxe",
             "UEFI PXE             grub/grubx64.efi",
-            "WARNING     UEFI HTTP Boot machines get an address and nothing to boot: put groundstate.efi",
+            "WARNING     UEFI HTTP Boot machines get nothing to boot: put groundstate.efi",
         ] {
             assert!(banner.contains(line), "{line:?} is not in {banner}");
         }
@@ -507,7 +507,7 @@ fn a_folder_that_is_none_and_a_file_that_is_not_there_are_told() {
     let wants = "cannot read the boot folder /etc/passwd: Not a directory";
     assert!(said.contains(wants), "{said}");
     let said = check("/sys/class/net", "--boot-file bios=own.0", 0);
-    let wants = "BIOS PXE machines get an address and nothing to boot: \"own.0\" is named for bios, and there is no such file";
+    let wants = "BIOS PXE machines get nothing to boot: \"own.0\" is named for bios, and there is no such file";
     assert!(said.contains(wants), "{said}");
 }
 

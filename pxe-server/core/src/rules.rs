@@ -283,7 +283,7 @@ impl Rules {
                 BootAnswer::LocalDisk { how: *how }
             }
             Then::Nothing => {
-                say(&|| "it gets an address and nothing to boot".to_owned());
+                say(&|| "it gets nothing to boot".to_owned());
                 BootAnswer::Nothing
             }
             Then::Refuse(reason) => {
@@ -423,7 +423,7 @@ impl Rules {
 type Telling<'a> = dyn FnMut(&dyn Fn() -> String) + 'a;
 
 fn nothing_for(say: &mut Telling<'_>) -> BootAnswer {
-    say(&|| "it is no firmware that boots from here: an address and nothing to boot".to_owned());
+    say(&|| "it is no firmware that boots from here: nothing to boot".to_owned());
     BootAnswer::Nothing
 }
 

@@ -136,7 +136,7 @@ fn what(recipe: &BootRecipe) -> String {
 /// The file that somebody named for such machines is not there.
 fn misnamed(asker: Asker, file: &str) -> String {
     format!(
-        "{} machines get an address and nothing to boot: {}",
+        "{} machines get nothing to boot: {}",
         asker.words(),
         no_such(asker, file)
     )
@@ -152,11 +152,11 @@ fn missing(asker: Asker) -> Option<String> {
         Asker::Bios | Asker::UefiPxe | Asker::UefiHttp => {
             let usual = asker.usual().first().copied().unwrap_or_default();
             Some(format!(
-                "{words} machines get an address and nothing to boot: put {usual} into the folder, or name another file with --boot-file {asker}=NAME"
+                "{words} machines get nothing to boot: put {usual} into the folder, or name another file with --boot-file {asker}=NAME"
             ))
         }
         Asker::Ipxe => Some(
-            "iPXE gets an address and nothing to boot: put boot.ipxe, or vmlinuz and initrd.img, into the folder"
+            "iPXE gets nothing to boot: put boot.ipxe, or vmlinuz and initrd.img, into the folder"
                 .to_owned(),
         ),
         // Most sites have none.
@@ -190,10 +190,10 @@ mod tests {
     fn who_gets_nothing_to_boot_is_told_with_what_to_do() {
         let lines = said(&[], Rules::default());
         expect_test::expect![[r#"
-            WARNING     BIOS PXE machines get an address and nothing to boot: put undionly.kpxe into the folder, or name another file with --boot-file bios=NAME
-            WARNING     UEFI PXE machines get an address and nothing to boot: put snponly.efi into the folder, or name another file with --boot-file uefi-pxe=NAME
-            WARNING     UEFI HTTP Boot machines get an address and nothing to boot: put groundstate.efi into the folder, or name another file with --boot-file uefi-http=NAME
-            WARNING     iPXE gets an address and nothing to boot: put boot.ipxe, or vmlinuz and initrd.img, into the folder"#]]
+            WARNING     BIOS PXE machines get nothing to boot: put undionly.kpxe into the folder, or name another file with --boot-file bios=NAME
+            WARNING     UEFI PXE machines get nothing to boot: put snponly.efi into the folder, or name another file with --boot-file uefi-pxe=NAME
+            WARNING     UEFI HTTP Boot machines get nothing to boot: put groundstate.efi into the folder, or name another file with --boot-file uefi-http=NAME
+            WARNING     iPXE gets nothing to boot: put boot.ipxe, or vmlinuz and initrd.img, into the folder"#]]
         .assert_eq(&lines.join("\n"));
         let all = ["undionly.kpxe", "snponly.efi", "groundstate.efi", "vmlinuz"];
         let lines = said(&all, Rules::default());
@@ -217,7 +217,7 @@ mod tests {
             };
             let (words, name) = (asker.words(), asker.as_str());
             let line = format!(
-                "WARNING     {words} machines get an address and nothing to boot: \"own.x\" is named for {name}, and there is no such file in the folder"
+                "WARNING     {words} machines get nothing to boot: \"own.x\" is named for {name}, and there is no such file in the folder"
             );
             let lines = said(&[], rules.clone());
             assert!(lines.contains(&line), "{asker}: {lines:#?}");

@@ -35,15 +35,15 @@ pub(super) struct Network {
 /// The file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Document {
-    pub(super) interface: Option<String>,
-    pub(super) boot_dir: Option<PathBuf>,
+    pub(super) interface: Option<At<String>>,
+    pub(super) boot_dir: Option<At<PathBuf>>,
     pub(super) state_dir: Option<PathBuf>,
     pub(super) http_port: Option<u16>,
-    pub(super) admin: Option<String>,
+    pub(super) admin: Option<At<String>>,
     pub(super) probe: Option<bool>,
     pub(super) proxy: Option<bool>,
     pub(super) dhcp6: Option<Six>,
-    pub(super) tls: Option<Tls>,
+    pub(super) tls: Option<At<Tls>>,
     pub(super) capture: Option<Capture>,
     /// How much at a time.
     pub(super) bounds: Bounds,
@@ -121,11 +121,14 @@ fn read(faults: &Faults<'_>, top: Section<'_, '_>) -> Document {
     let offers = recipes(faults, &top);
     let boot = top.table("boot");
     let document = Document {
-        interface: text(&top, "interface"),
-        boot_dir: text(&top, "boot_dir").map(PathBuf::from),
+        interface: text_at(&top, "interface"),
+        boot_dir: text_at(&top, "boot_dir").map(|at| At {
+            line: at.line,
+            value: at.value.into(),
+        }),
         state_dir: text(&top, "state_dir").map(PathBuf::from),
         http_port: port(&top, "http_port"),
-        admin: text(&top, "admin"),
+        admin: text_at(&top, "admin"),
         probe: top.flag("probe"),
         proxy: top.flag("proxy"),
         dhcp6: six(&top),
@@ -164,11 +167,15 @@ fn read(faults: &Faults<'_>, top: Section<'_, '_>) -> Document {
 }
 
 fn text(section: &Section<'_, '_>, key: &'static str) -> Option<String> {
+    text_at(section, key).map(|at| at.value)
+}
+
+fn text_at(section: &Section<'_, '_>, key: &'static str) -> Option<At<String>> {
     let read = |text: &str| match text {
         "" => Err("it is empty"),
         text => Ok(text.to_owned()),
     };
-    section.by(key, read).map(|at| at.value)
+    section.by(key, read)
 }
 
 /// `dhcp6 = true`, or a table of it.
@@ -199,24 +206,26 @@ fn files(boot: &Section<'_, '_>) -> Vec<(Asker, String)> {
         .collect()
 }
 
-fn tls(section: Section<'_, '_>) -> Option<Tls> {
+fn tls(section: Section<'_, '_>) -> Option<At<Tls>> {
     let port = port(&section, "port").unwrap_or(443);
     let (certificate, key) = (text(&section, "certificate"), text(&section, "key"));
-    if certificate.is_none() || key.is_none() {
+    if section.count(&["certificate", "key"]) != 2 {
         section.fault("certificate and key are needed, each the path of a PEM file");
     }
+    let line = section.line;
     section.end();
-    Some(Tls {
+    let value = Tls {
         port,
         certificate: certificate?.into(),
         key: key?.into(),
-    })
+    };
+    Some(At { line, value })
 }
 
 fn capture(section: Section<'_, '_>) -> Option<Capture> {
     let folder = text(&section, "folder");
     let only = values(section.all("only"));
-    if folder.is_none() {
+    if !section.has("folder") {
         section.fault("folder is needed");
     }
     section.end();
@@ -279,7 +288,7 @@ fn route(text: &str) -> Result<Route, String> {
 fn subnet(section: Section<'_, '_>) -> Option<At<SubnetConfig>> {
     let at = section.by("network", cidr);
     let network = network(&section);
-    if at.is_none() {
+    if !section.has("network") {
         section.fault("network is needed, for example \"10.0.0.0/24\"");
     }
     let line = section.line;
@@ -307,10 +316,10 @@ fn reservation(section: Section<'_, '_>) -> Option<At<Reservation>> {
     let mut who: Vec<Who> = [mac, uuid, port].into_iter().flatten().collect();
     let address = section.parsed::<Ipv4Addr>("address");
     let host_name = text(&section, "host_name");
-    if who.len() != 1 {
+    if section.count(&["mac", "uuid", "relay_circuit"]) != 1 {
         section.fault("exactly one of mac, uuid and relay_circuit says whose it is");
     }
-    if address.is_none() {
+    if !section.has("address") {
         section.fault("address is needed");
     }
     let line = section.line;
@@ -356,12 +365,14 @@ fn recipes(faults: &Faults<'_>, top: &Section<'_, '_>) -> Vec<Offer> {
         };
         let script = section.by("script", file_name).map(|at| at.value);
         let starts = [&recipe.file, &recipe.kernel, &script];
-        if recipe.name.is_empty() {
+        let is_known = starts.into_iter().flatten().count() == 1;
+        if !section.has("name") {
             section.fault("name is needed");
         }
-        if starts.into_iter().flatten().count() != 1 {
+        if section.count(&["file", "kernel", "script"]) != 1 {
             section.fault("exactly one of file, kernel and script says what is started");
-        } else if script.is_none()
+        } else if is_known
+            && script.is_none()
             && let Err(error) = Recipe::read(&recipe)
         {
             section.fault(&error.to_string());
@@ -395,8 +406,7 @@ fn rule(section: Section<'_, '_>, offers: &[Offer], broken: bool) -> Option<Rule
         then => then,
     };
     let then = section.by("boot", read).map(|at| at.value);
-    let known = section.by("boot", |text| Ok::<_, String>(text.to_owned()));
-    if known.is_none() {
+    if !section.has("boot") {
         section.fault("boot is needed: files, a recipe's name, local-disk, exit, sanboot, no-answer, nothing or refuse");
     }
     section.end();

@@ -91,21 +91,36 @@ fn check(settings: &Settings, json: bool) -> Result<End> {
     let policy = FolderPolicy::new(settings.rules.clone(), Arc::clone(&folder));
     let mut told = banner::hidden(&folder.hidden());
     told.extend(banner::for_whom(&policy, &folder, &settings.rules.files));
-    let (addresses, reservations) = (settings.addresses(), settings.dhcp.reservations.len());
+    let addresses = settings.addresses();
+    let reservations = if settings.proxy {
+        0
+    } else {
+        settings.dhcp.reservations.len()
+    };
     let (files, rules) = (folder.names().len(), settings.rules.rules.len());
     if json {
         let document = json!({
-            "interface": settings.interface, "addresses": addresses, "reservations": reservations, "files": files,
-            "rules": rules, "told": told,
+            "interface": settings.interface, "proxy": settings.proxy, "addresses": addresses,
+            "reservations": reservations, "files": files, "rules": rules, "told": told,
         });
         document_of(&document.to_string())?;
         return Ok(End::Done);
     }
+    let leases = if settings.proxy {
+        format!(
+            "proxyDHCP on {}, which gives no addresses",
+            settings.interface
+        )
+    } else {
+        format!(
+            "{} on {}, {}",
+            counted(addresses, "address"),
+            settings.interface,
+            counted(reservations, "reservation")
+        )
+    };
     say(&format!(
-        "in order: {} on {}, {}, {}, {}",
-        counted(addresses, "address"),
-        settings.interface,
-        counted(reservations, "reservation"),
+        "in order: {leases}, {}, {}",
         counted(files, "file"),
         counted(rules, "rule")
     ));
@@ -312,8 +327,8 @@ impl Settings {
         Ok(self.tls.as_ref().map(read).transpose()?)
     }
 
-    /// How many addresses there are to lease.
+    /// How many addresses there are to lease: none beside another DHCP server.
     pub(super) fn addresses(&self) -> u64 {
-        self.dhcp.leasable()
+        if self.proxy { 0 } else { self.dhcp.leasable() }
     }
 }

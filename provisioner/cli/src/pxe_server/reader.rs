@@ -172,6 +172,16 @@ impl<'r, 't> Section<'r, 't> {
         None
     }
 
+    /// Whether anything stands there, be it right or wrong.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// How many of these are there, be they right or wrong.
+    pub(super) fn count(&self, keys: &[&str]) -> usize {
+        keys.iter().filter(|key| self.has(key)).count()
+    }
+
     /// Whether `true` or `false` stands there.
     pub(super) fn is_flag(&self, key: &'static str) -> bool {
         matches!(

@@ -87,8 +87,18 @@ impl<'a> Looked<'a> {
 
     /// The value, or its error among the faults.
     fn take<T>(&mut self, read: Result<T>) -> Option<T> {
-        read.map_err(|error| self.fault(0, format!("{error:#}")))
-            .ok()
+        self.take_at(0, read)
+    }
+
+    /// The same of what stands in this line of the file, 0 where on the command line.
+    fn take_at<T>(&mut self, line: usize, read: Result<T>) -> Option<T> {
+        read.map_err(|error| {
+            let what = format!("{error:#}");
+            // In the file it has no dashes.
+            let written = what.strip_prefix("--").filter(|_| line > 0);
+            self.fault(line, written.unwrap_or(&what));
+        })
+        .ok()
     }
 
     fn fault(&mut self, line: usize, what: impl Into<String>) {
@@ -103,7 +113,12 @@ impl<'a> Looked<'a> {
             rest.is_some_and(|rest| rest.starts_with([':', '[', '.']))
         };
         let mut faults = self.faults.iter();
-        self.broken || faults.any(|fault| paths.iter().any(|path| at(fault, path)))
+        let is_meant = |fault: &Fault, path: &str| {
+            let rest = fault.what.strip_suffix(" is probably meant");
+            rest.is_some_and(|rest| rest.ends_with(&format!("no such key; {path}")))
+        };
+        let is_of = |fault: &Fault, path: &str| at(fault, path) || is_meant(fault, path);
+        self.broken || faults.any(|fault| paths.iter().any(|path| is_of(fault, path)))
     }
 
     /// Tells what is missing, unless it is there and something is wrong with it.
@@ -116,15 +131,24 @@ impl<'a> Looked<'a> {
         }
     }
 
-    fn boot_dir(&self) -> Option<PathBuf> {
-        let given = self.args.boot_dir.clone();
-        given.or_else(|| self.document.boot_dir.clone())
+    fn boot_dir(&self) -> Option<At<PathBuf>> {
+        given(self.args.boot_dir.clone(), self.document.boot_dir.as_ref())
+    }
+
+    /// The interface's address, for this pool.
+    fn own(&mut self, interface: &At<String>, pool: Option<Ipv4Addr>) -> Option<Own> {
+        let name = &interface.value;
+        self.take_at(interface.line, interface::own_address(name, None))?;
+        let of_file = self.document.own.pools.first();
+        let of_file = of_file.filter(|_| self.args.pool.is_empty());
+        let line = of_file.map_or(0, |pool| pool.line);
+        self.take_at(line, interface::own_address(name, pool))
     }
 
     /// Everything together, as far as it can be made; what is wrong stands among the faults.
     fn settings(&mut self) -> Option<Settings> {
         let (args, document) = (self.args, self.document.clone());
-        let interface = args.interface.clone().or(document.interface.clone());
+        let interface = given(args.interface.clone(), document.interface.as_ref());
         if interface.is_none() {
             self.missing("--interface", &["interface"]);
         }
@@ -138,17 +162,15 @@ impl<'a> Looked<'a> {
         if first.is_none() && document.subnets.is_empty() && !proxy {
             self.missing("--pool", &["pools", "subnet"]);
         }
-        let at = interface
-            .as_deref()
-            .map(|name| interface::own_address(name, first));
-        let at = at.and_then(|found| self.take(found));
-        let admin = args.admin.clone().or(document.admin.clone());
-        let admin = admin.map(|text| {
-            text.parse()
-                .map_err(|error| anyhow::anyhow!("admin: {error}"))
+        let at = interface.as_ref().and_then(|name| self.own(name, first));
+        let admin = given(args.admin.clone(), document.admin.as_ref());
+        let admin = admin.and_then(|text| {
+            let read = text.value.parse();
+            let read = read.map_err(|error| anyhow::anyhow!("admin: {error}"));
+            self.take_at(text.line, read)
         });
-        let admin = admin.map(|read| self.take(read));
-        let line = command_line(args, document.command_line.clone(), boot_dir.as_deref());
+        let folder = boot_dir.as_ref().map(|at| at.value.as_path());
+        let line = command_line(args, document.command_line.clone(), folder);
         let line = self.take(line);
         let dhcp = self.dhcp(own, at.as_ref());
         let settings = Settings {
@@ -157,14 +179,14 @@ impl<'a> Looked<'a> {
                 files: files(&args.boot_file, document.files),
                 command_line: line?,
             },
-            interface: interface?,
-            boot_dir: boot_dir?,
+            interface: interface?.value,
+            boot_dir: boot_dir?.value,
             state_dir: args.state_dir.clone().or(document.state_dir),
             dhcp: dhcp?,
             proxy,
             dhcp6: document.dhcp6.or_else(|| args.dhcp6.then(Six::default)),
-            tls: document.tls,
-            admin: admin.flatten(),
+            tls: document.tls.map(|at| at.value),
+            admin,
             capture: document.capture,
             bounds: document.bounds,
         };
@@ -183,14 +205,14 @@ impl<'a> Looked<'a> {
     /// Looks at the files that are served, and at what DHCPv6 is told.
     fn files(&mut self, settings: Option<&Settings>) {
         if let Some(boot_dir) = self.boot_dir()
-            && let Err(error) = BootDir::open(&boot_dir)
+            && let Err(error) = BootDir::open(&boot_dir.value)
         {
-            self.fault(0, error.to_string());
+            self.fault(boot_dir.line, error.to_string());
         }
-        if let Some(tls) = self.document.tls.clone()
+        if let Some(At { line, value: tls }) = self.document.tls.clone()
             && let Err(error) = Https::read(tls.port, &tls.certificate, &tls.key)
         {
-            self.fault(0, error.to_string());
+            self.fault(line, error.to_string());
         }
         if let Some(settings) = settings
             && let Err(error) = settings.dhcp6_config()
@@ -206,6 +228,12 @@ impl<'a> Looked<'a> {
             Some(_) | None => Err(told(self.args.config.as_deref(), &self.faults)),
         }
     }
+}
+
+/// What the command line says, else the file; of the command line in no line.
+fn given<T: Clone>(args: Option<T>, file: Option<&At<T>>) -> Option<At<T>> {
+    let of_args = args.map(|value| At { line: 0, value });
+    of_args.or_else(|| file.cloned())
 }
 
 /// The faults as a person reads them. One that stands in no file is told alone.
@@ -471,10 +499,10 @@ key = \"/nowhere/key\"
             "line 7: boot.command_line: ",
             "line 8: subnet 10.7.0.0/31: prefix is 31",
             "line 12: reservation of 10.9.0.255: ",
-            "  --interface nonesuch0: this machine has no such interface",
-            "  admin: ",
-            "  cannot read the boot folder /nowhere",
-            "  cannot read a certificate from /nowhere/cert",
+            "line 1: interface nonesuch0: this machine has no such interface",
+            "line 5: admin: ",
+            "line 2: cannot read the boot folder /nowhere",
+            "line 18: cannot read a certificate from /nowhere/cert",
         ] {
             assert!(error.contains(said), "{said:?} is not in {error}");
         }
@@ -502,6 +530,11 @@ key = \"/nowhere/key\"
         ] {
             assert!(error.contains(said), "{said:?} is not in {error}");
         }
+        assert!(!error.contains("--pool is missing"), "{error}");
+        // What follows from a name that is not right is not another fault.
+        std::fs::write(&path, "pool = [\"127.0.1.1-127.0.1.9\"]\n").unwrap();
+        let error = Settings::read(&args).unwrap_err().to_string();
+        assert!(error.contains("pools is probably meant"), "{error}");
         assert!(!error.contains("--pool is missing"), "{error}");
     }
 

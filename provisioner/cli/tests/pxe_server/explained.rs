@@ -106,7 +106,7 @@ fn every_firmware_and_an_operating_system_over_both_families() {
               boot file  none
               DHCPv6     fd77::7, reserved by its MAC address
               boot URL   none
-              because    it is no firmware that boots from here: an address and nothing to boot
+              because    it is no firmware that boots from here: nothing to boot
         "#]],
     );
 }
@@ -283,5 +283,29 @@ fn a_name_that_means_something_else_is_told_at_the_start_and_the_file_is_had_els
             );
         }
         served.stop();
+    });
+}
+
+#[test]
+fn beside_another_dhcp_server_nobody_is_promised_an_address() {
+    in_two_namespaces(|_| {
+        let world = world();
+        let said = told(&world, false, "--proxy", 0);
+        assert!(!said.contains("an address"), "{said}");
+        let system = said.split("operating-system").nth(1).unwrap();
+        assert!(system.contains("nothing to boot"), "{said}");
+        let checked = text(world.command(&["--proxy", "--check"]), 0);
+        let first = checked.lines().next().unwrap();
+        assert_eq!(
+            first,
+            "in order: proxyDHCP on srv, which gives no addresses, 4 files, 0 rules"
+        );
+        assert!(!checked.contains("an address"), "{checked}");
+        let json = text(world.command(&["--proxy", "--check", "--json"]), 0);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(
+            (&json["proxy"], &json["addresses"]),
+            (&true.into(), &0.into())
+        );
     });
 }

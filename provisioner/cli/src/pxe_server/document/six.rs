@@ -131,7 +131,7 @@ fn pool(text: &str) -> Result<(Ipv6Addr, Ipv6Addr), &'static str> {
 fn subnet(section: Section<'_, '_>) -> Option<Subnet6> {
     let prefix = section.by("network", network).map(|at| at.value);
     let pool = section.by("pool", pool).map(|at| at.value);
-    if prefix.is_none() {
+    if !section.has("network") {
         section.fault("network is needed, for example \"fd77::/64\"");
     }
     section.end();
@@ -157,10 +157,10 @@ fn reservation(section: Section<'_, '_>) -> Option<Reservation6> {
     ];
     let mut who: Vec<Who6> = who.into_iter().flatten().collect();
     let address = section.parsed::<Ipv6Addr>("address");
-    if who.len() != 1 {
+    if section.count(&["mac", "uuid", "duid"]) != 1 {
         section.fault("exactly one of mac, uuid and duid says whose it is");
     }
-    if address.is_none() {
+    if !section.has("address") {
         section.fault("address is needed");
     }
     section.end();

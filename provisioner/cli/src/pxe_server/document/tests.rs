@@ -22,7 +22,10 @@ fn the_example_has_everything_and_is_read() {
         .map(|line| line.strip_prefix("#!").unwrap_or(line).to_owned() + "\n")
         .collect();
     let document = Document::read(&whole).unwrap();
-    assert_eq!(document.interface.as_deref(), Some("eth1"));
+    assert_eq!(
+        document.interface.map(|at| at.value).as_deref(),
+        Some("eth1")
+    );
     assert_eq!(document.own.pools.len(), 1);
     assert_eq!(document.subnets.len(), 1);
     assert_eq!(document.reservations.len(), 3);
@@ -39,7 +42,6 @@ fn every_fault_is_told_at_once_with_its_line() {
         3: router: should be a text in quotation marks, and is of type integer
         4: mtu: should be a whole number from 68 to 65535
         5: routes: "10.9.0.0": a route is written 10.9.0.0/16 via 10.0.0.254
-        6: reservation[0]: address is needed
         6: reservation[0]: exactly one of mac, uuid and relay_circuit says whose it is
         7: reservation[0].address: "10.0.0": invalid IPv4 address syntax
         8: reservation[0].hostname: there is no such key; host_name is probably meant
@@ -60,6 +62,26 @@ boot = "rescue"
 bois = "x"
 "#,
     ));
+}
+
+#[test]
+fn what_follows_from_a_fault_is_no_other_fault() {
+    for text in [
+        "[[reservation]]\nmac = \"52:54\"\naddress = \"10.0.0.9\"",
+        "[[subnet]]\nnetwork = \"10.0.0\"",
+        "[tls]\ncertificate = \"\"\nkey = \"k\"",
+        "[capture]\nfolder = 5",
+        "[[recipe]]\nname = \"\"\nfile = \"f\"",
+        "[[recipe]]\nname = \"x\"\nkernel = 5",
+        "[[machine]]\nboot = 5",
+        "[[dhcp6.reservation]]\nduid = \"0x1\"\naddress = \"fd77::7\"",
+    ] {
+        let said = faults(text);
+        assert_eq!(said.lines().count(), 1, "{text}: {said}");
+    }
+    let said = faults("[[machine]]\nboots = \"files\"\ncolour = 1\n");
+    assert_eq!(said.matches("drive, boot").count(), 1, "{said}");
+    assert!(!said.contains("boot, boot"), "{said}");
 }
 
 #[test]
