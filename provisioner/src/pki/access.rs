@@ -16,6 +16,7 @@ use rcgen::{Issuer, KeyPair, PublicKeyData as _};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -71,13 +72,16 @@ impl Access {
     /// The list of a site whose provisioner need not run.
     ///
     /// # Errors
-    /// Where the directory has no certificate authority.
+    /// Where the directory has no certificate authority, or we may not look.
     pub fn open(state_dir: &Path) -> Result<Self, AccessError> {
         let dir = state_dir.join("pki");
-        if dir.join("ca.key").exists() {
-            Ok(Self::of(&dir))
-        } else {
-            Err(AccessError::NoSite(dir))
+        let key = dir.join("ca.key");
+        match fs::File::open(&key) {
+            Ok(_) => Ok(Self::of(&dir)),
+            Err(source) if source.kind() == ErrorKind::PermissionDenied => {
+                Err(AccessError::NotAllowed(key))
+            }
+            Err(_) => Err(AccessError::NoSite(dir)),
         }
     }
 
@@ -158,7 +162,7 @@ impl Access {
     /// Where the list cannot be read.
     pub fn list(&self) -> Result<Vec<Issued>, AccessError> {
         let path = self.path();
-        if !path.exists() {
+        if !path.try_exists().unwrap_or(true) {
             return Ok(Vec::new());
         }
         serde_json::from_str(&read(&path)?).map_err(|source| AccessError::List { path, source })
@@ -287,6 +291,11 @@ pub enum AccessError {
         "{0} holds no certificate authority: --state-dir names the directory of groundstate up"
     )]
     NoSite(PathBuf),
+    /// It is not ours to read.
+    #[error(
+        "{0} may not be read: permission denied; run it as root, or as the user that groundstate up runs as"
+    )]
+    NotAllowed(PathBuf),
     /// The name is none.
     #[error("{0:?} is no name for a certificate: 1 to 63 of a-z, 0-9, '-', '.', '_'")]
     Name(String),
@@ -329,6 +338,21 @@ mod tests {
             expires: now + 1_000,
             revoked,
         }
+    }
+
+    #[test]
+    fn a_state_directory_without_a_site_has_no_list() {
+        let dir = tempfile::tempdir().unwrap();
+        let said = |dir: &Path| Access::open(dir).err().map(|error| error.to_string());
+        let none = "holds no certificate authority";
+        assert!(said(dir.path()).unwrap().contains(none));
+        assert!(said(&dir.path().join("x")).unwrap().contains(none));
+        let pki = dir.path().join("pki");
+        std::fs::create_dir(&pki).unwrap();
+        std::fs::write(pki.join("access.json"), "[]").unwrap();
+        assert!(said(dir.path()).unwrap().contains(none));
+        std::fs::write(pki.join("ca.key"), "x").unwrap();
+        assert_eq!(said(dir.path()), None);
     }
 
     #[test]
