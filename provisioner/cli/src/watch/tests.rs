@@ -184,15 +184,38 @@ fn eighty_by_twenty_four() {
         │15 ... ... ... │┌ r1-4 ───────────────────────────────────────────────────────┐
         │12 ?.e e.H H.R ││r1-4 is held: the DIMM in slot DIMM_B1 is missing            │
         │ 9 .H. .R. .P. ││  [dimm-missing]                                             │
-        │ 6 R.P P.R R.? ││  part:      DIMM DIMM_B1, 16 GiB, serial D-0002             │
-        │ 3 .R# .?# .e# ││  since:     2024-10-04 11:55:00Z (5 min ago)                │
-        │               ││  seen:      SMBIOS says slot DIMM_B1 is empty               │
-        │= switch       ││  deadline:  none                                            │
-        │# PDU          ││  by itself: nothing: it waits for a person                  │
-        │               ││  do now:    power the machine off and reseat the DIMM in    │
+        │ 6 R.P P.R R.? ││  do now:    power the machine off and reseat the DIMM in    │
+        │ 3 .R# .?# .e# ││             slot DIMM_B1                                    │
+        │               ││  part:      DIMM DIMM_B1, 16 GiB, serial D-0002             │
+        │= switch       ││  since:     2024-10-04 11:55:00Z (5 min ago)                │
+        │# PDU          ││  seen:      SMBIOS says slot DIMM_B1 is empty               │
+        │               ││  deadline:  none                                            │
         └───────────────┘└─────────────────────────────────────────────────────────────┘
         arrows  Enter: node  /: find  f: phase  s: order  n: needs you  ?: help  q: out"#]]
     .assert_eq(&text(&mut state, 80, 24));
+}
+
+#[test]
+fn where_a_reason_is_long_what_to_do_is_not_what_falls_below_the_edge() {
+    let mut state = site(3, 6);
+    keys(&mut state, "n");
+    let name = state.chosen_name().unwrap().to_owned();
+    let mut held = view(&name, Phase::Held, 2);
+    let mut long = reason();
+    for line in 1..=9 {
+        long = long.seen(format!(
+            "line {line} of what was seen in the slot, and more of it"
+        ));
+    }
+    held.reason = Some(long);
+    state.take(News::Node(Box::new(held)));
+    let screen = text(&mut state, 80, 24);
+    let at = |words: &str| screen.find(words).unwrap_or(usize::MAX);
+    assert!(
+        at("do now:    power the machine off") < at("part:"),
+        "{screen}"
+    );
+    assert!(at("part:") < at("seen:"), "{screen}");
 }
 
 #[test]

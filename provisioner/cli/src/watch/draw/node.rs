@@ -18,6 +18,8 @@ use unicode_width::UnicodeWidthStr as _;
 
 /// Where the words of an explanation begin, behind `by itself:`.
 const INDENT: usize = 13;
+/// How the line of what to do begins.
+const DO_NOW: &str = "  do now:";
 /// Rows below which no event fits beside the explanation.
 const EVENTS_FROM: usize = 3;
 
@@ -29,11 +31,15 @@ pub(super) fn pane(frame: &mut Frame<'_>, state: &State, theme: Theme, area: Rec
     };
     let room = usize::from(area.height.saturating_sub(2));
     let wide = usize::from(area.width.saturating_sub(2)).max(1);
-    let mut lines = words(state, theme, wide);
-    let used: usize = lines
-        .iter()
-        .map(|line| line.width().div_ceil(wide).max(1))
-        .sum();
+    let rows = |lines: &[Line<'_>]| -> usize {
+        let rows = lines.iter().map(|line| line.width().div_ceil(wide).max(1));
+        rows.sum()
+    };
+    let mut lines = words(state, theme, wide, Order::AsTold);
+    if rows(&lines) > room {
+        lines = words(state, theme, wide, Order::WhatToDoFirst);
+    }
+    let used = rows(&lines);
     let left = room.saturating_sub(used + 1);
     if left >= EVENTS_FROM {
         lines.push(Line::default());
@@ -54,7 +60,7 @@ pub(super) fn page(frame: &mut Frame<'_>, state: &mut State, theme: Theme, area:
     };
     let title = format!(" {}, {} ", row.view.node, row.view.mac);
     let wide = usize::from(area.width.saturating_sub(2)).max(1);
-    let mut lines = words(state, theme, wide);
+    let mut lines = words(state, theme, wide, Order::AsTold);
     lines.push(Line::default());
     lines.push(Line::styled("Newest events:", theme.tone(Tone::Bold)));
     lines.extend(events(state, theme).into_iter().rev());
@@ -68,7 +74,15 @@ pub(super) fn page(frame: &mut Frame<'_>, state: &mut State, theme: Theme, area:
     frame.render_widget(text.block(Block::bordered().title(title)), area);
 }
 
-fn words(state: &State, theme: Theme, wide: usize) -> Vec<Line<'static>> {
+/// In which order an explanation stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    AsTold,
+    /// Where not all of it fits: what to do is not what falls below the edge.
+    WhatToDoFirst,
+}
+
+fn words(state: &State, theme: Theme, wide: usize, order: Order) -> Vec<Line<'static>> {
     let Some(row) = state.chosen_row() else {
         return Vec::new();
     };
@@ -80,10 +94,16 @@ fn words(state: &State, theme: Theme, wide: usize) -> Vec<Line<'static>> {
         }
         Some(_) | None => explain::lines(&row.view, eta, &|at| moment(at, state.now)).join("\n"),
     };
-    let lines = text.lines().enumerate().flat_map(|(at, line)| {
+    let mut told: Vec<&str> = text.lines().collect();
+    let to_do = told.iter().position(|line| line.starts_with(DO_NOW));
+    if let (Order::WhatToDoFirst, Some(at)) = (order, to_do) {
+        let line = told.remove(at);
+        told.insert(1.min(at), line);
+    }
+    let lines = told.into_iter().enumerate().flat_map(|(at, line)| {
         let style = if at == 0 {
             theme.phase(row.view.phase)
-        } else if line.starts_with("  do now:") {
+        } else if line.starts_with(DO_NOW) {
             theme.tone(Tone::Bold)
         } else {
             theme.tone(Tone::Plain)
