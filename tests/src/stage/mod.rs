@@ -15,8 +15,8 @@ pub use outcome::{Outcome, result_line};
 pub use servers::{Servers, ServersPlan};
 
 use crate::rack::{
-    DiskFingerprint, Net, NetOptions, Node, NodeSpec, PowerOn, RackError, RackJournal, VirtualBmc,
-    site, unchanged,
+    DiskFingerprint, Net, NetOptions, Node, NodeSpec, PowerOn, RackError, RackJournal, SerialLog,
+    VirtualBmc, site, unchanged,
 };
 use anyhow::{Context as _, Result, bail};
 use groundstate_api::boot::Firmware;
@@ -36,6 +36,10 @@ pub const LOOK_EVERY: Duration = Duration::from_millis(400);
 
 /// How long running servers may fail to answer an operator.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
+
+/// What Linux says on the console where a virtual processor's timer has stopped. It was seen after a kexec, on a machine with
+/// much else to do; nothing goes on in that virtual machine then, and it says nothing about what is tested.
+const TIMER_STOPPED: &str = "Possible timer handling issue";
 
 /// What to put on the stage.
 #[derive(Debug)]
@@ -202,8 +206,13 @@ impl Stage {
     ) -> Result<Vec<NodeReport>> {
         let until = Instant::now() + limit;
         let mut heard = Instant::now();
+        let mut consoles: Vec<_> = self.nodes.iter().map(Node::serial_log).collect();
+        consoles.iter_mut().for_each(SerialLog::skip_to_end);
         loop {
             self.servers.check()?;
+            for console in &mut consoles {
+                emulates(console)?;
+            }
             match self.reports() {
                 Ok(reports) => {
                     heard = Instant::now();
@@ -261,6 +270,20 @@ impl Stage {
     pub fn net(&self) -> &Net {
         &self.net
     }
+}
+
+/// Fails where the console says that the emulator has let the machine down: it is not waited for.
+fn emulates(console: &mut SerialLog) -> Result<()> {
+    while let Some(line) = console.next_line()? {
+        if line.contains(TIMER_STOPPED) {
+            bail!(
+                "the emulator has stopped a processor's timer, and the machine stands still: {} says {:?}",
+                console.path().display(),
+                line.trim()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Whether a node has reached an end: Ready or Held.
@@ -323,4 +346,22 @@ fn site_of(healthy: &[NodeSpec], plan: &StagePlan) -> Site {
             .collect();
     }
     site
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_whose_timer_stopped_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("serial.log");
+        let mut console = SerialLog::new(&path);
+        fs::write(&path, "[    1.0] rcu: \tall is well\n").unwrap();
+        emulates(&mut console).unwrap();
+        let said = "[    1.0] rcu: \tall is well\n[   25.7] rcu: \tPossible timer handling issue on cpu=1 timer-softirq=18\n";
+        fs::write(&path, said).unwrap();
+        let error = emulates(&mut console).unwrap_err().to_string();
+        assert!(error.contains("on cpu=1"), "{error}");
+    }
 }
