@@ -141,7 +141,7 @@ fn who(issued: &Issued) -> String {
 }
 
 /// The day, in UTC.
-fn day(seconds: i64) -> String {
+pub(crate) fn day(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds)
         .map_or_else(|_| "-".to_owned(), |at| at.strftime("%Y-%m-%d").to_string())
 }

@@ -27,6 +27,7 @@ mod pxe_server;
 mod refusal;
 mod remote;
 mod site;
+mod tls_fault;
 mod up;
 mod vhd;
 mod watch;

@@ -312,7 +312,7 @@ fn a_preview_of_a_node_that_never_reported_says_what_to_do() {
         1,
         &[
             "WIPED  S-1  not in the node's last report",
-            "its host restarts",
+            "refused: node-1 has no host",
             "--yes orders without asking",
         ],
     );

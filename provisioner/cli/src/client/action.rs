@@ -55,6 +55,7 @@ pub(crate) struct LsArgs {
 #[derive(Args)]
 pub(crate) struct ShowArgs {
     /// Its number.
+    #[arg(value_parser = number)]
     action: u64,
     /// Print JSON.
     #[arg(long)]
@@ -66,11 +67,18 @@ pub(crate) struct ShowArgs {
 #[derive(Args)]
 pub(crate) struct DecideArgs {
     /// Its number.
+    #[arg(value_parser = number)]
     action: u64,
     #[command(flatten)]
     why: Why,
     #[command(flatten)]
     how: How,
+}
+
+/// The number of an action.
+fn number(text: &str) -> Result<u64, &'static str> {
+    text.parse()
+        .map_err(|_| "an action has a number, as groundstate action ls shows it")
 }
 
 pub(crate) fn run(command: &ActionCommand) -> Result<End> {
@@ -207,8 +215,13 @@ fn show(args: &ShowArgs) -> Result<End> {
 fn decide(args: &DecideArgs, verb: &str, path: &str) -> Result<End> {
     let client = Client::new(&args.how.connect)?;
     let path = path.replace("{action}", &args.action.to_string());
+    let asks = !args.how.yes && !args.how.dry_run;
+    if asks {
+        let view = one(&client, args.action)?;
+        tell(&page(&[view], Paper::of_terminal()));
+    }
     let body = Because {
-        why: args.why.told()?,
+        why: args.why.told_for(&args.how)?,
     };
     if args.how.dry_run && args.how.json {
         would_be_sent(&[json!({"method": "POST", "path": path, "body": body})])?;
@@ -221,9 +234,7 @@ fn decide(args: &DecideArgs, verb: &str, path: &str) -> Result<End> {
         ))?;
         return Ok(End::Done);
     }
-    if !args.how.yes {
-        let view = one(&client, args.action)?;
-        tell(&page(&[view], Paper::of_terminal()));
+    if asks {
         agreed(verb, &args.action.to_string())?;
     }
     let mut terms = Terms::fresh();

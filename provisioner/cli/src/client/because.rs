@@ -2,6 +2,7 @@
 //! Why somebody orders something: said on the command line, or asked for where a person sits at the terminal.
 
 use super::life::words;
+use super::orders::How;
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
@@ -22,11 +23,22 @@ pub(crate) struct Why {
 }
 
 impl Why {
+    /// The same for an order that is made so: where nothing is sent nobody is asked.
+    ///
+    /// # Errors
+    /// As of [`Self::told`].
+    pub(crate) fn told_for(&self, how: &How) -> Result<String> {
+        match &self.why {
+            None if how.dry_run => Ok(NO_WHY.to_owned()),
+            Some(_) | None => self.told(),
+        }
+    }
+
     /// What was said; [`NO_WHY`] where nobody can be asked, or the answer is an empty line.
     ///
     /// # Errors
     /// The terminal is gone, or what was typed cannot stand in the history.
-    pub(crate) fn told(&self) -> Result<String> {
+    fn told(&self) -> Result<String> {
         if let Some(why) = &self.why {
             return Ok(why.clone());
         }

@@ -2,12 +2,12 @@
 //! `groundstate boot`: what the boot services saw of each boot, from a provisioner or from a boot service that runs alone.
 
 use super::boot_picture::{Paper, sessions, table};
-use super::{ANSWER_BYTES_MAX, Client, Connect};
+use super::{ANSWER_BYTES_MAX, Client, Connect, Refused};
 use crate::End;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use groundstate_api::boot_session::BootSessions;
-use groundstate_api::{MacAddr, paths};
+use groundstate_api::{MacAddr, Reason, ReasonCode, paths};
 use pxe_server::{ADMIN_ADDRESS, AdminAddress};
 use std::io::{IsTerminal as _, Read, Write};
 use std::net::TcpStream;
@@ -93,6 +93,9 @@ impl Look {
         let mut before = None;
         loop {
             let boots = source.boots(mac)?;
+            if let (Some(mac), false) = (mac, self.watch) {
+                must_be_remembered(&boots, mac)?;
+            }
             let text = if self.json {
                 serde_json::to_string(&boots)?
             } else {
@@ -125,6 +128,20 @@ impl Look {
         };
         Ok(Source::Provisioner(Client::new(&connect)?))
     }
+}
+
+/// Refuses a machine of which no boot is remembered, as one that is not there.
+fn must_be_remembered(boots: &BootSessions, mac: MacAddr) -> Result<()> {
+    if !boots.sessions.is_empty() {
+        return Ok(());
+    }
+    let reason = Reason::new(
+        ReasonCode::UnknownMachine,
+        format!("no boots of {mac} are remembered"),
+        "groundstate boot ls names the machines that booted; --watch waits for this one",
+    )
+    .then("nothing: nothing was sent");
+    Err(Refused { reason }.into())
 }
 
 /// Who is asked.

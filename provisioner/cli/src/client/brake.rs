@@ -62,14 +62,18 @@ pub(crate) fn run(command: &BrakeCommand) -> Result<End> {
 
 fn turn(args: &TurnArgs, on: bool) -> Result<End> {
     let client = Client::new(&args.how.connect)?;
-    let order = BrakeOrder {
-        on,
-        why: args.why.told()?,
-    };
     let follows = if on {
         "no measure that disturbs a host begins, on the whole site, until the brake is let go"
     } else {
         "measures that are due begin again, as many at once as the site file says"
+    };
+    let asks = !args.how.yes && !args.how.dry_run;
+    if asks {
+        super::said::tell(&format!("Then {follows}."));
+    }
+    let order = BrakeOrder {
+        on,
+        why: args.why.told_for(&args.how)?,
     };
     if args.how.dry_run && args.how.json {
         let path = paths::BRAKE;
@@ -86,8 +90,7 @@ fn turn(args: &TurnArgs, on: bool) -> Result<End> {
         ))?;
         return Ok(End::Done);
     }
-    if !args.how.yes {
-        super::said::tell(&format!("Then {follows}."));
+    if asks {
         let (verb, word) = if on {
             ("set the brake", "on")
         } else {

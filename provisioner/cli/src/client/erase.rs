@@ -2,19 +2,19 @@
 //! `groundstate node erase` and `groundstate node certificates`. The order always names each disk by its serial number; "all" is
 //! spelled out here, from the node's last report, and shown before it is sent.
 
-use super::list::view_page;
-use super::paper::Paper;
-use super::said::{ask, document, say, tell};
+use super::orders::{Ask, How, Order, carry_out};
+use super::said::{document, say, tell};
+use super::would::{self, Wanted};
 use super::{Client, Connect, node_path};
 use crate::End;
-use crate::refusal::Failed;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use groundstate_api::erase::{
     EraseCertificate, EraseCertificates, EraseClass, EraseOrder, EraseOutcome, SignedErase,
 };
 use groundstate_api::inventory::Disk;
-use groundstate_api::view::{NodeReport, NodeView};
+use groundstate_api::text::inert;
+use groundstate_api::view::NodeReport;
 use groundstate_api::{NodeId, paths};
 use mos_core::guard::unusual;
 use std::fmt::Write as _;
@@ -36,14 +36,8 @@ pub(crate) struct EraseArgs {
     /// is built in.
     #[arg(long, value_name = "SERIAL")]
     confirm: Vec<String>,
-    /// Do not ask.
-    #[arg(long)]
-    yes: bool,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    connect: Connect,
+    how: How,
 }
 
 #[derive(Args)]
@@ -62,9 +56,10 @@ pub(crate) struct CertificatesArgs {
 
 /// Orders an erase.
 pub(crate) fn erase(args: &EraseArgs) -> Result<End> {
-    let client = Client::new(&args.connect)?;
+    let client = Client::new(&args.how.connect)?;
     let report: NodeReport = client.get(&node_path(paths::NODE, &args.node))?;
-    let known = report.inventory.map(|seen| seen.disks).unwrap_or_default();
+    let known = report.inventory.as_ref().map(|seen| &seen.disks[..]);
+    let known = known.unwrap_or_default();
     let serials = if args.confirm.is_empty() {
         let built_in = known.iter().filter(|disk| unusual(disk).is_none());
         built_in.map(|disk| disk.serial.clone()).collect()
@@ -81,17 +76,23 @@ pub(crate) fn erase(args: &EraseArgs) -> Result<End> {
         Level::Clear => EraseClass::Clear,
         Level::Purge => EraseClass::Purge,
     };
-    if !args.yes && !agreed(args, &known, &serials)? {
-        return Err(Failed::not_agreed().into());
+    if !args.how.yes && !args.how.dry_run {
+        tell(&at_stake(&args.node, known, &serials));
     }
-    let order = EraseOrder { level, serials };
-    let view: NodeView = client.post(&node_path(paths::ERASE, &args.node), &order)?;
-    if args.json {
-        document(&serde_json::to_string(&view)?)?;
-    } else {
-        say(&view_page(&[view], Paper::of_terminal()))?;
-    }
-    Ok(End::Done)
+    let named: Vec<_> = serials.iter().map(|serial| inert(serial)).collect();
+    let order = Order {
+        node: args.node.clone(),
+        phase: report.view.phase,
+        version: report.view.version,
+        path: node_path(paths::ERASE, &args.node),
+        follows: format!(
+            "ordered; then erasing {}; then enrolled, once each is proved",
+            named.join(", ")
+        ),
+        body: serde_json::to_value(EraseOrder { level, serials })?,
+        refused: would::refusal(&report.view, report.host.as_ref(), Wanted::Erase),
+    };
+    carry_out(&client, "erase", &[order], &args.how, Ask::Always)
 }
 
 /// A disk of the node's last report, in words.
@@ -102,18 +103,14 @@ pub(super) fn words_of(disk: Option<&Disk>) -> String {
     )
 }
 
-/// Shows what goes, and asks.
-fn agreed(args: &EraseArgs, known: &[Disk], serials: &[String]) -> Result<bool> {
+/// What goes.
+fn at_stake(node: &NodeId, known: &[Disk], serials: &[String]) -> String {
     let disks = serials.iter().map(|serial| {
         let disk = known.iter().find(|disk| disk.serial == *serial);
-        format!("\n  ERASED {serial}  {}", words_of(disk))
+        format!("\n  ERASED {}  {}", inert(serial), inert(&words_of(disk)))
     });
     let disks: String = disks.collect();
-    tell(&format!(
-        "Everything on these disks of {} goes:{disks}",
-        args.node
-    ));
-    Ok(ask("Type the node's name to order: ")? == args.node.as_str())
+    format!("Everything on these disks of {node} goes:{disks}")
 }
 
 /// Shows the certificates of a node; with `--verify` a false one ends with an error.

@@ -8,20 +8,18 @@ use super::plan::escaped;
 use super::said::{document, document_line, say};
 use super::show;
 use super::table::{Cell, Table};
-use super::time::{from_now, moment_of, now};
+use super::time::{from_now, now};
 use super::{Client, Connect};
 use crate::End;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCompleter;
-use groundstate_api::audit::Audit;
+use groundstate_api::audit::{Audit, WebhookList, WebhookView};
 use groundstate_api::event::Happened;
 use groundstate_api::fleet::FleetView;
 use groundstate_api::text::{counted, inert};
 use groundstate_api::view::{EventPage, Phase};
 use groundstate_api::{Millis, NodeId, paths};
-use serde_json::Value;
-use std::collections::BTreeSet;
 
 /// Show how the site stands: nodes by phase, racks, brake, who leads, what will be done when.
 #[derive(Args)]
@@ -47,8 +45,8 @@ pub(crate) enum WebhookCommand {
 )]
 pub(crate) struct AuditArgs {
     /// Only since then: 90s, 15min, 2h, 3d ago, or a moment such as 2026-11-22T10:00:00Z.
-    #[arg(long, value_name = "WHEN")]
-    since: Option<String>,
+    #[arg(long, value_name = "WHEN", value_parser = super::time::moment)]
+    since: Option<Millis>,
     /// Only what this caller ordered, for example operator:ana.
     #[arg(long, value_name = "WHO")]
     by: Option<String>,
@@ -172,11 +170,9 @@ fn racks(view: &FleetView, paper: Paper) -> String {
 
 pub(crate) fn audit(args: &AuditArgs) -> Result<End> {
     let client = Client::new(&args.connect)?;
-    let since = args.since.as_deref();
-    let since = since.map(|text| moment_of(text, now())).transpose()?;
     let mut table = Table::new(&["EVENT", "WHEN (UTC)", "BY", "FROM", "DID", "STATUS"])
         .whole(&["WHEN (UTC)", "STATUS"]);
-    let wanted = wanted(args, since);
+    let wanted = wanted(args);
     let (mut after, mut rows) = (0, 0);
     loop {
         let page: EventPage = client.get(&format!("{}?after={after}{wanted}", paths::AUDIT))?;
@@ -223,13 +219,13 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<End> {
 }
 
 /// What is asked of the audit trail beside its page.
-fn wanted(args: &AuditArgs, since: Option<Millis>) -> String {
+fn wanted(args: &AuditArgs) -> String {
     let named = |name: &str, value: &Option<String>| match value {
         Some(value) => format!("&{name}={}", escaped(value)),
         None => String::new(),
     };
     let node = args.node.as_ref().map(NodeId::to_string);
-    let since = since.map(|at| at.0.to_string());
+    let since = args.since.map(|at| at.0.to_string());
     let dry_runs = if args.all { "" } else { "&dry_runs=false" };
     named("by", &args.by) + &named("node", &node) + &named("since", &since) + dry_runs
 }
@@ -248,52 +244,65 @@ pub(crate) fn webhook(command: &WebhookCommand) -> Result<End> {
         document(&text)?;
         return Ok(End::Done);
     }
-    let value: Value = client.parse(paths::WEBHOOKS, &text)?;
-    say(&stands(&value))?;
+    let list: WebhookList = client.parse(paths::WEBHOOKS, &text)?;
+    say(&hooks(&list, now()))?;
     Ok(End::Done)
 }
 
-/// A list of flat documents as lines, whatever their fields are.
-fn stands(value: &Value) -> String {
-    let list = match value {
-        Value::Array(list) => Some(list),
-        Value::Object(fields) => fields.values().find_map(Value::as_array),
-        _ => None,
-    };
-    let Some(list) = list.filter(|list| !list.is_empty()) else {
+/// Who is told, and how that goes.
+fn hooks(list: &WebhookList, now: Millis) -> String {
+    if list.webhooks.is_empty() {
         return "the site file names nobody to tell".to_owned();
+    }
+    let each = list.webhooks.iter().flat_map(|hook| hook_lines(hook, now));
+    each.collect::<Vec<_>>().join("\n")
+}
+
+fn hook_lines(hook: &WebhookView, now: Millis) -> Vec<String> {
+    let kinds = match hook.events.as_slice() {
+        [] => "all".to_owned(),
+        kinds => kinds.join(", "),
     };
-    let names: BTreeSet<&str> = list
-        .iter()
-        .filter_map(Value::as_object)
-        .flat_map(|fields| fields.keys().map(String::as_str))
-        .collect();
-    let said = |value: &Value| match value {
-        Value::String(text) => inert(text).into_owned(),
-        Value::Null => "-".to_owned(),
-        other => inert(&other.to_string()).into_owned(),
+    let told = match hook.last_told {
+        Some(at) => format!(", last {}", moment(at, now)),
+        None => ", nothing since groundstate was started".to_owned(),
     };
-    let mut lines = Vec::new();
-    for hook in list {
-        let title = hook.get("name").map(said).unwrap_or_default();
-        lines.push(title);
-        for name in names.iter().filter(|name| **name != "name") {
-            let value = hook.get(*name).unwrap_or(&Value::Null);
-            lines.push(format!(
-                "  {:<16} {}",
-                format!("{}:", inert(name)),
-                said(value)
+    let line = |name: &str, words: &str| format!("  {name:<10} {}", inert(words));
+    let mut lines = vec![
+        inert(&hook.name).into_owned(),
+        line("where:", &hook.url),
+        line("events:", &kinds),
+        line(
+            "told:",
+            &format!("up to event {} of {}{told}", hook.told, hook.newest),
+        ),
+    ];
+    if let Some(reason) = &hook.failing {
+        let tries = if hook.tries == 1 { "try" } else { "tries" };
+        let why = format!(
+            "{} [{}], after {} {tries}",
+            reason.what, reason.code, hook.tries
+        );
+        lines.push(line("failing:", &why));
+        lines.extend(reason.evidence.iter().map(|seen| line("seen:", seen)));
+        if let Some(at) = hook.next_try {
+            lines.push(line(
+                "by itself:",
+                &format!("tried again {}", moment(at, now)),
             ));
         }
+        lines.push(line("do now:", &reason.next_step));
     }
-    lines.join("\n")
+    lines
 }
 
 #[cfg(test)]
 mod tests {
-    use super::racks;
+    use super::{hooks, racks};
     use crate::client::paper::Paper;
+    use groundstate_api::audit::{WebhookList, WebhookView};
     use groundstate_api::fleet::FleetView;
+    use groundstate_api::{Millis, Reason, ReasonCode};
     use serde_json::json;
 
     #[test]
@@ -311,5 +320,45 @@ mod tests {
         let table = racks(&view, Paper::plain(None));
         let row: Vec<&str> = table.lines().last().unwrap().split_whitespace().collect();
         assert_eq!(row, ["r1", "f1", "3", "0", "2"], "{table}");
+    }
+    #[test]
+    fn a_webhook_that_fails_says_why_since_when_and_what_to_do() {
+        let day = 20_000 * 86_400_000;
+        let failing = WebhookView {
+            name: "chat".to_owned(),
+            url: "https://chat.example/hook".to_owned(),
+            events: vec!["phase-changed".to_owned(), "held".to_owned()],
+            told: 80,
+            newest: 92,
+            last_told: Some(Millis(day)),
+            tries: 3,
+            failing: Some(
+                Reason::new(ReasonCode::Internal, "it answered 500", "look at its log")
+                    .seen("status 500"),
+            ),
+            next_try: Some(Millis(day + 90_000)),
+        };
+        let fresh = WebhookView {
+            name: "tickets".to_owned(),
+            url: "https://tickets.example/".to_owned(),
+            ..WebhookView::default()
+        };
+        let list = WebhookList {
+            webhooks: vec![failing, fresh],
+        };
+        expect_test::expect![[r"
+            chat
+              where:     https://chat.example/hook
+              events:    phase-changed, held
+              told:      up to event 80 of 92, last 2024-10-04 00:00:00Z (60 s ago)
+              failing:   it answered 500 [internal], after 3 tries
+              seen:      status 500
+              by itself: tried again 2024-10-04 00:01:30Z (in 30 s)
+              do now:    look at its log
+            tickets
+              where:     https://tickets.example/
+              events:    all
+              told:      up to event 0 of 0, nothing since groundstate was started"]]
+        .assert_eq(&hooks(&list, Millis(day + 60_000)));
     }
 }

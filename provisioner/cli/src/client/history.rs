@@ -5,7 +5,7 @@ use super::nodes::must_be;
 use super::paper::{Paper, Tone};
 use super::said::{document_line, say};
 use super::show::moment;
-use super::time::{moment_of, now, span};
+use super::time::{now, span};
 use super::{Client, Connect, names};
 use crate::End;
 use anyhow::Result;
@@ -30,8 +30,8 @@ pub(crate) struct HistoryArgs {
     #[arg(add = ArgValueCompleter::new(names::complete))]
     node: NodeId,
     /// Only since then: 90s, 15min, 2h, 3d ago, or a moment such as 2026-11-22T10:00:00Z.
-    #[arg(long, value_name = "WHEN")]
-    since: Option<String>,
+    #[arg(long, value_name = "WHEN", value_parser = super::time::moment)]
+    since: Option<Millis>,
     /// Print the API's events, one JSON document in each line.
     #[arg(long)]
     json: bool,
@@ -41,8 +41,7 @@ pub(crate) struct HistoryArgs {
 
 pub(crate) fn run(args: &HistoryArgs) -> Result<End> {
     let client = Client::new(&args.connect)?;
-    let since = args.since.as_deref();
-    let since = since.map(|text| moment_of(text, now())).transpose()?;
+    let since = args.since;
     let mut events = events_of(&client, &args.node)?;
     events.retain(|event| since.is_none_or(|since| event.at >= since));
     if args.json {

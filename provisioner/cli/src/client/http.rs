@@ -3,14 +3,16 @@
 //! provisioner knows it again, so an order whose answer was lost is sent again without being carried out twice.
 
 use super::said::{causes, tell};
-use super::{Connect, Refused, Unwell, read};
-use crate::refusal::Failed;
+use super::{Connect, Refused, Unwell, read, unanswered};
+use crate::tls_fault::TlsFault;
 use anyhow::{Context as _, Result, anyhow, bail};
 use groundstate_api::ReasonCode;
+use groundstate_api::paths;
 use groundstate_api::ready::{Addresses, HOPS_MAX, LEADER_HEADER, PROVISIONERS_HEADER, Then};
 use groundstate_api::view::Problem;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use ureq::http::Response;
@@ -18,6 +20,8 @@ use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsPr
 
 /// How long an answer may take: the longest long poll and a slow network.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// How long a server may take to say why it hung up.
+const ASK_WHY_MAX: Duration = Duration::from_secs(3);
 /// The largest answer that is read: a page of 200 events with inventories and plans, or a log.
 pub(crate) const ANSWER_BYTES_MAX: u64 = 64 << 20;
 /// The pauses before an order is sent again whose answer was lost: a provisioner restarts within them.
@@ -98,6 +102,8 @@ type Called = Result<Response<ureq::Body>, ureq::Error>;
 pub(crate) struct Client {
     agent: ureq::Agent,
     known: Mutex<Addresses>,
+    /// The folder of our certificate.
+    credential: PathBuf,
     verbose: bool,
 }
 
@@ -129,6 +135,7 @@ impl Client {
         Ok(Self {
             agent,
             known: Mutex::new(Addresses::new(first, servers)),
+            credential: connect.credential.clone(),
             verbose: connect.verbose,
         })
     }
@@ -227,16 +234,6 @@ impl Client {
                 self.server()
             )
         })
-    }
-
-    /// POST an order and read the answer. It carries a fresh key.
-    pub(crate) fn post<B: Serialize, T: DeserializeOwned>(
-        &self,
-        path: &str,
-        body: &B,
-    ) -> Result<T> {
-        let text = self.order(Verb::Post, path, Some(body), &Terms::fresh())?;
-        self.parse(path, &text)
     }
 
     /// Makes an order and answers with the document as it is. It is sent again, with the same key, where the connection
@@ -384,64 +381,30 @@ impl Client {
         }))
     }
 
-    /// Says what to do about a server that does not answer.
+    /// Why the server hung up, where it does not want us: it says so when our request is on its way already, and who still sends
+    /// does not hear it. Who only asks does.
+    fn why_hung_up(&self, error: &ureq::Error) -> Option<ureq::Error> {
+        if !unanswered::is_hang_up(error) {
+            return None;
+        }
+        let asked = self
+            .agent
+            .get(format!("{}{}", self.server(), paths::HEALTHZ));
+        let asked = asked.config().timeout_global(Some(ASK_WHY_MAX)).build();
+        let why = asked.call().err()?;
+        TlsFault::of(&why).is_some().then_some(why)
+    }
+
+    /// Says what to do about a server from which nothing came.
     fn unanswered(&self, error: ureq::Error) -> Failure {
-        let broken = matches!(
-            error,
-            ureq::Error::Io(_)
-                | ureq::Error::Timeout(_)
-                | ureq::Error::ConnectionFailed
-                | ureq::Error::Protocol(_)
-        );
-        let advice = match &error {
-            ureq::Error::Rustls(_) | ureq::Error::Tls(_) => {
-                "its certificate is not of the site that --credential is of"
-            }
-            ureq::Error::HostNotFound => "is the name in --server right?",
-            _ if has_no_port(&self.server()) => {
-                "it names no port, and 443 was asked: the API's is 8443 where the site file says no other, as in --server https://192.0.2.1:8443"
-            }
-            _ => {
-                "is the provisioner running there? --server or GROUNDSTATE_SERVER names another one"
-            }
-        };
-        let code = match &error {
-            ureq::Error::Rustls(_) | ureq::Error::Tls(_) => ReasonCode::TlsRefused,
-            _ => ReasonCode::ProvisionerUnreachable,
-        };
-        let what = format!("{} does not answer", self.server());
-        let error = anyhow::Error::from(error).context(Failed::new(code.as_str(), what, advice));
+        let error = self.why_hung_up(&error).unwrap_or(error);
+        let broken = unanswered::is_broken(&error);
+        let failed = unanswered::failed(&self.server(), &self.credential, &error);
+        let error = anyhow::Error::from(error).context(failed);
         if broken {
             Failure::Broken(error)
         } else {
             Failure::Final(error)
-        }
-    }
-}
-
-/// Whether an address leaves its port to be guessed.
-fn has_no_port(server: &str) -> bool {
-    let host = server.trim_start_matches("https://");
-    let host = host.split('/').next().unwrap_or(host);
-    let after = host.rsplit_once(':').map_or("", |(_, port)| port);
-    after.is_empty() || !after.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::has_no_port;
-
-    #[test]
-    fn an_address_says_its_port_or_not() {
-        for (server, is_missing) in [
-            ("https://192.0.2.1:8443", false),
-            ("https://[2001:db8::1]:8443", false),
-            ("https://192.0.2.1:8443/", false),
-            ("https://192.0.2.1", true),
-            ("https://site.example/", true),
-            ("https://[2001:db8::1]", true),
-        ] {
-            assert_eq!(has_no_port(server), is_missing, "{server}");
         }
     }
 }

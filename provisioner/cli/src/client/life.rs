@@ -3,15 +3,18 @@
 
 use super::because::Why;
 use super::nodes::Listed;
-use super::orders::{Ask, How, Order, carry_out};
+use super::orders::{self, Ask, How, Order, carry_out};
 use super::which::Which;
-use super::{Client, node_path};
+use super::would::{self, Wanted};
+use super::{Client, Refused, node_path};
 use crate::End;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Args, Subcommand};
 use groundstate_api::healing::Because;
 use groundstate_api::paths;
+use groundstate_api::site::Site;
 use groundstate_api::view::Phase;
+use prov_core::LifeOrder;
 use serde_json::{Value, json};
 
 /// The longest remark.
@@ -103,42 +106,26 @@ pub(crate) fn words(text: &str, most: usize) -> Result<String, String> {
 }
 
 pub(crate) fn run(command: &LifeCommand) -> Result<End> {
-    let because = |args: &BecauseArgs, verb, path, follows: fn(&Listed) -> String| {
-        let body = serde_json::to_value(Because {
-            why: args.why.told()?,
-        })?;
-        order(&args.which, &args.how, verb, path, follows, |_| {
-            Ok(body.clone())
-        })
-    };
     match command {
-        LifeCommand::Drain(args) => because(args, "drain", paths::DRAIN, |_| {
+        LifeCommand::Drain(args) => because(args, LifeOrder::Drain, paths::DRAIN, |_| {
             "draining, until its host has no work".to_owned()
         }),
-        LifeCommand::Quarantine(args) => because(args, "quarantine", paths::QUARANTINE, |_| {
-            "quarantined, until it is released".to_owned()
-        }),
-        LifeCommand::Repair(args) => because(args, "begin the repair", paths::REPAIR, |_| {
+        LifeCommand::Quarantine(args) => {
+            because(args, LifeOrder::Quarantine, paths::QUARANTINE, |_| {
+                "quarantined, until it is released".to_owned()
+            })
+        }
+        LifeCommand::Repair(args) => because(args, LifeOrder::Repair, paths::REPAIR, |_| {
             "in-repair, until it is released".to_owned()
         }),
-        LifeCommand::Release(args) => because(args, "release", paths::RELEASE, released),
-        LifeCommand::Retire(args) => because(args, "retire", paths::RETIRE, |_| {
+        LifeCommand::Release(args) => because(args, LifeOrder::Release, paths::RELEASE, released),
+        LifeCommand::Retire(args) => because(args, LifeOrder::Retire, paths::RETIRE, |_| {
             "retired: it boots nothing of ours".to_owned()
         }),
-        LifeCommand::Rescue(args) => because(args, "rescue", paths::RESCUE, |_| {
+        LifeCommand::Rescue(args) => because(args, LifeOrder::Rescue, paths::RESCUE, |_| {
             "rescue, once the machine has booted from the network".to_owned()
         }),
-        LifeCommand::Approve(args) => order(
-            &args.which,
-            &args.how,
-            "approve",
-            paths::APPROVE_PLAN,
-            |_| "provisioning: its disks are written as the plan says".to_owned(),
-            |node| match &node.view.run {
-                Some(run) => Ok(json!({ "run": run })),
-                None => bail!("{} has no run whose plan could be approved", node.view.node),
-            },
-        ),
+        LifeCommand::Approve(args) => approve(args),
         LifeCommand::Remark(args) => remark(args),
     }
 }
@@ -151,28 +138,77 @@ fn released(node: &Listed) -> String {
     }
 }
 
-fn order(
-    which: &Which,
-    how: &How,
-    verb: &str,
+/// An order with a reason why. A person is shown what will happen, then asked why, then whether to do it.
+fn because(
+    args: &BecauseArgs,
+    order: LifeOrder,
     path: &str,
     follows: fn(&Listed) -> String,
-    body: impl Fn(&Listed) -> Result<Value>,
 ) -> Result<End> {
+    let how = &args.how;
     let client = Client::new(&how.connect)?;
-    let nodes = which.of(&client)?;
-    let orders = nodes.iter().map(|node| {
-        Ok(Order {
-            node: node.view.node.clone(),
-            phase: node.view.phase,
-            version: node.view.version,
-            path: node_path(path, &node.view.node),
-            body: body(node)?,
-            follows: follows(node),
-        })
-    });
-    let orders: Vec<Order> = orders.collect::<Result<_>>()?;
-    carry_out(&client, verb, &orders, how, Ask::Always)
+    let nodes = args.which.of(&client)?;
+    let has_keys = order != LifeOrder::Rescue || has_rescue_keys(&client);
+    let wanted = Wanted::Life(order, has_keys);
+    let mut orders: Vec<Order> = nodes
+        .iter()
+        .map(|node| one(node, path, follows(node), wanted))
+        .collect();
+    let shown = !how.yes && !how.dry_run;
+    if shown {
+        orders::show(&orders);
+    }
+    let body = serde_json::to_value(Because {
+        why: args.why.told_for(how)?,
+    })?;
+    for order in &mut orders {
+        order.body.clone_from(&body);
+    }
+    let verb = match order {
+        LifeOrder::Repair => "begin the repair",
+        other => other.as_str(),
+    };
+    let ask = if shown { Ask::Shown } else { Ask::Always };
+    carry_out(&client, verb, &orders, how, ask)
+}
+
+/// Whether somebody could open a shell in a rescue. Where the site is not shown, the provisioner says so when it is asked.
+fn has_rescue_keys(client: &Client) -> bool {
+    let site: Result<Site> = client.get(paths::SITE);
+    site.map_or(true, |site| !site.rescue.keys.is_empty())
+}
+
+fn one(node: &Listed, path: &str, follows: String, wanted: Wanted) -> Order {
+    let view = &node.view;
+    Order {
+        node: view.node.clone(),
+        phase: view.phase,
+        version: view.version,
+        path: node_path(path, &view.node),
+        body: Value::Null,
+        follows,
+        refused: would::refusal(view, None, wanted),
+    }
+}
+
+fn approve(args: &ApproveArgs) -> Result<End> {
+    let client = Client::new(&args.how.connect)?;
+    let nodes = args.which.of(&client)?;
+    let mut orders = Vec::new();
+    for node in &nodes {
+        let follows = "provisioning: its disks are written as the plan says".to_owned();
+        let mut order = one(node, paths::APPROVE_PLAN, follows, Wanted::Approve);
+        match (&node.view.run, &order.refused) {
+            // There is no run that could be named in an order.
+            (None, Some(reason)) if !args.how.dry_run => {
+                let reason = reason.clone();
+                return Err(Refused { reason }.into());
+            }
+            (run, _) => order.body = json!({ "run": run }),
+        }
+        orders.push(order);
+    }
+    carry_out(&client, "approve", &orders, &args.how, Ask::Always)
 }
 
 fn remark(args: &RemarkArgs) -> Result<End> {
@@ -186,6 +222,7 @@ fn remark(args: &RemarkArgs) -> Result<End> {
         path: node_path(paths::NODE_REMARKS, &args.node),
         body: json!({ "text": args.text }),
         follows: "the same: a remark changes nothing".to_owned(),
+        refused: None,
     };
     carry_out(&client, "remark", &[order], &args.how, Ask::Several)
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The client half: the public HTTPS API with an operator's certificate. It sees `api` and nothing else of ours.
+//! The client half: the public HTTPS API with an operator's certificate. It sees `api` and, to say
+//! beforehand what would be refused, the tables of the cores.
 
 pub(crate) mod action;
 pub(crate) mod adopt;
@@ -29,8 +30,10 @@ pub(crate) mod show;
 pub(crate) mod table;
 mod ticket;
 pub(crate) mod time;
+mod unanswered;
 pub(crate) mod wait;
 pub(crate) mod which;
+pub(crate) mod would;
 
 use crate::refusal::Failed;
 use anyhow::{Context as _, Result};

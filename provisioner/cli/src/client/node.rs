@@ -7,15 +7,20 @@ use super::orders::{self, Ask, How};
 use super::said::{document, say};
 use super::wait::WaitArgs;
 use super::which::Which;
-use super::{Client, Connect, names, node_path, show};
+use super::would::{self, Wanted};
+use super::{Client, Connect, Refused, names, node_path, show};
 use crate::End;
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
+use groundstate_api::event::Happened;
 use groundstate_api::plan::{DiskAction, HandOver, Plan};
-use groundstate_api::view::{NodeReport, Order};
-use groundstate_api::{NodeId, paths};
+use groundstate_api::view::{NodeReport, NodeView, Order, Phase};
+use groundstate_api::{NodeId, Reason, ReasonCode, paths};
 use std::fmt::Write as _;
+
+/// Runs that are named where another one was asked for.
+const RUNS_NAMED_MAX: usize = 8;
 
 #[derive(Subcommand)]
 pub(crate) enum NodeCommand {
@@ -192,6 +197,10 @@ fn order(args: &OrderArgs, verb: &str, path: &str, ask: Ask) -> Result<End> {
         confirm_wipe: args.confirm.clone(),
         approve: args.approve,
     })?;
+    let wanted = match ask {
+        Ask::Several => Wanted::Provision,
+        Ask::Always | Ask::Shown => Wanted::Reprovision,
+    };
     let mut orders = Vec::new();
     for node in &nodes {
         let view = &node.view;
@@ -202,6 +211,7 @@ fn order(args: &OrderArgs, verb: &str, path: &str, ask: Ask) -> Result<End> {
             path: node_path(path, &view.node),
             body: body.clone(),
             follows: "ordered; then checking, provisioning and ready".to_owned(),
+            refused: refused(&client, view, wanted, &args.how)?,
         });
     }
     if let ([only], Ask::Always, false, false) =
@@ -210,6 +220,22 @@ fn order(args: &OrderArgs, verb: &str, path: &str, ask: Ask) -> Result<End> {
         super::said::tell(&stakes(&client, &only.view.node)?);
     }
     orders::carry_out(&client, verb, &orders, &args.how, ask)
+}
+
+/// Why a run would be refused, where that is shown before anything is sent.
+fn refused(client: &Client, view: &NodeView, wanted: Wanted, how: &How) -> Result<Option<Reason>> {
+    if how.yes && !how.dry_run {
+        return Ok(None);
+    }
+    // Whether a host is there stands in the report alone, and decides only here.
+    let host = match (view.phase, wanted) {
+        (Phase::Held, Wanted::Provision) => {
+            let report: NodeReport = client.get(&node_path(paths::NODE, &view.node))?;
+            report.host
+        }
+        _ => None,
+    };
+    Ok(would::refusal(view, host.as_ref(), wanted))
 }
 
 /// What is at stake, by the plan that made the host.
@@ -223,7 +249,9 @@ fn stakes(client: &Client, node: &NodeId) -> Result<String> {
             );
             return Ok(text);
         }
-        text.push_str("It has no plan yet: every disk that the policy uses will be wiped.");
+        text.push_str(
+            "It has no plan yet: each disk that the policy uses will be wiped, unless something that is not this node's stands on it: then the run is held until --confirm names that disk.",
+        );
         return Ok(text);
     };
     disks(&mut text, plan);
@@ -251,8 +279,37 @@ fn log(args: &LogArgs) -> Result<End> {
         .as_ref()
         .map(|run| format!("?run={run}"))
         .unwrap_or_default();
-    let text = Client::new(&args.connect)?
-        .text(&format!("{}{run}", node_path(paths::NODE_LOG, &args.node)))?;
+    let client = Client::new(&args.connect)?;
+    let path = format!("{}{run}", node_path(paths::NODE_LOG, &args.node));
+    let text = match client.text(&path) {
+        Err(error) if args.run.is_some() => return Err(with_runs(&client, &args.node, error)),
+        text => text?,
+    };
     super::said::print(&text)?;
     Ok(End::Done)
+}
+
+/// The same refusal, with the runs there are: another one was named.
+fn with_runs(client: &Client, node: &NodeId, error: Error) -> Error {
+    let Some(refused) = error.downcast_ref::<Refused>() else {
+        return error;
+    };
+    if refused.reason.code != ReasonCode::NothingOrdered {
+        return error;
+    }
+    let Ok(events) = super::history::events_of(client, node) else {
+        return error;
+    };
+    let runs = events.iter().filter_map(|event| match &event.what {
+        Happened::RunOrdered { run, .. } => Some(run.as_str()),
+        _ => None,
+    });
+    let runs: Vec<&str> = runs.collect();
+    let first = runs.len().saturating_sub(RUNS_NAMED_MAX);
+    let seen = match runs.get(first..).unwrap_or_default() {
+        [] => format!("{node} has had no run"),
+        newest => format!("the newest runs of {node}: {}", newest.join(", ")),
+    };
+    let reason = refused.reason.clone().seen(seen);
+    Refused { reason }.into()
 }

@@ -11,8 +11,9 @@ use crate::End;
 use crate::refusal::{self, Failed};
 use anyhow::{Result, bail};
 use clap::Args;
-use groundstate_api::NodeId;
+use groundstate_api::text::inert;
 use groundstate_api::view::{NodeView, Phase};
+use groundstate_api::{NodeId, Reason};
 use serde_json::{Value, json};
 
 /// How orders are made.
@@ -45,6 +46,8 @@ pub(crate) struct Order {
     pub(crate) body: Value,
     /// What follows where it is taken.
     pub(crate) follows: String,
+    /// Why it would be refused, as far as the phase of its node decides.
+    pub(crate) refused: Option<Reason>,
 }
 
 /// Whether a person is asked before.
@@ -52,6 +55,8 @@ pub(crate) struct Order {
 pub(crate) enum Ask {
     /// Always.
     Always,
+    /// Always, and what will happen was shown already.
+    Shown,
     /// Where it is for several nodes.
     Several,
 }
@@ -76,11 +81,13 @@ pub(crate) fn carry_out(
         } else {
             say(&page(orders, true, Paper::of_terminal()))?;
         }
-        return Ok(End::Done);
+        return Ok(refused(orders));
     }
-    let asked = !how.yes && (ask == Ask::Always || orders.len() > 1);
+    let asked = !how.yes && (ask != Ask::Several || orders.len() > 1);
     if asked {
-        tell(&page(orders, false, Paper::of_terminal()));
+        if ask != Ask::Shown {
+            show(orders);
+        }
         if !agreed(verb, orders)? {
             return Err(Failed::not_agreed().into());
         }
@@ -96,6 +103,23 @@ pub(crate) fn carry_out(
         Some(_) if how.json => Ok(End::Faults),
         Some(node) => bail!("not every order was answered, {node}'s for example"),
     }
+}
+
+/// Shows what will happen, to a person who is asked next.
+pub(crate) fn show(orders: &[Order]) {
+    tell(&page(orders, false, Paper::of_terminal()));
+}
+
+/// Says why those that would be refused would be, and how the dry run ends.
+fn refused(orders: &[Order]) -> End {
+    let mut end = End::Done;
+    for order in orders {
+        if let Some(reason) = &order.refused {
+            tell(&format!("{}: {reason}", order.node));
+            end = End::Held;
+        }
+    }
+    end
 }
 
 /// What came of the orders.
@@ -176,8 +200,16 @@ impl Order {
     fn document(&self) -> Value {
         json!({
             "node": self.node, "phase": self.phase, "method": "POST", "path": self.path, "body": self.body,
-            "follows": self.follows,
+            "follows": self.says(), "refused": self.refused,
         })
+    }
+
+    /// What follows, or that it would be refused.
+    fn says(&self) -> String {
+        match &self.refused {
+            None => self.follows.clone(),
+            Some(reason) => format!("refused: {}", inert(&reason.what)),
+        }
     }
 }
 
@@ -197,7 +229,7 @@ pub(crate) fn page(orders: &[Order], with_request: bool, paper: Paper) -> String
         let mut cells = vec![
             Cell::from(order.node.as_str()),
             Cell::new(Tone::of(order.phase), order.phase.as_str()),
-            order.follows.as_str().into(),
+            order.says().into(),
         ];
         if with_request {
             cells.push(format!("POST {} {}", order.path, order.body).into());

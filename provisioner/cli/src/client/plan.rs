@@ -5,6 +5,7 @@
 use super::orders::{Ask, How, Order, carry_out};
 use super::paper::Paper;
 use super::said::document;
+use super::would::{self, Wanted};
 use super::{Client, Connect, node_path};
 use crate::End;
 use crate::out;
@@ -227,7 +228,8 @@ pub(crate) fn rebuild(args: &RebuildArgs) -> Result<End> {
     let client = Client::new(&args.how.connect)?;
     let report: NodeReport = client.get(&node_path(paths::NODE, &args.node))?;
     if !args.how.yes && !args.how.dry_run {
-        let known = report.inventory.map(|seen| seen.disks).unwrap_or_default();
+        let known = report.inventory.as_ref().map(|seen| &seen.disks[..]);
+        let known = known.unwrap_or_default();
         let disk = known.iter().find(|disk| disk.serial == args.serial);
         super::said::tell(&format!(
             "Everything on this disk of {} goes; its other disks stay:\n  WIPED  {}  {}",
@@ -246,6 +248,7 @@ pub(crate) fn rebuild(args: &RebuildArgs) -> Result<End> {
             confirm_wipe: args.confirm,
         })?,
         follows: "ordered: its host restarts into the maintenance OS; then ready".to_owned(),
+        refused: would::refusal(&report.view, report.host.as_ref(), Wanted::Rebuild),
     };
     carry_out(
         &client,

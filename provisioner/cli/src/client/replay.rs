@@ -5,7 +5,7 @@
 use super::explain::page;
 use super::history::events_of;
 use super::said::{document, say, tell};
-use super::time::{moment_of, now};
+use super::time::{moment, now};
 use super::{Client, Connect, names, node_path, show};
 use crate::End;
 use anyhow::{Context as _, Result};
@@ -15,7 +15,7 @@ use groundstate_api::event::{Event, Happened};
 use groundstate_api::headline::headline;
 use groundstate_api::text::inert;
 use groundstate_api::view::NodeReport;
-use groundstate_api::{NodeId, paths};
+use groundstate_api::{Millis, NodeId, paths};
 use std::io::{BufRead as _, IsTerminal as _};
 
 #[derive(Args)]
@@ -28,8 +28,8 @@ pub(crate) struct ReplayArgs {
     #[arg(add = ArgValueCompleter::new(names::complete))]
     node: NodeId,
     /// As it was then: 90s, 15min, 2h, 3d ago, or a moment such as 2026-11-22T10:00:00Z.
-    #[arg(long, value_name = "WHEN", conflicts_with = "event")]
-    at: Option<String>,
+    #[arg(long, value_name = "WHEN", conflicts_with = "event", value_parser = moment)]
+    at: Option<Millis>,
     /// As it was after this event.
     #[arg(long, value_name = "NUMBER")]
     event: Option<u64>,
@@ -45,17 +45,10 @@ pub(crate) struct ReplayArgs {
 
 pub(crate) fn run(args: &ReplayArgs) -> Result<End> {
     let client = Client::new(&args.connect)?;
-    let number = match (&args.at, args.event) {
-        (_, Some(number)) => number,
-        (Some(at), None) => {
-            let at = moment_of(at, now())?;
-            let events = events_of(&client, &args.node)?;
-            let last = events.iter().rfind(|event| event.at <= at);
-            last.with_context(|| format!("{} has no event before {}", args.node, show::moment(at)))?
-                .number
-        }
-        (None, None) => return step(&client, args),
-    };
+    if args.at.is_none() && args.event.is_none() {
+        return step(&client, args);
+    }
+    let number = last_of(&client, args)?;
     let path = path_at(&args.node, number);
     let text = client.text(&path)?;
     if args.json {
@@ -63,11 +56,39 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<End> {
     } else {
         let report: NodeReport = client.parse(&path, &text)?;
         say(&format!(
-            "After event {number}:\n{}",
+            "After event {number}{}:\n{}",
+            last_up_to(args.event, number),
             page(&report, None, now())
         ))?;
     }
     Ok(End::Done)
+}
+
+/// The number of the node's last event up to where it is asked for.
+fn last_of(client: &Client, args: &ReplayArgs) -> Result<u64> {
+    let node = &args.node;
+    let events = events_of(client, node)?;
+    let is_before = |event: &&Event| {
+        args.event.is_none_or(|number| event.number <= number)
+            && args.at.is_none_or(|at| event.at <= at)
+    };
+    let last = events.iter().rfind(is_before).map(|event| event.number);
+    last.with_context(|| match args.at {
+        Some(at) => format!("{node} has no event before {}", show::moment(at)),
+        None => format!(
+            "{node} has no event up to number {}; its first is {}",
+            args.event.unwrap_or_default(),
+            events.first().map_or(0, |first| first.number)
+        ),
+    })
+}
+
+/// Says of an event that is not the node's which one is.
+fn last_up_to(asked: Option<u64>, number: u64) -> String {
+    match asked.filter(|asked| *asked != number) {
+        Some(asked) => format!(", the node's last one up to {asked}"),
+        None => String::new(),
+    }
 }
 
 fn path_at(node: &NodeId, number: u64) -> String {

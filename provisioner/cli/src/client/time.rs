@@ -57,6 +57,11 @@ pub(crate) fn moment_of(text: &str, now: Millis) -> Result<Millis> {
         .with_context(|| format!("{text:?} is before 1970"))
 }
 
+/// The same of a command line, before this moment.
+pub(crate) fn moment(text: &str) -> Result<Millis, String> {
+    moment_of(text, now()).map_err(|error| error.to_string())
+}
+
 /// Reads `90s`, `15min`, `2h`, `3d`.
 pub(crate) fn length_of(text: &str) -> Option<Millis> {
     let text = text.trim();

@@ -69,6 +69,34 @@ fn another_word_orders_nothing_and_the_name_orders_what_was_seen() {
 }
 
 #[test]
+fn what_will_happen_is_shown_before_a_person_is_asked_why() {
+    if !is_there() {
+        return;
+    }
+    let world = World::new();
+    let tmux = Tmux::run(world.dir.path(), 150, 40, &shell(&world));
+    tmux.wait_for(&["ready>"]);
+    let order = "clear; groundstate node quarantine r1-03; echo ended $?";
+    tmux.keys(&["-l", order]);
+    tmux.keys(&["Enter"]);
+    tmux.wait_for(&["until it is released", "Why? One line"]);
+    tmux.keys(&["-l", "noise"]);
+    tmux.keys(&["Enter"]);
+    let said = tmux.wait_for(&["Type the node's name to quarantine:"]);
+    assert_eq!(said.matches("until it is released").count(), 1, "{said}");
+    tmux.keys(&["-l", "r1-03"]);
+    tmux.keys(&["Enter"]);
+    tmux.wait_for(&["quarantined", "ended 0"]);
+    // Where nothing is sent nobody is asked.
+    tmux.keys(&[
+        "-l",
+        "clear; groundstate node quarantine r1-07 --dry-run; echo ended $?",
+    ]);
+    tmux.keys(&["Enter"]);
+    tmux.wait_for(&["no reason given", "ended 0"]);
+}
+
+#[test]
 fn a_terminal_without_a_size_is_told_what_to_do_and_cuts_nothing() {
     if !is_there() {
         return;

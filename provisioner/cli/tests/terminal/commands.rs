@@ -116,7 +116,7 @@ fn what_happened_is_told_and_replayed() {
     );
     world.check(
         &["node", "history", "r1-08", "--since", "soon"],
-        1,
+        2,
         &["is no moment"],
     );
     let lines = world.check(
@@ -149,6 +149,15 @@ fn what_happened_is_told_and_replayed() {
         &["\"phase\": \"enrolled\""],
     );
     world.check(&["replay", "r1-08", "--at", "1s"], 0, &["r1-08 is held"]);
+    // Of a number that is not the node's, the node's own is told.
+    let last = numbers[numbers.len() - 1];
+    let words = format!("After event {last}, the node's last one up to 9999:");
+    world.check(&["replay", "r1-08", "--event", "9999"], 0, &[&words]);
+    world.check(
+        &["replay", "r1-08", "--event", "0"],
+        1,
+        &["r1-08 has no event up to number 0"],
+    );
     world.check(
         &["replay", "r1-08", "--at", "3d"],
         1,
@@ -161,6 +170,27 @@ fn what_happened_is_told_and_replayed() {
     );
     assert!(steps.find("is ordered").unwrap() < steps.find("is held").unwrap());
     world.check(&["node", "explain", "r1-08"], 3, &["is held"]);
+}
+
+#[test]
+fn a_run_that_is_not_there_is_refused_and_those_there_are_named() {
+    let world = World::new();
+    world.check(
+        &["node", "log", "r1-08", "--run", "nope"],
+        3,
+        &[
+            "r1-08 has no such log",
+            "the newest runs of r1-08: r1-08-001-1",
+        ],
+    );
+    world.check(
+        &["node", "log", "r1-03", "--run", "nope"],
+        3,
+        &["r1-03 has had no run"],
+    );
+    let mut command = world.command(&["boot", "show", "52:54:00:00:00:99"]);
+    let said = command.output().unwrap();
+    check(&said, 3, &["no boots of 52:54:00:00:00:99", "do now:"]);
 }
 
 #[test]

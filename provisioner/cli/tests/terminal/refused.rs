@@ -3,7 +3,7 @@
 
 use crate::world::{World, check, groundstate};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Output};
 
 /// A name that is no node's.
@@ -174,7 +174,11 @@ fn every_refusal_and_error_is_one_object_where_json_is_asked_for() {
         ("node plan r1-03", 3, "nothing-ordered"),
         ("action show 999999", 3, "bad-request"),
         ("action veto 999999 --why x --yes", 3, "bad-request"),
-        ("node history r1-03 --since soon", 1, "failed"),
+        ("node history r1-03 --since soon", 2, "usage"),
+        ("audit --since 5x", 2, "usage"),
+        ("replay r1-03 --at 5x", 2, "usage"),
+        ("action veto foo --why x --yes", 2, "usage"),
+        ("node approve r1-03 --yes", 3, "plan-refused"),
         ("node list --credential NOWHERE", 1, "credential-missing"),
         (
             "node list --server https://127.0.0.1:9",
@@ -228,6 +232,100 @@ fn what_came_of_each_of_several_orders_is_a_line_and_a_dry_run_is_a_document() {
         assert_eq!(told["dry_run"], true, "{line}: {told}");
         assert_eq!(told["orders"][0]["method"], "POST", "{line}: {told}");
     }
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_refused_and_ends_like_the_order() {
+    let world = World::new();
+    let (mut refused, mut taken) = (0, BTreeMap::new());
+    for number in 1..=8 {
+        for order in [
+            "provision",
+            "reprovision",
+            "drain --why x",
+            "release --why x",
+            "repair --why x",
+            "retire --why x",
+            "rescue --why x",
+            "approve",
+        ] {
+            let line = format!("node {order} r1-{number:02}");
+            let dry = world.run(&words(&format!("{line} --dry-run")));
+            let said = String::from_utf8([dry.stdout, dry.stderr].concat()).unwrap();
+            if dry.status.success() {
+                taken.insert(number, line);
+                continue;
+            }
+            refused += 1;
+            let done = world.run(&words(&format!("{line} --yes")));
+            let why = String::from_utf8(done.stderr).unwrap();
+            let status = (dry.status.code(), done.status.code());
+            assert_eq!(status, (Some(3), Some(3)), "{line}: {said}{why}");
+            let first = why.lines().next().unwrap();
+            assert!(said.contains(first), "{line}: {said}{why}");
+            assert!(said.contains("refused: "), "{line}: {said}");
+        }
+    }
+    assert!(refused > 20 && taken.len() > 4, "{refused} {taken:?}");
+    for line in taken.values() {
+        world.check(&words(&format!("{line} --yes")), 0, &[]);
+    }
+    let world = World::new();
+    world.check(
+        &words("node rebuild-disk r1-03 S1 --dry-run"),
+        3,
+        &["has no host", "refused: "],
+    );
+    let erase = world.check(
+        &words("node erase r1-03 --confirm S1 --dry-run"),
+        0,
+        &["erasing S1", "POST /v1/nodes/r1-03/erase"],
+    );
+    assert!(!erase.contains("refused"), "{erase}");
+    world.check(&words("node explain r1-03"), 0, &["is enrolled"]);
+    let told = world.run(&words("node drain r1-03 --why x --dry-run --json"));
+    assert_eq!(told.status.code(), Some(3));
+    let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(told["orders"][0]["refused"]["code"], "plan-refused");
+}
+
+#[test]
+fn a_credential_of_another_site_is_told_as_such_and_nothing_is_sent_again() {
+    let (world, other) = (World::new(), World::new());
+    let theirs = other.credential();
+    let with = |line: &str| {
+        let mut command = world.command(&words(line));
+        command.env("GROUNDSTATE_CREDENTIAL", &theirs);
+        command.output().unwrap()
+    };
+    let began = std::time::Instant::now();
+    for line in ["node list", "brake on --why x --yes"] {
+        let words = "its certificate is not of the site that --credential is of";
+        let said = check(&with(line), 1, &["answers", words]);
+        for odd in [
+            "does not answer",
+            "is the provisioner running",
+            "sent again",
+        ] {
+            assert!(!said.contains(odd), "{line}: {said}");
+        }
+    }
+    assert!(began.elapsed() < std::time::Duration::from_secs(7));
+    let told = object(&with("node list --json"), "node list");
+    assert_eq!(told["error"]["code"], "tls-refused", "{told}");
+    // A server of this site, whose authority we know, and a certificate of another one.
+    let mixed = tempfile::tempdir().unwrap();
+    for (from, name) in [
+        (world.credential(), "ca.crt"),
+        (theirs.clone(), "operator.crt"),
+        (theirs.clone(), "operator.key"),
+    ] {
+        std::fs::copy(from.join(name), mixed.path().join(name)).unwrap();
+    }
+    let mut command = world.command(&["brake", "on", "--why", "x", "--yes"]);
+    command.env("GROUNDSTATE_CREDENTIAL", mixed.path());
+    let said = check(&command.output().unwrap(), 1, &["is not of its site"]);
+    assert!(!said.contains("sent again"), "{said}");
 }
 
 /// Runs it with an output that nobody reads.

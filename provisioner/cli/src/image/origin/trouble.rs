@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What an error of the network or of TLS means to who asks a server for an image, and what to do about it.
 
+use crate::tls_fault::TlsFault;
 use groundstate_api::{Reason, ReasonCode};
-use rustls::{AlertDescription as Alert, CertificateError as Certificate};
 use std::io;
 
 /// Why nothing came from that server. `is_named`: it was told who asks.
@@ -16,9 +16,11 @@ pub(super) fn reason(url: &str, is_named: bool, error: &ureq::Error) -> Reason {
             format!("what answers at {url} does not speak HTTP"),
             "where it is served with a certificate, say https:// and --ca FILE; else look at the port",
         ),
-        ureq::Error::Rustls(error) => tls(url, is_named, error),
         ureq::Error::Io(error) => of_io(url, is_named, error),
-        _ => unreachable(url),
+        other => match TlsFault::of(other) {
+            Some(fault) => tls(url, is_named, fault),
+            None => unreachable(url),
+        },
     };
     reason
         .seen(error.to_string())
@@ -55,9 +57,8 @@ pub(super) fn full(url: &str, status: u16, retry: Option<&str>) -> Reason {
 }
 
 fn of_io(url: &str, is_named: bool, error: &io::Error) -> Reason {
-    let inner = error.get_ref();
-    if let Some(error) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return tls(url, is_named, error);
+    if let Some(fault) = TlsFault::of_io(error) {
+        return tls(url, is_named, fault);
     }
     match error.kind() {
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => too_slow(url),
@@ -73,75 +74,46 @@ fn of_io(url: &str, is_named: bool, error: &io::Error) -> Reason {
     }
 }
 
-fn tls(url: &str, is_named: bool, error: &rustls::Error) -> Reason {
-    match error {
-        rustls::Error::AlertReceived(Alert::CertificateRequired | Alert::HandshakeFailure)
-            if !is_named =>
-        {
-            who_asks(url)
-        }
-        rustls::Error::AlertReceived(
-            Alert::CertificateRequired
-            | Alert::BadCertificate
-            | Alert::UnsupportedCertificate
-            | Alert::CertificateRevoked
-            | Alert::CertificateExpired
-            | Alert::CertificateUnknown
-            | Alert::UnknownCA
-            | Alert::AccessDenied
-            | Alert::HandshakeFailure
-            | Alert::DecryptError,
-        ) => Reason::new(
+fn tls(url: &str, is_named: bool, fault: TlsFault) -> Reason {
+    match fault {
+        TlsFault::AsksWhoWeAre if !is_named => who_asks(url),
+        TlsFault::AsksWhoWeAre | TlsFault::OursExpired | TlsFault::OursRefused => Reason::new(
             ReasonCode::TlsRefused,
             format!("{url} does not accept the certificate of --from-credential"),
             "see that operator.crt has not expired and is of the authority that the server asks for: --client-ca of `groundstate image \
              serve`; a provisioner's are made by `groundstate access issue`",
         ),
-        rustls::Error::InvalidCertificate(
-            Certificate::Expired
-            | Certificate::ExpiredContext { .. }
-            | Certificate::NotValidYet
-            | Certificate::NotValidYetContext { .. },
-        ) => Reason::new(
+        TlsFault::TheirTime => Reason::new(
             ReasonCode::ClockWrong,
             format!("the certificate of {url} is not valid at this machine's time"),
             "set the clocks of both machines; where they are right, give the server a new certificate",
         ),
-        rustls::Error::InvalidCertificate(
-            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
-        ) => Reason::new(
+        TlsFault::TheirNames => Reason::new(
             ReasonCode::TlsRefused,
             format!("the certificate of {url} is for other names"),
             "say --from with a name that stands in its certificate",
         ),
-        rustls::Error::InvalidCertificate(Certificate::Other(other)) if is_authority(other) => {
-            Reason::new(
-                ReasonCode::TlsRefused,
-                format!("the certificate of {url} is an authority's own certificate"),
-                "give the server one that is signed by it, with CA:FALSE; docs/guides/images.md has the commands of openssl",
-            )
-        }
-        rustls::Error::InvalidCertificate(_) => Reason::new(
+        TlsFault::TheirAuthority => Reason::new(
+            ReasonCode::TlsRefused,
+            format!("the certificate of {url} is an authority's own certificate"),
+            "give the server one that is signed by it, with CA:FALSE; docs/guides/images.md has the commands of openssl",
+        ),
+        TlsFault::TheirIssuer => Reason::new(
             ReasonCode::TlsRefused,
             format!("the certificate of {url} is not of the authority that is trusted here"),
             "give that authority's certificate with --ca FILE; where it is the right one, another machine answers at this address",
         ),
-        rustls::Error::InvalidMessage(_) => Reason::new(
+        TlsFault::NotTls => Reason::new(
             ReasonCode::TlsRefused,
             format!("what answers at {url} does not speak TLS"),
             "where it is served plain, say http://: every byte is proved all the same; else look at the port",
         ),
-        _ => Reason::new(
+        TlsFault::Other => Reason::new(
             ReasonCode::TlsRefused,
             format!("{url} and this machine do not come to terms over TLS"),
             "look at the server's log: it says what it refused",
         ),
     }
-}
-
-/// Whether it is webpki's `CaUsedAsEndEntity`, which rustls has no name for: what `openssl req -x509` makes without more words.
-fn is_authority(error: &rustls::OtherError) -> bool {
-    error.0.to_string() == "CaUsedAsEndEntity"
 }
 
 fn who_asks(url: &str) -> Reason {
@@ -176,6 +148,7 @@ mod tests {
     use rustls::client::WebPkiServerVerifier;
     use rustls::client::danger::ServerCertVerifier as _;
     use rustls::pki_types::{ServerName, UnixTime};
+    use rustls::{AlertDescription as Alert, CertificateError as Certificate};
     use std::sync::Arc;
 
     fn check(url: &str, is_named: bool, error: ureq::Error, expected: &Expect) {
