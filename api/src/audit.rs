@@ -18,6 +18,9 @@ pub struct Audit {
     pub from: String,
     /// Method and path: `POST /v1/nodes/r1-07/provision`.
     pub did: String,
+    /// What was ordered of the machine, where the path says only that something was: `power cycle`. Empty in journals of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<String>,
     /// The idempotency key, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,

@@ -8,6 +8,7 @@ use crate::machine::Left;
 use crate::plan::Step;
 use crate::reason::Reason;
 use crate::run::StepState;
+use crate::text::counted;
 use alloc::format;
 use alloc::string::{String, ToString};
 
@@ -60,7 +61,11 @@ pub fn headline(what: &Happened) -> String {
             by,
             changes,
             ..
-        } => format!("site {version} by {by}: {} changes", changes.len()),
+        } => match (changes.len(), version) {
+            (0, 1) => format!("site {version} by {by}: the first one"),
+            (0, _) => format!("site {version} by {by}: it was in force already"),
+            (some, _) => format!("site {version} by {by}: {}", counted(some, "change")),
+        },
         Happened::MachineSeen { machine } => format!("machine {} waits", machine.mac),
         Happened::MachineLeft {
             mac,
@@ -110,7 +115,11 @@ pub fn headline(what: &Happened) -> String {
         }
         Happened::Unadopted { by, why, .. } => format!("adopted host let go by {by}: {why}"),
         Happened::Remarked { by, text } => format!("remark of {by}: {text}"),
-        Happened::Audited { audit } => format!("{} {} -> {}", audit.by, audit.did, audit.status),
+        Happened::Audited { audit } => {
+            let act = audit.act.as_ref().map(|act| format!(" ({act})"));
+            let act = act.unwrap_or_default();
+            format!("{} {}{act} -> {}", audit.by, audit.did, audit.status)
+        }
         Happened::LeaderChanged { leader, term } => format!("{leader} leads, term {term}"),
         Happened::PhaseChanged { from, to, reason } => {
             let why = reason.as_ref().map(|r| format!(": {}", short(r)));

@@ -51,7 +51,11 @@ impl SiteChange {
         }
         for (index, key) in self.keys.iter().take(KEYS_SHOWN).enumerate() {
             line.push_str(if index == 0 { ": " } else { ", " });
-            line.push_str(&key.words());
+            line.push_str(&match key.key == self.resource {
+                // `~ policy.image: a -> b`: the key is named already.
+                true => key.values(),
+                false => key.words(),
+            });
         }
         if self.keys.len() > KEYS_SHOWN {
             line.push_str(&alloc::format!(
@@ -79,16 +83,17 @@ impl KeyChange {
     /// `slot.unit 3 -> 4`.
     #[must_use]
     pub fn words(&self) -> String {
+        alloc::format!("{} {}", self.key, self.values())
+    }
+
+    /// `3 -> 4`.
+    #[must_use]
+    pub fn values(&self) -> String {
         let shown = |text: &str| match text {
             "" => String::from("(nothing)"),
             text => String::from(text),
         };
-        alloc::format!(
-            "{} {} -> {}",
-            self.key,
-            shown(&self.before),
-            shown(&self.after)
-        )
+        alloc::format!("{} -> {}", shown(&self.before), shown(&self.after))
     }
 }
 

@@ -8,7 +8,7 @@
 
 use groundstate_api::Reason;
 use groundstate_api::customise::{HOST_SECRET_MAX, HOSTS_PREFIX};
-use prov_core::reasons_power;
+use prov_core::reasons_power::{self, Opens};
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
@@ -169,19 +169,34 @@ impl CredentialError {
     #[must_use]
     pub fn reason_of_host(&self) -> Reason {
         if matches!(self, Self::NotForHosts { .. }) {
-            return self.reason();
+            return self.reason(Opens::Host);
         }
-        reasons_power::host_secret_missing(self.name(), &self.to_string())
+        reasons_power::host_secret_missing(self.name(), &self.to_string(), &self.place())
     }
 
-    /// What a person is told.
+    /// The file that it should be; where its name can be none, what is named so.
+    fn place(&self) -> String {
+        match self {
+            Self::Name(_) | Self::OfHosts { .. } => {
+                "a file of another name, which the site file names too".to_owned()
+            }
+            Self::NotForHosts { path, .. }
+            | Self::Missing { path, .. }
+            | Self::Open { path, .. }
+            | Self::Owner { path, .. }
+            | Self::Form { path, .. }
+            | Self::Io { path, .. } => path.display().to_string(),
+        }
+    }
+
+    /// What a person is told of one that is for this.
     #[must_use]
-    pub fn reason(&self) -> Reason {
+    pub fn reason(&self, opens: Opens) -> Reason {
         if let Self::NotForHosts { name, found, path } = self {
             let (found, path) = (found.display().to_string(), path.display().to_string());
             return reasons_power::not_for_hosts(name, &found, &path);
         }
-        reasons_power::credential_missing(self.name(), &self.to_string())
+        reasons_power::credential_missing(self.name(), &self.to_string(), opens, &self.place())
     }
 }
 
@@ -189,6 +204,8 @@ impl Credentials {
     /// The credentials of a state directory, and systemd's.
     #[must_use]
     pub fn new(state_dir: &Path) -> Self {
+        // What a person is told to write must be found from wherever that person is.
+        let state_dir = std::path::absolute(state_dir).unwrap_or_else(|_| state_dir.to_owned());
         Self {
             own: state_dir.join(FOLDER),
             hosts: state_dir.join(HOSTS_FOLDER),
@@ -388,7 +405,7 @@ mod tests {
 
         fn refused(&self, name: &str) -> String {
             let error = self.credentials.read(name).unwrap_err();
-            let reason = error.reason();
+            let reason = error.reason(Opens::Bmc);
             assert_eq!(reason.code, groundstate_api::ReasonCode::CredentialMissing);
             assert!(!reason.next_step.is_empty());
             error.to_string()
@@ -428,7 +445,7 @@ mod tests {
         shelf.put("systemd/bmc-2", b"admin:geheim", 0o400);
         for (name, place) in [("bmc-1", "credentials/bmc-1"), ("bmc-2", "systemd/bmc-2")] {
             let error = of_host(name).unwrap_err();
-            let said = error.reason().to_string();
+            let said = error.reason(Opens::Bmc).to_string();
             assert!(
                 matches!(error, CredentialError::NotForHosts { .. }),
                 "{said}"

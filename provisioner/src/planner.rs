@@ -17,6 +17,7 @@ use groundstate_api::{Digest, MacAddr, Millis, NodeId, Part, Reason, ReasonCode,
 use mos_core::plan::{PlanRequest, Rebuild, plan, plan_erase};
 use prov_core::{Input, reasons};
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::Semaphore;
@@ -121,6 +122,7 @@ impl Provisioner {
                 network: site.network.clone(),
                 terms: current.terms.clone(),
                 now: self.wall(),
+                state_dir: self.pki().state_dir().to_owned(),
                 host: state
                     .host
                     .as_ref()
@@ -177,6 +179,7 @@ impl Provisioner {
                 network: self.site().network.clone(),
                 terms,
                 now: self.wall(),
+                state_dir: self.pki().state_dir().to_owned(),
                 host: state
                     .host
                     .as_ref()
@@ -259,6 +262,7 @@ pub fn preview_offline(
             ..OrderTerms::default()
         },
         now: Millis(0),
+        state_dir: PathBuf::new(),
         host: None,
     };
     let files = job.files(image, &NoLook)?;
@@ -277,6 +281,18 @@ impl Images for NoLook {
     }
 }
 
+/// What follows an import where a run was held for the image.
+pub(crate) const THEN_AGAIN: &str = ", then order again";
+
+/// The command that brings an image into this provisioner's repository, wherever it is typed.
+fn import(name: &str, state_dir: &Path) -> String {
+    let state_dir = std::path::absolute(state_dir).unwrap_or_else(|_| state_dir.to_owned());
+    format!(
+        "import it on the provisioner's machine: groundstate image import FILE --name {name} --version VERSION --state-dir {}",
+        state_dir.display()
+    )
+}
+
 /// The image that the policy names: the newest of a name, or what its channel stands for and is signed.
 ///
 /// # Errors
@@ -285,6 +301,7 @@ pub(crate) fn image_of(
     policy: &Policy,
     images: &dyn Images,
     now: Millis,
+    state_dir: &Path,
 ) -> Result<ImageRef, Reason> {
     let text = &policy.image;
     let choice: ImageChoice = text.parse().map_err(|error: ParseChoiceError| {
@@ -305,7 +322,7 @@ pub(crate) fn image_of(
         Reason::new(
             ReasonCode::ImageMissing,
             format!("the repository has no image {name:?}"),
-            format!("import it: groundstate image import --name {name} ..., then order again"),
+            format!("{}{THEN_AGAIN}", import(name, state_dir)),
         )
         .about(Part::Image {
             image: name.clone(),
@@ -327,6 +344,8 @@ pub(crate) struct Job {
     pub(crate) terms: OrderTerms,
     /// By the wall clock: signatures expire by it.
     pub(crate) now: Millis,
+    /// Where the images lie.
+    pub(crate) state_dir: PathBuf,
     /// The plan of the host that is there.
     pub(crate) host: Option<Box<Plan>>,
 }
@@ -382,7 +401,7 @@ impl Job {
         {
             return Ok(host.image.clone());
         }
-        image_of(&self.policy, images, self.now)
+        image_of(&self.policy, images, self.now, &self.state_dir)
     }
 
     fn request<'a>(

@@ -193,9 +193,7 @@ pub enum OpenError {
     )]
     OtherCa,
     /// The site file of the start is another one than at the start before, and something stands in its way.
-    #[error(
-        "the site file was edited since the last start, and cannot be applied now. The site in force is written to a file by: groundstate site export\n{0}"
-    )]
+    #[error("the site file is another one than at the last start, and cannot be applied now\n{0}")]
     Edited(Box<Reason>),
 }
 

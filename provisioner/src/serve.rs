@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Serves a router over TLS, or the read-only page over plain HTTP: bounded in connections, headers and time.
 
+mod named;
 mod places;
 
 pub(crate) use places::connections;
+pub use places::too_few_for;
 
 use crate::pki::peer_of;
 use axum::Router;
@@ -55,8 +57,14 @@ pub async fn serve_tls(
     serve(listener, router, Some(TlsAcceptor::from(tls)), stop).await;
 }
 
-/// Serves plain HTTP until `stop` is true; every caller is anyone.
+/// Serves plain HTTP until `stop` is true; every caller is anyone. On loopback, only who names this machine is answered.
 pub async fn serve_plain(listener: TcpListener, router: Router, stop: watch::Receiver<bool>) {
+    let on_loopback = listener.local_addr().is_ok_and(|at| at.ip().is_loopback());
+    let router = if on_loopback {
+        router.layer(axum::middleware::from_fn(named::as_this_machine))
+    } else {
+        router
+    };
     serve(listener, router, None, stop).await;
 }
 

@@ -10,6 +10,7 @@ mod send;
 mod sign;
 mod target;
 
+use crate::api::Refusal;
 use crate::credential::Credentials;
 use crate::journal::JournalError;
 use crate::provisioner::Provisioner;
@@ -20,6 +21,7 @@ use groundstate_api::event::{Event, Happened};
 use groundstate_api::site_parts::Webhook;
 use groundstate_api::view::EventPage;
 use groundstate_api::{Millis, Reason, ReasonCode};
+use prov_core::reasons_power::Opens;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -49,11 +51,30 @@ impl Standing {
         }
     }
 
-    /// The views, with what the newest event is now.
-    pub(crate) fn list(&self, newest: u64) -> WebhookList {
-        let mut webhooks: Vec<WebhookView> = self.lock().values().cloned().collect();
-        webhooks.iter_mut().for_each(|view| view.newest = newest);
-        WebhookList { webhooks }
+    /// The webhooks of a site by name, with how each stands and what the newest event is now. Of one whose teller has not begun
+    /// here, or which another provisioner tells, `kept` says how far it was told.
+    fn list<E>(
+        &self,
+        hooks: &[Webhook],
+        newest: u64,
+        kept: impl Fn(&Webhook) -> Result<u64, E>,
+    ) -> Result<WebhookList, E> {
+        let standing = self.lock().clone();
+        let view = |hook: &Webhook| -> Result<WebhookView, E> {
+            let of_site = WebhookView::of(hook);
+            let stands = standing
+                .get(&hook.name)
+                .filter(|view| (&view.url, &view.events) == (&of_site.url, &of_site.events));
+            let mut view = stands.cloned().unwrap_or(of_site);
+            if view.told == 0 {
+                view.told = kept(hook)?;
+            }
+            view.newest = newest;
+            Ok(view)
+        };
+        let mut webhooks: Vec<WebhookView> = hooks.iter().map(view).collect::<Result<_, E>>()?;
+        webhooks.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(WebhookList { webhooks })
     }
 
     /// How far the one that is furthest behind is behind.
@@ -69,9 +90,23 @@ impl Standing {
 }
 
 /// GET [`groundstate_api::paths::WEBHOOKS`].
-pub(crate) async fn webhooks(State(ours): State<Provisioner>) -> Json<WebhookList> {
+pub(crate) async fn webhooks(
+    State(ours): State<Provisioner>,
+) -> Result<Json<WebhookList>, Refusal> {
     let newest = *ours.follow().borrow();
-    Json(ours.webhook_standing().list(newest))
+    let list = move || {
+        let kept = |hook: &Webhook| -> Result<u64, JournalError> {
+            if ours.may_decide().is_ok() {
+                return begun(&ours, hook, newest);
+            }
+            // Another provisioner tells it, and begins it.
+            let kept = cursor_in(ours.read_document(&document(hook))?);
+            Ok(kept.map_or(newest, |cursor| cursor.min(newest)))
+        };
+        let site = ours.site();
+        ours.webhook_standing().list(&site.webhooks, newest, kept)
+    };
+    Ok(Json(tokio::task::spawn_blocking(list).await??))
 }
 
 /// Keeps a teller running for each webhook of the site in force until `stop` is true.
@@ -248,7 +283,7 @@ async fn deliver(ours: &Provisioner, hook: &Webhook, batch: &Batch) -> Result<()
     let secret = tokio::task::spawn_blocking(move || credentials.read(&name)).await;
     let secret = match secret {
         Ok(Ok(secret)) => secret,
-        Ok(Err(error)) => return Err(error.reason()),
+        Ok(Err(error)) => return Err(error.reason(Opens::Webhook)),
         Err(error) => return Err(failed(hook, error.to_string())),
     };
     let now = ours.written_now().0 / 1_000;
@@ -291,24 +326,29 @@ fn document(hook: &Webhook) -> String {
     format!("webhook/{}", hook.name)
 }
 
+/// The cursor that is kept.
+fn cursor_in(kept: Option<Vec<u8>>) -> Option<u64> {
+    String::from_utf8(kept?).ok()?.parse().ok()
+}
+
 /// Where the webhook goes on; for a new one, behind what happened before it was there.
 async fn begin(ours: &Provisioner, hook: &Webhook) -> Result<u64, JournalError> {
-    let (asked, name) = (ours.clone(), document(hook));
+    let (asked, hook) = (ours.clone(), hook.clone());
     let newest = *ours.follow().borrow();
-    let read = move || {
-        asked.change_document(&name, |kept| {
-            let kept = kept.and_then(|bytes| String::from_utf8(bytes).ok());
-            match kept.and_then(|text| text.parse::<u64>().ok()) {
-                // A journal that was restored to an older state has fewer events than were told.
-                Some(cursor) => (None, cursor.min(newest)),
-                None => (Some(newest.to_string().into_bytes()), newest),
-            }
-        })
-    };
+    let read = move || begun(&asked, &hook, newest);
     match tokio::task::spawn_blocking(read).await {
         Ok(cursor) => cursor,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
+}
+
+/// The same; from then on everything behind it is told. Blocks.
+fn begun(ours: &Provisioner, hook: &Webhook, newest: u64) -> Result<u64, JournalError> {
+    ours.change_document(&document(hook), |kept| match cursor_in(kept) {
+        // A journal that was restored to an older state has fewer events than were told.
+        Some(cursor) => (None, cursor.min(newest)),
+        None => (Some(newest.to_string().into_bytes()), newest),
+    })
 }
 
 /// Keeps how far a webhook was told. Where that fails, it hears its last events again after the next start.

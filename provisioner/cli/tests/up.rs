@@ -7,6 +7,7 @@
 )]
 
 use std::fs::{self, File};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -59,16 +60,24 @@ impl World {
 
     /// At ports that nobody has.
     fn up(&self) -> Command {
+        self.up_at("127.0.0.1:0", "127.0.0.1:0")
+    }
+
+    fn up_at(&self, api: &str, page: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_groundstate"));
         command
             .args(["up", "--no-boot-service"])
-            .args(["--listen", "127.0.0.1:0", "--page", "127.0.0.1:0"])
+            .args(["--listen", api, "--page", page])
             .arg("--site")
             .arg(self.path("site.toml"))
             .arg("--state-dir")
             .arg(self.path("state"))
             .stdin(Stdio::null());
         command
+    }
+
+    fn write(&self, site: &str) {
+        fs::write(self.path("site.toml"), site).unwrap();
     }
 
     /// Starts one, and gives it with its greeting.
@@ -165,4 +174,78 @@ fn it_prints_where_it_listens_and_what_it_says_to_try_works() {
         nodes.status.success() && said.contains("node-1"),
         "{nodes:?}"
     );
+}
+
+#[test]
+fn a_start_that_fails_has_not_applied_its_file_and_the_next_one_says_that_it_is_another() {
+    let world = World::new();
+    drop(world.start());
+    world.write(&SITE.replace("kexec", "reboot"));
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().map(|at| (taken, at.to_string()));
+    let (_listener, taken) = taken.unwrap();
+    for (api, page) in [
+        (taken.as_str(), "127.0.0.1:0"),
+        ("127.0.0.1:0", taken.as_str()),
+    ] {
+        let ended = world.up_at(api, page).output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        assert!(said.contains(&taken), "{said}");
+    }
+    let (_running, greeting) = world.start();
+    let wants = "another one than at the last start, and is version 2 now";
+    assert!(greeting.contains(wants), "{greeting}");
+}
+
+#[test]
+fn what_was_applied_after_the_last_start_is_told_where_the_file_is_not_that() {
+    let world = World::new();
+    let (running, greeting) = world.start();
+    let applied = SITE.replace("kexec", "reboot");
+    let apply = |greeting: &str, site: &str| {
+        fs::write(world.path("applied.toml"), site).unwrap();
+        let file = world.path("applied.toml");
+        let done = World::tried(greeting, &["apply", "--yes", file.to_str().unwrap()]);
+        assert!(done.status.success(), "{done:?}");
+    };
+    apply(&greeting, &applied);
+    drop(running);
+    let (running, greeting) = world.start();
+    let wants =
+        "the site in force (version 2) is not this file: it was applied after the last start";
+    assert!(greeting.contains(wants), "{greeting}");
+    drop(running);
+
+    // The file catches up: nothing changes, so the version does not.
+    world.write(&applied);
+    let (running, greeting) = world.start();
+    let wants = "another one than at the last start, and is what is in force (version 2)";
+    assert!(greeting.contains(wants), "{greeting}");
+    drop(running);
+
+    let (_running, greeting) = world.start();
+    assert!(!greeting.contains("version 2"), "{greeting}");
+}
+
+#[test]
+fn a_file_without_a_node_that_has_a_run_says_what_can_be_done_while_nothing_runs() {
+    let world = World::new();
+    let (running, greeting) = world.start();
+    let ordered = World::tried(&greeting, &["node", "provision", "node-1"]);
+    assert!(ordered.status.success(), "{ordered:?}");
+    drop(running);
+    let without = SITE.split("[[node]]").next().unwrap();
+    world.write(without);
+    let ended = world.up().output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    for wants in [
+        "node node-1: node-1 is ordered: ",
+        "start with the file of the last start, or put node node-1 back into this one; once groundstate runs,",
+    ] {
+        assert!(said.contains(wants), "{wants}: {said}");
+    }
+    world.write(SITE);
+    drop(world.start());
 }

@@ -2,7 +2,7 @@
 //! Checks what a site says of BMCs, profiles, callers, webhooks and rescue keys. It never sees a secret: it checks the names
 //! that secrets are found by.
 
-use crate::parts_check::{Names, no_such, too_many};
+use crate::parts_check::{Names, meant, no_such, too_many};
 use crate::site_limits::{ACCESS_MAX, PARTS_MAX, PROFILES_MAX, RESCUE_KEYS_MAX, WEBHOOKS_MAX};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -273,7 +273,10 @@ fn webhooks(site: &Site, add: Add<'_>) {
         for (at, event) in hook.events.iter().enumerate() {
             let path = format!("{path}.events[{at}]");
             if !KINDS.contains(&event.as_str()) {
-                add(path, no_such("kind of event", event, KINDS.iter().copied()));
+                let should = no_such("kind of event", event, KINDS.iter().copied());
+                let meant = meant(event, KINDS);
+                let all = "(docs/api.md, section Events, has all)";
+                add(path, format!("{should} {all}{meant}"));
             } else if !told.insert(event) {
                 add(path, format!("{event} stands there already"));
             }

@@ -28,15 +28,35 @@ pub fn stands(site: &site::Node) -> String {
     )
 }
 
-/// A credential that the site file names cannot be used.
+/// What a credential of the site file is for, and so what stands in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Opens {
+    /// A BMC.
+    Bmc,
+    /// A webhook: requests are signed with it.
+    Webhook,
+    /// It is placed on a host.
+    Host,
+}
+
+/// What a person does about a credential: what to write, and where.
 #[must_use]
-pub fn credential_missing(name: &str, why: &str) -> Reason {
+pub fn write_credential(opens: Opens, place: &str) -> String {
+    let what = match opens {
+        Opens::Bmc => "`user:password` in one line",
+        Opens::Webhook => "the key that it signs with, in one line,",
+        Opens::Host => "the secret",
+    };
+    format!("write {what} into {place}, owned by the provisioner's user, mode 0600")
+}
+
+/// A credential that the site file names cannot be used; `place` is the file that it should be.
+#[must_use]
+pub fn credential_missing(name: &str, why: &str, opens: Opens, place: &str) -> Reason {
     Reason::new(
         ReasonCode::CredentialMissing,
         format!("the credential {name} cannot be used: {why}"),
-        format!(
-            "put `user:password` into the file {name} of the credentials directory (STATE_DIR/credentials), owned by the provisioner's user, mode 0600"
-        ),
+        write_credential(opens, place),
     )
     .then("nothing: it is read anew at each use")
 }
@@ -57,13 +77,11 @@ pub fn not_for_hosts(name: &str, found: &str, path: &str) -> Reason {
 
 /// What is to be placed on a host cannot be read.
 #[must_use]
-pub fn host_secret_missing(name: &str, why: &str) -> Reason {
+pub fn host_secret_missing(name: &str, why: &str, place: &str) -> Reason {
     Reason::new(
         ReasonCode::CredentialMissing,
         format!("the host's credential {name} cannot be used: {why}"),
-        format!(
-            "write the secret into the file {name} of the hosts' credentials (STATE_DIR/host-credentials), owned by the provisioner's user, mode 0600"
-        ),
+        write_credential(Opens::Host, place),
     )
     .then("it is read again at the next try")
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The words of the site: what follows from a change, and what stands in the way of it.
 
+use crate::reasons_power::{Opens, write_credential};
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -227,7 +228,7 @@ pub fn no_such_machine(mac: MacAddr) -> Reason {
 /// A credential that the site names cannot be used.
 #[must_use]
 pub fn credential_unusable(
-    name: &str,
+    (name, opens): (&str, Opens),
     why: &str,
     places: &[String],
     (users, more): (&[&str], usize),
@@ -239,7 +240,8 @@ pub fn credential_unusable(
         ReasonCode::CredentialMissing,
         format!("the credential {name} cannot be used: {why}"),
         format!(
-            "write it into {first}, owned by the provisioner's user, mode 0600; or name another one in the site file"
+            "{}; or name another one in the site file",
+            write_credential(opens, first)
         ),
     )
     .seen(format!("it was looked for as {}", places.join(", then ")));
@@ -287,6 +289,35 @@ pub fn refused(plan: &SitePlan) -> Option<Reason> {
     if all.len() > SHOWN {
         reason = reason.seen(format!("and {} more", all.len() - SHOWN));
     }
+    Some(reason)
+}
+
+/// The same at a start: nothing runs yet, so that what each of them says can only be done afterwards.
+#[must_use]
+pub fn refused_at_start(plan: &SitePlan) -> Option<Reason> {
+    /// What is named one by one.
+    const SHOWN: usize = 4;
+    let mut reason = refused(plan)?;
+    let all: Vec<String> = plan
+        .changes
+        .iter()
+        .filter(|change| change.refused.is_some())
+        .map(|change| match change.kind {
+            ChangeKind::Removed => format!("put {} back into this one", change.resource),
+            ChangeKind::Changed => format!("write {} in this one as it was", change.resource),
+            ChangeKind::Added => format!("leave {} out of this one", change.resource),
+        })
+        .collect();
+    let more = match all.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" (and so on for {more} more)"),
+    };
+    reason.next_step = format!(
+        "start with the file of the last start, or {}{more}; once groundstate runs, do what each of them says, then apply this file: groundstate apply FILE. groundstate site export writes down what is in force",
+        all.get(..SHOWN).unwrap_or(&all).join(", and ")
+    );
+    reason.next_automatic =
+        "nothing: groundstate does not start, and the site in force stays".to_string();
     Some(reason)
 }
 

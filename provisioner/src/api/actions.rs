@@ -73,6 +73,7 @@ struct Wanted {
     node: Option<String>,
     open: Option<bool>,
     rack: Option<String>,
+    #[serde(default, deserialize_with = "super::paging::phase")]
     phase: Option<Phase>,
     limit: Option<u32>,
     cursor: Option<String>,

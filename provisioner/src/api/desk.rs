@@ -16,6 +16,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use groundstate_api::action::Act;
 use groundstate_api::audit::Audit;
 use groundstate_api::limits::JSON_BODY_MAX;
 use groundstate_api::{Digest, NodeId, Reason, ReasonCode, paths};
@@ -174,6 +175,15 @@ impl Order {
         keys.claim(&self.ours, &self.by, key, request).await
     }
 
+    /// What an action does, where it can be read: its path names only the node.
+    fn act(&self, body: &Bytes) -> Option<String> {
+        let is_action = self.row.path == paths::NODE_ACTIONS;
+        let act: Act = is_action
+            .then(|| serde_json::from_slice(body).ok())
+            .flatten()?;
+        Some(act.says().to_owned())
+    }
+
     fn audit(&self, parts: &Parts, body: &Bytes, key: Option<String>) -> Audit {
         let from = parts.extensions.get::<Caller>();
         let named = parts.extensions.get::<Named>();
@@ -184,6 +194,7 @@ impl Order {
             by: self.by.clone(),
             from: from.map_or_else(|| "-".to_owned(), |Caller(ip)| ip.to_string()),
             did: format!("{} {path}", parts.method),
+            act: self.act(body),
             key,
             status: 0,
             body: (!body.is_empty()).then(|| Digest::of(body).to_string()),

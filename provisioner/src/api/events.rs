@@ -43,6 +43,7 @@ pub(crate) struct EventsQuery {
     after: u64,
     node: Option<String>,
     rack: Option<String>,
+    #[serde(default, deserialize_with = "super::paging::phase")]
     phase: Option<Phase>,
     #[serde(default)]
     wait_ms: u64,
@@ -91,12 +92,9 @@ pub(crate) async fn events(
         None => query.after,
     };
     let newest = ours.newest_here();
-    if let Some(newest) = newest.filter(|newest| streams && after > *newest) {
-        let what = format!(
-            "there is no event {after} yet: the newest is {newest}. The journal was restored from an older copy, or the number is another site's; look at what there is, and follow from {newest} on"
-        );
+    if let Some(newest) = newest.filter(|newest| after > *newest) {
         let field = last_seen.map_or("after", |_| "Last-Event-ID");
-        return Err(Refusal::field(field, what));
+        return Err(beyond(field, after, newest));
     }
     let mut follower = Follower {
         news: ours.follow(),
@@ -139,6 +137,21 @@ pub(super) fn nodes_of(ours: &Provisioner, rack: &str) -> BTreeSet<NodeId> {
         .iter()
         .filter(|node| node.slot.as_ref().is_some_and(|slot| slot.rack == rack));
     in_rack.map(|node| node.name.clone()).collect()
+}
+
+/// 400: whoever waits behind a number that was never given would wait for long, and miss what comes until then.
+fn beyond(field: &str, after: u64, newest: u64) -> Refusal {
+    let what = format!(
+        "there is no event {after} yet: the newest is {newest}. The journal was restored from an older copy, or the number is another site's"
+    );
+    let mut refusal = Refusal::field(field, what);
+    let from = match field {
+        "after" => format!("after={newest}"),
+        header => format!("{header}: {newest}"),
+    };
+    refusal.reason.next_step =
+        format!("look at what there is (newest=true), and follow what comes from there: {from}");
+    refusal
 }
 
 fn no_newest() -> Refusal {

@@ -161,7 +161,7 @@ pub(crate) async fn wrong_method(method: Method) -> Refusal {
     let reason = Reason::new(
         ReasonCode::BadRequest,
         format!("this path has no method {method}"),
-        "the paths of version 1 are in the guide, each with its method",
+        "/openapi.json lists the paths, each with its methods",
     )
     .then("nothing: the request changed nothing");
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, reason)
@@ -172,7 +172,7 @@ pub(crate) async fn no_such_path() -> Refusal {
     let reason = Reason::new(
         ReasonCode::BadRequest,
         "there is nothing at this path",
-        "the paths of version 1 are in the guide, and begin with /v1/",
+        "the paths begin with /v1/; /openapi.json lists them all, with what each takes",
     );
     Refusal::new(StatusCode::NOT_FOUND, reason)
 }

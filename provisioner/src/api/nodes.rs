@@ -20,6 +20,7 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NodesQuery {
+    #[serde(default, deserialize_with = "super::paging::phase")]
     phase: Option<Phase>,
     rack: Option<String>,
     limit: Option<u32>,

@@ -83,11 +83,18 @@ pub(crate) async fn order_run(
     terms: OrderTerms,
 ) -> Result<Json<NodeView>, Refusal> {
     let terms = disks::checked(terms)?;
+    // Neither an erase nor a rebuild needs the policy's image.
+    let deploys = terms.erase.is_none() && terms.rebuild.is_none();
     let ordering = {
         let (ours, node) = (ours.clone(), node.clone());
         tokio::task::spawn_blocking(move || ours.order(&node, hand_over, again, terms))
     };
-    ordered(&ours, &node, ordering.await??)
+    let Json(view) = ordered(&ours, &node, ordering.await??)?;
+    if !deploys {
+        return Ok(Json(view));
+    }
+    let warned = tokio::task::spawn_blocking(move || ours.warned_of_image(view));
+    Ok(Json(warned.await?))
 }
 
 /// The node as an order left it, or why the order was refused.

@@ -4,7 +4,9 @@
 
 use super::problem::Refusal;
 use axum::http::{HeaderValue, Uri};
-use serde::Deserialize;
+use groundstate_api::view::Phase;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 /// The most things in a page.
 pub(crate) const PAGE_MAX: usize = 1_000;
@@ -23,6 +25,28 @@ pub(crate) struct Paging {
 pub(crate) struct PageQuery {
     pub(crate) limit: Option<u32>,
     pub(crate) cursor: Option<String>,
+}
+
+/// A phase as it is asked for: by its name of today. Its names of before are for journals alone.
+///
+/// # Errors
+/// There is no such phase; all that there are.
+pub(crate) fn phase<'de, D: Deserializer<'de>>(asked: D) -> Result<Option<Phase>, D::Error> {
+    const NAMES: [&str; Phase::ALL.len()] = {
+        let mut names = [""; Phase::ALL.len()];
+        let mut at = 0;
+        while at < names.len() {
+            names[at] = Phase::ALL[at].as_str();
+            at += 1;
+        }
+        names
+    };
+    let name = String::deserialize(asked)?;
+    let mut all = Phase::ALL.into_iter();
+    match all.find(|phase| phase.as_str() == name) {
+        Some(phase) => Ok(Some(phase)),
+        None => Err(D::Error::unknown_variant(&name, &NAMES)),
+    }
 }
 
 impl PageQuery {
@@ -75,7 +99,9 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::wrong;
     use super::*;
+    use axum::extract::Query;
 
     #[test]
     fn the_next_page_is_asked_for_as_this_one_was() {
@@ -85,6 +111,34 @@ mod tests {
             link.to_str().unwrap(),
             "</v1/nodes?limit=2&phase=held&cursor=b%202%2F%C3%BC>; rel=\"next\""
         );
+    }
+
+    #[test]
+    fn a_phase_is_asked_for_by_its_name_of_today() {
+        #[derive(Debug, Deserialize)]
+        struct Asked {
+            #[serde(default, deserialize_with = "phase")]
+            phase: Option<Phase>,
+        }
+        let of = |query: &'static str| {
+            let uri: Uri = format!("/v1/nodes{query}").parse().unwrap();
+            Query::<Asked>::try_from_uri(&uri).map(|Query(asked)| asked.phase)
+        };
+        assert_eq!(of("").unwrap(), None);
+        for one in Phase::ALL {
+            assert_eq!(
+                Query::<Asked>::try_from_uri(&format!("/?phase={}", one.as_str()).parse().unwrap())
+                    .unwrap()
+                    .0
+                    .phase,
+                Some(one)
+            );
+        }
+        for none in ["?phase=helt", "?phase=known", "?phase="] {
+            let said = wrong::query(&of(none).unwrap_err()).reason.to_string();
+            assert!(said.contains("enrolled, ordered, booting"), "{said}");
+            assert!(!said.contains("deploying"), "{said}");
+        }
     }
 
     #[test]

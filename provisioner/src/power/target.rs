@@ -7,7 +7,7 @@ use bmc::{Address, Secret, Target};
 use groundstate_api::action::Act;
 use groundstate_api::site_parts::BmcSite;
 use groundstate_api::{Digest, NodeId, Reason};
-use prov_core::reasons_power;
+use prov_core::reasons_power::{self, Opens};
 
 impl Provisioner {
     /// A node's BMC, with its credential read anew.
@@ -38,10 +38,15 @@ impl Provisioner {
         })?;
         let (credentials, name) = (self.credentials().clone(), site.credential.clone());
         let read = tokio::task::spawn_blocking(move || credentials.read(&name)).await;
-        let missing = |why: &str| reasons_power::credential_missing(&site.credential, why);
+        let place = self.credentials().places(&site.credential);
+        let place = place.last().map(|path| path.display().to_string());
+        let place = place.unwrap_or_default();
+        let missing = |why: &str| {
+            reasons_power::credential_missing(&site.credential, why, Opens::Bmc, &place)
+        };
         let text = read
             .map_err(|error| missing(&error.to_string()))?
-            .map_err(|error| error.reason())?;
+            .map_err(|error| error.reason(Opens::Bmc))?;
         let secret = Secret::parse(text.text()).map_err(|bad| missing(bad.0))?;
         let declared = site.certificate.as_deref();
         let declared = declared.and_then(|text| text.parse::<Digest>().ok());

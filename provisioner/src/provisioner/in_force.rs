@@ -125,7 +125,8 @@ impl Provisioner {
             shorten(&mut changes);
             // The document first: an event that names one which is not there would stop every later start.
             book.journal.put_document(&digest.to_string(), &json)?;
-            let version = old.version + 1;
+            // What is in force already keeps its version: whoever has looked at it has seen this one.
+            let version = old.version + u64::from(old.version == 0 || *old.site != site);
             let mut event = Event {
                 number: book.newest + 1,
                 at: now,

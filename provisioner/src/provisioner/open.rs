@@ -8,7 +8,9 @@ use super::{Inner, OpenError, Options, Provisioner, Shared, Work, boot_service};
 use crate::clock::Clock;
 use crate::fan_out::Sources;
 use crate::images::Images;
-use crate::journal::{EtcdJournal, Journal, JournalError, Leader, SqliteJournal};
+use crate::journal::{
+    Common, Election, EtcdJournal, Journal, JournalError, Leader, Reader, SqliteJournal,
+};
 use crate::leader::{Leadership, Mark, MarkFile, Standing};
 use crate::pki::Pki;
 use groundstate_api::Digest;
@@ -35,15 +37,38 @@ pub(super) struct Parts {
     pub(super) me: Leader,
 }
 
+/// What goes on once a provisioner is ready.
+struct Pending {
+    /// The file of the start.
+    file: Site,
+    election: Option<Box<dyn Election>>,
+    watcher: Box<dyn Reader>,
+    common: Option<Box<dyn Common>>,
+    stopped: std::sync::mpsc::Receiver<()>,
+}
+
 impl Provisioner {
     /// Opens the state directory, folds the journal, and adds the nodes that are new in the site file.
     ///
     /// # Errors
     /// Where the certificates or the journal cannot be used.
     pub fn open(options: Options) -> Result<Self, OpenError> {
+        Self::open_when(options, |_| Ok(()))
+    }
+
+    /// The same, once `ready` has looked at the site that will be in force: what it refuses has changed nothing in the journal, so
+    /// that the file of this start is still told as another one at the next.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and what `ready` says.
+    pub fn open_when<E: From<OpenError>>(
+        options: Options,
+        ready: impl FnOnce(&Site) -> Result<(), E>,
+    ) -> Result<Self, E> {
         let path = options.state_dir.join("journal.db");
         let parts = Parts::of(options, None)?;
-        Self::with_parts(parts, Box::new(SqliteJournal::open(&path)?))
+        let journal = SqliteJournal::open(&path).map_err(OpenError::from)?;
+        Self::with_parts_when(parts, Box::new(journal), ready)
     }
 
     /// The same over a journal of the caller's, whatever keeps it.
@@ -60,15 +85,76 @@ impl Provisioner {
     /// # Errors
     /// Where the certificates or the journal cannot be used, or the CA is another one than the site's.
     pub fn open_shared(options: Options, shared: Shared) -> Result<Self, OpenError> {
-        let journal = EtcdJournal::open(&shared.etcd)?;
-        Self::with_parts(
-            Parts::of(options, Some((shared.me, shared.names)))?,
-            Box::new(journal),
-        )
+        Self::open_shared_when(options, shared, |_| Ok(()))
     }
 
-    #[expect(clippy::too_many_lines, reason = "every part of a provisioner, once")]
+    /// The same, once `ready` has looked at the site that is in force: it joins no election before.
+    ///
+    /// # Errors
+    /// As [`Self::open_shared`], and what `ready` says.
+    pub fn open_shared_when<E: From<OpenError>>(
+        options: Options,
+        shared: Shared,
+        ready: impl FnOnce(&Site) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let journal = EtcdJournal::open(&shared.etcd).map_err(OpenError::from)?;
+        let parts = Parts::of(options, Some((shared.me, shared.names)))?;
+        Self::with_parts_when(parts, Box::new(journal), ready)
+    }
+
     pub(super) fn with_parts(parts: Parts, journal: Box<dyn Journal>) -> Result<Self, OpenError> {
+        Self::with_parts_when(parts, journal, |_| Ok(()))
+    }
+
+    fn with_parts_when<E: From<OpenError>>(
+        parts: Parts,
+        journal: Box<dyn Journal>,
+        ready: impl FnOnce(&Site) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let (this, pending) = Self::folded(parts, journal)?;
+        let before = this.in_force();
+        let will_hold = match this.standing() {
+            Standing::Alone if is_edited(&before, &pending.file).map_err(OpenError::from)? => {
+                &pending.file
+            }
+            Standing::Alone
+            | Standing::Refuses(_)
+            | Standing::Leads { .. }
+            | Standing::Follows(_) => &before.site,
+        };
+        ready(will_hold)?;
+        this.goes_on(pending)?;
+        Ok(this)
+    }
+
+    /// What was begun goes on, under the site that holds from now on.
+    fn goes_on(&self, pending: Pending) -> Result<(), OpenError> {
+        let Pending {
+            file,
+            election,
+            watcher,
+            common,
+            stopped,
+        } = pending;
+        match (self.standing(), election) {
+            (Standing::Alone, _) => {
+                self.apply_edited(file)?;
+                self.begin()?;
+            }
+            (Standing::Follows(_), Some(election)) => {
+                self.campaign(election, watcher, stopped);
+                if let Some(common) = common {
+                    self.share(common);
+                }
+            }
+            (Standing::Refuses(_) | Standing::Leads { .. } | Standing::Follows(_), _) => {}
+        }
+        Ok(())
+    }
+
+    /// The provisioner as its journal says; nothing of it goes on yet.
+    #[expect(clippy::too_many_lines, reason = "every part of a provisioner, once")]
+    fn folded(parts: Parts, journal: Box<dyn Journal>) -> Result<(Self, Pending), OpenError> {
         let Parts {
             clock,
             site,
@@ -117,7 +203,7 @@ impl Provisioner {
                 due: Mutex::default(),
                 recent: super::Recent::default(),
                 reader: Mutex::new(reader),
-                leader: Leadership::new(me, standing.clone()),
+                leader: Leadership::new(me, standing),
                 keeper,
                 mark: Mutex::new(mark),
                 journal_id: id.map(OnceLock::from).unwrap_or_default(),
@@ -142,20 +228,14 @@ impl Provisioner {
                 })),
             }),
         };
-        match (standing, election) {
-            (Standing::Alone, _) => {
-                this.apply_edited(site)?;
-                this.begin()?;
-            }
-            (Standing::Follows(_), Some(election)) => {
-                this.campaign(election, watcher, stopped);
-                if let Some(common) = common {
-                    this.share(common);
-                }
-            }
-            (Standing::Refuses(_) | Standing::Leads { .. } | Standing::Follows(_), _) => {}
-        }
-        Ok(this)
+        let pending = Pending {
+            file: site,
+            election,
+            watcher,
+            common,
+            stopped,
+        };
+        Ok((this, pending))
     }
 
     /// Applies the file of the start where it is another one than at the start before. What stands in the way of any other site
@@ -173,7 +253,7 @@ impl Provisioner {
         self.site_changed(BY_START, |old, version, fleet| {
             let plan = site_diff::plan(Some((version, old)), &file, Some(fleet))
                 .map_err(JournalError::Encode)?;
-            if let Some(reason) = reasons_site::refused(&plan) {
+            if let Some(reason) = reasons_site::refused_at_start(&plan) {
                 return Err(OpenError::Edited(Box::new(reason)));
             }
             said = plan.lines().collect();
@@ -187,6 +267,16 @@ impl Provisioner {
     #[must_use]
     pub fn edited(&self) -> Option<&[String]> {
         self.inner.edited.get().map(Vec::as_slice)
+    }
+
+    /// Whether another site is in force than the file of this start: one that was applied after the start before. Among several
+    /// provisioners each has a file, and none of them is asked.
+    #[must_use]
+    pub fn is_overtaken(&self) -> bool {
+        let in_force = self.in_force();
+        matches!(self.standing(), Standing::Alone)
+            && in_force.of_start.is_some()
+            && in_force.of_start != in_force.digest
     }
 
     /// Writes down which journal it is, and whose site's, where nobody has done so.

@@ -69,7 +69,8 @@ impl Provisioner {
     fn refused_channel(&self) -> Option<Reason> {
         let policy = &self.site().policy;
         let has_channel = policy.image.contains('@');
-        let image = || image_of(policy, self.images().as_ref(), self.wall());
+        let images = self.images().as_ref();
+        let image = || image_of(policy, images, self.wall(), self.pki().state_dir());
         has_channel.then(image)?.err()
     }
 }

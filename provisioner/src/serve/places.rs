@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Connections that are wanted: 10,000 nodes with one each, and as many again that come while others go.
@@ -23,6 +23,11 @@ const PER_CERTIFICATE_MAX: usize = 64;
 /// How often it is said that connections are closed.
 const SAID_EVERY: Duration = Duration::from_secs(10);
 
+/// Connections that each node of a fleet wants: its own, and one that comes while that goes.
+const PER_NODE: usize = 2;
+
+/// One limit of the process, raised once for all its listeners: the places, and the file descriptors that there may be.
+static MOST: LazyLock<(usize, u64)> = LazyLock::new(raised_limit);
 /// Connections to the API that are open.
 static OPEN: AtomicU64 = AtomicU64::new(0);
 /// Connections that were closed at once.
@@ -95,9 +100,7 @@ enum Whose {
 impl Places {
     /// As many as the process may have: its soft limit of file descriptors is raised to the hard one first.
     pub(crate) fn new(api: bool) -> Self {
-        // One limit of the process, raised once, and told once where it is low, for all its listeners.
-        static MOST: std::sync::LazyLock<usize> = std::sync::LazyLock::new(raised_limit);
-        Self::with(*MOST, api)
+        Self::with(MOST.0, api)
     }
 
     fn with(most: usize, api: bool) -> Self {
@@ -205,8 +208,25 @@ impl Drop for Place {
     }
 }
 
-/// How many connections there may be.
-fn raised_limit() -> usize {
+/// What is to be told of the limit of open files where a fleet of so many nodes wants more; `None` where it has enough.
+#[must_use]
+pub fn too_few_for(nodes: usize) -> Option<String> {
+    let (places, files) = *MOST;
+    few(places, files, nodes)
+}
+
+fn few(places: usize, files: u64, nodes: usize) -> Option<String> {
+    let wanted = nodes.saturating_mul(PER_NODE).min(WANTED);
+    (places < wanted).then(|| {
+        format!(
+            "at most {places} connections at once: the hard limit of open files is {files}; a fleet of {nodes} nodes wants {}: LimitNOFILE= in the unit, or ulimit -Hn",
+            wanted + OTHERS
+        )
+    })
+}
+
+/// How many connections there may be, and how many file descriptors.
+fn raised_limit() -> (usize, u64) {
     let limit = getrlimit(Resource::Nofile);
     let wanted = u64::try_from(WANTED + OTHERS).unwrap_or(u64::MAX);
     let soft = limit.current.unwrap_or(wanted);
@@ -227,13 +247,7 @@ fn raised_limit() -> usize {
         soft
     };
     let places = usize::try_from(now).unwrap_or(UNKNOWN);
-    let places = places.saturating_sub(OTHERS).clamp(64, WANTED);
-    if places < WANTED {
-        tracing::warn!(
-            "at most {places} connections at once: the hard limit of open files is {now}; a fleet of 10,000 nodes wants {wanted}: LimitNOFILE= in the unit, or ulimit -Hn"
-        );
-    }
-    places
+    (places.saturating_sub(OTHERS).clamp(64, WANTED), now)
 }
 
 #[cfg(test)]
@@ -242,6 +256,15 @@ mod tests {
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
     const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+
+    #[test]
+    fn a_fleet_is_told_of_a_low_limit_only_where_it_wants_more() {
+        assert_eq!(few(488, 1_000, 1), None);
+        assert_eq!(few(488, 1_000, 244), None);
+        let told = few(488, 1_000, 245).unwrap();
+        assert!(told.contains("245 nodes wants 1002"), "{told}");
+        assert!(few(WANTED, 30_000, 100_000).is_none());
+    }
 
     #[test]
     fn one_address_does_not_keep_the_others_out_and_places_come_back() {
@@ -282,7 +305,7 @@ mod tests {
 
     #[test]
     fn the_limit_is_raised_to_what_the_kernel_allows() {
-        let places = raised_limit();
+        let (places, _) = raised_limit();
         let soft = getrlimit(Resource::Nofile).current.unwrap();
         assert!(u64::try_from(places).unwrap() <= soft);
         assert!((64..=WANTED).contains(&places));

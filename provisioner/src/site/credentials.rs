@@ -9,6 +9,7 @@ use groundstate_api::customise::CredentialRule;
 use groundstate_api::site::Site;
 use groundstate_api::site_plan::{ChangeKind, SitePlan};
 use groundstate_api::{NodeId, Reason};
+use prov_core::reasons_power::Opens;
 use prov_core::reasons_site;
 use std::collections::BTreeMap;
 
@@ -17,23 +18,14 @@ const USERS_SHOWN: usize = 4;
 /// Credentials that are told of in one plan; more are counted in the last of them.
 const TOLD_MAX: usize = 64;
 
-/// How a credential is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Form {
-    /// One line of text: BMCs, webhooks.
-    Text,
-    /// Whatever it is: what goes to hosts.
-    Bytes,
-}
-
 /// A reason for each credential that the site names and that cannot be used, by name: where it was looked for, why it cannot be
 /// used, and what will be missed without it.
 #[must_use]
 pub fn unusable(credentials: &Credentials, site: &Site) -> Vec<Reason> {
     let mut reasons = Vec::new();
-    for ((name, form), users) in named(site) {
-        if let Err(error) = look(credentials, name, form) {
-            reasons.push(reason(credentials, (name, form), &users, &error));
+    for ((name, opens), users) in named(site) {
+        if let Err(error) = look(credentials, name, opens) {
+            reasons.push(reason(credentials, (name, opens), &users, &error));
         }
     }
     let more = reasons.len().saturating_sub(TOLD_MAX);
@@ -45,50 +37,52 @@ pub fn unusable(credentials: &Credentials, site: &Site) -> Vec<Reason> {
 }
 
 /// Each credential with what names it.
-fn named(site: &Site) -> BTreeMap<(&str, Form), Vec<String>> {
-    let mut all: BTreeMap<(&str, Form), Vec<String>> = BTreeMap::new();
-    let mut add = |name, form, user: String| all.entry((name, form)).or_default().push(user);
+fn named(site: &Site) -> BTreeMap<(&str, Opens), Vec<String>> {
+    let mut all: BTreeMap<(&str, Opens), Vec<String>> = BTreeMap::new();
+    let mut add = |name, opens, user: String| all.entry((name, opens)).or_default().push(user);
     for hook in &site.webhooks {
         let user = format!("webhook {}: nothing is told to it", hook.name);
-        add(hook.credential.as_str(), Form::Text, user);
+        add(hook.credential.as_str(), Opens::Webhook, user);
     }
     for rule in &site.policy.credentials {
         let user = format!("policy.credential {}: runs are held for it", rule.name);
-        add(rule.from.as_str(), Form::Bytes, user);
+        add(rule.from.as_str(), Opens::Host, user);
     }
     for node in &site.nodes {
         if let Some(bmc) = &node.bmc {
             let user = format!("node {}: its BMC is not spoken to", node.name);
-            add(bmc.credential.as_str(), Form::Text, user);
+            add(bmc.credential.as_str(), Opens::Bmc, user);
         }
         for rule in &node.credentials {
             let user = format!("node {}: its runs are held for {}", node.name, rule.name);
-            add(rule.from.as_str(), Form::Bytes, user);
+            add(rule.from.as_str(), Opens::Host, user);
         }
     }
     all
 }
 
-fn look(credentials: &Credentials, name: &str, form: Form) -> Result<(), CredentialError> {
-    match form {
-        Form::Text => credentials.read(name).map(drop),
-        Form::Bytes => credentials.read_bytes(name).map(drop),
+fn look(credentials: &Credentials, name: &str, opens: Opens) -> Result<(), CredentialError> {
+    match opens {
+        Opens::Bmc | Opens::Webhook => credentials.read(name).map(drop),
+        Opens::Host => credentials.read_bytes(name).map(drop),
     }
 }
 
 fn reason(
     credentials: &Credentials,
-    (name, form): (&str, Form),
+    (name, opens): (&str, Opens),
     users: &[String],
     error: &CredentialError,
 ) -> Reason {
     if let CredentialError::NotForHosts { .. } = error {
         let users = users.iter().take(USERS_SHOWN);
-        return users.fold(error.reason(), |reason, user| reason.seen(user.as_str()));
+        return users.fold(error.reason(opens), |reason, user| {
+            reason.seen(user.as_str())
+        });
     }
-    let places = match form {
-        Form::Text => credentials.places(name),
-        Form::Bytes => credentials.host_places(name),
+    let places = match opens {
+        Opens::Bmc | Opens::Webhook => credentials.places(name),
+        Opens::Host => credentials.host_places(name),
     };
     let places: Vec<String> = places
         .iter()
@@ -96,7 +90,7 @@ fn reason(
         .collect();
     let shown: Vec<&str> = users.iter().take(USERS_SHOWN).map(String::as_str).collect();
     let more = users.len().saturating_sub(USERS_SHOWN);
-    reasons_site::credential_unusable(name, &error.to_string(), &places, (&shown, more))
+    reasons_site::credential_unusable((name, opens), &error.to_string(), &places, (&shown, more))
 }
 
 impl Provisioner {
@@ -129,7 +123,9 @@ impl Provisioner {
             let new = is.iter().filter(|rule| !was.contains(rule));
             let mut misplaced =
                 new.filter_map(|rule| match self.credentials().read_bytes(&rule.from) {
-                    Err(error @ CredentialError::NotForHosts { .. }) => Some(error.reason()),
+                    Err(error @ CredentialError::NotForHosts { .. }) => {
+                        Some(error.reason(Opens::Host))
+                    }
                     Err(_) | Ok(_) => None,
                 });
             let Some(reason) = misplaced.next() else {
@@ -155,7 +151,7 @@ impl Provisioner {
             let Some(hook) = hook.filter(|_| is_new && change.refused.is_none()) else {
                 continue;
             };
-            if let Err(error) = look(self.credentials(), &hook.credential, Form::Text) {
+            if let Err(error) = look(self.credentials(), &hook.credential, Opens::Webhook) {
                 change.refused = Some(reasons_site::webhook_cannot_sign(
                     &hook.credential,
                     &error.to_string(),

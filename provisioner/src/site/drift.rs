@@ -19,7 +19,12 @@ impl Provisioner {
     /// Where the machines of these nodes differ from the site. Blocks: the image repository is asked which image is wanted.
     pub(crate) fn drift(&self, sees: &dyn Fn(&NodeId) -> bool) -> Drift {
         let (site, version) = (self.site(), self.site_version());
-        let image = image_of(&site.policy, self.images().as_ref(), self.wall());
+        let image = image_of(
+            &site.policy,
+            self.images().as_ref(),
+            self.wall(),
+            self.pki().state_dir(),
+        );
         let wanted: Option<&ImageRef> = image.as_ref().ok();
         let nodes: Vec<&NodeId> = site
             .nodes

@@ -59,6 +59,10 @@ fn a_bmcs_credential_is_missed_with_where_it_was_looked_for_and_the_site_is_appl
         "there is no file",
         place.to_str().unwrap(),
         "node-1",
+        &format!(
+            "write `user:password` in one line into {}, owned by",
+            place.display()
+        ),
         "mode 0600",
     ] {
         assert!(said.contains(wants), "{wants}: {said}");

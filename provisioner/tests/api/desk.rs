@@ -6,7 +6,7 @@ use crate::world::{Caller, World, racked_site};
 use groundstate_api::event::Happened;
 use groundstate_api::plan::Step;
 use groundstate_api::site_parts::Role;
-use groundstate_api::view::{EventPage, NodeList};
+use groundstate_api::view::{EventPage, NodeList, NodeView};
 use serde_json::{Value, json};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -263,6 +263,56 @@ fn lists_come_in_pages_and_by_phase_and_rack() {
     assert!(!page.events.is_empty() && page.events.iter().all(theirs));
     let page: EventPage = operator.get("/v1/events?phase=ordered").read();
     assert_eq!(page.events.len(), 1, "{:?}", page.events);
+}
+
+#[test]
+fn an_action_stands_in_the_audit_trail_with_what_it_is_and_an_order_whose_image_is_missing_says_so()
+{
+    let world = World::new();
+    let admin = world.operator();
+    let path = "/v1/nodes/node-1/actions";
+    let acts = [
+        json!({"act": "power", "to": "cycle"}),
+        json!({"act": "identify", "on": true}),
+        json!({"act": "power", "to": "up"}),
+    ];
+    for act in &acts {
+        admin.post(path, act);
+    }
+    let page: EventPage = admin.get("/v1/audit").read();
+    let said: Vec<Option<String>> = page
+        .events
+        .iter()
+        .filter_map(|event| match &event.what {
+            Happened::Audited { audit } if audit.did.ends_with("/actions") => {
+                Some(audit.act.clone())
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(said.len(), acts.len());
+    assert_eq!(said[0].as_deref(), Some("power cycle"));
+    assert_eq!(said[1].as_deref(), Some("light the locator LED"));
+    assert_eq!(said[2], None, "what cannot be read is no action");
+
+    let mut site = crate::world::site();
+    site.policy.image = "nope".into();
+    admin.put("/v1/site", Some("*"), &site).ok();
+    let view: NodeView = admin.post("/v1/nodes/node-1/provision", &json!({})).read();
+    let reason = view.reason.unwrap().to_string();
+    for wants in [
+        "the run will be held: the repository has no image \"nope\"",
+        "--version VERSION --state-dir ",
+        "; then power the machine on",
+    ] {
+        assert!(reason.contains(wants), "{wants}: {reason}");
+    }
+    // An erase needs no image.
+    let erase = json!({"serials": ["S-1"]});
+    let view: NodeView = admin.post("/v1/nodes/node-2/erase", &erase).read();
+    let reason = view.reason.unwrap().to_string();
+    assert!(!reason.contains("nope"), "{reason}");
+    assert!(reason.contains("an ERASE of disk S-1, by "), "{reason}");
 }
 
 #[test]

@@ -39,8 +39,20 @@ fn a_long_poll_returns_with_the_event_it_waited_for() {
                 .all(|e| e.node.as_ref().unwrap().as_str() == "node-2")
         );
     });
-    let empty: EventPage = world.operator().get("/v1/events?after=99999").read();
+    // Whoever waits behind a number that was never given would miss what comes until then.
+    let newest: EventPage = world.operator().get("/v1/events?newest=true").read();
+    let newest = newest.next_after;
+    let empty: EventPage = world
+        .operator()
+        .get(&format!("/v1/events?after={newest}"))
+        .read();
     assert!(empty.events.is_empty());
+    let beyond = world.operator().get("/v1/events?after=99999").problem(400);
+    let said = beyond.reason.to_string();
+    for wants in ["there is no event 99999 yet", &format!("after={newest}")] {
+        assert!(said.contains(wants), "{wants}: {said}");
+    }
+    assert!(!said.contains("for example"), "{said}");
     world.operator().get("/v1/events?after=x").problem(400);
     world.operator().get("/v1/events?node=nobody").problem(404);
 }

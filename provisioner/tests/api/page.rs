@@ -51,3 +51,32 @@ fn the_first_heading_is_the_pages_own_also_where_the_brake_is_on() {
     let first = page.find("<h1>").unwrap();
     assert!(first < page.find("<h2").unwrap());
 }
+
+#[test]
+fn on_loopback_only_who_names_this_machine_reads_the_page() {
+    let world = World::new();
+    let asked = |host: &str| {
+        let url = format!("http://127.0.0.1:{}/", world.page_port);
+        let agent = ureq::Agent::config_builder().http_status_as_error(false);
+        let agent = agent.build().new_agent();
+        let mut answer = agent.get(url).header("host", host).call().unwrap();
+        let text = answer.body_mut().read_to_string().unwrap();
+        (answer.status().as_u16(), text)
+    };
+    for own in ["127.0.0.1", "localhost:8080", "[::1]:8080"] {
+        assert_eq!(asked(own).0, 200, "{own}");
+    }
+    // A name of somebody else that leads to loopback: a page of theirs in a browser here.
+    let (status, said) = asked("rebound.example:8080");
+    assert_eq!(status, 421);
+    assert!(said.contains("localhost"), "{said}");
+    assert!(!said.contains("node-1"), "{said}");
+}
+
+#[test]
+fn where_no_rack_has_units_none_are_drawn() {
+    let page = World::new().page("/racks/-");
+    assert!(page.contains("node-1"), "{page}");
+    assert!(page.contains("class=\"units beside\""), "{page}");
+    assert!(!page.contains("class=\"units\""), "{page}");
+}

@@ -37,7 +37,7 @@ fn a_site_is_read_planned_applied_and_kept() {
     assert_eq!(
         lines,
         [
-            "~ policy.image: policy.image debian-host -> debian-host@stable",
+            "~ policy.image: debian-host -> debian-host@stable",
             "+ node node-3"
         ]
     );
@@ -119,11 +119,19 @@ fn an_edited_file_is_applied_at_the_start_and_says_what_it_changed() {
     world.operator().put("/v1/site", Some("*"), &other).ok();
     let world = world.restart_as(other.clone());
     assert!(world.ours.edited().unwrap().is_empty());
+    // It changes nothing, so that a program's `If-Match` of before still fits.
+    assert_eq!(world.ours.site_version(), 3);
+    assert!(!world.ours.is_overtaken());
     let mut later = other.clone();
     later.policy.image = "debian-host@stable".to_owned();
     world.operator().put("/v1/site", Some("*"), &later).ok();
     let world = world.restart_as(other);
     assert_eq!(world.operator().get("/v1/site").read::<Site>(), later);
+    assert_eq!((world.ours.site_version(), world.ours.edited()), (4, None));
+    assert!(
+        world.ours.is_overtaken(),
+        "the file is not what is in force"
+    );
 }
 
 #[test]
@@ -151,7 +159,13 @@ fn an_edited_file_that_something_stands_in_the_way_of_stops_the_start() {
     without.nodes.remove(0);
     without.policy.closed = false;
     let said = world.refuses(without);
-    for want in ["site file", "node node-1", "retire it first"] {
+    for want in [
+        "site file",
+        "node node-1",
+        "retire it first",
+        // Nothing runs, so that nothing can be ordered yet.
+        "start with the file of the last start, or put node node-1 back into this one; once groundstate runs,",
+    ] {
         assert!(said.contains(want), "{want}: {said}");
     }
 }
@@ -229,8 +243,14 @@ fn an_image_that_no_run_would_get_is_told_by_a_plan_and_by_an_apply_and_stands_i
     let world = World::new();
     let admin = world.operator();
     for (image, wants) in [
-        ("nope", "groundstate image import --name nope"),
-        ("nope@stable", "nope@stable is not deployed"),
+        (
+            "nope",
+            format!(
+                "groundstate image import FILE --name nope --version VERSION --state-dir {}, then order again",
+                world.dir.path().display()
+            ),
+        ),
+        ("nope@stable", "nope@stable is not deployed".to_owned()),
     ] {
         let mut after = site();
         after.policy.image = image.to_owned();
@@ -239,7 +259,7 @@ fn an_image_that_no_run_would_get_is_told_by_a_plan_and_by_an_apply_and_stands_i
             panic!("{image}: {:?}", planned.warnings)
         };
         let said = told.to_string();
-        for wants in [wants, "policy.image: runs are held for it"] {
+        for wants in [wants.as_str(), "policy.image: runs are held for it"] {
             assert!(said.contains(wants), "{wants}: {said}");
         }
         let tag = admin.get("/v1/site").tag;

@@ -176,6 +176,34 @@ fn events_come_signed_in_order_and_again_until_they_are_taken() {
 }
 
 #[test]
+fn the_list_names_the_webhooks_of_the_site_in_force_from_the_moment_of_its_apply() {
+    let (port, tells) = receiver(&[]);
+    let world = World::new();
+    write_secret(&world.dir.path().join("credentials"));
+    let operator = world.operator();
+    let names = || -> Vec<String> {
+        let list: WebhookList = operator.get("/v1/webhooks").read();
+        list.webhooks.into_iter().map(|hook| hook.name).collect()
+    };
+    assert_eq!(names(), [] as [&str; 0]);
+    let mut site = hooked(format!("http://127.0.0.1:{port}/"), &["run-ordered"]);
+    operator.put("/v1/site", Some("*"), &site).ok();
+    let list: WebhookList = operator.get("/v1/webhooks").read();
+    assert_eq!(list.webhooks.len(), 1);
+    assert_eq!(list.webhooks[0].told, list.webhooks[0].newest);
+    // What is ordered once it is listed is told.
+    operator.post("/v1/nodes/node-1/provision", &json!({})).ok();
+    let first = tells.recv_timeout(WAIT).unwrap();
+    assert!(first.numbers()[0] > list.webhooks[0].told);
+    site.webhooks[0].name = "pager".into();
+    operator.put("/v1/site", Some("*"), &site).ok();
+    assert_eq!(names(), ["pager"]);
+    site.webhooks.clear();
+    operator.put("/v1/site", Some("*"), &site).ok();
+    assert_eq!(names(), [] as [&str; 0]);
+}
+
+#[test]
 fn what_is_sent_again_is_the_same_whatever_has_happened_since() {
     let (port, tells) = receiver(&["500 Oops"]);
     let world = world(format!("http://127.0.0.1:{port}/hook"), &[]);

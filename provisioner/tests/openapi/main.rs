@@ -35,6 +35,20 @@ fn the_description_is_what_the_routes_and_types_say() {
 }
 
 #[test]
+fn the_guide_has_every_kind_of_event_once_and_no_other() {
+    let guide = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/api.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let table = guide
+        .lines()
+        .skip_while(|line| !line.starts_with("| `happened` |"));
+    let kinds: Vec<&str> = table
+        .skip(2)
+        .map_while(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
+    assert_eq!(kinds, groundstate_api::event::KINDS);
+}
+
+#[test]
 fn every_route_is_described_once_and_nothing_else_is() {
     let rows: BTreeSet<(String, String)> = prov_core::Route::ALL
         .iter()

@@ -108,16 +108,17 @@ pub(super) fn summary(plan: &SitePlan) -> String {
             .count()
     };
     let mut line = format!(
-        "{} come, {} change, {} go; compared with version {}",
-        count(ChangeKind::Added),
-        count(ChangeKind::Changed),
-        count(ChangeKind::Removed),
+        "{}, {}, {}; compared with version {}",
+        does(count(ChangeKind::Added), "comes", "come"),
+        does(count(ChangeKind::Changed), "changes", "change"),
+        does(count(ChangeKind::Removed), "goes", "go"),
         plan.from
     );
     let restart = plan.changes.iter().filter(|change| change.restart).count();
     if restart > 0 {
         line.push_str(&format!(
-            "\n{restart} of them take effect only when groundstate is started again"
+            "\n{} effect only when groundstate is started again",
+            does(restart, "of them takes", "of them take")
         ));
     }
     let refused = plan
@@ -127,10 +128,20 @@ pub(super) fn summary(plan: &SitePlan) -> String {
         .count();
     if refused > 0 {
         line.push_str(&format!(
-            "\n{refused} of them stand in the way: as long as they do, nothing of this site is applied"
+            "\n{}, nothing of this site is applied",
+            does(
+                refused,
+                "of them stands in the way: as long as it does",
+                "of them stand in the way: as long as they do"
+            )
         ));
     }
     line
+}
+
+/// `1 comes`, `2 come`.
+fn does(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// Where machines differ.
@@ -205,9 +216,9 @@ mod tests {
             +  rack r1  at once
             -  node n1  REFUSED: n1 is ready: retire it first
 
-            1 come, 1 change, 1 go; compared with version 3
-            1 of them take effect only when groundstate is started again
-            1 of them stand in the way: as long as they do, nothing of this site is applied"#]]
+            1 comes, 1 changes, 1 goes; compared with version 3
+            1 of them takes effect only when groundstate is started again
+            1 of them stands in the way: as long as it does, nothing of this site is applied"#]]
         .assert_eq(&seen);
         let missed = SitePlan {
             warnings: vec![

@@ -28,8 +28,13 @@ pub(super) fn of_this_machine(network: &Network) -> Result<()> {
     if address.is_loopback() || on_all()?.iter().any(is_ours) {
         return Ok(());
     }
-    bail!(
-        "the site's network.address, {address}, is no address of this machine, and nothing else says where the API listens\n  do now: give --listen ADDR:PORT with an address of this machine (`ip address` shows those it has)"
+    bail!(not_here(network))
+}
+
+fn not_here(network: &Network) -> String {
+    let (address, prefix) = (network.address, network.prefix);
+    format!(
+        "the site's network.address, {address}, is no address of this machine, and nothing else says where the API listens\n  do now: give --listen ADDR:PORT with an address of this machine (`ip address` shows those it has)\n      or: put it on the interface where machines reach it: ip address add {address}/{prefix} dev INTERFACE"
     )
 }
 

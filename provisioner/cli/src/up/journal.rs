@@ -3,6 +3,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use groundstate_api::site::Site;
 use provisioner::journal::{EtcdOptions, Leader};
 use provisioner::{Options, Provisioner, Shared};
 use std::net::SocketAddr;
@@ -72,20 +73,21 @@ impl JournalArgs {
         self.listen.unwrap_or(site)
     }
 
-    /// Opens the provisioner over its journal.
-    pub(super) fn open(&self, options: Options) -> Result<Provisioner> {
+    /// Opens the provisioner over its journal, once `ready` has looked at the site that will be in force.
+    pub(super) fn open(
+        &self,
+        options: Options,
+        ready: impl FnOnce(&Site) -> Result<()>,
+    ) -> Result<Provisioner> {
         let network = &options.site.network;
         let site = SocketAddr::from((network.address, network.https_port));
         let Some(etcd) = self.etcd()? else {
-            return Ok(Provisioner::open(options)?);
+            return Provisioner::open_when(options, ready);
         };
         let (url, names) = self.reached(site)?;
         let name = self.name()?;
         let me = Leader { name, url };
-        Ok(Provisioner::open_shared(
-            options,
-            Shared { etcd, me, names },
-        )?)
+        Provisioner::open_shared_when(options, Shared { etcd, me, names }, ready)
     }
 
     /// Where the others find us, and every name of ours.

@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// Tells all of it.
 pub(super) fn tell(site: &Site, images: &Images, state_dir: &Path) {
-    if let Some(reason) = unusable_image(images, site, provisioner::clock::now()) {
+    if let Some(reason) = unusable_image(images, site, provisioner::clock::now(), state_dir) {
         let folder = image_dir(state_dir);
         let place = format!(
             "the repository is {}, of --state-dir {}",

@@ -32,13 +32,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// How long the servers may take to stop.
 const STOP_MAX: Duration = Duration::from_secs(8);
+/// Connections that wait to be accepted: what machines that start together bring in a moment.
+const BACKLOG: u32 = 1_024;
 /// How many events are read at once for the terminal.
 const PAGE: usize = 100;
 
@@ -193,6 +195,9 @@ async fn missed(
     args: &UpArgs,
     bucket: Option<&Bucket>,
 ) -> Result<()> {
+    if let Some(few) = serve::too_few_for(site.nodes.len()) {
+        missing::warn(&few);
+    }
     if let Some(error) = bucket.and_then(|bucket| bucket.silent.as_ref()) {
         missing::warn(&format!("the bucket gives nothing for now: {error}"));
     }
@@ -208,27 +213,33 @@ async fn missed(
 async fn up(args: &UpArgs, site: Site, beside: &Beside) -> Result<()> {
     let interface = args.interface.as_deref();
     let (images, bucket) = images(args).await?;
-    let ours = args.journal.open(Options {
+    let page = page_listener(args.page)?;
+    let mut doors = None;
+    let options = Options {
         site,
         state_dir: args.state_dir.clone(),
         images: images.clone(),
+    };
+    // What a port or an address refuses has put no site in force.
+    let ours = args.journal.open(options, |site| {
+        doors = Some(Doors::open(args, &site.network)?);
+        Ok(())
     })?;
+    let Some(Doors { api, local, odd }) = doors else {
+        bail!("the provisioner was opened and its API was not");
+    };
     let files = beside.values().cloned().collect();
     tokio::spawn(ours.clone().keep_site_files(files));
     // The site in force is another one than the file's where one was applied since the file was edited.
     let site = ours.site();
-    let odd = check_address(args, &site.network)?;
-    pin(args, &site)?;
+    // What fails from here on has its file applied: that is told all the same.
+    pin(args, &site).inspect_err(|_| say_file(&ours))?;
     let network = site.network.clone();
-    let address = SocketAddr::from((network.address, network.https_port));
-    let api = bind(args.journal.listen(address)).await?;
-    let local = bind_loopback(&network.address, network.https_port).await;
-    let page = page_listener(args.page).await?;
     let (stop_now, stop) = watch::channel(false);
     let tls = ours.pki().server_config()?;
     let gallery = Gallery::new(&images.repository, &ours.site().images);
     let router = ours.api(gallery.router());
-    let boot_service = boot::open(args, interface, &ours)?;
+    let boot_service = boot::open(args, interface, &ours).inspect_err(|_| say_file(&ours))?;
     // Every port is open: only now it is said that they are.
     let at = At::of(&ours, api.local_addr()?, local.is_some());
     greet(
@@ -300,20 +311,51 @@ async fn wait(mut servers: JoinSet<Result<()>>, stop_now: watch::Sender<bool>) -
     }
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
+/// Where the API is served, open.
+struct Doors {
+    api: TcpListener,
+    /// On loopback too, where that is another one.
+    local: Option<TcpListener>,
+    /// What of its address makes machines wonder.
+    odd: Warnings,
+}
+
+impl Doors {
+    fn open(args: &UpArgs, network: &Network) -> Result<Self> {
+        let odd = check_address(args, network)?;
+        let address = SocketAddr::from((network.address, network.https_port));
+        Ok(Self {
+            api: bind(args.journal.listen(address))?,
+            local: bind_loopback(network.address, network.https_port),
+            odd,
+        })
+    }
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener> {
+    listener(address).map_err(|error| {
         let advice = pxe_server::advice(pxe_server::Protocol::Tcp, address, &error);
         anyhow::anyhow!("cannot listen on {address}: {error}{advice}")
     })
 }
 
+fn listener(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// The API on loopback too, for the operator on this machine. Where another program has the port there, the API is
 /// reached by its own address.
-async fn bind_loopback(ours: &Ipv4Addr, port: u16) -> Option<TcpListener> {
+fn bind_loopback(ours: Ipv4Addr, port: u16) -> Option<TcpListener> {
     if ours.is_loopback() {
         return None;
     }
-    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+    match listener(SocketAddr::from((Ipv4Addr::LOCALHOST, port))) {
         Ok(listener) => Some(listener),
         Err(error) => {
             tracing::warn!(%error, port, "the API is not served on 127.0.0.1");
@@ -322,7 +364,7 @@ async fn bind_loopback(ours: &Ipv4Addr, port: u16) -> Option<TcpListener> {
     }
 }
 
-async fn page_listener(address: SocketAddr) -> Result<TcpListener> {
+fn page_listener(address: SocketAddr) -> Result<TcpListener> {
     let handed_over = listenfd::ListenFd::from_env()
         .take_tcp_listener(0)
         .context("LISTEN_FDS")?;
@@ -331,7 +373,7 @@ async fn page_listener(address: SocketAddr) -> Result<TcpListener> {
             listener.set_nonblocking(true)?;
             Ok(TcpListener::from_std(listener)?)
         }
-        None => bind(address).await,
+        None => bind(address),
     }
 }
 
@@ -348,9 +390,7 @@ fn greet(
         ours.site().name,
         counted(ours.site().nodes.len(), "node")
     ));
-    if let Some(changes) = ours.edited() {
-        say(&edited(changes, ours.site_version()));
-    }
+    say_file(ours);
     say(&format!("API         {}", at.listens));
     if let Some(told) = &at.told {
         say(&format!(
@@ -383,13 +423,29 @@ fn greet(
     Ok(())
 }
 
+/// What the site file changed, or that it is not what is in force.
+fn say_file(ours: &Provisioner) {
+    let version = ours.site_version();
+    if let Some(changes) = ours.edited() {
+        say(&edited(changes, version));
+    } else if ours.is_overtaken() {
+        say(&format!(
+            "            the site in force (version {version}) is not this file: it was applied after the last start; groundstate site export writes it to a file"
+        ));
+    }
+}
+
 /// What the site file changed, in one line.
 fn edited(changes: &[String], version: u64) -> String {
     /// What is told; the event in the journal has more.
     const SHOWN: usize = 4;
     let first = changes.get(..SHOWN).unwrap_or(changes).join("; ");
     let says = match changes.len() {
-        0 => "it changes nothing".to_owned(),
+        0 => {
+            return format!(
+                "            the site file is another one than at the last start, and is what is in force (version {version})"
+            );
+        }
         1..=SHOWN => first,
         all => format!("{first}; and {} more", all - SHOWN),
     };

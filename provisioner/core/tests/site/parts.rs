@@ -161,7 +161,12 @@ const ROWS: &[(&str, &str, &str)] = &[
     (
         "\"braked\"",
         "\"broke\"",
-        "webhook[0].events[1]: there is no kind of event \"broke\"",
+        "webhook[0].events[1]: there is no kind of event \"broke\"; there are: ",
+    ),
+    (
+        "\"braked\"",
+        "\"brake\"",
+        "(docs/api.md, section Events, has all) (is braked meant?)",
     ),
     (
         "\"braked\"",

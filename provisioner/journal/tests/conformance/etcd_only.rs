@@ -115,6 +115,7 @@ fn order(number: u64, by: &str, node: &str) -> Event {
         by: by.into(),
         from: "10.0.0.9".into(),
         did: format!("POST /v1/nodes/{node}/provision"),
+        act: None,
         key: None,
         status: 200,
         body: None,

@@ -329,6 +329,7 @@ fn orders_are_found_by_caller_and_node(engine: &impl Engine) {
             by: CALLERS[at / 3 % 3].into(),
             from: "10.0.0.9".into(),
             did: PATHS[at / 3 % 7].into(),
+            act: None,
             key: None,
             status: 200,
             body: None,
