@@ -45,6 +45,21 @@ impl Store {
         Repository::open_before(dir, behind).unwrap()
     }
 
+    /// Serves a repository on loopback, and says where.
+    fn serve(&self, repository: Repository) -> String {
+        let options = ServeOptions {
+            repository: Arc::new(repository),
+            config: ServeConfig::default(),
+            tls: None,
+        };
+        let bind = tokio::net::TcpListener::bind("127.0.0.1:0");
+        let listener = self.runtime.block_on(bind).unwrap();
+        let at = format!("http://{}/v1/", listener.local_addr().unwrap());
+        self.runtime
+            .spawn(run(listener, options, std::future::pending()));
+        at
+    }
+
     fn image(&self, world: &World, image: &ImageRef) -> Published {
         let mut hear = |_, _| {};
         let sent = world.repository.publish_to(image, &self.bucket, &mut hear);
@@ -206,18 +221,7 @@ fn a_server_with_nothing_of_its_own_gives_out_what_the_bucket_has() {
     let serve = |own: &str| {
         let cache = dir.join(format!("{own}-cache"));
         let cache = ReadThrough::open(store.bucket.clone(), &cache, Bytes::mib(100)).unwrap();
-        let options = ServeOptions {
-            repository: Arc::new(store.before(&dir.join(own), cache)),
-            config: ServeConfig::default(),
-            tls: None,
-        };
-        let bind = tokio::net::TcpListener::bind("127.0.0.1:0");
-        let listener = store.runtime.block_on(bind).unwrap();
-        let at = format!("http://{}/v1/", listener.local_addr().unwrap());
-        store
-            .runtime
-            .spawn(run(listener, options, std::future::pending()));
-        at
+        store.serve(store.before(&dir.join(own), cache))
     };
     let stands_for = |at: &str| {
         let catalogue: Signed =
@@ -497,4 +501,15 @@ fn a_store_that_does_not_answer_leaves_what_was_believed() {
     let said = follow(&reader.repository, &silent, &reader.pin, &stable(), now).unwrap_err();
     assert!(matches!(said, BucketError::NoAnswer { .. }), "{said}");
     assert_eq!(reader.stands_for(), first);
+    // It is given out, too: catalogue and signature as they are here, and no root that follows.
+    drop(reader);
+    let cache = ReadThrough::open(silent, &world.dir.path().join("cache"), Bytes::mib(1)).unwrap();
+    let at = store.serve(store.before(&world.dir.path().join("reader/images"), cache));
+    let hex = first.manifest.hex();
+    for path in ["trust/catalogue", &format!("trust/images/{hex}")] {
+        let given: Signed = serde_json::from_str(&curl(&format!("{at}{path}"))).unwrap();
+        assert!(!given.signatures.is_empty());
+    }
+    let next = curl(&format!("{at}trust/root/2"));
+    assert!(next.contains("\"status\":404"), "{next}");
 }
