@@ -60,7 +60,7 @@ impl Machine {
             alloc::format!("accept it: groundstate machine accept {} NAME", self.mac)
         } else {
             String::from(
-                "only its network card was heard: let it boot the maintenance OS (policy.closed = false), or write it into the site file with its UUID and serial number",
+                "only its network card was heard: let it boot the maintenance OS, which tells the rest (a site with policy.closed = true gives it none: set it to false and apply), or write it into the site file with its UUID and serial number",
             )
         }
     }

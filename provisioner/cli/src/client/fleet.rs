@@ -233,7 +233,8 @@ fn wanted(args: &AuditArgs) -> String {
 /// What was ordered, as the table has it.
 fn did(audit: &Audit) -> String {
     let asked = if audit.dry_run { " (dry run)" } else { "" };
-    format!("{}{asked}", audit.did)
+    let act = audit.act.as_ref().map(|act| format!(" ({act})"));
+    format!("{}{}{asked}", audit.did, act.unwrap_or_default())
 }
 
 pub(crate) fn webhook(command: &WebhookCommand) -> Result<End> {
@@ -298,7 +299,7 @@ fn hook_lines(hook: &WebhookView, now: Millis) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{hooks, racks};
+    use super::{did, hooks, racks};
     use crate::client::paper::Paper;
     use groundstate_api::audit::{WebhookList, WebhookView};
     use groundstate_api::fleet::FleetView;
@@ -321,6 +322,21 @@ mod tests {
         let row: Vec<&str> = table.lines().last().unwrap().split_whitespace().collect();
         assert_eq!(row, ["r1", "f1", "3", "0", "2"], "{table}");
     }
+
+    #[test]
+    fn an_order_is_told_with_what_it_does_where_its_path_does_not_say() {
+        let audit = json!({"by": "operator:ana", "from": "10.0.0.9", "did": "POST /v1/nodes/n1/actions", "status": 409});
+        // In journals of before it stands nowhere.
+        let mut audit: groundstate_api::audit::Audit = serde_json::from_value(audit).unwrap();
+        assert_eq!(did(&audit), "POST /v1/nodes/n1/actions");
+        audit.act = Some("power cycle".into());
+        audit.dry_run = true;
+        assert_eq!(
+            did(&audit),
+            "POST /v1/nodes/n1/actions (power cycle) (dry run)"
+        );
+    }
+
     #[test]
     fn a_webhook_that_fails_says_why_since_when_and_what_to_do() {
         let day = 20_000 * 86_400_000;
