@@ -386,6 +386,9 @@ impl Node {
     /// Wishes to stop until the run is tried again or a person orders.
     pub(crate) fn hold(&self, now: Millis, mut reason: Reason, out: &mut Vec<Wish>) {
         reason.since.get_or_insert(now);
+        if let Some(terms) = self.terms_again() {
+            reason = reasons_action::same_again(reason, terms);
+        }
         let reason = self.or_try_again(now, reason);
         self.go(Phase::Held, Some(reason), out);
     }

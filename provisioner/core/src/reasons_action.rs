@@ -8,6 +8,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use groundstate_api::action::{Act, Action, ActionId, Outcome};
+use groundstate_api::erase::EraseClass;
 use groundstate_api::headline::ordinal;
 use groundstate_api::healing::Measure;
 use groundstate_api::plan::OrderTerms;
@@ -240,6 +241,34 @@ pub fn may_be_stopped(reason: Reason, terms: &OrderTerms) -> Reason {
             reason.next_step
         );
     }
+    reason
+}
+
+/// The command that orders the whole node again.
+const REPROVISION: &str = "groundstate node reprovision NODE";
+
+/// The command that orders the same again: nobody who wanted a disk erased is sent to put a host on it.
+#[must_use]
+pub fn again(terms: &OrderTerms) -> String {
+    match (&terms.erase, &terms.rebuild) {
+        (Some(erase), _) => {
+            let level = match erase.level {
+                EraseClass::Clear => "",
+                EraseClass::Purge => " --level purge",
+            };
+            let each = erase.serials.iter();
+            let each: String = each.map(|disk| format!(" --confirm {disk}")).collect();
+            format!("groundstate node erase NODE{level}{each}")
+        }
+        (None, Some(serial)) => format!("groundstate node rebuild-disk NODE {serial}"),
+        (None, None) => String::from(REPROVISION),
+    }
+}
+
+/// The reason with the command that orders the same again.
+#[must_use]
+pub fn same_again(mut reason: Reason, terms: &OrderTerms) -> Reason {
+    reason.next_step = reason.next_step.replace(REPROVISION, &again(terms));
     reason
 }
 

@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use groundstate_api::boot::{BootSighting, Firmware};
 use groundstate_api::event::Happened;
 use groundstate_api::inventory::{Finding, Gravity, Inventory};
-use groundstate_api::plan::{Plan, Step};
+use groundstate_api::plan::{OrderTerms, Plan, Step};
 use groundstate_api::run::{Instruction, Progress, StepState};
 use groundstate_api::view::Phase;
 use groundstate_api::{Millis, Reason, ReasonCode, RunId};
@@ -85,6 +85,12 @@ impl Node {
             Some(run) => words::for_order(reason, &run.terms),
             None => reason,
         }
+    }
+
+    /// The terms with which its run would be ordered again. Without a host there is none of which one disk could be rebuilt.
+    pub(crate) fn terms_again(&self) -> Option<&OrderTerms> {
+        let terms = &self.run.as_ref()?.terms;
+        (terms.rebuild.is_none() || self.host.is_some()).then_some(terms)
     }
 
     fn open_run(&self, run: &RunId, phase: Phase) -> Option<&Run> {

@@ -5,6 +5,7 @@
 //! that the machine's own reports name.
 
 use crate::node::Node;
+use crate::reasons_action;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -285,9 +286,9 @@ fn after(node: &Node, part: Option<&TicketPart>) -> Vec<String> {
     match node.phase {
         Phase::Held => {
             steps.push("Switch the machine on; it boots from the network.".to_string());
-            steps.push(format!(
-                "Order the run again: groundstate node reprovision {id}"
-            ));
+            let terms = node.terms_again().cloned().unwrap_or_default();
+            let again = reasons_action::again(&terms).replace("NODE", id.as_str());
+            steps.push(format!("Order the run again: {again}"));
         }
         Phase::Quarantined | Phase::InRepair | Phase::Draining => {
             steps.push("Switch the machine on.".to_string());

@@ -86,6 +86,30 @@ fn who_powers_a_machine_on_reads_that_its_disk_is_erased() {
 }
 
 #[test]
+fn an_erase_whose_window_closes_is_ordered_again_as_an_erase() {
+    let again = |order: Input| {
+        let mut world = World::new();
+        world.put(order);
+        world.later(ENROLMENT_WINDOW_MAX);
+        assert_eq!(world.phase(), Phase::Held);
+        let next = told(&world).next_step;
+        let sheet = ticket::ticket(world.node(), &world.site, &[], world.now).unwrap();
+        let (_, command) = next.split_once("order again: ").unwrap();
+        assert_eq!(sheet.after[1], format!("Order the run again: {command}"));
+        next
+    };
+    let said = again(erase());
+    let wants = format!(
+        "order again: groundstate node erase {} --confirm S-DATA",
+        node()
+    );
+    assert!(said.ends_with(&wants), "{said}");
+    let said = again(ordered(1, false));
+    let wants = format!("order again: groundstate node reprovision {}", node());
+    assert!(said.ends_with(&wants), "{said}");
+}
+
+#[test]
 fn any_other_run_is_told_as_before() {
     let mut world = World::new();
     world.put(ordered(1, false));
