@@ -466,7 +466,7 @@ fn witness(stage: &mut Stage) -> Result<BTreeMap<String, (String, String)>> {
     let volumes = (stage.nodes[0].spec().disks.len() - 1).max(1);
     let mut said = BTreeMap::new();
     while said.len() < volumes {
-        let line = stage.nodes[0].wait_for_line("witness /data/", HOST_BOOT)?;
+        let line = stage.nodes[0].wait_for_whole_line("witness /data/", HOST_BOOT)?;
         let words: Vec<_> = line
             .split_whitespace()
             .skip_while(|word| *word != "witness")

@@ -168,6 +168,21 @@ impl Node {
             .wait_for_line(pattern, limit, || board.alive(&words))
     }
 
+    /// The same, and the line has come to its end; see [`SerialLog::wait_for_whole_line`].
+    ///
+    /// # Errors
+    /// As [`Self::wait_for_line`].
+    pub fn wait_for_whole_line(
+        &mut self,
+        pattern: &str,
+        limit: Duration,
+    ) -> Result<String, RackError> {
+        let words = self.board.folder.join("qemu.log");
+        let board = &self.board;
+        self.serial
+            .wait_for_whole_line(pattern, limit, || board.alive(&words))
+    }
+
     /// Types a line on the serial console. What the node answers is in the log.
     ///
     /// # Errors

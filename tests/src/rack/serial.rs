@@ -66,6 +66,29 @@ impl SerialLog {
         &mut self,
         pattern: &str,
         limit: Duration,
+        alive: impl FnMut() -> Result<(), RackError>,
+    ) -> Result<String, RackError> {
+        self.wait_for(pattern, limit, false, alive)
+    }
+
+    /// The same, and the line has come to its end: for who reads more in it than `pattern`.
+    ///
+    /// # Errors
+    /// As [`Self::wait_for_line`].
+    pub fn wait_for_whole_line(
+        &mut self,
+        pattern: &str,
+        limit: Duration,
+        alive: impl FnMut() -> Result<(), RackError>,
+    ) -> Result<String, RackError> {
+        self.wait_for(pattern, limit, true, alive)
+    }
+
+    fn wait_for(
+        &mut self,
+        pattern: &str,
+        limit: Duration,
+        is_whole: bool,
         mut alive: impl FnMut() -> Result<(), RackError>,
     ) -> Result<String, RackError> {
         let until = Instant::now() + limit;
@@ -78,7 +101,7 @@ impl SerialLog {
                 }
             }
             let begun = plain(&self.unread);
-            if begun.contains(pattern) {
+            if !is_whole && begun.contains(pattern) {
                 self.unread.clear();
                 return Ok(begun);
             }
@@ -163,6 +186,23 @@ mod tests {
             text.contains("\"one\"") && text.ends_with("login: "),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_whole_line_is_waited_for_to_its_end() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "digest 34ea").unwrap();
+        let mut log = SerialLog::new(file.path());
+        let mut rest = Some(());
+        let line = log.wait_for_whole_line("digest", Duration::from_secs(60), || {
+            // The rest comes while it is waited for.
+            if rest.take().is_some() {
+                return Ok(());
+            }
+            fs::write(file.path(), "digest 34eae0e2\n").unwrap();
+            Ok(())
+        });
+        assert_eq!(line.unwrap(), "digest 34eae0e2");
     }
 
     #[test]

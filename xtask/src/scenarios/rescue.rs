@@ -37,14 +37,14 @@ pub(super) fn shell(layout: &Layout) -> Result<()> {
         let operator = stage.servers.operator();
         operator.run(&["node", "rescue", "node-1", "--why", "a lost file", "--yes"])?;
         is_switched(stage, true)?;
-        let line = stage.nodes[0].wait_for_line("come in with: ssh root@", HOST_BOOT)?;
+        let line = stage.nodes[0].wait_for_whole_line("come in with: ssh root@", HOST_BOOT)?;
         let address = line
             .rsplit_once('@')
             .context("no address")?
             .1
             .trim()
             .to_owned();
-        let line = stage.nodes[0].wait_for_line("made in this boot: SHA256:", HOST_BOOT)?;
+        let line = stage.nodes[0].wait_for_whole_line("made in this boot: SHA256:", HOST_BOOT)?;
         let shown = line
             .rsplit_once("boot: ")
             .context("no fingerprint")?
