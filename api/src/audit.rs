@@ -4,6 +4,7 @@
 use crate::reason::Reason;
 use crate::site_parts::Webhook;
 use crate::units::Millis;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,17 @@ pub struct Audit {
     /// It only asked what would come of it: nothing was changed, whatever the status says.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub dry_run: bool,
+}
+
+impl Audit {
+    /// What was called, with what was ordered of the machine: `POST /v1/nodes/r1-07/actions (power cycle)`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match &self.act {
+            Some(act) => format!("{} ({act})", self.did),
+            None => self.did.clone(),
+        }
+    }
 }
 
 /// How each webhook stands: `GET /v1/webhooks`.

@@ -116,9 +116,7 @@ pub fn headline(what: &Happened) -> String {
         Happened::Unadopted { by, why, .. } => format!("adopted host let go by {by}: {why}"),
         Happened::Remarked { by, text } => format!("remark of {by}: {text}"),
         Happened::Audited { audit } => {
-            let act = audit.act.as_ref().map(|act| format!(" ({act})"));
-            let act = act.unwrap_or_default();
-            format!("{} {}{act} -> {}", audit.by, audit.did, audit.status)
+            format!("{} {} -> {}", audit.by, audit.words(), audit.status)
         }
         Happened::LeaderChanged { leader, term } => format!("{leader} leads, term {term}"),
         Happened::PhaseChanged { from, to, reason } => {

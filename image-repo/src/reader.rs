@@ -96,11 +96,10 @@ impl Unpacker {
 
     /// The stored bytes of a chunk, as the manifest says they are.
     pub(crate) fn stored(&mut self, chunk: &Chunk) -> Result<&[u8], RepoError> {
-        let path = self.store.path(Kind::Chunk, &chunk.digest);
         let Some(file) = self.store.file(Kind::Chunk, &chunk.digest)? else {
             return Err(RepoError::ChunkMissing {
                 offset: chunk.offset,
-                path,
+                path: self.store.path(Kind::Chunk, &chunk.digest),
             });
         };
         let mut read = self.read(chunk, file)?;
@@ -119,11 +118,13 @@ impl Unpacker {
 
     /// Reads a chunk's file, and says whether it is what it should be.
     fn read(&mut self, chunk: &Chunk, file: File) -> Result<Result<(), Corrupt>, RepoError> {
-        let path = self.store.place(Kind::Chunk, &chunk.digest);
         self.stored.clear();
         file.take(stored_max(chunk.length).0 + 1)
             .read_to_end(&mut self.stored)
-            .map_err(RepoError::file("read", &path))?;
+            .map_err(|error| {
+                let path = self.store.place(Kind::Chunk, &chunk.digest);
+                RepoError::file("read", &path)(error)
+            })?;
         Ok(proof::stored(chunk, &self.stored))
     }
 

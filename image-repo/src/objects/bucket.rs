@@ -300,13 +300,8 @@ impl Bucket {
     /// There is no such bucket, it refuses who asks, or does not answer as it should, or not within 5 s.
     pub async fn ask(&self) -> Result<(), BucketError> {
         let read = self.read(paths::TRUST_CATALOGUE, SIGNED_MAX);
-        let late = |_| BucketError::NoAnswer {
-            done: "read",
-            key: self.at(paths::TRUST_CATALOGUE).to_string(),
-            why: format!("nothing whole within {} s", ASKED_MAX.as_secs()),
-        };
-        let asked = tokio::time::timeout(ASKED_MAX, read).await;
-        asked.map_err(late)?.map(drop)
+        let key = self.at(paths::TRUST_CATALOGUE).to_string();
+        in_time(ASKED_MAX, key, read).await.map(drop)
     }
 
     /// The object of that path of a server.
@@ -505,6 +500,20 @@ impl Bucket {
             take(&piece)?;
         }
     }
+}
+
+/// What comes of reading `key`, if it comes in time.
+pub(crate) async fn in_time<T>(
+    most: Duration,
+    key: String,
+    read: impl Future<Output = Result<T, BucketError>>,
+) -> Result<T, BucketError> {
+    let late = |_| BucketError::NoAnswer {
+        done: "read",
+        key,
+        why: format!("nothing whole within {} s", most.as_secs()),
+    };
+    tokio::time::timeout(most, read).await.map_err(late)?
 }
 
 /// Whether so many bytes after so long are too few.

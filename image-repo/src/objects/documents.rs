@@ -8,7 +8,7 @@
 use super::bucket::{Bucket, BucketError};
 use crate::repository::Repository;
 use crate::store::Kind;
-use crate::trust::{Subject, TrustFault, TrustFiles};
+use crate::trust::{Subject, TrustFault, TrustFiles, beyond};
 use groundstate_api::Digest;
 use groundstate_api::trust::{Catalogue, Channel, Signed};
 use image_core::trust::parse;
@@ -191,16 +191,8 @@ async fn put(bucket: &Bucket, subject: Subject, ours: &Signed) -> Result<Put, Bu
 
 /// Takes over the signatures that are there and not in ours; false where ours has none that is not there.
 fn add_signatures(there: &Signed, ours: &mut Signed) -> bool {
-    let has_more = ours
-        .signatures
-        .iter()
-        .any(|each| !there.signatures.contains(each));
-    let more: Vec<String> = there
-        .signatures
-        .iter()
-        .filter(|each| !ours.signatures.contains(each))
-        .cloned()
-        .collect();
+    let has_more = beyond(ours, there).next().is_some();
+    let more: Vec<String> = beyond(there, ours).cloned().collect();
     ours.signatures.extend(more);
     has_more
 }

@@ -21,6 +21,7 @@ mod publish;
 mod wire;
 
 pub use behind::Behind;
+pub(crate) use bucket::in_time;
 pub use bucket::{Bucket, BucketError};
 pub use cache::ReadThrough;
 pub use config::{BucketConfig, ConfigError};

@@ -5,8 +5,8 @@
 use super::error::TrustFault;
 use super::files::{Place, TrustFiles};
 use super::pin::Pin;
-use super::subject::Subject;
-use crate::objects::{Behind, Bucket, BucketError};
+use super::subject::{Subject, beyond};
+use crate::objects::{Behind, Bucket, BucketError, in_time};
 use crate::repository::Repository;
 use crate::store::Kind;
 use groundstate_api::Millis;
@@ -50,12 +50,12 @@ pub fn follow(
     let there = within(behind, "the signed documents", asked)?;
     let root = {
         let _lock = files.lock()?;
-        take_roots(&files, &pinned, &there.roots)?
+        let root = take_roots(&files, &pinned, &there.roots)?;
+        if let Some(newer) = &there.catalogue {
+            take_catalogue(&files, &root, newer)?;
+        }
+        root
     };
-    if let Some(newer) = there.catalogue {
-        let _lock = files.lock()?;
-        take_catalogue(&files, &root, &newer)?;
-    }
     let Some(catalogue) = repository.newest_catalogue()? else {
         return Ok(());
     };
@@ -138,8 +138,7 @@ fn is_news(subject: Subject, ours: Option<&Signed>, there: &Signed) -> Result<bo
         return Ok(true);
     };
     if ours.document == there.document {
-        let mut signatures = there.signatures.iter();
-        return Ok(signatures.any(|one| !ours.signatures.contains(one)));
+        return Ok(beyond(there, ours).next().is_some());
     }
     let number = subject.number(&ours.document).ok();
     Ok(number.is_none_or(|number| there_number > number))
@@ -150,16 +149,7 @@ fn within<T: Send + 'static>(
     what: &'static str,
     asked: impl Future<Output = Result<T, BucketError>> + Send + 'static,
 ) -> Result<T, BucketError> {
-    behind.wait(async move {
-        let late = |_| BucketError::NoAnswer {
-            done: "read",
-            key: what.to_owned(),
-            why: format!("nothing whole within {} s", ANSWER_MAX.as_secs()),
-        };
-        tokio::time::timeout(ANSWER_MAX, asked)
-            .await
-            .map_err(late)?
-    })
+    behind.wait(in_time(ANSWER_MAX, what.to_owned(), asked))
 }
 
 fn fault(error: TrustError) -> BucketError {

@@ -22,4 +22,4 @@ pub use pin::Pin;
 pub use question::{believed, catalogue_to_change, peek, resolve, root, status, verify};
 pub use secret_key::{SecretKey, SecretKeyError};
 pub use serve::trust_router;
-pub(crate) use subject::Subject;
+pub(crate) use subject::{Subject, beyond};

@@ -62,25 +62,30 @@ impl Papers {
         let ours = tokio::task::spawn_blocking(move || subject.of(&repository.trust())).await;
         let ours = match ours {
             Ok(Ok(ours)) => ours,
-            Ok(Err(error)) => return broken(subject, &error, &error.to_string(), REPOSITORY, true),
-            Err(error) => return broken(subject, &error, &error.to_string(), REPOSITORY, true),
+            Ok(Err(error)) => {
+                tell(subject, &error, &error.to_string());
+                return broken(subject, REPOSITORY);
+            }
+            Err(error) => {
+                tell(subject, &error, &error.to_string());
+                return broken(subject, REPOSITORY);
+            }
         };
         let asks = !(subject.is_for_ever() && ours.is_some());
         let found = match self.repository.store.behind().filter(|_| asks) {
             None => ours,
             Some(behind) => match behind.cache().bucket().document(subject).await {
                 Ok(there) => subject.newer(ours, there),
-                // What is here was believed, or signed here, and says by itself until when it holds.
-                Err(error) if ours.is_some() || subject.is_for_ever() => {
-                    if behind.cache().is_news(&error.cause()) {
-                        let what = subject.words();
-                        tracing::error!(what, %error, cause = error.cause(), "cannot be asked for in the bucket");
-                    }
-                    ours
-                }
                 Err(error) => {
-                    let is_news = behind.cache().is_news(&error.cause());
-                    return broken(subject, &error, &error.cause(), BUCKET, is_news);
+                    let cause = error.cause();
+                    if behind.cache().is_news(&cause) {
+                        tell(subject, &error, &cause);
+                    }
+                    if ours.is_none() && !subject.is_for_ever() {
+                        return broken(subject, BUCKET);
+                    }
+                    // What is here was believed, or signed here, and says by itself until when it holds.
+                    ours
                 }
             },
         };
@@ -130,18 +135,14 @@ fn missing(what: &str) -> Response {
     )
 }
 
-/// `cause`: what is the same for all that this keeps from being read; it is told where it is news.
-fn broken(
-    subject: Subject,
-    error: &dyn Display,
-    cause: &str,
-    next: &str,
-    is_news: bool,
-) -> Response {
+/// `cause`: what is the same for all that this keeps from being read.
+fn tell(subject: Subject, error: &dyn Display, cause: &str) {
     let what = subject.words();
-    if is_news {
-        tracing::error!(what, %error, cause, "cannot be read");
-    }
+    tracing::error!(what, %error, cause, "cannot be read");
+}
+
+fn broken(subject: Subject, next: &str) -> Response {
+    let what = subject.words();
     let reason = Reason::new(
         ReasonCode::Internal,
         format!("the {what} cannot be read"),

@@ -70,8 +70,7 @@ impl Subject {
         match (ours, other) {
             (Some(mut ours), Some(other)) if ours.document == other.document => {
                 // Signed by several, each elsewhere.
-                let more = other.signatures.into_iter();
-                let more: Vec<_> = more.filter(|one| !ours.signatures.contains(one)).collect();
+                let more: Vec<_> = beyond(&other, &ours).cloned().collect();
                 ours.signatures.extend(more);
                 Some(ours)
             }
@@ -80,4 +79,10 @@ impl Subject {
             (None, other) => other,
         }
     }
+}
+
+/// The signatures of one that another has not.
+pub(crate) fn beyond<'a>(one: &'a Signed, other: &Signed) -> impl Iterator<Item = &'a String> {
+    let all = one.signatures.iter();
+    all.filter(|each| !other.signatures.contains(each))
 }

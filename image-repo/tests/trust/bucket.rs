@@ -107,6 +107,15 @@ impl Store {
     }
 }
 
+/// A bucket that has image 1 with what is signed of it.
+fn published() -> (World, Store, ImageRef) {
+    let (world, store) = (World::new(), Store::new());
+    let first = world.image("1");
+    store.image(&world, &first);
+    store.documents(&world, &[&first]).unwrap();
+    (world, store, first)
+}
+
 #[test]
 fn documents_go_behind_what_they_name_and_the_catalogue_last() {
     let (world, store) = (World::new(), Store::new());
@@ -190,10 +199,7 @@ fn a_bucket_never_goes_back_and_two_documents_of_one_number_are_named() {
 
 #[test]
 fn signatures_of_several_publishers_are_kept_together() {
-    let (world, store) = (World::new(), Store::new());
-    let first = world.image("1");
-    store.image(&world, &first);
-    store.documents(&world, &[&first]).unwrap();
+    let (world, store, first) = published();
     let path = format!("/v1/trust/images/{}", first.manifest.hex());
     let signers = || -> usize {
         let signed: Signed = serde_json::from_slice(&store.read(&path).unwrap()).unwrap();
@@ -212,10 +218,8 @@ fn signatures_of_several_publishers_are_kept_together() {
 
 #[test]
 fn a_server_with_nothing_of_its_own_gives_out_what_the_bucket_has() {
-    let (world, store) = (World::new(), Store::new());
-    let (first, second) = (world.image("1"), world.image("2"));
-    store.image(&world, &first);
-    store.documents(&world, &[&first]).unwrap();
+    let (world, store, _) = published();
+    let second = world.image("2");
     let pinned = world.pin.root().unwrap();
     let dir = world.dir.path();
     let serve = |own: &str| {
@@ -321,10 +325,8 @@ impl<'a> Reader<'a> {
 
 #[test]
 fn a_repository_with_nothing_of_its_own_follows_the_bucket_behind_it_and_never_back() {
-    let (world, store) = (World::new(), Store::new());
-    let (first, second) = (world.image("1"), world.image("2"));
-    store.image(&world, &first);
-    store.documents(&world, &[&first]).unwrap();
+    let (world, store, first) = published();
+    let second = world.image("2");
     let old = store.read("/v1/trust/catalogue").unwrap();
     let reader = Reader::new(&world, &store, "reader");
     reader.follow().unwrap();
@@ -377,10 +379,7 @@ fn a_repository_with_nothing_of_its_own_follows_the_bucket_behind_it_and_never_b
 /// Somebody else signs the same statement later, and the first key is revoked: the second signature is taken over, too.
 #[test]
 fn a_signature_that_came_later_is_followed() {
-    let (world, store) = (World::new(), Store::new());
-    let first = world.image("1");
-    store.image(&world, &first);
-    store.documents(&world, &[&first]).unwrap();
+    let (world, store, first) = published();
     let reader = Reader::new(&world, &store, "reader");
     reader.follow().unwrap();
     world.sign_image(&first, &[4]);
@@ -399,10 +398,7 @@ fn a_signature_that_came_later_is_followed() {
 
 #[test]
 fn a_rotated_root_is_followed_only_where_the_one_before_lets_it() {
-    let (world, store) = (World::new(), Store::new());
-    let first = world.image("1");
-    store.image(&world, &first);
-    store.documents(&world, &[&first]).unwrap();
+    let (world, store, first) = published();
     let reader = Reader::new(&world, &store, "reader");
     // Signed by its own keys, and not by those that are trusted: keys 7 and 8 may sign no root yet.
     let mut next = root(2);
@@ -428,10 +424,7 @@ fn a_rotated_root_is_followed_only_where_the_one_before_lets_it() {
 
 #[test]
 fn what_a_bucket_has_lost_or_changed_is_named_before_a_plan() {
-    let (world, store) = (World::new(), Store::new());
-    let first = world.image("1");
-    store.image(&world, &first);
-    store.documents(&world, &[&first]).unwrap();
+    let (world, store, first) = published();
     let manifest = world.repository.manifest(&first.manifest).unwrap();
     let chunk = format!("site/v1/chunks/{}", manifest.chunks[0].digest.hex());
     store.put(&chunk, "something else");
@@ -476,10 +469,7 @@ fn what_a_bucket_has_lost_or_changed_is_named_before_a_plan() {
 
 #[test]
 fn a_store_that_does_not_answer_leaves_what_was_believed() {
-    let (world, store) = (World::new(), Store::new());
-    let first = world.image("1");
-    store.image(&world, &first);
-    store.documents(&world, &[&first]).unwrap();
+    let (world, store, first) = published();
     let reader = Reader::new(&world, &store, "reader");
     reader.follow().unwrap();
     let credentials = world.dir.path().join("credentials");

@@ -2,7 +2,8 @@
 //! Checks what a site says of BMCs, profiles, callers, webhooks and rescue keys. It never sees a secret: it checks the names
 //! that secrets are found by.
 
-use crate::parts_check::{Names, meant, no_such, too_many};
+use crate::near::meant;
+use crate::parts_check::{Names, no_such, too_many};
 use crate::site_limits::{ACCESS_MAX, PARTS_MAX, PROFILES_MAX, RESCUE_KEYS_MAX, WEBHOOKS_MAX};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -274,7 +275,7 @@ fn webhooks(site: &Site, add: Add<'_>) {
             let path = format!("{path}.events[{at}]");
             if !KINDS.contains(&event.as_str()) {
                 let should = no_such("kind of event", event, KINDS.iter().copied());
-                let meant = meant(event, KINDS);
+                let meant = meant(event, KINDS.iter().copied());
                 let all = "(docs/api.md, section Events, has all)";
                 add(path, format!("{should} {all}{meant}"));
             } else if !told.insert(event) {

@@ -37,6 +37,7 @@ mod index;
 mod kept;
 pub mod life;
 pub mod named;
+pub mod near;
 pub mod needs;
 mod node;
 mod note;

@@ -260,38 +260,3 @@ pub(crate) fn no_such<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'
     };
     format!("there is no {kind} {name:?}; there are: {there}")
 }
-
-/// ` (is braked meant?)` where a word of ours is near to what was typed. Not for names that people give: those differ by a digit.
-pub(crate) fn meant(typed: &str, known: &[&str]) -> String {
-    let near = known
-        .iter()
-        .map(|known| (slips(typed, known), *known))
-        // Half of a short word is another word.
-        .filter(|(slips, known)| *slips <= SLIPS_MAX && slips.saturating_mul(2) < known.len())
-        .min();
-    near.map_or_else(String::new, |(_, known)| format!(" (is {known} meant?)"))
-}
-
-/// Letters that a person may have typed wrong for a word still to be meant.
-const SLIPS_MAX: usize = 2;
-
-/// How many letters were left out, put in or taken for another to make one word of the other.
-fn slips(typed: &str, meant: &str) -> usize {
-    let mut row: alloc::vec::Vec<usize> = (0..=meant.chars().count()).collect();
-    for (at, one) in typed.chars().enumerate() {
-        let mut diagonal = at;
-        let mut left = at.saturating_add(1);
-        if let Some(first) = row.first_mut() {
-            *first = left;
-        }
-        for (above, other) in row.iter_mut().skip(1).zip(meant.chars()) {
-            let changed = diagonal.saturating_add(usize::from(one != other));
-            diagonal = *above;
-            left = changed
-                .min(above.saturating_add(1))
-                .min(left.saturating_add(1));
-            *above = left;
-        }
-    }
-    row.last().copied().unwrap_or_default()
-}

@@ -233,8 +233,7 @@ fn wanted(args: &AuditArgs) -> String {
 /// What was ordered, as the table has it.
 fn did(audit: &Audit) -> String {
     let asked = if audit.dry_run { " (dry run)" } else { "" };
-    let act = audit.act.as_ref().map(|act| format!(" ({act})"));
-    format!("{}{}{asked}", audit.did, act.unwrap_or_default())
+    format!("{}{asked}", audit.words())
 }
 
 pub(crate) fn webhook(command: &WebhookCommand) -> Result<End> {

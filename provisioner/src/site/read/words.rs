@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the reader of a document says of a value, in words of the file: what stands there, and what should.
 
-/// Changes of letters between a key and the one that was meant.
-const SLIPS_MAX: usize = 2;
+use prov_core::near::meant;
 
 /// The sentence for a person; the reader's own where it is one already.
 pub(crate) fn plain(message: &str) -> String {
@@ -31,13 +30,7 @@ pub(crate) fn plain(message: &str) -> String {
 
 /// That there is no such key, with those that there are, and the one that was meant where it is near.
 pub(crate) fn no_such_key(name: &str, known: &str) -> String {
-    let meant = known
-        .split(", ")
-        .map(|key| (slips(name, key), key))
-        // Half of a short word is another word.
-        .filter(|(slips, key)| *slips <= SLIPS_MAX && slips.saturating_mul(2) < key.len())
-        .min();
-    let meant = meant.map_or_else(String::new, |(_, key)| format!(" (is {key} meant?)"));
+    let meant = meant(name, known.split(", "));
     format!("there is no such key{meant}; there are: {known}")
 }
 
@@ -75,32 +68,6 @@ fn wanted_in_words(wanted: &str) -> String {
         other => other,
     }
     .to_owned()
-}
-
-/// How many letters must be put in, taken out or changed, or neighbours swapped, to make one word of the other.
-fn slips(one: &str, other: &str) -> usize {
-    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
-    if one.len().abs_diff(other.len()) > SLIPS_MAX {
-        return usize::MAX;
-    }
-    let mut before: Vec<usize> = Vec::new();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.iter().enumerate() {
-        let mut next = vec![i + 1];
-        for (j, b) in other.iter().enumerate() {
-            let at = |row: &[usize], at: usize| row.get(at).copied().unwrap_or(usize::MAX / 2);
-            let changed = at(&row, j) + usize::from(a != b);
-            let mut best = changed.min(at(&row, j + 1) + 1).min(at(&next, j) + 1);
-            let swapped =
-                i > 0 && j > 0 && one.get(i - 1) == Some(b) && other.get(j - 1) == Some(a);
-            if swapped {
-                best = best.min(at(&before, j - 1) + 1);
-            }
-            next.push(best);
-        }
-        before = std::mem::replace(&mut row, next);
-    }
-    row.last().copied().unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
